@@ -1,0 +1,1 @@
+"""Compares the weight initializers of Keras models, fairly and with error bars."""

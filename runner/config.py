@@ -1,0 +1,223 @@
+"""Typed settings: what each key of the configuration accepts, and one clear line when it does not.
+
+Hydra composes the YAML files of `conf/` into a tree; `convert` turns one node of that tree into a
+frozen dataclass whose fields carry a `Rule`. The dataclasses that belong to one choice among
+several (an initializer, a data set, ...) live beside the code that they configure; those that every
+configuration has live here.
+"""
+
+import dataclasses
+import math
+import re
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from hydra.errors import CompactHydraException
+
+T = TypeVar("T")
+
+
+class ConfigError(CompactHydraException):
+    """A setting that cannot work. Its message is one line; Hydra prints it without a traceback."""
+
+    @classmethod
+    def at(cls, key: str, rule: str, received: object, advice: str = "") -> "ConfigError":
+        """Returns the error for `key`: the rule, what arrived and, if there is any, advice."""
+        tail = f" {advice}" if advice else ""
+        return cls(f"`{key}` must be {rule}. Received: {shown(received)}.{tail}")
+
+
+def shown(value: object, limit: int = 120) -> str:
+    """Returns `value` as one short line of text."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a setting accepts.
+
+    Attributes:
+      text: Completes the sentence "`key` must be ...".
+      accept: Returns the value in its proper type; raises `ValueError` or `TypeError` otherwise.
+    """
+
+    text: str
+    accept: Callable[[Any], Any]
+
+    def apply(self, key: str, value: object) -> Any:
+        """Returns the accepted value or raises `ConfigError`."""
+        try:
+            return self.accept(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ConfigError.at(key, self.text, value) from None
+
+
+def _integer(minimum: int) -> Callable[[Any], int]:
+    def accept(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise ValueError
+        return value
+
+    return accept
+
+
+def _number(holds: Callable[[float], bool]) -> Callable[[Any], float]:
+    def accept(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError
+        if not math.isfinite(value) or not holds(value):
+            raise ValueError
+        return float(value)
+
+    return accept
+
+
+def _instance(kind: type | types.UnionType) -> Callable[[Any], Any]:
+    def accept(value: Any) -> Any:
+        if not isinstance(value, kind) or value == "":
+            raise ValueError
+        return value
+
+    return accept
+
+
+def _import_path(value: Any) -> str:
+    module, _, name = str(value).replace(":", ".").rpartition(".")
+    if not isinstance(value, str) or not module or not name.isidentifier():
+        raise ValueError
+    return f"{module}.{name}"
+
+
+def _arguments(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ValueError
+    return dict(value)
+
+
+POSITIVE_INTEGER = Rule("a positive integer", _integer(1))
+NON_NEGATIVE_INTEGER = Rule("a non-negative integer", _integer(0))
+NUMBER = Rule("a finite number", _number(lambda _: True))
+POSITIVE = Rule("a positive number", _number(lambda value: value > 0))
+NON_NEGATIVE = Rule("a non-negative number", _number(lambda value: value >= 0))
+FRACTION = Rule("a number from 0 up to, but not including, 1", _number(lambda v: 0 <= v < 1))
+BOOLEAN = Rule("true or false", _instance(bool))
+TEXT = Rule("a non-empty text", _instance(str))
+IMPORT_PATH = Rule("an import path such as 'package.module.name'", _import_path)
+ARGUMENTS = Rule("a mapping of argument names to values", _arguments)
+
+
+def one_of(*choices: str) -> Rule:
+    """Returns the rule that admits only `choices`."""
+
+    def accept(value: Any) -> str:
+        if value not in choices:
+            raise ValueError
+        return str(value)
+
+    return Rule(f"one of {', '.join(choices)}", accept)
+
+
+def optional(rule: Rule) -> Rule:
+    """Returns `rule`, which also admits null."""
+    return Rule(
+        f"{rule.text}, or null", lambda value: None if value is None else rule.accept(value)
+    )
+
+
+def setting(rule: Rule, default: Any = dataclasses.MISSING) -> Any:
+    """Declares a dataclass field that accepts what `rule` accepts."""
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata={"rule": rule})
+    return dataclasses.field(default=default, metadata={"rule": rule})
+
+
+def convert(spec: type[T], node: Mapping[str, Any], key: str) -> T:
+    """Converts a plain mapping to the settings dataclass `spec`.
+
+    Args:
+      spec: A dataclass whose fields were made by `setting`.
+      node: Plain Python values (not a `DictConfig`). An entry `name` is ignored: it chose `spec`.
+      key: Where the node stands in the configuration, for the messages, such as `"init"`.
+
+    Raises:
+      ConfigError: A key is unknown or missing, or a value breaks its rule.
+    """
+    fields = {field.name: field for field in dataclasses.fields(spec)}  # type: ignore[arg-type]
+    unknown = sorted(set(node) - set(fields) - {"name"})
+    if unknown:
+        known = ", ".join(fields) or "none"
+        raise ConfigError(f"`{key}.{unknown[0]}` is not a setting of `{key}`. It has: {known}.")
+    values = {
+        name: field.metadata["rule"].apply(f"{key}.{name}", node[name])
+        for name, field in fields.items()
+        if name in node
+    }
+    for name, field in fields.items():
+        required = field.default is field.default_factory is dataclasses.MISSING
+        if required and name not in values:
+            raise ConfigError(f"`{key}.{name}` is missing: it must be {_rule_text(field)}.")
+    return spec(**values)
+
+
+def _rule_text(field: dataclasses.Field) -> str:
+    return field.metadata["rule"].text
+
+
+def choose(catalogue: Mapping[str, type[T]], node: Mapping[str, Any], key: str) -> T:
+    """Converts `node` to the settings that its entry `name` selects from `catalogue`.
+
+    Raises:
+      ConfigError: There is no such name, or a setting is wrong.
+    """
+    name = node.get("name")
+    if not isinstance(name, str) or name not in catalogue:
+        raise ConfigError.at(f"{key}.name", f"one of {', '.join(catalogue)}", name)
+    return convert(catalogue[name], node, key)
+
+
+def changed_settings(spec: object) -> dict[str, Any]:
+    """Returns the settings of a dataclass that differ from their defaults, in field order."""
+    changed = {}
+    for field in dataclasses.fields(spec):  # type: ignore[arg-type]
+        value = getattr(spec, field.name)
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        if value != default:
+            changed[field.name] = value
+    return changed
+
+
+def label(name: str, settings: Mapping[str, Any]) -> str:
+    """Returns `name`, or `name(key=value, ...)` where there are settings to tell.
+
+    >>> label("normal", {"scale": 0.1})
+    'normal(scale=0.1)'
+    """
+    if not settings:
+        return name
+    told = ", ".join(f"{key}={_plain(value)}" for key, value in settings.items())
+    return f"{name}({told})"
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def masked(value: Any) -> Any:
+    """Returns `value` with the passwords in its texts replaced by `***`.
+
+    Args:
+      value: A text, or mappings and lists of anything.
+    """
+    if isinstance(value, Mapping):
+        return {key: masked(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    text = re.sub(r"(://[^/\s:@]*):[^/\s]*@", r"\1:***@", value)
+    return re.sub(r"(?i)\b(password|passwd|pwd|token|secret)=[^&\s'\"]+", r"\1=***", text)

@@ -1,0 +1,46 @@
+"""Data sets: reading them, checking, splitting, scaling.
+
+A data set is a frozen dataclass of settings with a method `read`, which returns examples as they
+come; what follows is the same for all (`preparation`). Libraries that are slow to import are
+imported where a data set is read.
+"""
+
+from runner.datasets.arrays import Arrays
+from runner.datasets.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
+from runner.datasets.dataset import Dataset, Part
+from runner.datasets.generated import Spirals, Teacher
+from runner.datasets.keras_images import Cifar10, Cifar100, FashionMnist, Mnist
+from runner.datasets.preparation import prepare
+from runner.datasets.settings import Settings
+from runner.datasets.table import Table
+
+__all__ = ["CATALOGUE", "Dataset", "Part", "load"]
+
+CATALOGUE: dict[str, type] = {
+    "digits": Digits,
+    "breast_cancer": BreastCancer,
+    "wine": Wine,
+    "iris": Iris,
+    "diabetes": Diabetes,
+    "spirals": Spirals,
+    "teacher": Teacher,
+    "mnist": Mnist,
+    "fashion_mnist": FashionMnist,
+    "cifar10": Cifar10,
+    "cifar100": Cifar100,
+    "arrays": Arrays,
+    "table": Table,
+}
+
+
+def load(name: str, settings: Settings) -> Dataset:
+    """Reads, checks, splits and scales a data set.
+
+    Args:
+      name: Name of the option.
+      settings: An instance of `CATALOGUE[name]`.
+
+    Raises:
+      ConfigError: It cannot be read, cannot be trained on, or not be split as asked.
+    """
+    return prepare(name, settings.read(), settings)

@@ -1,0 +1,1 @@
+"""Where configurations run: checked first, then trained, recorded and compared."""

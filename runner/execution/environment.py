@@ -1,0 +1,59 @@
+"""What a sweep ran with: the command, the versions, the machine."""
+
+import os
+import platform
+import re
+import shlex
+import sys
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+
+from runner.config import masked
+from runner.records import SweepRecord
+
+_LIBRARIES = ("runner", "tensorflow", "keras", "numpy", "hydra-core", "mlflow")
+
+
+def sweep_record(folder: Path, confidence: float) -> SweepRecord:
+    """Returns the record of the command that this process runs.
+
+    Args:
+      folder: The sweep's folder; its last two parts are date and time.
+      confidence: Level of the report's intervals.
+    """
+    return SweepRecord(
+        name="/".join(folder.parts[-2:]),
+        command=masked(shlex.join(["python", "-m", "runner", *sys.argv[1:]])),
+        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        versions={"python": platform.python_version()}
+        | {library: _version(library) for library in _LIBRARIES},
+        machine=_machine(),
+        confidence=confidence,
+    )
+
+
+def _version(library: str) -> str:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def num_cores() -> int:
+    """Returns the number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _machine() -> str:
+    cores = num_cores()
+    unit = "core" if cores == 1 else "cores"
+    return f"{platform.system()} {platform.machine()}, {cores} {unit}{_processor()}"
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*:\s*(.+)$", path.read_text(), re.M) if path.exists() else None
+    return f", {found[1].strip()}" if found else ""

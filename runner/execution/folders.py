@@ -1,0 +1,66 @@
+"""The folder of a sweep: `results/<date>/<time>`, never shared by two commands."""
+
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+ROOT = Path("results")
+
+# Workers of a parallel launcher compose their configuration again: they inherit the folder.
+_VARIABLE = "RUNNER_RESULTS_FOLDER"
+
+
+def register_resolver() -> None:
+    """Makes `${results_folder:}` stand for a folder of this command alone, claimed on first use."""
+    os.environ.pop(_VARIABLE, None)
+    OmegaConf.register_new_resolver("results_folder", _resolve, replace=True)
+
+
+def _resolve() -> str:
+    if _VARIABLE not in os.environ:
+        os.environ[_VARIABLE] = str(claim(ROOT))
+    return os.environ[_VARIABLE]
+
+
+def claim(root: Path, now: datetime | None = None) -> Path:
+    """Creates and returns `root/<YYYY-MM-DD>/<HH-MM-SS>`, or with `-2`, `-3`, … if that exists."""
+    moment = now or datetime.now()
+    day = root / moment.strftime("%Y-%m-%d")
+    day.mkdir(parents=True, exist_ok=True)
+    name, attempt = moment.strftime("%H-%M-%S"), 1
+    while True:
+        folder = day / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            attempt += 1
+        else:
+            return folder
+
+
+def release() -> None:
+    """Forgets the claimed folder and removes it if nothing was put there."""
+    folder = os.environ.pop(_VARIABLE, None)
+    if folder and Path(folder).is_dir() and not any(Path(folder).iterdir()):
+        Path(folder).rmdir()
+
+
+def discard(folder: Path) -> None:
+    """Removes the folder of a command that leaves no results, if this command claimed it."""
+    if os.environ.get(_VARIABLE) == str(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def point_latest(folder: Path) -> None:
+    """Makes `results/latest` point to `folder`, atomically; does nothing for a folder elsewhere."""
+    try:
+        target = folder.resolve().relative_to(ROOT.resolve())
+    except ValueError:
+        return
+    beside = ROOT / f".latest-{os.getpid()}"
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(target)
+    beside.replace(ROOT / "latest")

@@ -1,0 +1,197 @@
+"""Builds and checks everything that a sweep needs before anything is trained."""
+
+import logging
+import os
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from runner import datasets, models
+from runner.config import ConfigError, changed_settings, label, masked
+from runner.datasets.dataset import Dataset
+from runner.execution.configure import Job, configuration
+from runner.plan import Configuration, Replicate, factors
+from runner.records import ConfigurationRecord
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_METRIC = {"classification": "accuracy", "regression": "mae"}
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A configuration that can be trained.
+
+    Attributes:
+      configuration: Its settings.
+      dataset: Loaded, split, standardized.
+      model: The built Keras model; configurations of one cohort share it.
+      drawer: Draws the initial weights for a seed.
+      device: TensorFlow's name of the device.
+      record: What is kept of it.
+    """
+
+    configuration: Configuration
+    dataset: Dataset
+    model: Any
+    drawer: Any
+    device: str
+    record: ConfigurationRecord
+
+    @property
+    def replicates(self) -> tuple[Replicate, ...]:
+        """What is to be trained of it."""
+        return self.configuration.replicates
+
+
+@dataclass
+class _Cache:
+    """What was made for a key, or the error that came instead."""
+
+    made: dict[Hashable, Any] = field(default_factory=dict)
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        if key not in self.made:
+            try:
+                self.made[key] = make()
+            except ConfigError as error:
+                self.made[key] = error
+        if isinstance(self.made[key], ConfigError):
+            raise self.made[key]
+        return self.made[key]
+
+
+def prepare(jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]]:
+    """Returns the configurations that can be trained and the records of those that cannot.
+
+    Settings are checked before data is loaded, and data before TensorFlow is started: the cheap
+    mistakes are told at once.
+    """
+    refused = []
+    checked = []
+    for job in jobs:
+        try:
+            checked.append(configuration(job))
+        except ConfigError as error:
+            refused.append(_refused(job, error))
+    loaded, data = [], _Cache()
+    varying = dict(zip([c.index for c in checked], factors(checked), strict=True))
+    for item in checked:
+        try:
+            loaded.append((item, _dataset(data, item)))
+        except ConfigError as error:
+            refused.append(_incomplete(item, varying[item.index], error))
+    ready, built = [], _Cache()
+    for item, dataset in loaded:
+        try:
+            ready.append(_ready(built, item, dataset, varying[item.index]))
+        except ConfigError as error:
+            refused.append(_incomplete(item, varying[item.index], error))
+    return ready, sorted(refused, key=lambda record: record.index)
+
+
+def _dataset(cache: _Cache, item: Configuration) -> Dataset:
+    choice = item.dataset
+    dataset = cache.get(repr(choice), lambda: datasets.load(choice.name, choice.settings))
+    _check_metric("report.metric", _endpoint(item, dataset), dataset)
+    _check_target(item, dataset)
+    return dataset
+
+
+def _check_metric(key: str, metric: str, dataset: Dataset) -> None:
+    plain = ("loss", _METRIC[dataset.task])
+    known = (*plain, *(f"val_{name}" for name in plain))
+    if metric not in known:
+        raise ConfigError.at(key, f"one of {', '.join(known)} (task: {dataset.task})", metric)
+
+
+def _check_target(item: Configuration, dataset: Dataset) -> None:
+    metric, value = item.training.target_metric, item.training.target_value
+    if (metric is None) != (value is None):
+        raise ConfigError(
+            "`training.target_metric` and `training.target_value` belong together. "
+            f"Received: {metric} and {value}."
+        )
+    if metric is not None:
+        _check_metric("training.target_metric", metric, dataset)
+
+
+def _endpoint(item: Configuration, dataset: Dataset) -> str:
+    default = "val_accuracy" if dataset.task == "classification" else "val_loss"
+    return item.settings["report"].get("metric") or default
+
+
+def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[str, Any]) -> Ready:
+    from runner.training import optimizers, tensorflow
+
+    device = cache.get(("device", item.device), lambda: tensorflow.device_name(item.device))
+    from runner.initializers import draw  # imports Keras, which must be started quietly
+
+    shape, outputs, task = dataset.input_shape, dataset.num_outputs, dataset.task
+
+    def build() -> Any:
+        import keras
+
+        keras.utils.clear_session(free_memory=False)  # layer names start from the first again
+        return models.build(item.model.name, item.model.settings, shape, outputs, task)
+
+    model = cache.get((repr(item.model), shape, outputs, task, device), build)
+    drawer = draw.prepare(model, item.init)
+    if drawer.unknown:
+        log.warning(
+            "%s: nothing tells how to draw %s; they start with the same values for every seed.",
+            item.model.label,
+            ", ".join(drawer.unknown),
+        )
+    optimizers.make(item.optimizer.name, item.optimizer.settings, num_steps=1)
+    record = ConfigurationRecord(
+        index=item.index,
+        init=drawer.label,
+        factors=varying,
+        settings=masked(item.settings),
+        dataset=dataset.describe(),
+        model=item.model.label,
+        num_parameters=models.num_parameters(model),
+        kernels=drawer.kernels,
+        endpoint=_endpoint(item, dataset),
+        endpoint_at=item.settings["report"]["at"],
+        target=_target(item),
+        num_replicates=len(item.replicates),
+    )
+    return Ready(item, dataset, model, drawer, device, record)
+
+
+def _target(item: Configuration) -> tuple[str, float] | None:
+    metric, value = item.training.target_metric, item.training.target_value
+    return None if metric is None or value is None else (metric, value)
+
+
+def _refused(job: Job, error: ConfigError) -> ConfigurationRecord:
+    _raise_if_wanted(error)
+    node = job.settings.get("init")
+    name = str(node.get("name")) if isinstance(node, dict) else str(node)
+    return ConfigurationRecord(job.index, name, {}, masked(job.settings), error=str(error))
+
+
+def _incomplete(
+    item: Configuration, varying: dict[str, Any], error: ConfigError
+) -> ConfigurationRecord:
+    _raise_if_wanted(error)
+    told = {k: v for k, v in changed_settings(item.init.settings).items() if k != "fallback"}
+    return ConfigurationRecord(
+        index=item.index,
+        init=label(item.init.name, told),
+        factors=varying,
+        settings=masked(item.settings),
+        model=item.model.label,
+        num_replicates=len(item.replicates),
+        error=str(error),
+    )
+
+
+def _raise_if_wanted(error: ConfigError) -> None:
+    """Lets the error through to Hydra, which shows its traceback, where the user asked for that."""
+    if os.environ.get("HYDRA_FULL_ERROR", "0") == "1":
+        raise error

@@ -1,0 +1,130 @@
+"""From an engine's stream to whole records and to the recorders."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from runner.plan import Replicate
+from runner.recording.recorder import End, Recorder
+from runner.records import (
+    ConfigurationRecord,
+    Curves,
+    EpochRecord,
+    Outcome,
+    ReplicateRecord,
+    SweepRecord,
+)
+from runner.report import tables
+
+Key = tuple[int, Replicate]
+"""Number of the configuration and the replicate in it."""
+
+
+class Stream:
+    """Hands every event to all recorders, in their order, and keeps the curves of what runs."""
+
+    def __init__(
+        self,
+        recorders: Sequence[Recorder],
+        sweep: SweepRecord,
+        configurations: Sequence[ConfigurationRecord],
+    ) -> None:
+        self.recorders = recorders
+        self.sweep = sweep
+        self.configurations = {record.index: record for record in configurations}
+        self.running: dict[Key, tuple[list[int], Curves]] = {}
+        self.ended: dict[int, list[ReplicateRecord]] = {index: [] for index in self.configurations}
+        self.closed: set[int] = set()
+
+    def open(self) -> None:
+        """Starts the sweep; the refused configurations end at once."""
+        for recorder in self.recorders:
+            recorder.start_sweep(self.sweep, list(self.configurations.values()))
+        for index, configuration in self.configurations.items():
+            if configuration.error is not None:
+                self._close_configuration(index, "failed")
+
+    def consume(self, keys: Sequence[Key], events: Iterable[EpochRecord | Outcome]) -> None:
+        """Records what an engine yields; `keys[i]` is the replicate at position i of its cohort."""
+        for event in events:
+            if isinstance(event, Outcome):
+                self._end(keys[event.replicate], event)
+                continue
+            for row, position in enumerate(event.replicates):
+                metrics = {name: float(values[row]) for name, values in event.metrics.items()}
+                self._epoch(keys[position], event.epoch, event.step, metrics)
+
+    def stop(self, end: End) -> None:
+        """Ends what still runs as interrupted, and every configuration that has not ended."""
+        for key in list(self.running):
+            self._end(key, Outcome(replicate=0, status="interrupted", wall_time_s=0.0))
+        for index in self.configurations:
+            if index not in self.closed:
+                self._close_configuration(index, end)
+
+    def close(self, end: End, folder: Path | None) -> None:
+        """Ends the sweep, whose report lies in `folder`."""
+        for recorder in self.recorders:
+            recorder.finish_sweep(end, folder)
+
+    def failures(self) -> dict[int, str]:
+        """Returns the first error of each configuration that has one."""
+        errors = {index: record.error for index, record in self.configurations.items()}
+        for index, records in self.ended.items():
+            for record in records:
+                errors[index] = errors[index] or record.error
+        return {index: error for index, error in errors.items() if error}
+
+    def endpoint(self, index: int) -> Mapping[str, float]:
+        """Returns a configuration's numbers of `comparison.csv` over what has ended."""
+        return tables.endpoint_numbers(
+            self.configurations[index], self.ended[index], self.sweep.confidence
+        )
+
+    def _begin(self, key: Key) -> tuple[list[int], Curves]:
+        if key not in self.running:
+            self.running[key] = ([], {})
+            for recorder in self.recorders:
+                recorder.start_replicate(*key)
+        return self.running[key]
+
+    def _epoch(self, key: Key, epoch: int, step: int, metrics: Mapping[str, float]) -> None:
+        steps, curves = self._begin(key)
+        steps.append(step)
+        for name, value in metrics.items():
+            curves.setdefault(name, []).append(value)
+        for recorder in self.recorders:
+            recorder.record_epoch(*key, epoch, step, metrics)
+
+    def _end(self, key: Key, outcome: Outcome) -> None:
+        steps, curves = self._begin(key)
+        index, replicate = key
+        record = ReplicateRecord(
+            configuration=index,
+            seed=replicate.seed,
+            weight_seed=replicate.weight_seed,
+            batch_seed=replicate.batch_seed,
+            status=outcome.status,
+            steps=steps,
+            curves=curves,
+            wall_time_s=outcome.wall_time_s,
+            diverged_epoch=outcome.diverged_epoch,
+            diverged_step=outcome.diverged_step,
+            test=dict(outcome.test),
+            movement=dict(outcome.movement),
+            error=outcome.error,
+        )
+        del self.running[key]
+        self.ended[index].append(record)
+        for recorder in self.recorders:
+            recorder.finish_replicate(record)
+        if len(self.ended[index]) == self.configurations[index].num_replicates:
+            self._close_configuration(index, "finished")
+
+    def _close_configuration(self, index: int, end: End) -> None:
+        configuration, ended = self.configurations[index], self.ended[index]
+        if configuration.error or any(record.status == "failed" for record in ended):
+            end = "failed"
+        self.closed.add(index)
+        summary = tables.curve_summary(ended, self.sweep.confidence)
+        for recorder in self.recorders:
+            recorder.finish_configuration(index, end, summary, self.endpoint(index))

@@ -1,0 +1,309 @@
+"""The laws: one class for each option, with its settings and the initializer that draws it.
+
+Every kernel is drawn by a fresh Keras initializer with a seed of its own, so the numbers are those
+that Keras's own layers would draw with that initializer and that seed.
+
+`fan_in` and `fan_out` are Keras's: inputs and outputs of a dense kernel; for a convolution kernel
+channels times receptive field; for `EinsumDense` and attention the sizes of the axes that are
+summed over and of those that appear in the output. A gain multiplies the standard deviation (or the
+limit of a uniform law).
+
+References:
+  LeCun, Bottou, Orr, Müller (1998), Efficient BackProp, section 4.6.
+  Glorot, Bengio (2010), Understanding the difficulty of training deep feedforward neural networks,
+    equation 16.
+  He, Zhang, Ren, Sun (2015), Delving deep into rectifiers, equation 10.
+  Saxe, McClelland, Ganguli (2014), Exact solutions to the nonlinear dynamics of learning in deep
+    linear neural networks.
+  Keras 1.2.2, keras/initializations.py.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from runner.config import NUMBER, POSITIVE, Rule, one_of, optional, setting
+from runner.initializers.kernels import Weight
+
+KEEP = "keep"
+
+
+def _option(value: Any) -> str:
+    from runner.initializers import CATALOGUE
+
+    if value not in CATALOGUE or value == "custom":  # which has no default target
+        raise ValueError
+    return value
+
+
+_FALLBACK = optional(
+    Rule("the name of an initializer other than custom, such as glorot_uniform", _option)
+)
+_BIAS = Rule(
+    f"a finite number, or {KEEP}",
+    lambda value: KEEP if value == KEEP else NUMBER.accept(value),
+)
+
+
+class UndefinedError(ValueError):
+    """A law is not defined for a kernel; the message tells for which ones it is."""
+
+
+class Initializer(Protocol):
+    """The whole contract of a Keras initializer."""
+
+    def __call__(self, shape: tuple[int, ...], *, dtype: str) -> Any:
+        """Returns a tensor of this shape and dtype."""
+
+
+@dataclass(frozen=True)
+class Law(ABC):
+    """What all laws share.
+
+    Attributes:
+      bias: Value of all biases, or `"keep"` for the layers' own bias initializers.
+      fallback: Name of the option (with its defaults) for kernels that this law is not defined
+        for; None makes such a kernel an error.
+    """
+
+    bias: float | str = setting(_BIAS, 0.0)
+    fallback: str | None = setting(_FALLBACK, None)
+
+    @abstractmethod
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        """Returns the initializer of one kernel.
+
+        Args:
+          kernel: What is to be drawn.
+          seed: Seed of this kernel, in [0, 2**32).
+
+        Raises:
+          UndefinedError: The law is not defined for this kernel. The initializer may raise it too.
+        """
+
+
+@dataclass(frozen=True)
+class Uniform(Law):
+    """U(-scale, scale): `scale` is the half-width; standard deviation scale / sqrt(3)."""
+
+    scale: float = setting(POSITIVE, 0.05)
+
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        from keras import initializers
+
+        return initializers.RandomUniform(-self.scale, self.scale, seed=seed)
+
+
+@dataclass(frozen=True)
+class Normal(Law):
+    """N(0, scale^2): `scale` is the standard deviation."""
+
+    scale: float = setting(POSITIVE, 0.05)
+
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        from keras import initializers
+
+        return initializers.RandomNormal(stddev=self.scale, seed=seed)
+
+
+@dataclass(frozen=True)
+class TruncatedNormal(Law):
+    """N(0, scale^2), redrawn beyond 2 scale.
+
+    Keras does not correct for what truncation takes away: the standard deviation of the values is
+    0.8796 scale, sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)) with the standard normal density phi and
+    distribution Phi. The laws below that are scaled by a fan are corrected.
+    """
+
+    scale: float = setting(POSITIVE, 0.05)
+
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        from keras import initializers
+
+        return initializers.TruncatedNormal(stddev=self.scale, seed=seed)
+
+
+@dataclass(frozen=True)
+class VarianceScaling(Law):
+    """Variance scale / n, where n is `fan_in`, `fan_out` or their mean (`fan_avg`).
+
+    `truncated_normal` is cut at two standard deviations of the untruncated normal and rescaled to
+    that variance; `untruncated_normal` is N(0, scale / n); `uniform` has the limit
+    sqrt(3 scale / n).
+    """
+
+    scale: float = setting(POSITIVE, 1.0)
+    mode: str = setting(one_of("fan_in", "fan_out", "fan_avg"), "fan_in")
+    distribution: str = setting(
+        one_of("truncated_normal", "untruncated_normal", "uniform"), "truncated_normal"
+    )
+
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        from keras import initializers
+
+        return initializers.VarianceScaling(
+            self.scale, self.mode, self.distribution, seed=seed, **kernel.fan_axes
+        )
+
+
+@dataclass(frozen=True)
+class _FanScaled(Law):
+    """Variance gain^2 factor / n: `VarianceScaling` with three fixed arguments."""
+
+    factor: ClassVar[float]
+    mode: ClassVar[str]
+    distribution: ClassVar[str]
+
+    gain: float = setting(POSITIVE, 1.0)
+
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        from keras import initializers
+
+        scale = self.factor * self.gain**2
+        return initializers.VarianceScaling(
+            scale, self.mode, self.distribution, seed=seed, **kernel.fan_axes
+        )
+
+
+class LecunUniform(_FanScaled):
+    """Uniform with the limit gain sqrt(3 / fan_in); variance 1 / fan_in (LeCun et al., 1998)."""
+
+    factor, mode, distribution = 1.0, "fan_in", "uniform"
+
+
+class LecunNormal(_FanScaled):
+    """Truncated normal of the standard deviation gain sqrt(1 / fan_in) (LeCun et al., 1998)."""
+
+    factor, mode, distribution = 1.0, "fan_in", "truncated_normal"
+
+
+class GlorotUniform(_FanScaled):
+    """Uniform with the limit gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+
+    factor, mode, distribution = 1.0, "fan_avg", "uniform"
+
+
+class GlorotNormal(_FanScaled):
+    """Truncated normal of the standard deviation gain sqrt(2 / (fan_in + fan_out)).
+
+    Glorot and Bengio (2010) give the variance; Keras 1 used a normal without truncation.
+    """
+
+    factor, mode, distribution = 1.0, "fan_avg", "truncated_normal"
+
+
+class HeUniform(_FanScaled):
+    """Uniform with the limit gain sqrt(6 / fan_in); variance 2 / fan_in (He et al., 2015)."""
+
+    factor, mode, distribution = 2.0, "fan_in", "uniform"
+
+
+class HeNormal(_FanScaled):
+    """Truncated normal of the standard deviation gain sqrt(2 / fan_in) (He et al., 2015).
+
+    He et al. and Keras 1 use a normal without truncation.
+    """
+
+    factor, mode, distribution = 2.0, "fan_in", "truncated_normal"
+
+
+class Keras1GlorotNormal(_FanScaled):
+    """N(0, 2 gain^2 / (fan_in + fan_out)): `glorot_normal` as Keras 1 defined it, untruncated."""
+
+    factor, mode, distribution = 1.0, "fan_avg", "untruncated_normal"
+
+
+class Keras1HeNormal(_FanScaled):
+    """N(0, 2 gain^2 / fan_in): `he_normal` as Keras 1 defined it, untruncated."""
+
+    factor, mode, distribution = 2.0, "fan_in", "untruncated_normal"
+
+
+@dataclass(frozen=True)
+class Orthogonal(Law):
+    """gain Q, with orthonormal rows or columns (whichever are fewer), uniform over such matrices.
+
+    Q comes from the QR decomposition of a normal matrix, with the signs of R's diagonal moved into
+    it (Saxe et al., 2014, have the idea; Mezzadri, 2007, the signs). A kernel with more than two
+    axes is one matrix of shape (product of all but the last axis, last axis). Not defined for
+    fewer than two axes.
+    """
+
+    gain: float = setting(POSITIVE, 1.0)
+
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        from keras import initializers
+
+        if len(kernel.shape) < 2:
+            raise UndefinedError("it is defined for two axes or more")
+        return initializers.Orthogonal(self.gain, seed=seed)
+
+
+@dataclass(frozen=True)
+class Keras1Orthogonal(Orthogonal):
+    """`orthogonal` with the gain that Keras 1 had by default.
+
+    Keras 1 took Q from a singular value decomposition of a normal matrix; this draws it as
+    `Orthogonal` does, so the two differ by the gain only.
+    """
+
+    gain: float = setting(POSITIVE, 1.1)
+
+
+@dataclass(frozen=True)
+class Identity(Law):
+    """gain times the kernel that passes its input on, as far as there is room.
+
+    A matrix is the rectangular eye. In a convolution kernel every tap is zero but the one under the
+    output's own place, and that one is the rectangular eye of the channels, so that a convolution
+    with `same` padding and equal channels is the identity map; `identity_kernel` in
+    `runner.initializers.identity` has the rest. Biases and activations are not part of it.
+    """
+
+    gain: float = setting(NUMBER, 1.0)
+
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        from runner.initializers.identity import identity_kernel
+
+        values = self.gain * identity_kernel(kernel)
+        return lambda shape, dtype: values.astype(kernel.dtype)
+
+
+@dataclass(frozen=True)
+class Keras1Identity(Identity):
+    """gain times the identity matrix, as Keras 1 defined it: for square matrices only."""
+
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        if len(kernel.shape) != 2 or kernel.shape[0] != kernel.shape[1]:
+            raise UndefinedError("it is defined for square matrices")
+        return super().initializer(kernel, seed)
+
+
+@dataclass(frozen=True)
+class Constant(Law):
+    """Every value is `value`."""
+
+    value: float = setting(NUMBER, 0.0)
+
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        from keras import initializers
+
+        return initializers.Constant(self.value)
+
+
+class Zero(Law):
+    """Every value is 0."""
+
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        from keras import initializers
+
+        return initializers.Zeros()
+
+
+class Ones(Law):
+    """Every value is 1."""
+
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        from keras import initializers
+
+        return initializers.Ones()

@@ -1,0 +1,49 @@
+"""What layers draw for themselves: weights that are neither kernels nor set biases."""
+
+from collections.abc import Callable
+from typing import Any
+
+from runner.initializers.kernels import Weight
+from runner.initializers.laws import Initializer
+
+
+def seeded_initializer(weight: Weight) -> Callable[[int], Initializer] | None:
+    """Returns what makes the layer's own initializer for this weight from a seed.
+
+    Returns:
+      None where there is no such initializer, or it is not a random one with a seed of its own.
+    """
+    import keras
+
+    own = _initializer(weight)
+    if not isinstance(own, keras.Initializer) or "seed" not in own.get_config():
+        return None
+    return lambda seed: type(own).from_config({**own.get_config(), "seed": seed})
+
+
+def is_unknown(weight: Weight) -> bool:
+    """Tells whether a trainable weight holds values that nobody can draw again.
+
+    That is the case if they are not all equal and no initializer object is known for them.
+    """
+    import keras
+
+    values = weight.variable.numpy()
+    unequal = values.size > 0 and bool((values != values.flat[0]).any())
+    known = isinstance(_initializer(weight), keras.Initializer)
+    return weight.variable.trainable and unequal and not known
+
+
+def _initializer(weight: Weight) -> Any:
+    """Returns the layer's attribute, by Keras's convention for names, or None.
+
+    The first two have no attribute: Keras wrote the initializer into the layer's `build`.
+    """
+    import keras
+
+    if isinstance(weight.layer, keras.layers.SpectralNormalization) and weight.name == "vector_u":
+        return keras.initializers.TruncatedNormal(stddev=0.02)
+    if isinstance(weight.layer, keras.layers.AdditiveAttention) and weight.name == "scale":
+        return keras.initializers.GlorotUniform()
+    attribute = weight.name.removeprefix("reverse_") + "_initializer"
+    return getattr(weight.layer, attribute, None)

@@ -1,0 +1,61 @@
+"""Models: shapes without a choice of weights.
+
+An option of the group `model` is a module with a dataclass of settings and a function
+`build(settings, input_shape, num_outputs)` that returns a Keras model. Which weights the model
+starts with is decided elsewhere: whatever Keras put into it while it was built is overwritten or,
+where no law applies (normalization, embeddings), is the same in every build.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+from runner.models import cnn, custom, mlp
+from runner.models.output import check, outputs_logits
+from runner.models.randomness import fixed_randomness
+
+__all__ = ["CATALOGUE", "build", "check", "num_parameters", "outputs_logits"]
+
+Task = Literal["classification", "regression"]
+
+CATALOGUE: dict[str, type] = {"mlp": mlp.Mlp, "cnn": cnn.Cnn, "custom": custom.Custom}
+
+_BUILDERS: dict[str, Callable[[Any, tuple[int, ...], int], Any]] = {
+    "mlp": mlp.build,
+    "cnn": cnn.build,
+    "custom": custom.build,
+}
+
+
+def build(
+    name: str, settings: Any, input_shape: tuple[int, ...], num_outputs: int, task: Task
+) -> Any:
+    """Builds a model and checks that it fits the task.
+
+    Two builds from the same arguments have the same weights and the same states of their random
+    number generators, whatever was built or drawn before in the process. The names that Keras
+    invents for unnamed layers are the exception: it counts them per process.
+
+    Args:
+      name: A key of `CATALOGUE`.
+      settings: An instance of `CATALOGUE[name]`.
+      input_shape: Shape of one example.
+      num_outputs: Number of classes, or of targets.
+      task: What the outputs are for.
+
+    Returns:
+      A `keras.Model` with weights, one input of shape `(batch, *input_shape)` and one output of
+      shape `(batch, num_outputs)`. Nothing that it may be compiled with is used.
+
+    Raises:
+      ConfigError: The settings do not fit the data, or the user's model cannot be used.
+    """
+    with fixed_randomness():
+        model = _BUILDERS[name](settings, input_shape, num_outputs)
+        check(model, num_outputs, task)
+    return model
+
+
+def num_parameters(model: Any) -> int:
+    """Returns the number of trainable parameters."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)

@@ -1,0 +1,79 @@
+"""The user's own model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.config import ARGUMENTS, IMPORT_PATH, ConfigError, setting
+from runner.imports import import_object, told
+from runner.models.randomness import fixed_randomness
+
+_KEY = "model.function"
+_RULE = "a function that returns a Keras model"
+
+
+@dataclass(frozen=True)
+class Custom:
+    """Settings of `custom`.
+
+    Attributes:
+      function: Import path of a function `f(input_shape, num_outputs, **arguments)`.
+      arguments: Its further arguments.
+    """
+
+    function: str = setting(IMPORT_PATH)
+    arguments: Mapping[str, Any] = setting(ARGUMENTS, {})
+
+
+def build(settings: Custom, input_shape: tuple[int, ...], num_outputs: int) -> Any:
+    """Returns what the user's function returns, built if it is not.
+
+    Args:
+      settings: See `Custom`.
+      input_shape: Shape of one example.
+      num_outputs: Number of classes, or of targets.
+
+    Raises:
+      ConfigError: The function cannot be imported or called, it raises, or what it returns is not
+        a Keras model that takes such examples.
+    """
+    function = import_object(settings.function, _KEY)
+    if not callable(function):
+        raise ConfigError.at(_KEY, _RULE, function, f"{settings.function} cannot be called.")
+    # Seeded once more: the import, which happens only once in a process, may have drawn.
+    with fixed_randomness():
+        model = _call(function, settings, input_shape, num_outputs)
+        _fit_to(model, input_shape)
+    return model
+
+
+def _call(function: Any, settings: Custom, input_shape: tuple[int, ...], num_outputs: int) -> Any:
+    import keras
+
+    try:
+        model = function(input_shape, num_outputs, **settings.arguments)
+    except Exception as error:
+        raise ConfigError(
+            f"`{_KEY}` must be {_RULE}. {settings.function} raised {told(error)}"
+        ) from error
+    if not isinstance(model, keras.Model):
+        advice = f"It is what {settings.function} returned: a {type(model).__name__}."
+        raise ConfigError.at(_KEY, _RULE, model, advice)
+    return model
+
+
+def _fit_to(model: Any, input_shape: tuple[int, ...]) -> None:
+    """Builds what has no weights yet and checks that the model takes such examples."""
+    import keras
+
+    try:
+        if isinstance(model, keras.Sequential) and not model.built:
+            model.build((None, *input_shape))
+        elif not getattr(model, "inputs", None):
+            model(keras.Input(input_shape))  # a subclass learns its shapes by being called
+        model.compute_output_spec(keras.KerasTensor((None, *input_shape)))
+    except Exception as error:
+        raise ConfigError(
+            f"`{_KEY}` must be {_RULE} for examples of shape {input_shape}. "
+            f"The model does not take them: {told(error)}"
+        ) from error

@@ -1,0 +1,91 @@
+"""The multilayer perceptron."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from runner.config import (
+    BOOLEAN,
+    FRACTION,
+    NON_NEGATIVE_INTEGER,
+    POSITIVE_INTEGER,
+    TEXT,
+    setting,
+)
+from runner.models.activations import check_activation
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """Settings of `mlp`.
+
+    Attributes:
+      width: Units of every hidden layer.
+      depth: Number of hidden layers; 0 is the linear model (softmax or least-squares regression).
+      activation: Name of a Keras activation, after every hidden layer.
+      batch_norm: Whether to normalize between kernel and activation.
+      dropout: Fraction of the hidden activations that are dropped while training.
+      residual: Whether to add skip connections.
+    """
+
+    width: int = setting(POSITIVE_INTEGER, 64)
+    depth: int = setting(NON_NEGATIVE_INTEGER, 2)
+    activation: str = setting(TEXT, "relu")
+    batch_norm: bool = setting(BOOLEAN, False)
+    dropout: float = setting(FRACTION, 0.0)
+    residual: bool = setting(BOOLEAN, False)
+
+    def __post_init__(self) -> None:
+        check_activation(self.activation)
+
+
+def build(settings: Mlp, input_shape: tuple[int, ...], num_outputs: int) -> Any:
+    """Builds the perceptron; every example is flattened first.
+
+    Hidden layer l maps h_{l-1} to
+
+        f(h_{l-1}) = dropout(activation(batch_norm(W h_{l-1} + b)))
+
+    where batch normalization and dropout are left out unless asked for. Without skip connections
+    h_l = f(h_{l-1}); with them h_1 = f(h_0) and, for l > 1,
+
+        h_l = h_{l-1} + f(h_{l-1}),
+
+    with no activation after the sum. The first hidden layer has no skip connection even where the
+    data happen to be as wide as it: the architecture must not change with the data. The output
+    layer is linear. Every dense layer has a bias, also before batch normalization (which makes it
+    redundant), so that the switch changes nothing else.
+
+    Reference: Yang and Schoenholz (2017), "Mean field residual networks: on the edge of chaos",
+    section 2, the reduced residual network.
+
+    Args:
+      settings: See `Mlp`.
+      input_shape: Shape of one example, any rank.
+      num_outputs: Units of the output layer.
+
+    Returns:
+      A functional `keras.Model` with layers `hidden_1`, ..., `output`.
+    """
+    import keras
+
+    inputs = keras.Input(input_shape, name="input")
+    hidden = keras.layers.Flatten(name="flatten")(inputs) if len(input_shape) != 1 else inputs
+    for number in range(1, settings.depth + 1):
+        mapped = _hidden_layer(settings, f"hidden_{number}", hidden)
+        if settings.residual and number > 1:
+            mapped = keras.layers.Add(name=f"hidden_{number}_skip")([hidden, mapped])
+        hidden = mapped
+    outputs = keras.layers.Dense(num_outputs, name="output")(hidden)
+    return keras.Model(inputs, outputs, name="mlp")
+
+
+def _hidden_layer(settings: Mlp, name: str, inputs: Any) -> Any:
+    from keras import layers
+
+    hidden = layers.Dense(settings.width, name=name)(inputs)
+    if settings.batch_norm:
+        hidden = layers.BatchNormalization(name=f"{name}_norm")(hidden)
+    hidden = layers.Activation(settings.activation, name=f"{name}_activation")(hidden)
+    if settings.dropout > 0:
+        hidden = layers.Dropout(settings.dropout, name=f"{name}_dropout")(hidden)
+    return hidden

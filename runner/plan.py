@@ -1,0 +1,225 @@
+"""What is to be trained: configurations, their replicates, and the factors that tell them apart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from runner.config import (
+    BOOLEAN,
+    FRACTION,
+    NON_NEGATIVE_INTEGER,
+    NUMBER,
+    POSITIVE,
+    POSITIVE_INTEGER,
+    TEXT,
+    ConfigError,
+    changed_settings,
+    label,
+    one_of,
+    optional,
+    setting,
+)
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One option of a config group with its settings.
+
+    Attributes:
+      name: Name of the option, such as `"he_uniform"`.
+      settings: The option's dataclass of settings.
+    """
+
+    name: str
+    settings: Any
+
+    @property
+    def label(self) -> str:
+        """The name and the settings that differ from their defaults."""
+        return label(self.name, changed_settings(self.settings))
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and in which steps every replicate is trained."""
+
+    epochs: int = setting(POSITIVE_INTEGER, 50)
+    batch_size: int = setting(POSITIVE_INTEGER, 128)
+    divergence_limit: float = setting(POSITIVE, 1e6)
+    target_metric: str | None = setting(optional(TEXT), None)
+    target_value: float | None = setting(optional(NUMBER), None)
+
+
+@dataclass(frozen=True)
+class NoTraining:
+    """Records the untrained model (epoch 0) and stops."""
+
+    batch_size: int = setting(POSITIVE_INTEGER, 128)
+
+    epochs: ClassVar[int] = 0
+    divergence_limit: ClassVar[float] = float("inf")
+    target_metric: ClassVar[str | None] = None
+    target_value: ClassVar[float | None] = None
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where MLflow keeps the runs."""
+
+    uri: str | None = setting(optional(TEXT), None)
+    experiment: str = setting(TEXT, "runner")
+
+
+@dataclass(frozen=True)
+class NoTracking:
+    """Nothing is sent to MLflow."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is compared, fixed before anything is trained."""
+
+    metric: str | None = setting(optional(TEXT), None)
+    at: str = setting(one_of("final", "best"), "final")
+    confidence: float = setting(FRACTION, 0.95)
+    baseline: str | None = setting(optional(TEXT), None)
+    figures: bool = setting(BOOLEAN, True)
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """One training of a configuration.
+
+    Attributes:
+      weight_seed: Seed of the stream `weights`.
+      batch_seed: Seed of the streams `batches` and `dropout`.
+    """
+
+    weight_seed: int
+    batch_seed: int
+
+    @property
+    def seed(self) -> int | None:
+        """The one seed of both, or None where they differ."""
+        return self.weight_seed if self.weight_seed == self.batch_seed else None
+
+    @property
+    def key(self) -> str:
+        """The name of the replicate within its configuration, fit for a file name."""
+        if self.seed is not None:
+            return f"seed-{self.seed}"
+        return f"weights-{self.weight_seed}-batches-{self.batch_seed}"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One Hydra job, checked and typed.
+
+    Attributes:
+      index: Its number in the sweep and the name of its folder.
+      folder: Its folder.
+      dataset, model, init, optimizer: The choices.
+      training: `Training` or `NoTraining`.
+      device: `"auto"`, `"cpu"` or `"gpu"`.
+      replicates: One per seed.
+      settings: The resolved configuration as plain Python values.
+    """
+
+    index: int
+    folder: Path
+    dataset: Choice
+    model: Choice
+    init: Choice
+    optimizer: Choice
+    training: Training | NoTraining
+    device: str
+    replicates: tuple[Replicate, ...]
+    settings: Mapping[str, Any]
+
+
+def replicates(
+    seeds: int | Sequence[int],
+    weight_seeds: Sequence[int] | None = None,
+    batch_seeds: Sequence[int] | None = None,
+) -> tuple[Replicate, ...]:
+    """Returns the replicates that the seed settings ask for.
+
+    Args:
+      seeds: n for the seeds 0..n-1, or distinct non-negative integers.
+      weight_seeds: Seeds of the initial weights, crossed with `batch_seeds`; replaces `seeds`.
+      batch_seeds: Seeds of data order and dropout, crossed with `weight_seeds`.
+
+    Raises:
+      ConfigError: A value breaks its rule, or only one of the crossed lists is given.
+    """
+    if weight_seeds is None and batch_seeds is None:
+        return tuple(Replicate(seed, seed) for seed in _seed_list("seeds", seeds))
+    if weight_seeds is None or batch_seeds is None:
+        missing = "weight_seeds" if weight_seeds is None else "batch_seeds"
+        raise ConfigError(
+            f"`{missing}` is missing: `weight_seeds` and `batch_seeds` are crossed, "
+            f"so give both, or neither and `seeds`."
+        )
+    rows = _seed_list("weight_seeds", weight_seeds)
+    columns = _seed_list("batch_seeds", batch_seeds)
+    return tuple(Replicate(row, column) for row in rows for column in columns)
+
+
+def _seed_list(key: str, value: Any) -> list[int]:
+    rule = "a positive integer or a list of distinct non-negative integers"
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return list(range(value))
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        raise ConfigError.at(key, rule, value)
+    seeds = [NON_NEGATIVE_INTEGER.apply(key, seed) for seed in value]
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError.at(key, rule, value, "Name each seed once.")
+    return seeds
+
+
+_COMPARED = ("dataset", "model", "optimizer", "training")
+
+
+def factors(configurations: Sequence[Configuration]) -> list[dict[str, Scalar]]:
+    """Returns for each configuration the settings, other than `init`, that vary in the sweep.
+
+    Where the options of a group vary (`model=mlp,cnn`) the group is the factor and its value is the
+    option's label; otherwise each setting that varies is a factor (`model.depth`).
+    """
+    if not configurations:
+        return []
+    columns: dict[str, list[Scalar]] = {}
+    for group in _COMPARED:
+        options = [getattr(configuration, group) for configuration in configurations]
+        columns |= _group_factors(group, options)
+    columns["device"] = [configuration.device for configuration in configurations]
+    varying = {key: values for key, values in columns.items() if len(set(values)) > 1}
+    return [
+        {key: values[row] for key, values in varying.items()} for row in range(len(configurations))
+    ]
+
+
+def _group_factors(group: str, options: Sequence[Any]) -> dict[str, list[Scalar]]:
+    specs = [option.settings if isinstance(option, Choice) else option for option in options]
+    names = [option.name if isinstance(option, Choice) else type(option) for option in options]
+    if len(set(names)) > 1:
+        return {group: [_option_label(option) for option in options]}
+    if not is_dataclass(specs[0]):
+        return {}
+    return {
+        f"{group}.{field.name}": [_scalar(getattr(spec, field.name)) for spec in specs]
+        for field in fields(specs[0])
+    }
+
+
+def _option_label(option: Any) -> str:
+    if isinstance(option, Choice):
+        return option.label
+    return "none" if isinstance(option, NoTraining) else "default"
+
+
+def _scalar(value: Any) -> Scalar:
+    return value if isinstance(value, Scalar) else str(value)

@@ -1,0 +1,109 @@
+"""Shows how a sweep is getting on: a live display on a terminal, a calm log elsewhere."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich import get_console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from runner.plan import Replicate
+from runner.recording.recorder import End
+from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
+
+log = logging.getLogger(__name__)
+
+# Without a live display, a long silence would look like a hang.
+_HEARTBEAT_S = 60.0
+
+
+class ConsoleRecorder:
+    """Counts epochs over all replicates of a sweep and tells how each configuration ended."""
+
+    def __init__(self, num_epochs: int) -> None:
+        """Prepares the display.
+
+        Args:
+          num_epochs: Epochs of all replicates together, epoch 0 not counted.
+        """
+        self.configurations: dict[int, ConfigurationRecord] = {}
+        self.done = 0
+        self.num_epochs = num_epochs
+        self.told = time.monotonic()
+        self.ended: dict[int, list[ReplicateRecord]] = {}
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("epochs, left"),
+            TimeRemainingColumn(),
+        )
+        self.progress = Progress(
+            *columns, console=get_console(), transient=True, disable=not get_console().is_terminal
+        )
+        self.task = self.progress.add_task("starting", total=num_epochs)
+
+    def start_sweep(
+        self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
+    ) -> None:
+        """Opens the display."""
+        self.configurations = {record.index: record for record in configurations}
+        self.progress.start()
+
+    def start_replicate(self, configuration: int, replicate: Replicate) -> None:
+        """Shows which replicate is being trained."""
+        self.progress.update(self.task, description=self._name(configuration, replicate))
+
+    def record_epoch(
+        self,
+        configuration: int,
+        replicate: Replicate,
+        epoch: int,
+        step: int,
+        metrics: Mapping[str, float],
+    ) -> None:
+        """Moves the bar; where there is none, says a line from time to time."""
+        self.done += epoch > 0
+        told = "  ".join(f"{name} {metrics[name]:.4g}" for name in ("loss", "val_loss"))
+        text = f"{self._name(configuration, replicate)}  epoch {epoch}  {told}"
+        self.progress.update(self.task, description=text, completed=self.done)
+        if self.progress.disable and time.monotonic() - self.told > _HEARTBEAT_S:
+            log.info("%d of %d epochs: %s", self.done, self.num_epochs, text)
+            self.told = time.monotonic()
+
+    def finish_replicate(self, record: ReplicateRecord) -> None:
+        """Counts the epochs that a replicate did not need, and tells of those that were lost."""
+        self.ended.setdefault(record.configuration, []).append(record)
+        replicate = Replicate(record.weight_seed, record.batch_seed)
+        if record.status == "failed":
+            name = self._name(record.configuration, replicate)
+            log.error("%s failed: %s", name, record.error)
+
+    def finish_configuration(
+        self, configuration: int, end: End, summary: pd.DataFrame, endpoint: Mapping[str, float]
+    ) -> None:
+        """Says one line about a configuration that was trained."""
+        records = self.ended.get(configuration, [])
+        if not records:
+            return
+        counts = pd.Series([record.status for record in records]).value_counts()
+        text = ", ".join(f"{count} {status}" for status, count in counts.items())
+        metric = self.configurations[configuration].endpoint
+        mean = endpoint.get("mean", float("nan"))
+        score = f", {metric} {mean:.4f}" if mean == mean else ""
+        seconds = sum(record.wall_time_s for record in records)
+        log.info("%s: %s%s (%.1f s)", self._title(configuration), text, score, seconds)
+
+    def finish_sweep(self, end: End, folder: Path | None) -> None:
+        """Closes the display."""
+        self.progress.stop()
+
+    def _title(self, configuration: int) -> str:
+        record = self.configurations[configuration]
+        factors = [f"{key}={value}" for key, value in record.factors.items()]
+        return " ".join([record.init, *factors])
+
+    def _name(self, configuration: int, replicate: Replicate) -> str:
+        return f"{self._title(configuration)} {replicate.key.replace('-', ' ')}"

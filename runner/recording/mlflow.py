@@ -1,0 +1,376 @@
+"""Sends a sweep to MLflow: the sweep's run, in it a run per configuration, in it one per replicate.
+
+Every run carries the tags that one filters by (`level`, `sweep`, `init`, ...), because a filter of
+MLflow's UI does not look at the parents of a run. Curves are sent every few seconds, never once an
+epoch: a call costs MLflow about as much for one number as for two hundred.
+"""
+
+import functools
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
+
+import pandas as pd
+
+from runner.config import masked
+from runner.plan import Replicate, Tracking
+from runner.recording import mlflow_fields as fields
+from runner.recording import mlflow_store as store
+from runner.recording.recorder import End
+from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
+
+log = logging.getLogger(__name__)
+
+_P = ParamSpec("_P")
+
+# Curves are sent at least this far apart, and so far apart that sending them takes no more than
+# one part in _FLUSH_SHARE of the time, however many replicates there are.
+_FLUSH_EVERY_S = 10.0
+_FLUSH_SHARE = 20
+
+# A diverged replicate did what it was asked to: how it went is its tag `status`.
+_MLFLOW_STATUS = {
+    "finished": "FINISHED",
+    "diverged": "FINISHED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+}
+
+_REPORT_SUFFIXES = frozenset({".csv", ".html", ".json", ".md", ".parquet"})
+
+# In characters. A digest is at most 36 long, but shown whole in the narrow table of runs only if
+# it is short; the fingerprint stands in the data set's source.
+_MAX_RUN_NAME = 250
+_DIGEST = 12
+
+
+@dataclass
+class _OpenReplicate:
+    """The run of a replicate, and what of it is still to be sent."""
+
+    run_id: str
+    params: dict[str, str]
+    points: list[Any] = field(default_factory=list)
+    num_epochs: int = 0
+
+
+def _best_effort(
+    method: Callable[Concatenate["MlflowRecorder", _P], None],
+) -> Callable[Concatenate["MlflowRecorder", _P], None]:
+    """Makes the first error of these methods the last: training must not depend on MLflow."""
+
+    @functools.wraps(method)
+    def attempt(self: "MlflowRecorder", *args: _P.args, **kwargs: _P.kwargs) -> None:
+        if self.lost:
+            return
+        try:
+            with store.unobtrusive():
+                method(self, *args, **kwargs)
+        except Exception as error:
+            self.lost = True
+            log.warning(
+                "MLflow at %s stopped working (%s). Training goes on and the records are on disk, "
+                "but MLflow has this sweep only in part.",
+                masked(self.uri),
+                store.reason(error),
+            )
+
+    return attempt
+
+
+class MlflowRecorder:
+    """A `Recorder` that writes to an MLflow server or database.
+
+    Attributes:
+      uri: Address of the store.
+      curves_url: The page of the UI that charts the sweep's configurations; where the store is a
+        database, it is there once `store.ui_command(uri)` runs. Empty until the sweep starts.
+      lost: Whether MLflow stopped working on the way. The recorder is silent from then on.
+    """
+
+    _store: store.Store
+
+    def __init__(self, settings: Tracking, clock: Callable[[], float] = time.time) -> None:
+        """Finds the store without opening it.
+
+        Args:
+          settings: Which store and experiment.
+          clock: Gives the time in seconds since 1970.
+
+        Raises:
+          ConfigError: `tracking.uri` cannot be an address.
+        """
+        self.uri = store.resolve_uri(settings)
+        self.curves_url = ""
+        self.lost = False
+        self._experiment = settings.experiment
+        self._clock = clock
+        self._next_flush = 0.0
+        self._takes_artifacts = True
+        self._common_tags: dict[str, str] = {}
+        self._configurations: dict[int, ConfigurationRecord] = {}
+        self._sweep_run = ""
+        self._configuration_runs: dict[int, str] = {}
+        self._replicates: dict[tuple[int, Replicate], _OpenReplicate] = {}
+
+    def start_sweep(
+        self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
+    ) -> None:
+        """Opens the store and the sweep's run, and records the refused configurations.
+
+        Raises:
+          ConfigError: The store cannot be used.
+        """
+        self._configurations = {record.index: record for record in configurations}
+        self._common_tags = fields.common_tags(sweep)
+        self._store = store.open_store(self.uri, self._experiment)
+        self._takes_artifacts = self._store.takes_artifacts
+        try:
+            with store.unobtrusive():
+                self._open_sweep(sweep)
+                for record in configurations:
+                    if record.error is not None:
+                        self._end_configuration(record, "failed", [], {"error": record.error})
+        except Exception as error:
+            raise store.unusable(self.uri, error) from None
+        self._next_flush = self._clock() + _FLUSH_EVERY_S
+
+    @_best_effort
+    def start_replicate(self, configuration: int, replicate: Replicate) -> None:
+        """Opens the replicate's run, and its configuration's if it is the first there."""
+        self._open_replicate(configuration, replicate)
+
+    def record_epoch(
+        self,
+        configuration: int,
+        replicate: Replicate,
+        epoch: int,
+        step: int,
+        metrics: Mapping[str, float],
+    ) -> None:
+        """Keeps the epoch; sends what was kept if that is due."""
+        if self.lost:
+            return
+        run = self._replicates[configuration, replicate]
+        run.points += self._points(metrics, epoch)
+        run.num_epochs = epoch + 1
+        if self._clock() >= self._next_flush:
+            self._flush()
+
+    @_best_effort
+    def finish_replicate(self, record: ReplicateRecord) -> None:
+        """Sends the rest of the curves and the replicate's numbers, and ends its run.
+
+        Epochs that were not recorded one by one are taken from the record, so that a sweep can be
+        sent from its records on disk.
+        """
+        key = record.configuration, Replicate(record.weight_seed, record.batch_seed)
+        run = self._replicates.get(key) or self._open_replicate(*key)
+        for epoch in range(run.num_epochs, len(record.steps)):
+            metrics = {name: values[epoch] for name, values in record.curves.items()}
+            run.points += self._points(metrics, epoch)
+        configuration = self._configurations[record.configuration]
+        run.points += self._points(fields.replicate_metrics(configuration, record))
+        told = {"error": record.error, "reused_from": record.reused_from}
+        tags = {name: text for name, text in told.items() if text}
+        self._send(run, {"status": record.status, **tags})
+        self._end(run.run_id, record.status)
+        del self._replicates[key]
+
+    @_best_effort
+    def finish_configuration(
+        self, configuration: int, end: End, summary: pd.DataFrame, endpoint: Mapping[str, float]
+    ) -> None:
+        """Sends mean and interval of each curve and the configuration's numbers; ends its run."""
+        record = self._configurations[configuration]
+        if record.error is not None:
+            return  # its run has ended before anything was trained
+        points = self._points(fields.endpoint_metrics(record, endpoint))
+        for row in summary.to_dict("records"):
+            points += self._points(fields.curve_metrics(row), row["epoch"])
+        self._end_configuration(record, end, points, {})
+
+    def finish_sweep(self, end: End, folder: Path | None) -> None:
+        """Adds the report's files and ends every run that is still open.
+
+        The runs are ended even if MLflow was lost before: the server may be back.
+        """
+        if not self._sweep_run:
+            return
+        self._flush()
+        if folder is not None:
+            self._send_files(folder)
+        try:
+            with store.unobtrusive():
+                self._end_all(end)
+        except Exception as error:
+            if not self.lost:
+                log.warning("MLflow could not end this sweep's runs: %s.", store.reason(error))
+
+    def _open_sweep(self, sweep: SweepRecord) -> None:
+        records = list(self._configurations.values())
+        page = fields.curves_page(self._store.experiment_id, sweep, records)
+        self.curves_url = f"{store.ui_address(self.uri)}/{page}"
+        self._sweep_run = self._create(
+            "sweep",
+            sweep.name,
+            fields.sweep_tags(sweep, records, page),
+            started_s=datetime.fromisoformat(sweep.started).timestamp(),
+        )
+        self._log_batch(self._sweep_run, params=fields.sweep_params(records))
+
+    @_best_effort
+    def _send_files(self, folder: Path) -> None:
+        def send() -> None:
+            for path in sorted(folder.iterdir()):
+                if path.is_file() and path.suffix in _REPORT_SUFFIXES:
+                    self._store.client.log_artifact(self._sweep_run, str(path))
+            if (folder / "figures").is_dir():
+                self._store.client.log_artifacts(self._sweep_run, folder / "figures", "figures")
+
+        self._attach(send)
+
+    def _end_all(self, end: End) -> None:
+        for run_id in self._open_runs():
+            if run_id != self._sweep_run:
+                self._log_batch(run_id, tags={"status": "interrupted"})
+                self._end(run_id, "interrupted")
+        incomplete = {"incomplete": "true"} if self.lost else {}
+        self._log_batch(self._sweep_run, tags={"status": end, **incomplete})
+        self._end(self._sweep_run, end)
+
+    def _open_runs(self) -> list[str]:
+        """Returns what the store holds to be running, for Ctrl-C may fall between two notes."""
+        mine = {key: self._common_tags[key] for key in ("sweep", *store.process_tags())}
+        condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in mine.items())
+        runs = store.running(self._store.client, self._store.experiment_id, condition)
+        return [run.info.run_id for run in runs]
+
+    def _open_configuration(self, record: ConfigurationRecord) -> str:
+        if record.index in self._configuration_runs:
+            return self._configuration_runs[record.index]
+        tags = fields.configuration_tags(record)
+        run_id = self._create("configuration", fields.title(record), tags, self._sweep_run)
+        self._configuration_runs[record.index] = run_id
+        self._log_batch(run_id, params=fields.configuration_params(record))
+        if record.dataset:
+            self._store.client.log_inputs(run_id, datasets=[_dataset_input(record.dataset)])
+        config = fields.settings_yaml(record)
+        self._attach(lambda: self._store.client.log_text(run_id, config, "config.yaml"))
+        return run_id
+
+    def _end_configuration(
+        self, record: ConfigurationRecord, end: End, points: Sequence[Any], tags: dict[str, str]
+    ) -> None:
+        run_id = self._open_configuration(record)
+        self._log_batch(run_id, points, tags={"status": end, **tags})
+        self._end(run_id, end)
+
+    def _open_replicate(self, configuration: int, replicate: Replicate) -> _OpenReplicate:
+        record = self._configurations[configuration]
+        parent = self._open_configuration(record)
+        name = f"{fields.title(record)} {replicate.key.replace('-', ' ')}"
+        run_id = self._create("replicate", name, fields.configuration_tags(record), parent)
+        run = _OpenReplicate(run_id, fields.replicate_params(record, replicate))
+        self._replicates[configuration, replicate] = run
+        return run
+
+    @_best_effort
+    def _flush(self) -> None:
+        started = self._clock()
+        for run in self._replicates.values():
+            self._send(run)
+        ended = self._clock()
+        self._next_flush = ended + max(_FLUSH_EVERY_S, _FLUSH_SHARE * (ended - started))
+
+    def _send(self, run: _OpenReplicate, tags: Mapping[str, str] | None = None) -> None:
+        self._log_batch(run.run_id, run.points, run.params, tags)
+        run.points, run.params = [], {}
+
+    def _create(
+        self,
+        level: str,
+        name: str,
+        tags: Mapping[str, str],
+        parent: str | None = None,
+        started_s: float | None = None,
+    ) -> str:
+        nesting = {"mlflow.parentRunId": parent} if parent else {}
+        run = self._store.client.create_run(
+            self._store.experiment_id,
+            start_time=_milliseconds(self._clock() if started_s is None else started_s),
+            tags={**self._common_tags, **tags, **nesting, "level": level},
+            run_name=name[:_MAX_RUN_NAME],
+        )
+        return run.info.run_id
+
+    def _end(self, run_id: str, status: str) -> None:
+        ended = _milliseconds(self._clock())
+        self._store.client.set_terminated(run_id, _MLFLOW_STATUS[status], ended)
+
+    def _log_batch(
+        self,
+        run_id: str,
+        points: Sequence[Any] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Sends all in one call; the client splits what exceeds the limits of a request."""
+        from mlflow.entities import Param, RunTag
+
+        self._store.client.log_batch(
+            run_id,
+            points,
+            [Param(key, value) for key, value in (params or {}).items()],
+            [RunTag(key, value) for key, value in (tags or {}).items()],
+        )
+
+    def _points(self, metrics: Mapping[str, float], step: int = 0) -> list[Any]:
+        """Returns the finite ones of `metrics`: MLflow takes infinity for a number, hides NaN."""
+        from mlflow.entities import Metric
+
+        now = _milliseconds(self._clock())
+        return [
+            Metric(name, float(value), now, step)
+            for name, value in metrics.items()
+            if math.isfinite(value)
+        ]
+
+    def _attach(self, send: Callable[[], None]) -> None:
+        """Sends files. Their place may be out of reach while numbers still arrive."""
+        if not self._takes_artifacts:
+            return
+        try:
+            send()
+        except Exception as error:
+            self._store.client.get_run(self._sweep_run)  # raises if it is not only the files
+            self._takes_artifacts = False
+            log.warning(
+                "MLflow takes no files (%s): tables and figures stay in the results folder.",
+                store.reason(error),
+            )
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _dataset_input(dataset: Mapping[str, Any]) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    identity = {key: dataset[key] for key in ("name", "fingerprint")}
+    facts = {key: value for key, value in dataset.items() if key not in identity}
+    entry = Dataset(
+        name=identity["name"],
+        digest=identity["fingerprint"][:_DIGEST],
+        source_type="runner",
+        source=json.dumps(identity),
+        profile=json.dumps(facts),
+    )
+    return DatasetInput(entry, [InputTag("mlflow.data.context", "training")])

@@ -1,0 +1,318 @@
+"""Where MLflow keeps the runs: finding that place, opening it in bounded time, leaving it tidy.
+
+A store is a server (`http://...`) or a database (`sqlite:///...`). Everything here talks to it
+through an `MlflowClient` with explicit ids; MLflow itself takes seconds to import and is imported
+only when a store is opened.
+"""
+
+import contextlib
+import logging
+import os
+import re
+import shlex
+import socket
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.config import ConfigError, masked
+from runner.plan import Tracking
+
+log = logging.getLogger(__name__)
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+
+_SQLITE = "sqlite:///"
+
+# How each database driver calls the seconds that it waits for a connection (SQLite: for a lock).
+_TIMEOUT_ARGUMENT = {
+    "sqlite": "timeout",
+    "postgresql": "connect_timeout",
+    "mysql": "connect_timeout",
+    "mssql": "timeout",
+}
+_TIMEOUT_S = 10
+
+# MLflow's own defaults retry a dead server for minutes. What the user has set is left alone.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": str(_TIMEOUT_S),
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+_LOGGERS = ("mlflow", "alembic", "sqlalchemy", "urllib3")
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open place for runs.
+
+    Attributes:
+      client: The `MlflowClient` that writes there.
+      experiment_id: The experiment that collects the sweeps.
+      takes_artifacts: False for a database whose experiment keeps its files behind a server.
+    """
+
+    client: Any
+    experiment_id: str
+    takes_artifacts: bool
+
+
+def resolve_uri(settings: Tracking, environment: Mapping[str, str] = os.environ) -> str:
+    """Returns the store's address: `tracking.uri`, else `MLFLOW_TRACKING_URI`, else `DEFAULT_URI`.
+
+    A relative SQLite path is taken from the working directory of this moment.
+
+    Raises:
+      ConfigError: An SQLite address does not name a file.
+    """
+    uri = settings.uri or environment.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    if not uri.startswith("sqlite:"):
+        return uri
+    file = uri.removeprefix(_SQLITE)
+    if file in (uri, "", ":memory:"):
+        raise ConfigError.at(
+            "tracking.uri", "a server or a database file", uri, f"Such as {DEFAULT_URI}."
+        )
+    return f"{_SQLITE}{Path(file).absolute()}"
+
+
+def ui_command(uri: str) -> str:
+    """Returns what to type, or the page to open, to browse the runs of the store at `uri`.
+
+    Plain `mlflow ui` opens `mlflow.db` of the working directory, unless a folder of runs from an
+    older MLflow lies beside it or the environment names another store.
+    """
+    if uri.startswith("http"):
+        return ui_address(uri)
+    path = Path(uri.removeprefix(_SQLITE))
+    old_runs = any(Path("mlruns").glob("[0-9]*/meta.yaml"))
+    elsewhere = old_runs or "MLFLOW_BACKEND_STORE_URI" in os.environ
+    if path == Path(DEFAULT_URI.removeprefix(_SQLITE)).absolute() and not elsewhere:
+        return "mlflow ui"
+    return f"mlflow ui --backend-store-uri {shlex.quote(masked(uri))}"
+
+
+def ui_address(uri: str) -> str:
+    """Returns where the store's UI is: the server itself, or where `mlflow ui` listens."""
+    return masked(uri).rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
+
+
+def open_store(uri: str, experiment: str) -> Store:
+    """Opens the store, creating a missing database and experiment.
+
+    Runs of the experiment whose process on this machine was killed are ended.
+
+    Args:
+      uri: From `resolve_uri`.
+      experiment: Name of the experiment.
+
+    Raises:
+      ConfigError: The store cannot be used, or the experiment lies in MLflow's bin.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with unobtrusive(), _locked(_folder(uri)):
+                client = _connect(uri)
+                found = _experiment(client, uri, experiment)
+                close_orphans(client, found.experiment_id)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise unusable(uri, error) from None
+    return Store(client, found.experiment_id, _takes_artifacts(uri, found))
+
+
+def _takes_artifacts(uri: str, experiment: Any) -> bool:
+    if uri.startswith("http") or not experiment.artifact_location.startswith("mlflow-artifacts:"):
+        return True
+    log.warning(
+        "MLflow's experiment %r keeps its files behind a server: tables and figures stay in the "
+        "results folder. Give that server's address as tracking.uri, or another "
+        "tracking.experiment, to have them in MLflow.",
+        experiment.name,
+    )
+    return False
+
+
+def unusable(uri: str, error: Exception) -> ConfigError:
+    """Returns the one line that says why the store at `uri` cannot be used."""
+    return ConfigError.at(
+        "tracking.uri",
+        "an MLflow server or database that can be used",
+        masked(uri),
+        f"{reason(error)}. Correct it or start the server; tracking=none trains without MLflow.",
+    )
+
+
+def reason(error: BaseException) -> str:
+    """Returns one short line from the bottom of an exception's causes, without passwords."""
+    root = error
+    while cause := root.__cause__ or root.__context__:
+        root = cause
+    told = error if isinstance(root, KeyError) else root  # MLflow looks things up in tables
+    text = " ".join(masked(str(told) or type(told).__name__).split()).rstrip(".")
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+@contextlib.contextmanager
+def unobtrusive() -> Iterator[None]:
+    """Keeps MLflow from printing, phoning home and waiting for minutes while the block runs."""
+    missing = {key: value for key, value in _ENVIRONMENT.items() if key not in os.environ}
+    os.environ.update(missing)
+    try:
+        import mlflow  # noqa: F401  (the first import sets the level of its own logger)
+
+        with _silent(_LOGGERS):
+            yield
+    finally:
+        for key in missing:
+            os.environ.pop(key, None)
+
+
+@contextlib.contextmanager
+def _silent(names: Sequence[str]) -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _folder(uri: str) -> Path | None:
+    """Returns the folder of an SQLite database, made if it was missing; None for other stores."""
+    if not uri.startswith(_SQLITE):
+        return None
+    folder = Path(uri.removeprefix(_SQLITE)).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def _locked(folder: Path | None) -> Iterator[None]:
+    """Lets one process at a time in: several that create one database break its migrations."""
+    if folder is None or sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems do not lock folders
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _connect(uri: str) -> Any:
+    from mlflow import MlflowClient
+
+    if uri.partition(":")[0].partition("+")[0] in _TIMEOUT_ARGUMENT:
+        _try_database(uri)
+    return MlflowClient(tracking_uri=uri)
+
+
+def _try_database(uri: str) -> None:
+    """Connects once, because MLflow would retry for minutes, and checks that SQLite can write."""
+    import sqlalchemy
+
+    url = sqlalchemy.make_url(uri)
+    backend = url.get_backend_name()
+    engine = sqlalchemy.create_engine(url, connect_args={_TIMEOUT_ARGUMENT[backend]: _TIMEOUT_S})
+    try:
+        with engine.connect() as connection:
+            if backend == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        engine.dispose()
+
+
+def _experiment(client: Any, uri: str, name: str) -> Any:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return client.get_experiment(client.create_experiment(name, _artifact_location(uri, name)))
+    if found.lifecycle_stage == "deleted":
+        raise ConfigError(
+            f"`tracking.experiment` must be an experiment that is not deleted. Received: {name!r}. "
+            f"Take another name, or bring it back: MLFLOW_TRACKING_URI={shlex.quote(masked(uri))} "
+            f"mlflow experiments restore --experiment-id {found.experiment_id}"
+        )
+    return found
+
+
+def _artifact_location(uri: str, name: str) -> str | None:
+    """Returns a folder beside an SQLite database, for MLflow keeps an absolute path for ever."""
+    folder = _folder(uri)
+    if folder is None:
+        return None
+    return (folder / "mlruns" / re.sub(r"[^\w-]", "_", name)).as_uri()
+
+
+def process_tags() -> dict[str, str]:
+    """Returns the tags by which a run can be told to belong to this process."""
+    pid = os.getpid()
+    return {
+        "runner.host": socket.gethostname(),
+        "runner.pid": str(pid),
+        "runner.process_start": _process_start(pid) or "unknown",
+    }
+
+
+def close_orphans(client: Any, experiment_id: str) -> int:
+    """Ends the running runs of processes of this machine that are gone; returns how many."""
+    here = f"tags.`runner.host` = '{socket.gethostname()}'"
+    orphans = [
+        run
+        for run in running(client, experiment_id, here)
+        if not _is_alive(run.data.tags["runner.pid"], run.data.tags["runner.process_start"])
+    ]
+    for run in orphans:
+        client.set_tag(run.info.run_id, "status", "interrupted")
+        client.set_terminated(run.info.run_id, "KILLED")
+    return len(orphans)
+
+
+def running(client: Any, experiment_id: str, condition: str) -> list[Any]:
+    """Returns the runs of an experiment that have not ended and meet a condition on their tags."""
+    query = f"attributes.status = 'RUNNING' and {condition}"
+    runs: list[Any] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], query, page_token=token)
+        runs.extend(page)
+        token = page.token
+        if not token:
+            return runs
+
+
+def _process_start(pid: int | str) -> str | None:
+    """Returns a process's start in ticks since boot; None if it has ended or cannot be asked."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, *fields = stat.rpartition(")")[2].split()  # the name before it may hold anything
+    return None if state in "ZX" else fields[18]
+
+
+def _is_alive(pid: str, start: str) -> bool:
+    if Path("/proc/self/stat").exists():
+        return _process_start(pid) == start
+    if sys.platform == "win32":
+        return True  # signal 0 would end the process there
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

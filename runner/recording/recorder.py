@@ -1,0 +1,58 @@
+"""What every recorder does with the stream of records."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import pandas as pd
+
+from runner.plan import Replicate
+from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
+
+End = Literal["finished", "failed", "interrupted"]
+
+
+class Recorder(Protocol):
+    """Consumes records in the order in which they happen; never calls the engine.
+
+    A sweep starts, then its configurations, then replicates of any of them run and end in any
+    interleaving; configurations finish, then the sweep. `configuration` is always the number in
+    `ConfigurationRecord.index`. A recorder that cannot write raises; the caller decides.
+    """
+
+    def start_sweep(
+        self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
+    ) -> None:
+        """Opens the sweep. `configurations` are all of them, those that were refused included."""
+
+    def start_replicate(self, configuration: int, replicate: Replicate) -> None:
+        """A replicate begins."""
+
+    def record_epoch(
+        self,
+        configuration: int,
+        replicate: Replicate,
+        epoch: int,
+        step: int,
+        metrics: Mapping[str, float],
+    ) -> None:
+        """One whole epoch of a replicate: finite values; epoch 0 is the untrained model."""
+
+    def finish_replicate(self, record: ReplicateRecord) -> None:
+        """A replicate has ended, in whichever status; the record repeats its whole curves."""
+
+    def finish_configuration(
+        self, configuration: int, end: End, summary: pd.DataFrame, endpoint: Mapping[str, float]
+    ) -> None:
+        """All replicates of a configuration have ended.
+
+        Args:
+          configuration: Its number.
+          end: `"failed"` if it was refused or any replicate failed.
+          summary: Columns `epoch, metric, mean, ci_low, ci_high` over the finished replicates;
+            without rows where there are none.
+          endpoint: The configuration's numbers of `comparison.csv`, by column name.
+        """
+
+    def finish_sweep(self, end: End, folder: Path | None) -> None:
+        """Everything has ended; `folder` holds the report's files, or None if there is none."""

@@ -1,0 +1,394 @@
+"""What is kept of a sweep: its records, its tables, and how they reach the disk.
+
+One folder holds one sweep:
+
+    sweep.json                      SweepRecord
+    0/configuration.json            ConfigurationRecord, one numbered folder each
+    0/replicates/seed-3.json        ReplicateRecord, written when the replicate ends
+    replicates.csv, curves.parquet, movement.csv    the same as tables
+
+Every file is complete or absent: it is written beside its place and renamed.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from runner.plan import Replicate
+
+Status = Literal["finished", "diverged", "failed", "interrupted"]
+
+Curves = dict[str, list[float]]
+"""Metric name -> values at epochs 0, 1, ...; only whole epochs before a divergence."""
+
+KEY_COLUMNS = ("configuration", "init", "seed", "weight_seed", "batch_seed")
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What an engine yields after each epoch.
+
+    Attributes:
+      epoch: 0 is the model before any training.
+      step: Optimizer updates so far.
+      replicates: Positions in the cohort that the metrics are for, shape (replicates,).
+      metrics: Name -> float64 values, shape (replicates,).
+    """
+
+    epoch: int
+    step: int
+    replicates: np.ndarray
+    metrics: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an engine yields when a replicate ends.
+
+    Attributes:
+      replicate: Position in the cohort.
+      status: How it ended.
+      diverged_epoch: The epoch during which the loss became non-finite or too large.
+      diverged_step: The first such optimizer step, counted from 1; 0 for the untrained model.
+      wall_time_s: Seconds spent on it.
+      test: Metrics on the test part after the last epoch, by their plain names ("loss");
+        empty where there is no such part.
+      movement: Path of a trainable variable -> (rms before training, rms of its change).
+      error: Why it failed.
+    """
+
+    replicate: int
+    status: Status
+    wall_time_s: float
+    diverged_epoch: int | None = None
+    diverged_step: int | None = None
+    test: Mapping[str, float] = field(default_factory=dict)
+    movement: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class ReplicateRecord:
+    """One replicate, as it is kept.
+
+    Attributes:
+      configuration: Number of its configuration.
+      seed: None where `weight_seed` and `batch_seed` were crossed and differ.
+      steps: Optimizer updates at epochs 0, 1, ...; as long as each curve.
+      curves: Metric -> value per epoch.
+      Other attributes: see `Outcome`.
+    """
+
+    configuration: int
+    seed: int | None
+    weight_seed: int
+    batch_seed: int
+    status: Status
+    steps: list[int]
+    curves: Curves
+    wall_time_s: float
+    diverged_epoch: int | None = None
+    diverged_step: int | None = None
+    test: dict[str, float] = field(default_factory=dict)
+    movement: dict[str, tuple[float, float]] = field(default_factory=dict)
+    error: str | None = None
+    reused_from: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The name within the configuration, fit for a file name."""
+        return Replicate(self.weight_seed, self.batch_seed).key
+
+
+@dataclass(frozen=True)
+class KernelRecord:
+    """One kernel of a configuration's model.
+
+    Attributes:
+      path: Position and name in the model, such as `"dense/kernel"`.
+      shape: As Keras stores it.
+      law: Label of the law that it is drawn from; the fallback's where that was used.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    law: str
+
+
+@dataclass(frozen=True)
+class ConfigurationRecord:
+    """One configuration, as it is kept.
+
+    Attributes:
+      index: Number and folder name.
+      init: Label of the initializer.
+      factors: The other settings that vary in the sweep.
+      settings: The resolved configuration as plain values.
+      dataset: Name, task ("classification" or "regression"), fingerprint, sizes of the parts,
+        and `uninformed_loss`: the loss of the best constant prediction (ln k, or the variance).
+      model: Label of the model.
+      num_parameters: Trainable parameters.
+      kernels: In the order of the model's weights.
+      endpoint: The metric that the comparison is about, such as `"val_accuracy"`.
+      endpoint_at: `"final"` or `"best"`.
+      target: Metric and value that `epochs_to_target` waits for, or None.
+      num_replicates: How many were asked for.
+      error: Why it could not be trained, or None. A configuration that was refused has empty
+        `dataset` and no kernels.
+    """
+
+    index: int
+    init: str
+    factors: dict[str, Any]
+    settings: dict[str, Any]
+    dataset: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
+    num_parameters: int = 0
+    kernels: list[KernelRecord] = field(default_factory=list)
+    endpoint: str = ""
+    endpoint_at: str = "final"
+    target: tuple[str, float] | None = None
+    num_replicates: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """One command.
+
+    Attributes:
+      name: Date and time of its folder, such as `"2026-11-23/18-02-11"`.
+      command: The command line.
+      started: ISO 8601, with the offset from UTC.
+      versions: Library -> version, Python included.
+      machine: What it ran on, for people.
+      confidence: Level of the intervals.
+    """
+
+    name: str
+    command: str
+    started: str
+    versions: dict[str, str]
+    machine: str
+    confidence: float = 0.95
+
+
+def lower_is_better(metric: str) -> bool:
+    """Tells whether a smaller value of `metric` is the better one: all but accuracies."""
+    return not metric.endswith("accuracy")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a whole file or none: beside its place, flushed to the disk, renamed."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """As `write_text`, for bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).chmod(0o644)
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def write_record(path: Path, record: Any) -> None:
+    """Writes a record dataclass as JSON; non-finite numbers become null."""
+    text = json.dumps(_finite(dataclasses.asdict(record)), indent=1, ensure_ascii=False)
+    write_text(path, text + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def read_sweep(folder: Path) -> SweepRecord:
+    """Reads `folder/sweep.json`."""
+    return SweepRecord(**json.loads((folder / "sweep.json").read_text("utf-8")))
+
+
+def read_configurations(folder: Path) -> list[ConfigurationRecord]:
+    """Reads every `<number>/configuration.json` of a results folder, by number."""
+    records = []
+    for path in folder.glob("*/configuration.json"):
+        content = json.loads(path.read_text("utf-8"))
+        content["kernels"] = [
+            KernelRecord(kernel["path"], tuple(kernel["shape"]), kernel["law"])
+            for kernel in content["kernels"]
+        ]
+        content["target"] = tuple(content["target"]) if content["target"] else None
+        records.append(ConfigurationRecord(**content))
+    return sorted(records, key=lambda record: record.index)
+
+
+def read_replicates(folder: Path) -> list[ReplicateRecord]:
+    """Reads every `<number>/replicates/*.json` of a results folder, by configuration and seeds."""
+    records = []
+    for path in folder.glob("*/replicates/*.json"):
+        content = json.loads(path.read_text("utf-8"))
+        content["movement"] = {key: tuple(pair) for key, pair in content["movement"].items()}
+        records.append(ReplicateRecord(**content))
+    return sorted(records, key=lambda r: (r.configuration, r.weight_seed, r.batch_seed))
+
+
+def replicates_table(
+    configurations: Sequence[ConfigurationRecord], replicates: Sequence[ReplicateRecord]
+) -> pd.DataFrame:
+    """Returns `replicates.csv`: one row a replicate, columns as documented in the README.
+
+    `final_*` and `test_*` are missing unless the replicate finished; `best_epoch` is the epoch of
+    the best value of the endpoint metric; `epochs_to_target` is missing where it was not reached.
+    """
+    of = {configuration.index: configuration for configuration in configurations}
+    rows = [_replicate_row(of[record.configuration], record) for record in replicates]
+    metrics = _union(record.curves for record in replicates)
+    columns = [
+        *KEY_COLUMNS,
+        *_union(configuration.factors for configuration in configurations),
+        *("status", "reused_from", "epochs", "diverged_epoch", "diverged_step"),
+        *(f"final_{metric}" for metric in metrics),
+        *(f"best_{metric}" for metric in metrics),
+        *("best_epoch", "epochs_to_target", "steps_to_target", "wall_time_s"),
+        *(f"test_{metric}" for metric in _union(record.test for record in replicates)),
+    ]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(_INTEGERS, "Int64"))
+
+
+_INTEGERS = (
+    *("seed", "epochs", "diverged_epoch", "diverged_step", "best_epoch"),
+    *("epochs_to_target", "steps_to_target"),
+)
+
+
+def _union(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Returns the keys of all mappings, each once, in the order of their first appearance."""
+    return list(dict.fromkeys(key for mapping in mappings for key in mapping))
+
+
+def _replicate_row(configuration: ConfigurationRecord, record: ReplicateRecord) -> dict[str, Any]:
+    finished = record.status == "finished"
+    nothing = math.nan
+    row: dict[str, Any] = {
+        "configuration": configuration.index,
+        "init": configuration.init,
+        "seed": record.seed,
+        "weight_seed": record.weight_seed,
+        "batch_seed": record.batch_seed,
+        **configuration.factors,
+        "status": record.status,
+        "reused_from": record.reused_from,
+        "epochs": max(len(record.steps) - 1, 0),
+        "diverged_epoch": record.diverged_epoch,
+        "diverged_step": record.diverged_step,
+    }
+    for metric, values in record.curves.items():
+        row[f"final_{metric}"] = values[-1] if finished and values else nothing
+    for metric, values in record.curves.items():
+        best = np.min if lower_is_better(metric) else np.max
+        row[f"best_{metric}"] = float(best(values)) if values else nothing
+    for metric, value in record.test.items():
+        row[f"test_{metric}"] = value
+    row["best_epoch"] = _best_epoch(record.curves.get(configuration.endpoint, []), configuration)
+    row |= _time_to_target(record, configuration.target)
+    row["wall_time_s"] = record.wall_time_s
+    return row
+
+
+def _best_epoch(values: Sequence[float], configuration: ConfigurationRecord) -> int | None:
+    if not values:
+        return None
+    best = np.argmin if lower_is_better(configuration.endpoint) else np.argmax
+    return int(best(values))
+
+
+def _time_to_target(
+    record: ReplicateRecord, target: tuple[str, float] | None
+) -> dict[str, int | None]:
+    reached = None
+    if target is not None:
+        metric, goal = target
+        values = np.asarray(record.curves.get(metric, []), dtype=float)
+        met = values <= goal if lower_is_better(metric) else values >= goal
+        reached = int(np.argmax(met)) if met.any() else None
+    steps = None if reached is None else record.steps[reached]
+    return {"epochs_to_target": reached, "steps_to_target": steps}
+
+
+def curves_table(
+    configurations: Sequence[ConfigurationRecord], replicates: Sequence[ReplicateRecord]
+) -> pd.DataFrame:
+    """Returns `curves.parquet`: one row per replicate, epoch and metric."""
+    blocks = [
+        (record, metric, values)
+        for record in replicates
+        for metric, values in record.curves.items()
+    ]
+    table = _keyed(configurations, [(record, len(values)) for record, _, values in blocks])
+    table["epoch"] = _joined([range(len(values)) for *_, values in blocks], np.int64)
+    table["step"] = _joined([record.steps[: len(v)] for record, _, v in blocks], np.int64)
+    table["metric"] = [metric for _, metric, values in blocks for _ in values]
+    table["value"] = _joined([values for *_, values in blocks], np.float64)
+    return table
+
+
+def movement_table(
+    configurations: Sequence[ConfigurationRecord], replicates: Sequence[ReplicateRecord]
+) -> pd.DataFrame:
+    """Returns `movement.csv`: how far training moved each trainable variable of each replicate.
+
+    Columns: the replicate's keys, `parameter` (the variable's path), `rms_start` (root mean square
+    before training) and `rms_change` (root mean square of the difference after it).
+    """
+    table = _keyed(configurations, [(record, len(record.movement)) for record in replicates])
+    rows = [(path, *pair) for record in replicates for path, pair in record.movement.items()]
+    for position, column in enumerate(["parameter", "rms_start", "rms_change"]):
+        table[column] = [row[position] for row in rows]
+    return table
+
+
+def _keyed(
+    configurations: Sequence[ConfigurationRecord], blocks: Sequence[tuple[ReplicateRecord, int]]
+) -> pd.DataFrame:
+    """Returns the key columns of a long table: each record's keys, as many times as it has rows."""
+    labels = {configuration.index: configuration.init for configuration in configurations}
+    counts = [count for _, count in blocks]
+    keys = pd.DataFrame(
+        [
+            {
+                "configuration": record.configuration,
+                "init": labels[record.configuration],
+                "seed": record.seed,
+                "weight_seed": record.weight_seed,
+                "batch_seed": record.batch_seed,
+            }
+            for record, _ in blocks
+        ],
+        columns=KEY_COLUMNS,
+    ).astype({"seed": "Int64"})
+    return keys.loc[keys.index.repeat(counts)].reset_index(drop=True)
+
+
+def _joined(parts: Sequence[Any], dtype: type) -> np.ndarray:
+    return np.concatenate([np.asarray(part, dtype) for part in parts]) if parts else np.array([])

@@ -1,0 +1,143 @@
+"""What limits a comparison: said beside it, whatever the numbers look like."""
+
+from collections.abc import Sequence
+
+from runner.report import names
+from runner.report.results import Results
+from runner.report.tables import missing_replicates
+from runner.report.verdict import Cell, baseline_label, comparable
+
+# Below this, the t quantile alone doubles the interval (2.8 at 5 seeds, 4.3 at 3, 12.7 at 2).
+FEW_SEEDS = 5
+_MAX_LISTED = 4
+
+
+def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
+    """Returns one sentence for each thing that a reader should know before trusting the numbers."""
+    checks = (
+        _few_seeds(results),
+        _missing(results),
+        _refused(results),
+        _survivors(results),
+        _unpaired(results),
+        _crossed(results),
+        _mixed(results),
+        _best_epoch(results),
+        _absent_baseline(results, cells),
+        _fallbacks(results),
+        _reused(results),
+    )
+    return [sentence for sentence in checks if sentence]
+
+
+def _few_seeds(results: Results) -> str:
+    asked = [r.num_replicates for r in results.configurations if r.error is None]
+    if not asked or min(asked) >= FEW_SEEDS:
+        return ""
+    count = names.counted(min(asked), "seed")
+    return f"Few seeds: with {count} a configuration the intervals are wide or missing."
+
+
+def _missing(results: Results) -> str:
+    missing = missing_replicates(results.configurations, results.replicates)
+    if not missing:
+        return ""
+    asked = sum(record.num_replicates for record in results.configurations if not record.error)
+    return (
+        f"Missing: {sum(missing.values())} of {names.counted(asked, 'replicate')}, in "
+        f"{names.counted(len(missing), 'configuration')}; the sweep had not ended."
+    )
+
+
+def _refused(results: Results) -> str:
+    refused = [record for record in results.configurations if record.error is not None]
+    if not refused:
+        return ""
+    count = names.counted(len(refused), "configuration")
+    return f"{count} could not be trained; the reasons stand under Failures."
+
+
+def _survivors(results: Results) -> str:
+    lost = results.replicates["status"].isin(["diverged", "failed", "interrupted"]).sum()
+    if not lost:
+        return ""
+    return (
+        f"Means, intervals and curves are over finished replicates only; "
+        f"{names.counted(int(lost), 'replicate')} did not finish. A mean over the survivors "
+        f"flatters a configuration that often diverges."
+    )
+
+
+def _unpaired(results: Results) -> str:
+    keys = results.replicates[["configuration", "weight_seed", "batch_seed"]]
+    seeds = {
+        frozenset(zip(rows["weight_seed"], rows["batch_seed"], strict=True))
+        for _, rows in keys.groupby("configuration")
+    }
+    if len(seeds) < 2:
+        return ""
+    return "Not every configuration ended with the same seeds; pairs are those that both have."
+
+
+def _crossed(results: Results) -> str:
+    if results.replicates["seed"].notna().all():
+        return ""
+    return (
+        "Weight and batch seeds are crossed: replicates that share one are not independent, and "
+        "intervals that treat them as independent are too narrow."
+    )
+
+
+def _mixed(results: Results) -> str:
+    trained = [record for record in results.configurations if record.error is None]
+    if len({comparable(record) for record in trained}) < 2:
+        return ""
+    return "Data or endpoint differ between configurations; only what shares them is compared."
+
+
+def _best_epoch(results: Results) -> str:
+    if all(record.endpoint_at != "best" for record in results.configurations):
+        return ""
+    return (
+        "Scores are taken at each replicate's best epoch, chosen on the same data that they are "
+        "measured on, and so are too good."
+    )
+
+
+def _absent_baseline(results: Results, cells: Sequence[Cell]) -> str:
+    wanted = next((label for r in results.configurations if (label := baseline_label(r))), None)
+    if wanted is None or all(cell.is_baseline for cell in cells):
+        return ""
+    return (
+        f"The baseline {wanted} has no finished replicate in every setting; where it is absent, "
+        f"the comparison is with the best mean."
+    )
+
+
+def _fallbacks(results: Results) -> str:
+    told = {
+        f"{record.init} draws {kernel.path} by {kernel.law}"
+        for record in results.configurations
+        for kernel in record.kernels
+        if is_fallback(record.init, kernel.law)
+    }
+    if not told:
+        return ""
+    shown = sorted(told)[:_MAX_LISTED]
+    more = f" and {len(told) - len(shown)} more" if len(told) > len(shown) else ""
+    return f"Fallback laws were used: {'; '.join(shown)}{more}."
+
+
+def is_fallback(init: str, law: str) -> bool:
+    """Tells whether a kernel was drawn by another law than that of its configuration's label."""
+    return init.partition("(")[0] != law.partition("(")[0]
+
+
+def _reused(results: Results) -> str:
+    if "reused_from" not in results.replicates:
+        return ""
+    reused = results.replicates["reused_from"].dropna()
+    if reused.empty:
+        return ""
+    sources = names.listed(sorted(str(source) for source in reused.unique()))
+    return f"{names.counted(len(reused), 'replicate')} were taken over from {sources}."

@@ -1,0 +1,76 @@
+"""The comparison as people see it: a headline, sentences, cautions and a ranked table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from runner.report import names, words
+from runner.report.cautions import cautions
+from runner.report.ranking import Table, metrics, ranking
+from runner.report.results import Results
+from runner.report.verdict import Cell, judge
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a report says first, and what the console shows; rich can print it.
+
+    Attributes:
+      title: What was compared.
+      headline: The outcome in a sentence or two.
+      findings: For each cell, its sentences.
+      method: How to read the intervals.
+      cautions: What limits the comparison.
+      metric: What the ranked table shows, in words.
+      ranking: One row a configuration, best first.
+      table: `comparison.csv`.
+    """
+
+    title: str
+    headline: str
+    findings: tuple[tuple[words.Sentence, ...], ...]
+    method: str
+    cautions: tuple[str, ...]
+    metric: str
+    ranking: Table
+    table: pd.DataFrame
+
+    def __rich__(self) -> Any:
+        """Returns what rich prints."""
+        from runner.report import console
+
+        return console.view(self)
+
+
+def compare(results: Results, cells: Sequence[Cell] | None = None) -> Comparison:
+    """Returns the comparison of a sweep.
+
+    Args:
+      results: The sweep.
+      cells: What `judge` says of it, if that has been asked already.
+    """
+    cells = judge(results) if cells is None else cells
+    baseline = any(cell.is_baseline for cell in cells)
+    compared = any(cell.reference and len(cell.standings) > 1 for cell in cells)
+    return Comparison(
+        title=title(results),
+        headline=words.headline(cells),
+        findings=tuple(tuple(words.sentences(cell)) for cell in cells),
+        method=words.method(results.sweep.confidence, compared, baseline),
+        cautions=tuple(cautions(results, cells)),
+        metric=names.listed(metrics(cells)),
+        ranking=ranking(cells, results.sweep.confidence),
+        table=results.comparison,
+    )
+
+
+def title(results: Results) -> str:
+    """Returns such as `"10 initializers on digits"`."""
+    inits = list(dict.fromkeys(record.init for record in results.configurations))
+    what = names.one_line(inits[0]) if len(inits) == 1 else f"{len(inits)} initializers"
+    if len(results.configurations) > len(inits):
+        what += f" in {len(results.configurations)} configurations"
+    datasets = {r.dataset["name"]: None for r in results.configurations if "name" in r.dataset}
+    return f"{what} on {names.listed(list(datasets))}" if datasets else what

@@ -1,0 +1,151 @@
+"""From curves of replicates to the few points that a figure of their means needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from runner.records import lower_is_better
+from runner.report.names import Name
+from runner.report.results import Results
+from runner.report.statistics import summarize_curves
+
+_REPLICATE = ["configuration", "weight_seed", "batch_seed"]
+_PARTS = {"": "training", "val_": "validation"}
+_RANGES = {"accuracy": (0.0, 1.0)}
+# More panels are neither read nor drawn in a reasonable time.
+MAX_CELLS = 6
+MAX_EPOCHS = 100
+# With one series alone, its replicates are drawn as thin lines behind the mean.
+MAX_THIN_LINES = 40
+
+
+@dataclass(frozen=True)
+class Points:
+    """The points of one figure.
+
+    Attributes:
+      metric: Plain name, such as `"loss"`.
+      frame: Columns `panel` and `series` (places in the lists below), `epoch, mean, low, high`,
+        and, where there are single replicates too, `replicate` (a name; missing for means).
+      panels: Names, as they are laid out.
+      series: Names.
+      num_cells: Number of cells of the sweep; at most `MAX_CELLS` of them are drawn.
+    """
+
+    metric: str
+    frame: pd.DataFrame
+    panels: list[str]
+    series: list[str]
+    num_cells: int
+
+    @property
+    def has_replicates(self) -> bool:
+        """Whether single replicates are drawn beside their mean."""
+        return "replicate" in self.frame
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch of the longest curve."""
+        return int(self.frame["epoch"].max())
+
+    @property
+    def is_log(self) -> bool:
+        """Whether it is a loss of which every mean is positive and that spans over a decade."""
+        means = self.frame["mean"]
+        if not lower_is_better(self.metric) or not (means > 0).all():
+            return False
+        return bool(means.max() > 10 * means.min())
+
+    @property
+    def range(self) -> tuple[float | None, float | None]:
+        """What the drawn band must not leave: the metric's values, a logarithmic axis."""
+        low, high = _RANGES.get(self.metric, (None, None))
+        return (float(self.frame["mean"].min()) / 2 if self.is_log else low), high
+
+
+def curve_points(results: Results, names: Mapping[int, Name]) -> list[Points]:
+    """Returns the points of each plain metric over the finished replicates.
+
+    Args:
+      results: The sweep.
+      names: Of its configurations.
+    """
+    curves = _finished(results)
+    if curves.empty:
+        return []
+    cells = list(dict.fromkeys(names[index].cell for index in sorted(set(curves.configuration))))
+    shown = [index for index, name in names.items() if name.cell in cells[:MAX_CELLS]]
+    curves = curves[curves["configuration"].isin(shown) & _kept_epochs(curves)]
+    plain = curves["metric"].str.removeprefix("val_")
+    return [
+        _points(str(metric), part, names, cells, results.sweep.confidence)
+        for metric, part in curves.groupby(plain, sort=False)
+    ]
+
+
+def _finished(results: Results) -> pd.DataFrame:
+    finished = results.replicates.loc[results.replicates["status"] == "finished", _REPLICATE]
+    return results.curves.merge(finished, on=_REPLICATE) if len(finished) else results.curves[:0]
+
+
+def _kept_epochs(curves: pd.DataFrame) -> pd.Series:
+    """Tells which rows are drawn: epochs at even distances, and the last of each configuration."""
+    last = curves.groupby("configuration")["epoch"].transform("max")
+    return curves["epoch"].isin(thinned(int(last.max()))) | (curves["epoch"] == last)
+
+
+def thinned(last: int) -> list[int]:
+    """Returns the epochs 0 to `last`, or so many at even distances, both ends included."""
+    places = np.linspace(0, last, min(last, MAX_EPOCHS) + 1)
+    return sorted(set(places.round().astype(int).tolist()))
+
+
+def _points(
+    metric: str,
+    curves: pd.DataFrame,
+    names: Mapping[int, Name],
+    cells: list[str],
+    confidence: float,
+) -> Points:
+    frame = summarize_curves(curves, confidence, by=["configuration", "metric", "epoch"])
+    frame = frame.rename(columns={"ci_low": "low", "ci_high": "high"})
+    if frame["configuration"].nunique() == 1:
+        frame = pd.concat([frame, *_thin_lines(curves)], ignore_index=True)
+    panel = [
+        _panel(str(part), names[index].cell)
+        for part, index in zip(frame["metric"], frame["configuration"], strict=True)
+    ]
+    laid_out = [_panel(part + metric, cell) for cell in cells for part in _PARTS]
+    panels = [name for name in laid_out if name in set(panel)]
+    label = [names[index].series for index in frame["configuration"]]
+    series = list(dict.fromkeys(label))
+    frame.insert(0, "panel", _places(panel, panels))
+    frame.insert(1, "series", _places(label, series))
+    return Points(
+        metric, frame.drop(columns=["configuration", "metric"]), panels, series, len(cells)
+    )
+
+
+def _thin_lines(curves: pd.DataFrame) -> list[pd.DataFrame]:
+    """Returns the curves of single replicates, if there is more than one of them."""
+    seeds = zip(curves["weight_seed"], curves["batch_seed"], strict=True)
+    name = [
+        str(weights) if weights == batches else f"{weights}/{batches}" for weights, batches in seeds
+    ]
+    lines = curves[["configuration", "metric", "epoch"]].assign(
+        mean=curves["value"], replicate=name
+    )
+    kept = list(dict.fromkeys(name))[:MAX_THIN_LINES]
+    return [lines[lines["replicate"].isin(kept)]] if len(kept) > 1 else []
+
+
+def _panel(metric: str, cell: str) -> str:
+    part = _PARTS["val_" if metric.startswith("val_") else ""]
+    return f"{part} · {cell}" if cell else part
+
+
+def _places(values: list[str], names: list[str]) -> list[int]:
+    place = {name: index for index, name in enumerate(names)}
+    return [place[value] for value in values]

@@ -1,0 +1,98 @@
+"""`report.md`: the report for a git host, with links to the figures beside it."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from runner.report.comparison import Comparison
+from runner.report.document import Document
+from runner.report.ranking import Table
+
+if TYPE_CHECKING:
+    from runner.report.figures.theme import Figure
+
+_SPECIAL = re.compile(r"([\\`*\[\]<>|#~&!$])")
+# Underscores within a word are plain in Markdown, and most labels have them.
+_OUTER_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")
+_LIST_MARKER = re.compile(r"^([-+]|\d+(?=[.)]))")
+
+
+def markdown(document: Document) -> str:
+    """Returns the whole report."""
+    comparison = document.comparison
+    blocks = [
+        f"# {escaped(comparison.title)}",
+        escaped(comparison.headline),
+        *_findings(comparison),
+        f"## {escaped(comparison.metric[:1].upper() + comparison.metric[1:])}",
+        table(comparison.ranking),
+        escaped(comparison.method),
+        *[block for figure in document.figures for block in _figure(figure)],
+        *_titled("How far each parameter moved, in numbers", document.movement),
+        *_titled("Failures", document.failures),
+        *_titled("Initial weights", *document.kernels),
+        *_titled("What was trained", document.trained),
+        "## Where it comes from",
+        fenced(document.command),
+        table(document.origin),
+        "Tables: [replicates.csv](replicates.csv), [curves.parquet](curves.parquet), "
+        "[movement.csv](movement.csv), [comparison.csv](comparison.csv). "
+        "The same report to click through: [report.html](report.html).",
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Returns a text that Markdown shows as it is, in a table too."""
+    line = " ".join(text.split())
+    line = _SPECIAL.sub(r"\\\1", line)
+    line = _OUTER_UNDERSCORE.sub(r"\\_", line)
+    return _LIST_MARKER.sub(_after_backslash, line)
+
+
+def _after_backslash(match: re.Match[str]) -> str:
+    marker = match[0]
+    return f"\\{marker}" if marker in "-+" else f"{marker}\\"
+
+
+def fenced(text: str) -> str:
+    """Returns a text as a code block that no line of it can end."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def table(content: Table) -> str:
+    """Returns a table in GitHub's dialect."""
+    rules = ["---:" if column in content.numeric else "---" for column in content.columns]
+    lines = [
+        [escaped(column) for column in content.columns],
+        rules,
+        *([escaped(entry.text) for entry in row] for row in content.rows),
+    ]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{text}\n\n{content.omitted} more rows." if content.omitted else text
+
+
+def _findings(comparison: Comparison) -> list[str]:
+    several = len(comparison.findings) > 1
+    found = [
+        f"- {escaped(sentence.text)}"
+        for sentences in comparison.findings
+        for sentence in sentences
+        if several or sentence.kind != "leads"  # the headline has said it
+    ]
+    cautions = [f"- {escaped(caution)}" for caution in comparison.cautions]
+    limits = ["**Read with care**", "\n".join(cautions)] if cautions else []
+    return ["\n".join(found), *limits]
+
+
+def _figure(figure: "Figure") -> list[str]:
+    title, name = escaped(figure.title), figure.name
+    image = f"[![{title}](figures/{name}.png)](figures/{name}.svg)"
+    return [f"## {title}", image, escaped(figure.caption)]
+
+
+def _titled(title: str, *tables: Table | None) -> Sequence[str]:
+    shown = [table(content) for content in tables if content is not None]
+    return [f"## {title}", *shown] if shown else []

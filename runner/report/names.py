@@ -1,0 +1,173 @@
+"""What configurations, metrics and numbers are called in front of people."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from runner.plan import Scalar
+from runner.records import ConfigurationRecord, lower_is_better
+from runner.report.statistics import Summary
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Name:
+    """How a configuration is called.
+
+    Attributes:
+      series: What tells it from the others of its cell: the initializer, or, where only one
+        initializer is in the sweep, its factors.
+      cell: The factors that it shares with the other initializers; empty where none vary.
+    """
+
+    series: str
+    cell: str = ""
+
+    @property
+    def title(self) -> str:
+        """The whole name, unique in its sweep."""
+        return f"{self.series} · {self.cell}" if self.cell else self.series
+
+
+def configuration_names(configurations: Sequence[ConfigurationRecord]) -> dict[int, Name]:
+    """Returns the name of each configuration, by its number."""
+    keys = short_keys(key for record in configurations for key in record.factors)
+    one_init = len({record.init for record in configurations}) == 1
+    names = {}
+    for record in configurations:
+        told = [f"{keys[key]}={scalar_text(value)}" for key, value in record.factors.items()]
+        init, cell = one_line(record.init), one_line(", ".join(told))
+        names[record.index] = Name(cell) if one_init and cell else Name(init, cell)
+    repeated = Counter(names.values())
+    return {
+        index: Name(f"{name.series} #{index}", name.cell) if repeated[name] > 1 else name
+        for index, name in names.items()
+    }
+
+
+def short_keys(keys: Iterable[str]) -> dict[str, str]:
+    """Returns each key without its group, or the whole key where that is not unique.
+
+    >>> short_keys(["model.depth", "optimizer.learning_rate"])
+    {'model.depth': 'depth', 'optimizer.learning_rate': 'learning_rate'}
+    """
+    unique = list(dict.fromkeys(keys))
+    short = {key: key.partition(".")[2] or key for key in unique}
+    times = Counter(short.values())
+    return {key: text if times[text] == 1 else key for key, text in short.items()}
+
+
+def one_line(text: str) -> str:
+    """Returns a text without line breaks: labels hold whatever arguments their users give."""
+    return " ".join(text.split())
+
+
+def scalar_text(value: Scalar) -> str:
+    """Returns a setting's value as YAML would show it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+_PARTS = {"val": "validation", "test": "test"}
+_PLAIN = {"mae": "mean absolute error"}
+
+
+def metric_name(metric: str) -> str:
+    """Returns a metric in words.
+
+    >>> metric_name("val_accuracy")
+    'validation accuracy'
+    """
+    part, _, rest = metric.rpartition("_")
+    where = _PARTS.get(part)
+    if where is None:
+        return f"training {_PLAIN.get(metric, metric)}"
+    return f"{where} {_PLAIN.get(rest, rest)}"
+
+
+def endpoint_name(configuration: ConfigurationRecord) -> str:
+    """Returns what the comparison is about in words, such as `"final validation accuracy"`."""
+    metric = metric_name(configuration.endpoint)
+    if configuration.settings.get("training", {}).get("name") == "none":
+        return f"{metric} before training"
+    return f"{configuration.endpoint_at} {metric}"
+
+
+def best_word(metric: str) -> str:
+    """Returns "highest" or "lowest": which value of the metric is the best one."""
+    return "lowest" if lower_is_better(metric) else "highest"
+
+
+def decimals(summaries: Iterable[Summary]) -> int:
+    """Returns how many decimals show two digits of a typical uncertainty; 4 where there is none."""
+    widths = [s.high - s.mean for s in summaries if s.high > s.mean]
+    if not widths:
+        return 4
+    return min(max(1 - math.floor(math.log10(float(np.median(widths)))), 0), 6)
+
+
+def number(value: float, digits: int, signed: bool = False) -> str:
+    """Returns a number with a true minus sign, or a dash where it is missing."""
+    if not math.isfinite(value):
+        return "–"
+    is_zero = float(f"{value:.{digits}f}") == 0
+    text = f"{value:+.{digits}f}" if signed and not is_zero else f"{value:.{digits}f}"
+    return text.removeprefix("-" if is_zero else "").replace("-", MINUS)
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """Returns a number with so many significant digits, or a dash where it is missing."""
+    return f"{value:.{digits}g}".replace("-", MINUS) if math.isfinite(value) else "–"
+
+
+def interval(summary: Summary, digits: int, signed: bool = False) -> str:
+    """Returns the ends of an interval, or an empty text where there is none."""
+    if math.isnan(summary.low):
+        return ""
+    low, high = (number(end, digits, signed) for end in (summary.low, summary.high))
+    return f"[{low}, {high}]"
+
+
+def mean_and_interval(summary: Summary, digits: int, signed: bool = False) -> str:
+    """Returns such as `"0.941 [0.935, 0.947]"`."""
+    text = f"{number(summary.mean, digits, signed)} {interval(summary, digits, signed)}"
+    return text.strip()
+
+
+def counted(count: int, noun: str) -> str:
+    """Returns such as `"1 seed"` or `"5 seeds"`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Returns such as `"a, b and c"`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def coverage(num_asked: int, counts: Mapping[str, int], noun: str = "") -> str:
+    """Returns over how many replicates a mean is, such as `"7 of 10; 3 diverged"`.
+
+    Args:
+      num_asked: Replicates that were asked for.
+      counts: Status -> number of replicates; a status may be missing.
+      noun: What is counted, if it is to be named.
+    """
+    finished = counts.get("finished", 0)
+    others = lost(num_asked, counts)
+    total = finished + sum(others.values())
+    shown = counted(total, noun).strip() if noun else str(total)
+    if not others:
+        return shown
+    return f"{finished} of {shown}; {', '.join(f'{n} {status}' for status, n in others.items())}"
+
+
+def lost(num_asked: int, counts: Mapping[str, int]) -> dict[str, int]:
+    """Returns how many replicates did not finish, by status; those without a record are missing."""
+    others = {status: n for status, n in counts.items() if status != "finished" and n}
+    missing = num_asked - sum(counts.values())
+    return others | ({"missing": missing} if missing > 0 else {})

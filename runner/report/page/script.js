@@ -1,0 +1,141 @@
+"use strict";
+
+// Tables: a click on a column's title sorts by it, another one turns the order round.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const titles = [...table.tHead.rows[0].cells];
+  const body = table.tBodies[0];
+  titles.forEach((title, place) => {
+    title.querySelector("button").addEventListener("click", () => {
+      const down = title.getAttribute("aria-sort") === "ascending";
+      titles.forEach((other) => other.removeAttribute("aria-sort"));
+      title.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const rows = [...body.rows].map((row) => ({ row, key: sortKey(row.cells[place]) }));
+      rows.sort((a, b) => compareKeys(a.key, b.key, down ? -1 : 1));
+      body.append(...rows.map((item) => item.row));
+    });
+  });
+}
+
+function sortKey(cell) {
+  return "sort" in cell.dataset ? Number(cell.dataset.sort) : cell.textContent;
+}
+
+// What is missing (an empty text or a dash) stands last in either order.
+function compareKeys(a, b, direction) {
+  const missing = [a, b].map((key) => key === "" || key === "–");
+  if (missing[0] || missing[1]) return missing[0] - missing[1];
+  if (typeof a === "number" && typeof b === "number") return direction * (a - b);
+  return direction * String(a).localeCompare(String(b));
+}
+
+// Figures: the specification of the files, laid out for the width of the screen.
+const figures = JSON.parse(document.getElementById("figures")?.textContent ?? "{}");
+const charts = [...document.querySelectorAll(".chart")];
+const hidden = new Set();
+const views = new Map();
+const manyMarks = 4000; // from here on a canvas is faster than so many elements
+const sideRoom = 76; // axis labels and title beside the first panel
+const panelGap = 22;
+
+function hasParam(spec, name) {
+  return (spec.params ?? []).some((param) => param.name === name);
+}
+
+function columnsFor(numPanels, width) {
+  if (width < 560 || numPanels === 1) return 1;
+  return numPanels > 2 && width >= 1500 ? 4 : 2;
+}
+
+function laidOut(figure, width, excess) {
+  const spec = structuredClone(figure.spec);
+  delete spec.title;
+  spec.padding = 2;
+  spec.config.axis.labelLimit = Math.min(260, Math.round(width * 0.36));
+  if (hasParam(spec, "hidden")) {
+    spec.config.legend.disable = true;
+    for (const param of spec.params) {
+      if (param.name === "interactive") param.value = true;
+      if (param.name === "hidden") param.value = [...hidden];
+    }
+    spec.columns = columnsFor(figure.numPanels, width);
+    spec.spec.width = panelWidth(spec.columns, width, excess);
+  } else if (figure.numPanels) {
+    const natural = spec.spec.width;
+    spec.columns = Math.max(1, Math.floor((width - 2 * sideRoom) / (natural + panelGap)));
+    spec.spec.width = Math.min(natural, panelWidth(spec.columns, width, excess));
+  } else {
+    spec.width = "container";
+    spec.autosize = { type: "fit-x", contains: "padding" };
+  }
+  return spec;
+}
+
+function panelWidth(columns, width, excess) {
+  return Math.max(120, Math.floor((width - sideRoom - excess) / columns) - panelGap);
+}
+
+async function draw(chart) {
+  const figure = figures[chart.dataset.figure];
+  const width = chart.clientWidth;
+  const marks = JSON.stringify(figure.spec).split("\\n").length;
+  let excess = 0;
+  for (let attempt = 0; attempt < 3; attempt++) {
+    views.get(chart)?.finalize();
+    const result = await vegaEmbed(chart, laidOut(figure, width, excess), {
+      actions: { export: true, source: false, compiled: false, editor: false },
+      downloadFileName: chart.dataset.figure,
+      renderer: marks > manyMarks ? "canvas" : "svg",
+    });
+    views.set(chart, result);
+    const over = chart.querySelector("svg.marks, canvas.marks").getBoundingClientRect().width - width;
+    if (over <= 0) break;
+    excess += Math.ceil(over);
+  }
+}
+
+async function drawAll() {
+  for (const chart of charts) await draw(chart);
+  document.documentElement.dataset.drawn = "true";
+}
+
+let drawnWidth = 0;
+let waiting;
+if (charts.length) {
+  new ResizeObserver(() => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      if (charts[0].clientWidth === drawnWidth) return;
+      drawnWidth = charts[0].clientWidth;
+      drawAll();
+    }, drawnWidth ? 150 : 0);
+  }).observe(document.querySelector("main"));
+}
+
+// The legend of the curves: one for all figures that know the parameter `hidden`.
+const entries = [...document.querySelectorAll(".legend [data-series]")];
+
+function showHidden() {
+  for (const entry of entries) entry.setAttribute("aria-pressed", !hidden.has(entry.dataset.series));
+  for (const [chart, { view }] of views) {
+    if (hasParam(figures[chart.dataset.figure].spec, "hidden")) {
+      view.signal("hidden", [...hidden]).runAsync();
+    }
+  }
+}
+
+for (const entry of entries) {
+  const name = entry.dataset.series;
+  entry.addEventListener("click", () => {
+    if (!hidden.delete(name)) hidden.add(name);
+    showHidden();
+  });
+  entry.addEventListener("dblclick", () => {
+    hidden.clear();
+    for (const other of entries) if (other !== entry) hidden.add(other.dataset.series);
+    showHidden();
+  });
+}
+document.querySelector(".legend .all")?.addEventListener("click", () => {
+  hidden.clear();
+  showHidden();
+});

@@ -1,0 +1,179 @@
+"""The ranked table, and what a table for people is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner.report import names, words
+from runner.report.verdict import Cell, Outcome, Standing
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell of a table.
+
+    Attributes:
+      text: What is shown.
+      sort: What the column is sorted by, if not the text.
+      emphasis: `"good"`, `"bad"`, `"muted"` or nothing.
+    """
+
+    text: str
+    sort: float | None = None
+    emphasis: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for people, whatever it is rendered to.
+
+    Attributes:
+      columns: Titles.
+      rows: As long as `columns` each.
+      numeric: Titles of the columns that are set flush right.
+      omitted: Number of rows that were left out.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Entry, ...], ...]
+    numeric: frozenset[str] = frozenset()
+    omitted: int = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """A standing with what its row needs to know of its cell."""
+
+    rank: int
+    standing: Standing
+    cell: Cell
+
+    @property
+    def digits(self) -> int:
+        """Decimals of the cell's scores."""
+        return words.digits(self.cell)
+
+
+Column = tuple[str, Callable[[Place], Entry]]
+
+
+def ranking(cells: Sequence[Cell], confidence: float) -> Table:
+    """Returns one row a configuration, best first within each cell.
+
+    Args:
+      cells: The comparison.
+      confidence: Level of its intervals.
+    """
+    compared = any(len(cell.standings) > 1 for cell in cells)
+    numbers = _numbers(cells, confidence, compared)
+    columns: list[Column] = [
+        *([("rank", _rank)] if compared else []),
+        ("initializer", lambda place: Entry(names.one_line(place.standing.record.init))),
+        *_factors(cells),
+        *([("metric", _metric)] if len(metrics(cells)) > 1 else []),
+        *numbers,
+        *([("outcome", _outcome)] if compared else []),
+        ("replicates", _coverage),
+    ]
+    places = [
+        Place(rank, standing, cell)
+        for cell in cells
+        for rank, standing in enumerate(cell.standings, start=1)
+    ]
+    return Table(
+        columns=tuple(title for title, _ in columns),
+        rows=tuple(tuple(entry(place) for _, entry in columns) for place in places),
+        numeric=frozenset(("rank", *(title for title, _ in numbers))),
+    )
+
+
+def metrics(cells: Sequence[Cell]) -> list[str]:
+    """Returns what the cells compare, in words."""
+    found = (names.endpoint_name(s.record) for cell in cells for s in cell.standings)
+    return list(dict.fromkeys(found))
+
+
+def _numbers(cells: Sequence[Cell], confidence: float, compared: bool) -> list[Column]:
+    baselines = {cell.is_baseline for cell in cells}
+    reference = "reference" if len(baselines) > 1 else "baseline" if True in baselines else "best"
+    columns: list[Column] = [
+        ("mean", lambda place: _number(place, place.standing.score.mean)),
+        (f"{100 * confidence:g} % interval", _interval),
+        ("median", lambda place: _number(place, place.standing.score.median)),
+        ("std", _std),
+    ]
+    return columns + ([(f"difference to {reference}", _difference)] if compared else [])
+
+
+def _factors(cells: Sequence[Cell]) -> list[Column]:
+    records = [standing.record for cell in cells for standing in cell.standings]
+    keys = names.short_keys(key for record in records for key in record.factors)
+
+    def column(key: str) -> Callable[[Place], Entry]:
+        def entry(place: Place) -> Entry:
+            value = place.standing.record.factors.get(key)
+            return Entry(names.one_line(names.scalar_text(value)), _as_number(value))
+
+        return entry
+
+    return [(title, column(key)) for key, title in keys.items()]
+
+
+def _as_number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None
+
+
+def _rank(place: Place) -> Entry:
+    if not place.standing.score.count:
+        return Entry("–", len(place.cell.standings))
+    return Entry(str(place.rank), place.rank)
+
+
+def _metric(place: Place) -> Entry:
+    return Entry(names.endpoint_name(place.standing.record))
+
+
+def _number(place: Place, value: float) -> Entry:
+    return Entry(names.number(value, place.digits), value)
+
+
+def _interval(place: Place) -> Entry:
+    score = place.standing.score
+    return Entry(names.interval(score, place.digits), score.low, "muted")
+
+
+def _std(place: Place) -> Entry:
+    value = place.standing.score.std
+    return Entry(names.significant(value, 2), value)
+
+
+def _difference(place: Place) -> Entry:
+    difference = place.standing.difference
+    if difference is None or not difference.count:
+        return Entry("")
+    text = names.mean_and_interval(difference, place.digits, signed=True)
+    return Entry(text, difference.mean)
+
+
+_OUTCOMES: dict[Outcome, tuple[str, str]] = {
+    "better": ("better", "good"),
+    "same": ("not distinguishable", ""),
+    "worse": ("worse", "bad"),
+    "unknown": ("too few seeds", "muted"),
+    "unlearned": ("never learned", "bad"),
+    "unfinished": ("no result", "bad"),
+}
+
+
+def _outcome(place: Place) -> Entry:
+    if place.standing.outcome == "reference":
+        return Entry("baseline") if place.cell.is_baseline else Entry("best mean", emphasis="good")
+    text, emphasis = _OUTCOMES[place.standing.outcome]
+    return Entry(text, emphasis=emphasis)
+
+
+def _coverage(place: Place) -> Entry:
+    score, record = place.standing.score, place.standing.record
+    text = names.coverage(record.num_replicates, place.standing.statuses)
+    return Entry(text, score.count, "" if score.count >= record.num_replicates else "bad")

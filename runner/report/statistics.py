@@ -1,0 +1,110 @@
+"""Arrays in, numbers out: means over replicates and how far they can be trusted.
+
+Nothing here knows of training or of files. A missing value (NaN) stands for a replicate that did
+not finish; it is left out and the number of the others is returned with every result.
+
+The interval is Student's (1908): mean ± t(n - 1, (1 + confidence) / 2) · std / √n with the sample
+standard deviation (n - 1). One value has no interval (NaN); values that are all equal have one of
+zero width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.special import stdtrit
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Location, spread and interval of one sample.
+
+    Attributes:
+      mean, median: NaN where there is no value.
+      std: Sample standard deviation (n - 1); NaN below two values.
+      low, high: Ends of the interval for the mean; NaN below two values.
+      count: Number of values.
+    """
+
+    mean: float
+    median: float
+    std: float
+    low: float
+    high: float
+    count: int
+
+
+def summarize(values: ArrayLike, confidence: float) -> Summary:
+    """Returns the summary of one sample.
+
+    Args:
+      values: Shape (replicates,); NaN where there is none.
+      confidence: Level of the interval, 0 <= confidence < 1.
+    """
+    sample = np.asarray(values, float)
+    sample = sample[~np.isnan(sample)]
+    if not sample.size:
+        return Summary(*[np.nan] * 5, count=0)
+    equal = sample.min() == sample.max()  # the rounding of a mean must not pass for spread
+    mean = sample[0] if equal else sample.mean()
+    std = np.nan if sample.size == 1 else 0.0 if equal else sample.std(ddof=1)
+    width = float(half_width(std, sample.size, confidence))
+    return Summary(
+        mean=float(mean),
+        median=float(np.median(sample)),
+        std=float(std),
+        low=float(mean - width),
+        high=float(mean + width),
+        count=int(sample.size),
+    )
+
+
+def paired_difference(values: ArrayLike, reference: ArrayLike, confidence: float) -> Summary:
+    """Returns the summary of `values - reference`, replicate by replicate.
+
+    Args:
+      values: Shape (replicates,).
+      reference: Shape (replicates,), in the same order of seeds; where either is NaN the pair is
+        left out.
+      confidence: Level of the interval.
+    """
+    return summarize(np.asarray(values, float) - np.asarray(reference, float), confidence)
+
+
+def half_width(std: ArrayLike, count: ArrayLike, confidence: float) -> np.ndarray:
+    """Returns half the width of the interval for a mean, shape of the arguments.
+
+    Args:
+      std: Sample standard deviations.
+      count: Numbers of values; below two the result is NaN.
+      confidence: Level of the interval.
+    """
+    number = np.asarray(count, float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.asarray(std, float) / np.sqrt(number)
+        width = stdtrit(number - 1, (1 + confidence) / 2) * error
+    return np.where(number > 1, width, np.nan)
+
+
+def summarize_curves(
+    curves: pd.DataFrame, confidence: float, by: Sequence[str] = ("epoch", "metric")
+) -> pd.DataFrame:
+    """Returns the mean and the interval of each curve, epoch by epoch.
+
+    Args:
+      curves: Columns of `curves.parquet`; only replicates that finished.
+      confidence: Level of the interval.
+      by: What makes a point; by default one configuration's curves are expected.
+
+    Returns:
+      Columns `by`, `mean`, `ci_low`, `ci_high`, sorted by `by`.
+    """
+    values = curves.groupby(list(by), observed=True)["value"]
+    points = values.agg(["mean", "std", "count", "min", "max"]).reset_index()
+    equal = points["min"] == points["max"]
+    mean = points["mean"].mask(equal, points["min"])
+    width: Any = half_width(points["std"].mask(equal, 0.0), points["count"], confidence)
+    return points[list(by)].assign(mean=mean, ci_low=mean - width, ci_high=mean + width)

@@ -1,0 +1,208 @@
+"""The tidy tables of a report: one row a configuration, or one row a thing that went wrong."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from runner.plan import Replicate
+from runner.records import KEY_COLUMNS, ConfigurationRecord, ReplicateRecord, replicates_table
+from runner.report.statistics import Summary, summarize, summarize_curves
+
+NUMBERS = ("mean", "median", "std", "ci_low", "ci_high")
+COUNTS = ("num_finished", "num_diverged", "num_failed")
+FAILURE_COLUMNS = (*KEY_COLUMNS, "status", "epoch", "step", "reason")
+
+
+def endpoint_column(configuration: ConfigurationRecord) -> str:
+    """Returns the column of `replicates.csv` that the comparison is about."""
+    return f"{configuration.endpoint_at}_{configuration.endpoint}"
+
+
+def endpoints(configurations: Sequence[ConfigurationRecord], replicates: pd.DataFrame) -> pd.Series:
+    """Returns what each replicate contributes to the comparison.
+
+    Args:
+      configurations: All of the sweep.
+      replicates: `replicates.csv`.
+
+    Returns:
+      Float values by the index of `replicates`; missing unless the replicate finished.
+    """
+    of = {record.index: endpoint_column(record) for record in configurations}
+    columns = replicates["configuration"].map(of)
+    values = pd.Series(math.nan, replicates.index, dtype=float)
+    for column in sorted(set(of.values()) & set(replicates.columns)):
+        rows = (columns == column) & (replicates["status"] == "finished")
+        values[rows] = replicates.loc[rows, column].astype(float)
+    return values
+
+
+def comparison_table(
+    configurations: Sequence[ConfigurationRecord], replicates: pd.DataFrame, confidence: float
+) -> pd.DataFrame:
+    """Returns `comparison.csv`: the endpoint of every configuration over its finished replicates.
+
+    Args:
+      configurations: All of the sweep; each has one row, in this order.
+      replicates: `replicates.csv`.
+      confidence: Level of the intervals.
+
+    Returns:
+      Columns `configuration, init, <factors>, metric, mean, median, std, ci_low, ci_high,
+      num_finished, num_diverged, num_failed`.
+    """
+    factors = list(dict.fromkeys(key for record in configurations for key in record.factors))
+    configuration = replicates["configuration"]
+    values = dict(list(endpoints(configurations, replicates).groupby(configuration)))
+    statuses = pd.crosstab(configuration, replicates["status"]).to_dict("index")
+    rows = [
+        {"configuration": record.index, "init": record.init}
+        | {key: record.factors.get(key) for key in factors}
+        | {"metric": record.endpoint or None}
+        | _numbers(summarize(values.get(record.index, ()), confidence))
+        | _counts(statuses.get(record.index, {}))
+        for record in configurations
+    ]
+    columns = ["configuration", "init", *factors, "metric", *NUMBERS, *COUNTS]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _numbers(summary: Summary) -> dict[str, float]:
+    ends = (summary.low, summary.high)
+    return dict(zip(NUMBERS, (summary.mean, summary.median, summary.std, *ends), strict=True))
+
+
+def _counts(statuses: Mapping[Any, int]) -> dict[str, int]:
+    return {count: int(statuses.get(count.removeprefix("num_"), 0)) for count in COUNTS}
+
+
+def endpoint_numbers(
+    configuration: ConfigurationRecord, records: Sequence[ReplicateRecord], confidence: float
+) -> Mapping[str, float]:
+    """Returns one configuration's numbers of `comparison.csv`, by column name.
+
+    Args:
+      configuration: The configuration.
+      records: Those of its replicates that have ended, in whichever status.
+      confidence: Level of the interval.
+    """
+    replicates = filled_replicates_table([configuration], records)
+    row = comparison_table([configuration], replicates, confidence).iloc[0]
+    return {name: float(row[name]) for name in (*NUMBERS, *COUNTS)}
+
+
+def filled_replicates_table(
+    configurations: Sequence[ConfigurationRecord], records: Sequence[ReplicateRecord]
+) -> pd.DataFrame:
+    """Returns `replicates_table`, with the columns that every sweep has if there is no record."""
+    table = replicates_table(configurations, records)
+    return table if len(table) else pd.DataFrame(columns=[*KEY_COLUMNS, "status", "wall_time_s"])
+
+
+def curve_summary(records: Sequence[ReplicateRecord], confidence: float) -> pd.DataFrame:
+    """Returns the mean curves of one configuration over those of its replicates that finished.
+
+    Args:
+      records: Its replicates, in whichever status.
+      confidence: Level of the intervals.
+
+    Returns:
+      Columns `epoch, metric, mean, ci_low, ci_high`.
+    """
+    points = [
+        (epoch, metric, value)
+        for record in records
+        if record.status == "finished"
+        for metric, values in record.curves.items()
+        for epoch, value in enumerate(values)
+    ]
+    curves = pd.DataFrame(points, columns=["epoch", "metric", "value"])
+    return summarize_curves(curves.astype({"value": float}), confidence)
+
+
+def failures_table(
+    configurations: Sequence[ConfigurationRecord], records: Sequence[ReplicateRecord]
+) -> pd.DataFrame:
+    """Returns what went wrong: one row a refused configuration or a replicate that did not finish.
+
+    Columns: the replicate's keys (seeds are missing for a whole configuration), `status`
+    (`refused`, `diverged`, `failed`, `interrupted`), `epoch` and `step` of a divergence, `reason`.
+    """
+    refused = [
+        {"configuration": record.index, "init": record.init, "status": "refused"}
+        | {"reason": record.error}
+        for record in configurations
+        if record.error is not None
+    ]
+    labels = {record.index: record.init for record in configurations}
+    ended = [_failure(labels, record) for record in records if record.status != "finished"]
+    table = pd.DataFrame([*refused, *ended], columns=list(FAILURE_COLUMNS))
+    integers = ["seed", "weight_seed", "batch_seed", "epoch", "step"]
+    return table.astype(dict.fromkeys(integers, "Int64")).sort_values(
+        "configuration", kind="stable", ignore_index=True
+    )
+
+
+def _failure(labels: Mapping[int, str], record: ReplicateRecord) -> dict[str, Any]:
+    return {
+        "configuration": record.configuration,
+        "init": labels[record.configuration],
+        "seed": record.seed,
+        "weight_seed": record.weight_seed,
+        "batch_seed": record.batch_seed,
+        "status": record.status,
+        "epoch": record.diverged_epoch,
+        "step": record.diverged_step,
+        "reason": record.error or _reason(record),
+    }
+
+
+def _reason(record: ReplicateRecord) -> str:
+    if record.status == "interrupted":
+        return "the command ended before it did"
+    if record.diverged_epoch == 0:
+        return "loss of the untrained model non-finite or above the limit"
+    return "loss non-finite or above the limit"
+
+
+def missing_replicates(
+    configurations: Sequence[ConfigurationRecord], replicates: pd.DataFrame
+) -> dict[int, int]:
+    """Returns how many replicates of each configuration have left no record, where any have."""
+    ended = replicates["configuration"].value_counts()
+    missing = {
+        record.index: record.num_replicates - int(ended.get(record.index, 0))
+        for record in configurations
+        if record.error is None
+    }
+    return {index: count for index, count in missing.items() if count > 0}
+
+
+def movement_medians(replicates: pd.DataFrame, movement: pd.DataFrame) -> pd.DataFrame:
+    """Returns how far each parameter moved, as the median over the finished replicates.
+
+    Args:
+      replicates: `replicates.csv`.
+      movement: `movement.csv`.
+
+    Returns:
+      One row a configuration (the index), one column a parameter in the order of the models; NaN
+      where a model has no such parameter.
+    """
+    keys = ["configuration", "weight_seed", "batch_seed"]
+    if movement.empty:
+        return pd.DataFrame()
+    finished = replicates.loc[replicates["status"] == "finished", keys]
+    rows = movement.merge(finished, on=keys)
+    medians = rows.pivot_table("rms_change", "configuration", "parameter", aggfunc="median")
+    return medians[list(dict.fromkeys(rows["parameter"]))]
+
+
+def replicate_name(weight_seed: int, batch_seed: int) -> str:
+    """Returns the name of a replicate for people, such as `"seed 3"`."""
+    replicate = Replicate(weight_seed, batch_seed)
+    if replicate.seed is not None:
+        return f"seed {replicate.seed}"
+    return f"weights {weight_seed}, batches {batch_seed}"

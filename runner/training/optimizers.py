@@ -1,0 +1,296 @@
+"""Optimizers: Keras's own, each with its hyperparameters under Keras's names.
+
+An option of the group `optimizer` is a dataclass that says which Keras class it stands for; its
+fields are the arguments of that class, except `schedule`, which says what becomes of the learning
+rate. `weight_decay` is Keras's decoupled one: each update first shrinks every trainable variable
+by the factor `1 - learning_rate * weight_decay`, biases included.
+
+All listed classes update each parameter from its own gradient history alone. Two kinds are left to
+`custom`: those that look at a whole kernel (Lamb, Adafactor, Muon), and Ftrl, whose first update
+replaces the initial weights rather than moving them, so that it has nothing to say about them.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from runner.config import (
+    ARGUMENTS,
+    BOOLEAN,
+    FRACTION,
+    IMPORT_PATH,
+    NON_NEGATIVE,
+    POSITIVE,
+    ConfigError,
+    Rule,
+    one_of,
+    optional,
+    setting,
+)
+from runner.imports import import_object, told
+
+_SCHEDULE = one_of("constant", "cosine")
+_CLIPPINGS = ("clipnorm", "clipvalue", "global_clipnorm")
+
+
+@dataclass(frozen=True)
+class _Optimizer:
+    """Settings that all listed optimizers share.
+
+    Attributes:
+      learning_rate: Step size; with a schedule, that of the first step.
+      schedule: `constant`, or `cosine`: at step t of T the rate is
+        `learning_rate * (1 + cos(pi t / T)) / 2` (Loshchilov and Hutter, 2017, equation 5, one
+        period, no warm-up, down to zero).
+      weight_decay: Decoupled decay, or None.
+      clipnorm: Largest norm of a variable's gradient, or None.
+      clipvalue: Largest absolute value of a gradient's element, or None.
+      global_clipnorm: Largest norm of all gradients together, or None.
+    """
+
+    keras_class: ClassVar[str]
+
+    learning_rate: float = setting(POSITIVE, 0.001)
+    schedule: str = setting(_SCHEDULE, "constant")
+    weight_decay: float | None = setting(optional(NON_NEGATIVE), None)
+    clipnorm: float | None = setting(optional(POSITIVE), None)
+    clipvalue: float | None = setting(optional(POSITIVE), None)
+    global_clipnorm: float | None = setting(optional(POSITIVE), None)
+
+    def __post_init__(self) -> None:
+        given = [name for name in _CLIPPINGS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ConfigError(
+                f"`optimizer.{given[1]}` must be null where `optimizer.{given[0]}` is set: Keras "
+                f"clips in one way. Received: {getattr(self, given[1])!r}."
+            )
+
+
+@dataclass(frozen=True)
+class Sgd(_Optimizer):
+    """Stochastic gradient descent."""
+
+    keras_class = "SGD"
+
+    learning_rate: float = setting(POSITIVE, 0.1)
+
+
+@dataclass(frozen=True)
+class Momentum(_Optimizer):
+    """Gradient descent with momentum: v <- momentum v - learning_rate g, w <- w + v."""
+
+    keras_class = "SGD"
+
+    learning_rate: float = setting(POSITIVE, 0.01)
+    momentum: float = setting(FRACTION, 0.9)
+    nesterov: bool = setting(BOOLEAN, False)
+
+
+@dataclass(frozen=True)
+class RmsProp(_Optimizer):
+    """Gradients divided by a running root mean square. Tieleman and Hinton (2012)."""
+
+    keras_class = "RMSprop"
+
+    rho: float = setting(FRACTION, 0.9)
+    momentum: float = setting(FRACTION, 0.0)
+    epsilon: float = setting(POSITIVE, 1e-7)
+    centered: bool = setting(BOOLEAN, False)
+
+
+@dataclass(frozen=True)
+class Adagrad(_Optimizer):
+    """Gradients divided by the root of the sum of their squares. Duchi et al. (2011)."""
+
+    keras_class = "Adagrad"
+
+    learning_rate: float = setting(POSITIVE, 0.01)
+    initial_accumulator_value: float = setting(NON_NEGATIVE, 0.1)
+    epsilon: float = setting(POSITIVE, 1e-7)
+
+
+@dataclass(frozen=True)
+class Adadelta(_Optimizer):
+    """Steps in the units of the parameters. Zeiler (2012), where the learning rate is 1."""
+
+    keras_class = "Adadelta"
+
+    learning_rate: float = setting(POSITIVE, 1.0)
+    rho: float = setting(FRACTION, 0.95)
+    epsilon: float = setting(POSITIVE, 1e-7)
+
+
+@dataclass(frozen=True)
+class _TwoMoments(_Optimizer):
+    """Running means of the gradient (`beta_1`) and of its size (`beta_2`)."""
+
+    beta_1: float = setting(FRACTION, 0.9)
+    beta_2: float = setting(FRACTION, 0.999)
+    epsilon: float = setting(POSITIVE, 1e-7)
+
+
+@dataclass(frozen=True)
+class Adam(_TwoMoments):
+    """Kingma and Ba (2015), algorithm 1; `amsgrad`: Reddi et al. (2018), algorithm 2."""
+
+    keras_class = "Adam"
+
+    amsgrad: bool = setting(BOOLEAN, False)
+
+
+@dataclass(frozen=True)
+class AdamW(_TwoMoments):
+    """Adam with decoupled weight decay. Loshchilov and Hutter (2019), algorithm 2."""
+
+    keras_class = "AdamW"
+
+    weight_decay: float = setting(NON_NEGATIVE, 0.004)
+    amsgrad: bool = setting(BOOLEAN, False)
+
+
+@dataclass(frozen=True)
+class Adamax(_TwoMoments):
+    """Adam in the maximum norm. Kingma and Ba (2015), algorithm 2."""
+
+    keras_class = "Adamax"
+
+
+@dataclass(frozen=True)
+class Nadam(_TwoMoments):
+    """Adam with Nesterov momentum. Dozat (2016)."""
+
+    keras_class = "Nadam"
+
+
+@dataclass(frozen=True)
+class Lion(_Optimizer):
+    """Steps by the sign of a running mean. Chen et al. (2023), algorithm 2.
+
+    Every parameter moves by the whole learning rate in each step, so it is smaller than Adam's.
+    """
+
+    keras_class = "Lion"
+
+    learning_rate: float = setting(POSITIVE, 0.0003)
+    beta_1: float = setting(FRACTION, 0.9)
+    beta_2: float = setting(FRACTION, 0.99)
+
+
+def _accept_target(value: Any) -> str:
+    if isinstance(value, str) and value.isidentifier():
+        return value
+    return str(IMPORT_PATH.accept(value))
+
+
+@dataclass(frozen=True)
+class Custom:
+    """Any other Keras optimizer.
+
+    Attributes:
+      target: Name of a class in `keras.optimizers`, or import path of a class or function that
+        takes `learning_rate` and `arguments` and returns a Keras optimizer.
+      learning_rate: Step size; with a schedule, that of the first step.
+      schedule: `constant` or `cosine`, as for the listed optimizers.
+      arguments: Further keyword arguments.
+    """
+
+    target: str = setting(
+        Rule("a class in keras.optimizers, such as 'Lamb', or an import path", _accept_target)
+    )
+    learning_rate: float = setting(POSITIVE, 0.001)
+    schedule: str = setting(_SCHEDULE, "constant")
+    arguments: Mapping[str, Any] = setting(ARGUMENTS, {})
+
+    def __post_init__(self) -> None:
+        if "learning_rate" in self.arguments:
+            raise ConfigError(
+                "`optimizer.arguments` must not hold `learning_rate`. "
+                f"Received: {self.arguments['learning_rate']!r}. Set optimizer.learning_rate."
+            )
+
+
+CATALOGUE: dict[str, type] = {
+    "sgd": Sgd,
+    "momentum": Momentum,
+    "rmsprop": RmsProp,
+    "adagrad": Adagrad,
+    "adadelta": Adadelta,
+    "adam": Adam,
+    "adamw": AdamW,
+    "adamax": Adamax,
+    "nadam": Nadam,
+    "lion": Lion,
+    "custom": Custom,
+}
+
+
+def make(name: str, settings: Any, num_steps: int) -> Any:
+    """Makes an optimizer that has not seen any variables yet.
+
+    Args:
+      name: A key of `CATALOGUE`.
+      settings: An instance of `CATALOGUE[name]`.
+      num_steps: Updates in the whole training, at least 1; the length of the schedule.
+
+    Returns:
+      A `keras.optimizers.Optimizer`.
+
+    Raises:
+      ConfigError: The target of `custom` cannot be imported, raises, or makes something else.
+    """
+    import keras
+
+    rate = _learning_rate(settings, num_steps)
+    if isinstance(settings, Custom):
+        return _make_custom(settings, rate)
+    arguments = {
+        field.name: getattr(settings, field.name)
+        for field in dataclasses.fields(settings)
+        if field.name not in ("learning_rate", "schedule")
+    }
+    return getattr(keras.optimizers, settings.keras_class)(learning_rate=rate, **arguments)
+
+
+def _learning_rate(settings: Any, num_steps: int) -> Any:
+    import keras
+
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    return keras.optimizers.schedules.CosineDecay(settings.learning_rate, num_steps)
+
+
+def _make_custom(settings: Custom, rate: Any) -> Any:
+    import keras
+
+    key, rule = "optimizer.target", "something that makes a Keras optimizer"
+    make_it = _find(settings.target, key)
+    try:
+        optimizer = make_it(learning_rate=rate, **settings.arguments)
+    except Exception as error:
+        raise ConfigError(
+            f"`{key}` must be {rule}. {settings.target} raised {told(error)}"
+        ) from error
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ConfigError.at(key, rule, optimizer, f"It is what {settings.target} returned.")
+    return optimizer
+
+
+def _find(target: str, key: str) -> Any:
+    """Returns what `target` names: a class in `keras.optimizers`, or anything by import path."""
+    import keras
+
+    if "." in target:
+        return import_object(target, key)
+    classes = {
+        name: value
+        for name, value in vars(keras.optimizers).items()
+        if isinstance(value, type) and issubclass(value, keras.optimizers.Optimizer)
+    }
+    if target not in classes:
+        close = difflib.get_close_matches(target, classes) or sorted(classes)
+        raise ConfigError.at(
+            key, "a class in keras.optimizers or an import path", target, f"Try {', '.join(close)}."
+        )
+    return classes[target]

@@ -1,0 +1,202 @@
+"""A user's .npz file: what is read, and one clear line for what cannot be."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runner.config import ConfigError
+from runner.datasets import load
+from runner.datasets.arrays import Arrays
+
+X = np.arange(120.0).reshape(60, 2)
+Y = np.arange(60) % 3
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes arrays to a file and returns its settings."""
+
+    def write(**arrays):
+        path = tmp_path / "mine.npz"
+        np.savez(path, **arrays)
+        return str(path)
+
+    return write
+
+
+def at(value, *place):
+    """A copy of X with `value` at some places."""
+    x = X.copy()
+    for row, column in place:
+        x[row, column] = value
+    return x
+
+
+def test_reads_the_arrays(file):
+    dataset = load("arrays", Arrays(path=file(x=X, y=Y), standardize=False))
+    assert dataset.task == "classification"
+    every_x = np.concatenate([dataset.train.x, dataset.validation.x, dataset.test.x])
+    every_y = np.concatenate([dataset.train.y, dataset.validation.y, dataset.test.y])
+    order = np.argsort(every_x[:, 0])
+    np.testing.assert_array_equal(every_x[order], X)
+    np.testing.assert_array_equal(every_y[order], Y)
+
+
+def test_the_files_own_test_part_stays(file):
+    path = file(x=X, y=Y, x_test=X[:9] + 1, y_test=Y[:9])
+    dataset = load("arrays", Arrays(path=path, standardize=False))
+    np.testing.assert_array_equal(dataset.test.x, X[:9] + 1)
+    np.testing.assert_array_equal(dataset.test.y, Y[:9])
+    assert (len(dataset.train), len(dataset.validation)) == (48, 12)
+
+
+def test_the_test_part_is_scaled_by_the_training_part(file):
+    y = np.linspace(0, 5, 60)
+    settings = Arrays(path=file(x=X, y=y, x_test=X + 1000, y_test=y + 1000))
+    dataset = load("arrays", settings)
+    assert dataset.test.x.mean() > 10
+    assert dataset.test.y.mean() > 10
+
+
+@pytest.mark.parametrize(("test", "size"), [(None, 12), (0.1, 6), (0.0, 0)])
+def test_a_test_part_is_drawn_where_the_file_has_none(file, test, size):
+    dataset = load("arrays", Arrays(path=file(x=X, y=Y), test=test))
+    assert dataset.describe()["num_test"] == size
+
+
+@pytest.mark.parametrize(
+    ("x", "shape"),
+    [(X[:, 0], (1,)), (X, (2,)), (X.reshape(60, 2, 1), (2, 1)), (X > 9, (2,)), (X[:, :1], (1,))],
+)
+def test_inputs_of_any_rank_and_number(file, x, shape):
+    assert load("arrays", Arrays(path=file(x=x, y=Y))).input_shape == shape
+
+
+def test_a_column_of_labels_is_a_list_of_labels(file):
+    flat = load("arrays", Arrays(path=file(x=X, y=Y)))
+    column = load("arrays", Arrays(path=file(x=X, y=Y[:, np.newaxis])))
+    assert flat.fingerprint == column.fingerprint
+
+
+def test_texts_of_bytes_are_texts(file):
+    y = np.array([b"no", "j\xe4".encode()])[Y % 2]
+    assert load("arrays", Arrays(path=file(x=X, y=y))).classes == ("j\xe4", "no")
+
+
+def test_paths_are_relative_to_the_working_directory_or_home(file, tmp_path, monkeypatch):
+    file(x=X, y=Y)
+    monkeypatch.chdir(tmp_path)
+    relative = load("arrays", Arrays(path="mine.npz"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load("arrays", Arrays(path="~/mine.npz")).fingerprint == relative.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": X}, r"without y; it has: \['x'\]"),
+        ({"x": X, "y": Y, "y_test": Y}, "both x_test and y_test or neither.*without x_test"),
+        ({"x": X, "y": Y[:-1]}, "as many inputs as targets. Received: 60 in x and 59 in 'y'"),
+        ({"x": X[:0], "y": Y[:0]}, r"at least one example. Received: x of shape \(0, 2\)"),
+        ({"x": X[:, :0], "y": Y}, r"at least one example. Received: x of shape \(60, 0\)"),
+        ({"x": np.float64(3), "y": Y}, r"at least one example. Received: x of shape \(\)"),
+        ({"x": X.astype(object), "y": Y}, "arrays of numbers.*Received: x in .*Python objects"),
+        ({"x": X, "y": np.array([None, 1] * 30)}, "Received: y in .*Python objects"),
+        ({"x": X.astype(str), "y": Y}, "numbers in x. Received: the dtype"),
+        ({"x": X + 1j, "y": Y}, "numbers in x. Received: the dtype 'complex128'"),
+        ({"x": X, "y": Y.astype("M8[s]")}, "'y' as one text or number.*datetime64"),
+        ({"x": X, "y": np.zeros((60, 2, 2))}, r"'y' as one.*shape \(60, 2, 2\)"),
+        (
+            {"x": at(np.nan, (3, 1)), "y": Y},
+            "only finite.*Received: 1 value NaN.* in column 1 of x",
+        ),
+        ({"x": at(np.inf, (3, 0), (4, 1)), "y": Y}, "2 values .* in columns 0, 1 of x"),
+        ({"x": at(1e39, (3, 0)), "y": Y}, "fit single precision. Received: 1 value"),
+        ({"x": X.reshape(60, 2, 1) * np.nan, "y": Y}, "Received: 120 values .* in 'x'"),
+        ({"x": X, "y": np.where(Y, Y, np.nan)}, "Received: 20 values NaN.* in 'y'"),
+        ({"x": X, "y": Y * 0}, "at least two classes"),
+        ({"x": X, "y": Y * 0 + 0.5}, "targets that differ.*all 36 training rows of 'y'"),
+        (
+            {"x": X, "y": Y, "x_test": X[:, :1], "y_test": Y},
+            r"shape of .*x_test.*\(1,\) and \(2,\)",
+        ),
+        ({"x": X, "y": Y, "x_test": X, "y_test": np.eye(3)[Y]}, r"in y_test as in y.*\(3,\) and"),
+        ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, r"test labels that occur.*\['3'\]"),
+        ({"x": X, "y": Y, "x_test": X, "y_test": Y[1:]}, "60 in x_test and 59 in 'y_test'"),
+        ({"x": X, "y": Y, "x_test": X * np.nan, "y_test": Y}, "columns 0, 1 of x_test"),
+    ],
+)
+def test_arrays_that_cannot_be_trained_on(file, arrays, message):
+    with pytest.raises(ConfigError, match=f"`dataset.path` must .*({message})") as caught:
+        load("arrays", Arrays(path=file(**arrays)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_fraction_beside_the_files_own_test_part(file):
+    path = file(x=X, y=Y, x_test=X, y_test=Y)
+    with pytest.raises(ConfigError, match=r"`dataset.test` must be null .*Received: 0\.1"):
+        load("arrays", Arrays(path=path, test=0.1))
+
+
+def write_zeros(path):
+    path.write_bytes(bytes(100))
+
+
+def write_nothing(path):
+    path.write_bytes(b"")
+
+
+def write_npy(path):
+    with path.open("wb") as file:
+        np.save(file, X)
+
+
+def write_half(path):
+    np.savez(path, x=X, y=Y)
+    path.write_bytes(path.read_bytes()[:700])
+
+
+def write_flipped(path):
+    np.savez_compressed(path, x=X, y=Y)
+    content = bytearray(path.read_bytes())
+    content[80:120] = bytes(40)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "write", [write_zeros, write_nothing, write_npy, write_half, write_flipped, Path.mkdir]
+)
+def test_files_that_are_no_archive_of_arrays(tmp_path, write):
+    path = tmp_path / "mine.npz"
+    write(path)
+    with pytest.raises(ConfigError, match=r"`dataset.path` must .*mine\.npz") as caught:
+        load("arrays", Arrays(path=str(path)))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (None, "`dataset.path` is missing: it must name a .npz file"),
+        ("none.npz", r"Received: 'none\.npz'. There is no such file in '.*'"),
+        ("/no\nwhere/none.npz", r"Received: '/no\\nwhere/none\.npz'. There is no such file\."),
+        ("mine.npy", r"Its name must end with \.npz"),
+        ("~nobody-of-this-name/mine.npz", "There is no such file"),
+        (f"{'a' * 5000}.npz", "File name too long|no such file"),
+    ],
+)
+def test_paths_that_lead_nowhere(tmp_path, monkeypatch, path, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load("arrays", Arrays(path=path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(file):
+    path = Path(file(x=X, y=Y))
+    path.chmod(0)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        load("arrays", Arrays(path=str(path)))

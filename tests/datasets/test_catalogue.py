@@ -1,0 +1,143 @@
+"""What holds for every data set."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from runner.config import ConfigError, choose, convert
+from runner.datasets import CATALOGUE, load
+
+OPTIONS = Path(__file__).parents[2] / "conf" / "dataset"
+OFFICIAL_TEST = {"mnist": 20, "fashion_mnist": 20, "cifar10": 20, "cifar100": 500}
+REGRESSION = {"diabetes"}
+
+
+def loaded(member, **settings):
+    name, given = member
+    return load(name, CATALOGUE[name](**given, **settings))
+
+
+def parts(dataset):
+    return [part for part in (dataset.train, dataset.validation, dataset.test) if part is not None]
+
+
+def content(name):
+    return yaml.safe_load((OPTIONS / f"{name}.yaml").read_text("utf-8"))
+
+
+def test_every_member_is_an_option_and_the_reverse():
+    assert {path.stem for path in OPTIONS.glob("*.yaml")} == set(CATALOGUE)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_options_tell_every_default(name):
+    node = content(name)
+    assert next(iter(node)) == "name"
+    assert node["name"] == name
+    assert choose(CATALOGUE, node, "dataset") == CATALOGUE[name]()
+    assert set(node) == {"name", *(field.name for field in fields(CATALOGUE[name]))}
+
+
+@pytest.mark.parametrize("name", OFFICIAL_TEST)
+def test_an_official_test_part_cannot_be_resized(name):
+    with pytest.raises(ConfigError, match=r"`dataset\.test` is not a setting"):
+        convert(CATALOGUE[name], {"test": 0.1}, "dataset")
+
+
+def test_arrays_fit_training(member):
+    dataset = loaded(member)
+    for part in parts(dataset):
+        assert part.x.dtype == np.float32
+        assert part.x.shape == (len(part), *dataset.input_shape)
+        assert np.isfinite(part.x).all()
+        if dataset.task == "regression":
+            assert part.y.dtype == np.float32
+            assert part.y.shape == (len(part), dataset.num_outputs)
+        else:
+            assert part.y.dtype == np.int32
+            assert part.y.shape == (len(part),)
+            assert set(part.y) == set(range(dataset.num_outputs))
+            assert len(dataset.classes) == dataset.num_outputs
+    assert (dataset.task == "regression") == (dataset.name in REGRESSION)
+
+
+def test_standardized_on_the_training_part(member):
+    dataset = loaded(member)
+    x = dataset.train.x.astype(np.float64)
+    axes = tuple(range(x.ndim - 1))
+    # Inputs were rounded to single precision (relative error 6e-8, a few units large).
+    np.testing.assert_allclose(x.mean(axis=axes), 0, atol=1e-6)
+    std = x.std(axis=axes)
+    assert np.all((np.abs(std - 1) < 1e-6) | (std == 0))
+    if dataset.task == "regression":
+        np.testing.assert_allclose(dataset.uninformed_loss, 1, atol=1e-6)
+
+
+def test_the_same_settings_give_the_same_bits(member):
+    first, second = loaded(member), loaded(member)
+    assert first.fingerprint == second.fingerprint
+    np.testing.assert_array_equal(first.train.x, second.train.x)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"split_seed": 1}, {"standardize": False}, {"validation": 0.3}]
+)
+def test_the_fingerprint_tells_what_is_used(member, settings):
+    assert loaded(member).fingerprint != loaded(member, **settings).fingerprint
+
+
+def test_a_subset_keeps_an_official_test_part_whole(member):
+    subset = 5 * loaded(member).num_outputs  # a fifth of it still holds every class
+    dataset = loaded(member, subset=subset)
+    num_drawn = sum(len(part) for part in parts(dataset))
+    if member[0] in OFFICIAL_TEST:
+        assert len(dataset.test) == OFFICIAL_TEST[member[0]]
+        num_drawn -= len(dataset.test)
+    assert num_drawn == subset
+
+
+def test_description_is_json(member):
+    dataset = loaded(member)
+    told = json.loads(json.dumps(dataset.describe()))
+    assert told["name"] == member[0]
+    assert told["num_train"] == len(dataset.train)
+    assert told["num_test"] == len(dataset.test)
+    assert told["input_shape"] == list(dataset.train.x.shape[1:])
+    assert told["classes"] == list(dataset.classes)
+
+
+def test_no_test_part_where_none_is_asked_for():
+    dataset = load("iris", CATALOGUE["iris"](test=0.0))
+    assert dataset.test is None
+    assert dataset.describe()["num_test"] == 0
+    assert len(dataset.train) + len(dataset.validation) == 150
+
+
+def test_classes_keep_their_names():
+    assert load("wine", CATALOGUE["wine"]()).classes == ("class_0", "class_1", "class_2")
+
+
+def test_digits_are_images_in_the_unit_range():
+    x = load("digits", CATALOGUE["digits"](standardize=False)).train.x
+    assert x.shape[1:] == (8, 8, 1)
+    assert (x.min(), x.max()) == (0, 1)
+
+
+def test_uninformed_losses():
+    digits = load("digits", CATALOGUE["digits"]())
+    assert digits.uninformed_loss == pytest.approx(np.log(10))
+    raw = load("diabetes", CATALOGUE["diabetes"](standardize=False))
+    y = raw.train.y[:, 0].astype(float)
+    guess = y.mean()
+    assert raw.uninformed_loss == pytest.approx(np.mean((y - guess) ** 2))
+    assert raw.uninformed_loss > 1000  # in the target's own units
+
+
+@pytest.mark.parametrize("value", [0, 1, -0.1, 1.5, True, "a", None])
+def test_validation_must_be_a_proper_fraction(value):
+    with pytest.raises(ConfigError, match=r"`dataset\.validation` must be a number above 0"):
+        convert(CATALOGUE["iris"], {"validation": value}, "dataset")

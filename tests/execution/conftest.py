@@ -1,0 +1,47 @@
+"""Runs the command line inside the test process, where TensorFlow is imported only once."""
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hydra.core.hydra_config import HydraConfig
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    output: str
+    folder: Path
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Returns a function that runs `python -m runner` with its arguments in an empty folder."""
+    from runner import __main__
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    root = logging.getLogger()
+
+    def run(*arguments: str) -> Done:
+        handlers, level = list(root.handlers), root.level
+        monkeypatch.setattr(sys, "argv", ["runner", *arguments])
+        try:
+            __main__.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            for handler in set(root.handlers) - set(handlers):
+                handler.close()
+            root.handlers, root.level = list(handlers), level
+            HydraConfig.instance().cfg = None
+        captured = capsys.readouterr()
+        return Done(code, captured.out + captured.err, tmp_path / "results" / "latest")
+
+    return run

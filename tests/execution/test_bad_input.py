@@ -1,0 +1,80 @@
+"""Bad input: one clear line, exit code 1, nothing trained, no traceback."""
+
+import pytest
+
+# What is typed -> what the line must say.
+REFUSED = {
+    "unknown init": (["init=he"], "Could not find 'init/he'"),
+    "unknown key": (["model.widht=3"], "widht"),
+    "unknown dataset": (["dataset=imagenet"], "Could not find 'dataset/imagenet'"),
+    "negative width": (["model.width=-1"], r"`model.width` must be a positive integer"),
+    "text for a number": (["model.width=wide"], r"`model.width` must be a positive integer"),
+    "unknown activation": (["model.activation=rulu"], "`model.activation`"),
+    "dropout of 1": (["model.dropout=1"], "`model.dropout` must be"),
+    "no epochs": (["training.epochs=0"], "`training.epochs` must be a positive integer"),
+    "no batch": (["training.batch_size=0"], "`training.batch_size` must be a positive integer"),
+    "negative rate": (["optimizer.learning_rate=-1"], "`optimizer.learning_rate` must be"),
+    "unknown schedule": (["optimizer.schedule=step"], "`optimizer.schedule` must be one of"),
+    "duplicate seeds": (["seeds=[1,1]"], "`seeds` must be .* distinct"),
+    "no seeds": (["seeds=0"], "`seeds` must be a positive integer"),
+    "negative scale": (["init=normal", "init.scale=-1"], "`init.scale` must be"),
+    "unknown fallback": (["init.fallback=he"], "`init.fallback` must be"),
+    "device": (["device=tpu"], "`device` must be auto, cpu, gpu"),
+    "no such metric": (["report.metric=val_auc"], "`report.metric` must be one of loss, accuracy"),
+    "metric of another task": (["dataset=diabetes", "report.metric=accuracy"], "`report.metric`"),
+    "target without value": (["training.target_metric=val_loss"], "belong together"),
+    "report at": (["report.at=middle"], "`report.at` must be one of final, best"),
+    "missing file": (["dataset=arrays", "dataset.path=nowhere.npz"], "nowhere.npz"),
+    "no file named": (["dataset=table", "dataset.target=y"], "`dataset.path`"),
+    "no validation": (["dataset.validation=0"], "`dataset.validation`"),
+    "dry run": (["dry_run=maybe"], "dry_run"),
+}
+
+NEEDS_KERAS = {
+    "square identity": (
+        ["init=keras1/identity", "dataset=iris"],
+        r"`init.fallback`.*kernel.*\(4, 64\)|kernel.*\(4, 64\).*init.fallback",
+    ),
+    "no such function": (
+        ["model=custom", "model.function=nothing.at_all"],
+        "`model.function` .* no module `nothing`",
+    ),
+    "not a model": (["model=custom", "model.function=builtins.dict"], "`model.function`"),
+    "no GPU here": (["device=gpu:7"], "`device` asks for gpu:7"),
+}
+
+
+def check(command, arguments, said, tmp_path):
+    done = command(*arguments, "tracking=none")
+    assert done.code == 1
+    assert "Traceback" not in done.output
+    assert not list(tmp_path.rglob("replicates")), "something was trained"
+    import re
+
+    lines = [line for line in done.output.splitlines() if re.search(said, line)]
+    assert lines, done.output
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_before_tensorflow_is_needed(name, command, tmp_path):
+    check(command, *REFUSED[name], tmp_path)
+
+
+@pytest.mark.parametrize("name", NEEDS_KERAS)
+def test_refused_before_training(name, command, tmp_path, keras):
+    check(command, *NEEDS_KERAS[name], tmp_path)
+
+
+def test_all_bad_configurations_of_a_sweep_are_told_at_once(command, tmp_path):
+    done = command("--multirun", "model.width=-1,-2", "tracking=none")
+    assert done.code == 1
+    assert "2 of 2 configurations cannot be trained" in done.output
+    assert "Received: -1" in done.output
+    assert "Received: -2" in done.output
+    assert not done.folder.exists()
+
+
+def test_a_sweep_needs_multirun(command):
+    done = command("init=zero,ones")
+    assert done.code == 1
+    assert "--multirun" in done.output

@@ -1,0 +1,196 @@
+"""The whole walk, from the command line to the files that a person opens."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from runner import records
+from runner.training import reference
+
+SMALL = ("dataset=iris", "model.width=8", "training.epochs=2", "report.figures=false")
+QUIET = (*SMALL, "tracking=none")
+
+
+@pytest.fixture(autouse=True)
+def _tensorflow(keras):
+    """All of these train."""
+
+
+def test_a_single_run_leaves_its_records(command):
+    done = command(*QUIET, "init=he_uniform", "seeds=2")
+    assert done.code == 0
+    table = pd.read_csv(done.folder / "replicates.csv")
+    assert table["init"].tolist() == ["he_uniform", "he_uniform"]
+    assert table["status"].tolist() == ["finished", "finished"]
+    assert table["seed"].tolist() == [0, 1]
+    curves = pd.read_parquet(done.folder / "curves.parquet")
+    assert set(curves["metric"]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert sorted(set(curves["epoch"])) == [0, 1, 2]
+    for name in ("sweep.json", "comparison.csv", "report.md", "report.html", "0/runner.log"):
+        assert (done.folder / name).stat().st_size > 0, name
+    assert (done.folder / "0" / ".hydra" / "config.yaml").exists()
+
+
+def test_a_sweep_compares_its_configurations(command):
+    done = command("--multirun", *QUIET, "init=zero,he_normal", "model.depth=1,2", "seeds=2")
+    assert done.code == 0
+    comparison = pd.read_csv(done.folder / "comparison.csv")
+    assert comparison[["init", "model.depth"]].to_numpy().tolist() == [
+        ["zero", 1],
+        ["zero", 2],
+        ["he_normal", 1],
+        ["he_normal", 2],
+    ]
+    assert comparison["num_finished"].tolist() == [2, 2, 2, 2]
+    assert (done.folder / "3" / ".hydra" / "overrides.yaml").exists()
+    assert "he_normal" in (done.folder / "3" / "runner.log").read_text()
+
+
+def test_initializers_of_one_seed_see_the_same_data_in_the_same_order(command, monkeypatch):
+    seen = []
+    train = reference.train
+
+    def spy(cohort):
+        seen.extend((member.batch_seed, cohort.dataset.fingerprint) for member in cohort.members)
+        return train(cohort)
+
+    monkeypatch.setattr(reference, "train", spy)
+    command("--multirun", *QUIET, "init=zero,ones", "seeds=[4,9]")
+    assert [seed for seed, _ in seen] == [4, 9, 4, 9]
+    assert len({fingerprint for _, fingerprint in seen}) == 1
+
+
+def test_a_sweep_gives_the_numbers_of_single_runs(command):
+    alone = command(*QUIET, "init=he_normal", "seeds=[1]", "model.dropout=0.5")
+    first = pd.read_parquet(alone.folder / "curves.parquet")["value"].tolist()
+    sweep = command("--multirun", *QUIET, "init=zero,he_normal", "seeds=2", "model.dropout=0.5")
+    table = pd.read_parquet(sweep.folder / "curves.parquet")
+    same = table[(table["init"] == "he_normal") & (table["seed"] == 1)]
+    assert same["value"].tolist() == first
+
+
+def test_what_cannot_work_is_told_and_the_rest_runs(command):
+    done = command("--multirun", *QUIET, "init=keras1/identity,zero", "seeds=1")
+    assert done.code == 1
+    assert "1 of 2 configurations cannot be trained" in done.output
+    assert "Traceback" not in done.output
+    comparison = pd.read_csv(done.folder / "comparison.csv").set_index("init")
+    assert comparison.loc["zero", "num_finished"] == 1
+    configuration = json.loads((done.folder / "0" / "configuration.json").read_text())
+    assert "init.fallback" in configuration["error"]
+
+
+def test_divergence_is_an_outcome(command):
+    done = command(*QUIET, "optimizer.learning_rate=1e20", "seeds=1")
+    assert done.code == 0
+    assert pd.read_csv(done.folder / "replicates.csv")["status"].tolist() == ["diverged"]
+
+
+def test_a_failing_replicate_is_reported_and_the_exit_code_says_so(command, monkeypatch):
+    evaluate, calls = reference._Reference._evaluate, []
+
+    def fail_once(self, part):
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("out of luck")
+        return evaluate(self, part)
+
+    monkeypatch.setattr(reference._Reference, "_evaluate", fail_once)
+    done = command(*QUIET, "seeds=2")
+    assert done.code == 1
+    assert "out of luck" in done.output
+    assert pd.read_csv(done.folder / "replicates.csv")["status"].tolist() == ["failed", "finished"]
+
+
+def test_interruption_keeps_what_has_finished(command, monkeypatch):
+    reset, calls = reference._Reference._reset, []
+
+    def interrupt(self, member):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return reset(self, member)
+
+    monkeypatch.setattr(reference._Reference, "_reset", interrupt)
+    done = command("--multirun", *QUIET, "init=zero,ones", "seeds=2")
+    assert done.code == 130
+    table = pd.read_csv(done.folder / "replicates.csv")
+    assert table["status"].tolist() == ["finished", "finished"]
+    assert (done.folder / "report.html").exists()
+
+
+def test_without_training_epoch_0_is_recorded(command):
+    done = command(*SMALL[:2], "training=none", "tracking=none", "report.figures=false", "seeds=2")
+    assert done.code == 0
+    curves = pd.read_parquet(done.folder / "curves.parquet")
+    assert set(curves["epoch"]) == {0}
+
+
+def test_dry_run_trains_nothing_and_leaves_nothing(command, tmp_path):
+    done = command("--multirun", *QUIET, "init=zero,ones", "dry_run=true")
+    assert done.code == 0
+    assert "Nothing was trained" in done.output
+    assert not list(tmp_path.rglob("replicates.csv"))
+    assert not done.folder.exists()
+
+
+def test_crossed_seeds(command):
+    done = command(*QUIET, "weight_seeds=[0,1]", "batch_seeds=[0,5]")
+    table = pd.read_csv(done.folder / "replicates.csv")
+    assert table[["weight_seed", "batch_seed"]].to_numpy().tolist() == [
+        [0, 0],
+        [0, 5],
+        [1, 0],
+        [1, 5],
+    ]
+    # Epoch 0 depends on the weights alone.
+    curves = pd.read_parquet(done.folder / "curves.parquet").query(
+        "epoch == 0 and metric == 'loss'"
+    )
+    assert curves.groupby("weight_seed")["value"].nunique().tolist() == [1, 1]
+
+
+def test_options_in_the_working_folder_are_found(command, tmp_path):
+    (tmp_path / "conf" / "init").mkdir(parents=True)
+    (tmp_path / "conf" / "init" / "tiny.yaml").write_text(
+        "name: normal\nscale: 0.001\nbias: 0.0\nfallback: null\n"
+    )
+    done = command(*QUIET, "init=tiny", "seeds=1")
+    assert done.code == 0
+    assert pd.read_csv(done.folder / "replicates.csv")["init"].tolist() == ["normal(scale=0.001)"]
+
+
+def test_an_experiment_is_a_sweep_by_itself(command):
+    done = command("experiment=article", *QUIET[2:], "training.epochs=1", "seeds=1")
+    assert done.code == 0
+    comparison = pd.read_csv(done.folder / "comparison.csv")
+    assert comparison["init"].tolist() == [
+        "uniform",
+        "lecun_uniform",
+        "normal",
+        "keras1/identity(fallback=glorot_uniform)",
+        "keras1/orthogonal",
+        "zero",
+        "keras1/glorot_normal",
+        "glorot_uniform",
+        "keras1/he_normal",
+        "he_uniform",
+    ]
+
+
+def test_mlflow_runs_end_and_hold_the_curves(command, tmp_path):
+    from mlflow import MlflowClient
+
+    done = command("--multirun", *SMALL, "init=zero,he_normal", "seeds=2")
+    assert done.code == 0
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = client.get_experiment_by_name("runner")
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 1 + 2 + 4
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    replicates = records.read_replicates(done.folder)
+    run = next(run for run in runs if run.data.tags.get("mlflow.runName") == "he_normal seed 1")
+    history = client.get_metric_history(run.info.run_id, "val_loss")
+    wanted = next(r for r in replicates if r.configuration == 1 and r.seed == 1)
+    assert [metric.value for metric in history] == wanted.curves["val_loss"]

@@ -1,0 +1,34 @@
+"""What the tests of initializers share."""
+
+import sys
+
+import pytest
+
+from runner.config import choose
+from runner.initializers import CATALOGUE
+from runner.plan import Choice
+
+
+@pytest.fixture(scope="session")
+def option():
+    """A function from an option's name and settings to its `Choice`."""
+
+    def choice(name, **settings):
+        return Choice(name, choose(CATALOGUE, {"name": name, **settings}, "init"))
+
+    return choice
+
+
+@pytest.fixture
+def user_module(tmp_path, monkeypatch):
+    """A function that writes a module into an otherwise empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    name = f"user_code_{abs(hash(str(tmp_path)))}"
+
+    def write(source):
+        (tmp_path / f"{name}.py").write_text(source)
+        return name
+
+    yield write
+    sys.modules.pop(name, None)

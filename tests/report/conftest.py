@@ -1,0 +1,210 @@
+"""Synthetic results: curves by formula from a seeded generator, written as a sweep writes them."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runner.records import (
+    ConfigurationRecord,
+    KernelRecord,
+    ReplicateRecord,
+    Status,
+    SweepRecord,
+    write_record,
+)
+
+CLASSES = 10
+PARAMETERS = ("dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias")
+VERSIONS = {"python": "3.11.9", "runner": "0.1.0", "tensorflow": "2.21.0", "keras": "3.15.1"}
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How one initializer's replicates turn out.
+
+    Attributes:
+      score: Accuracy that training tends to.
+      speed: Inverse of the number of epochs that it takes.
+      learns: Whether it leaves the uninformed loss.
+      ends: Seed -> status; a seed that is not named finishes, None leaves no record.
+      fallback: Law of the last kernel, if it is not the initializer's own.
+    """
+
+    score: float = 0.95
+    speed: float = 0.2
+    learns: bool = True
+    ends: Mapping[int, Status | None] = field(default_factory=dict)
+    fallback: str | None = None
+
+
+def curves(
+    behaviour: Behaviour, seed: int, epochs: int, task: str, ease: float
+) -> dict[str, list[float]]:
+    """Returns a replicate's curves; one seed has the same luck under every initializer."""
+    luck = np.random.default_rng(seed).normal(0, 0.004)
+    noise = np.random.default_rng([seed, round(1e6 * behaviour.score)])
+    epoch = np.arange(epochs + 1)
+    progress = 1 - np.exp(-behaviour.speed * ease * epoch) if behaviour.learns else 0.0 * epoch
+    jitter = noise.normal(0, 0.003, (4, epochs + 1)) * (progress > 0)
+    start = math.log(CLASSES) if task == "classification" else 1.0
+    gap = 1 - behaviour.score + 0.02
+    loss = start * (gap / 3) ** progress * np.exp(10 * jitter[0])
+    chance = 1 / CLASSES
+    accuracy = chance + (behaviour.score - chance) * progress
+    if task == "regression":
+        return {
+            "loss": list(loss),
+            "mae": list(np.sqrt(loss) * 0.8),
+            "val_loss": list(loss * 1.3 + abs(luck)),
+            "val_mae": list(np.sqrt(loss) * 0.9 + abs(luck)),
+        }
+    return {
+        "loss": list(loss),
+        "accuracy": list(np.clip(accuracy + 0.02 * progress + jitter[1], 0, 1)),
+        "val_loss": list(loss * (1 + 0.4 * progress) * np.exp(10 * jitter[2])),
+        "val_accuracy": list(np.clip(accuracy + (luck + jitter[3]) * (progress > 0), 0, 1)),
+    }
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """Writes a results folder; see `write`."""
+
+    folder: Path
+    behaviours: Mapping[str, Behaviour]
+    seeds: Sequence[int] = range(5)
+    epochs: int = 20
+    factors: Sequence[Mapping[str, Any]] = ({},)
+    task: str = "classification"
+    at: str = "final"
+    command: str = "python -m runner --multirun init=he_normal,zero"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    error: str = "ValueError: something broke"
+
+    def write(self) -> Path:
+        """Writes records only, as a sweep does before its report."""
+        sweep = SweepRecord(
+            name="2026-11-23/18-02-11",
+            command=self.command,
+            started="2026-11-23T18:02:11+01:00",
+            versions=VERSIONS,
+            machine="Linux x86_64, 2 cores",
+        )
+        write_record(self.folder / "sweep.json", sweep)
+        jobs = [(init, factors) for init in self.behaviours for factors in self.factors]
+        for index, (init, factors) in enumerate(jobs):
+            self._configuration(index, init, dict(factors))
+        for index, (init, error) in enumerate(self.refused.items(), start=len(jobs)):
+            refused = ConfigurationRecord(index, init, {}, {}, error=error)
+            write_record(self.folder / str(index) / "configuration.json", refused)
+        return self.folder
+
+    def _configuration(self, index: int, init: str, factors: dict[str, Any]) -> None:
+        behaviour = self.behaviours[init]
+        classification = self.task == "classification"
+        last_law = behaviour.fallback or init
+        record = ConfigurationRecord(
+            index=index,
+            init=init,
+            factors=factors,
+            settings={
+                "dataset": {"name": "digits", "validation": 0.2},
+                "model": {"name": "mlp", "width": 64, "depth": 2},
+                "init": {"name": init},
+                "optimizer": {"name": "sgd", "learning_rate": 0.1},
+                "training": {
+                    "name": "default" if self.epochs else "none",
+                    "epochs": self.epochs,
+                    "batch_size": 128,
+                },
+                "seeds": len(self.seeds),
+                "weight_seeds": None,
+                "batch_seeds": None,
+                "report": {"name": "default", "baseline": None},
+                **self.settings,
+            },
+            dataset={
+                "name": str(factors.get("dataset", "digits")),
+                "task": self.task,
+                "fingerprint": f"8f3a91c2{factors.get('dataset', '')}",
+                "num_train": 1149,
+                "num_validation": 288,
+                "num_test": 360,
+                "input_shape": [64],
+                "num_outputs": CLASSES if classification else 1,
+                "uninformed_loss": math.log(CLASSES) if classification else 1.0,
+            },
+            model="mlp",
+            num_parameters=8970,
+            kernels=[
+                KernelRecord("dense/kernel", (64, 64), init),
+                KernelRecord("dense_1/kernel", (64, 10), last_law),
+            ],
+            endpoint="val_accuracy" if classification else "val_loss",
+            endpoint_at=self.at,
+            num_replicates=len(self.seeds),
+        )
+        write_record(self.folder / str(index) / "configuration.json", record)
+        ease = 1 / (1 + sum(v for v in factors.values() if isinstance(v, float)))
+        for seed in self.seeds:
+            status = behaviour.ends.get(seed, "finished")
+            if status is not None:
+                self._replicate(index, behaviour, seed, status, ease)
+
+    def _replicate(
+        self, index: int, behaviour: Behaviour, seed: int, status: Status, ease: float
+    ) -> None:
+        values = curves(behaviour, seed, self.epochs, self.task, ease)
+        whole = self.epochs + 1 if status == "finished" else min(3, self.epochs + 1)
+        moved = 0.05 if behaviour.learns else 0.0
+        record = ReplicateRecord(
+            configuration=index,
+            seed=seed,
+            weight_seed=seed,
+            batch_seed=seed,
+            status=status,
+            steps=[9 * epoch for epoch in range(whole)],
+            curves={metric: line[:whole] for metric, line in values.items()},
+            wall_time_s=1.5,
+            diverged_epoch=whole if status == "diverged" else None,
+            diverged_step=9 * whole if status == "diverged" else None,
+            movement={
+                name: (0.1, (moved if "_1/bias" not in name else 0.02) * (1 + 0.1 * seed))
+                for name in PARAMETERS
+            }
+            if status == "finished" and self.epochs
+            else {},
+            error=self.error if status == "failed" else None,
+        )
+        path = self.folder / str(index) / "replicates" / f"{record.key}.json"
+        write_record(path, record)
+
+
+TEN = {
+    "uniform": Behaviour(0.925, 0.12),
+    "lecun_uniform": Behaviour(0.946, 0.2),
+    "normal": Behaviour(0.918, 0.1),
+    "keras1/identity(fallback=glorot_uniform)": Behaviour(0.951, 0.33, fallback="glorot_uniform"),
+    "keras1/orthogonal": Behaviour(0.953, 0.35),
+    "zero": Behaviour(learns=False),
+    "keras1/glorot_normal": Behaviour(0.944, 0.24),
+    "glorot_uniform": Behaviour(0.945, 0.25),
+    "keras1/he_normal": Behaviour(0.9501, 0.31),
+    "he_uniform": Behaviour(0.952, 0.32),
+}
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Callable[..., Path]:
+    """Returns a function that writes synthetic results and returns their folder."""
+
+    def write(behaviours: Mapping[str, Behaviour], name: str = "results", **options: Any) -> Path:
+        return Synthetic(tmp_path / name, behaviours, **options).write()
+
+    return write

@@ -1,0 +1,63 @@
+"""Imports point downward, and what must start quickly does not import what is heavy."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import runner
+
+PACKAGE = Path(runner.__file__).parent
+
+# Lowest first. Members of one row do not import each other.
+ROWS = [
+    {"config", "seeds", "terminal", "variables"},
+    {"plan", "imports"},
+    {"records"},
+    {"datasets", "models", "initializers"},
+    {"training", "recording", "report"},
+    {"execution"},
+    {"__main__"},
+]
+RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_parts(path: Path) -> set[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return {name.split(".")[1] for name in names if name.startswith("runner.")} & set(RANK)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_downward(path):
+    own = part(path)
+    if own == "__init__":
+        return
+    wrong = {other for other in imported_parts(path) - {own} if RANK[other] >= RANK[own]}
+    assert not wrong, f"{own} imports {wrong}"
+
+
+def test_every_part_has_a_rank():
+    assert {part(path) for path in MODULES} - {"__init__"} <= set(RANK)
+
+
+@pytest.mark.parametrize(
+    "module", ["runner.__main__", "hydra_plugins.runner_launcher", "runner.report"]
+)
+def test_starts_without_tensorflow(module):
+    code = f"import sys, {module}; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"

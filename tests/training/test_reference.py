@@ -1,0 +1,260 @@
+"""The reference engine against `keras.Model.fit` and against its own promises."""
+
+import numpy as np
+import pytest
+
+from runner import seeds
+from runner.datasets.dataset import Dataset, Part
+from runner.plan import Choice, NoTraining, Training
+from runner.records import EpochRecord, Outcome
+from runner.training import optimizers, reference
+from runner.training.cohort import Cohort, Member
+
+ROWS, FEATURES, CLASSES, BATCH = 50, 6, 3, 16  # the last batch of an epoch has 2 rows
+
+
+def make_dataset(task="classification", test=False):
+    numbers = np.random.default_rng(1)
+
+    def part(rows):
+        x = numbers.normal(size=(rows, FEATURES)).astype("float32")
+        if task == "regression":
+            return Part(x, x[:, :1] - x[:, 1:2])
+        return Part(x, np.argmax(x[:, :CLASSES], axis=1).astype("int32"))
+
+    return Dataset(
+        name="sample",
+        task=task,
+        num_outputs=CLASSES if task == "classification" else 1,
+        train=part(ROWS),
+        validation=part(20),
+        test=part(10) if test else None,
+        classes=("a", "b", "c") if task == "classification" else (),
+    )
+
+
+def make_model(keras, outputs=CLASSES, dropout=0.0, batch_norm=False, regularizer=None):
+    layers = [keras.layers.Dense(8, activation="relu", kernel_regularizer=regularizer)]
+    layers += [keras.layers.BatchNormalization()] if batch_norm else []
+    layers += [keras.layers.Dropout(dropout)] if dropout else []
+    return keras.Sequential([keras.Input((FEATURES,)), *layers, keras.layers.Dense(outputs)])
+
+
+def draw_for(model, seed):
+    """Returns a draw of normal kernels; everything else as built."""
+    values = []
+    for position, weight in enumerate(model.weights):
+        value = weight.numpy()
+        if weight.name == "kernel":
+            scaled = seeds.generator(seed, "weights", position).normal(0, 0.3, value.shape)
+            value = scaled.astype("float32")
+        values.append(value)
+    return lambda: [value.copy() for value in values]
+
+
+def make_cohort(model, members, optimizer="adam", training=None, dataset=None, **settings):
+    return Cohort(
+        model=model,
+        dataset=dataset or make_dataset(),
+        optimizer=Choice(optimizer, optimizers.CATALOGUE[optimizer](**settings)),
+        training=training or Training(epochs=3, batch_size=BATCH),
+        device="/CPU:0",
+        members=members,
+    )
+
+
+def run(cohort):
+    """Returns ({position: [EpochRecord, ...]}, {position: Outcome})."""
+    epochs, outcomes = {}, {}
+    for event in reference.train(cohort):
+        if isinstance(event, Outcome):
+            outcomes[event.replicate] = event
+        else:
+            epochs.setdefault(int(event.replicates[0]), []).append(event)
+    return epochs, outcomes
+
+
+def curve(records: list[EpochRecord], metric):
+    return [float(record.metrics[metric][0]) for record in records]
+
+
+def test_trains_as_fit_does_on_the_same_order(keras):
+    model, data = make_model(keras, batch_norm=True), make_dataset()
+    draw = draw_for(model, 0)
+    epochs, _ = run(make_cohort(model, [Member(draw, batch_seed=5)]))
+
+    plain = make_model(keras, batch_norm=True)
+    plain.set_weights(draw())
+    plain.compile(
+        optimizer=keras.optimizers.Adam(),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    validation = (data.validation.x, data.validation.y)
+    history = {"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": []}
+    for epoch in (1, 2, 3):
+        order = seeds.generator(5, "batches", epoch).permutation(ROWS)
+        x, y = data.train.x[order], data.train.y[order]
+        logs = plain.fit(
+            x, y, batch_size=BATCH, shuffle=False, verbose=0, validation_data=validation
+        ).history
+        for metric, values in history.items():
+            values += logs[metric]
+    for metric, values in history.items():
+        # Both run the same float32 kernels; only the averaging of batches differs.
+        np.testing.assert_allclose(curve(epochs[0][1:], metric), values, rtol=2e-6, err_msg=metric)
+    for ours, theirs in zip(model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
+
+
+def test_epoch_0_is_the_untrained_model(keras):
+    model, data = make_model(keras), make_dataset()
+    draw = draw_for(model, 0)
+    epochs, _ = run(make_cohort(model, [Member(draw, 0)]))
+    kernel_1, bias_1, kernel_2, bias_2 = draw()
+    for prefix, part in (("", data.train), ("val_", data.validation)):
+        logits = np.maximum(part.x @ kernel_1 + bias_1, 0) @ kernel_2 + bias_2
+        logits -= logits.max(axis=1, keepdims=True)
+        log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        loss = -log_p[np.arange(len(part.y)), part.y].mean()
+        accuracy = (logits.argmax(axis=1) == part.y).mean()
+        assert curve(epochs[0], f"{prefix}loss")[0] == pytest.approx(loss, rel=1e-5)
+        assert curve(epochs[0], f"{prefix}accuracy")[0] == pytest.approx(accuracy, rel=1e-5)
+
+
+def test_steps_count_the_partial_batch(keras):
+    model = make_model(keras)
+    epochs, _ = run(make_cohort(model, [Member(draw_for(model, 0), 0)]))
+    assert [record.step for record in epochs[0]] == [0, 4, 8, 12]
+    assert [record.epoch for record in epochs[0]] == [0, 1, 2, 3]
+
+
+def test_a_member_has_the_same_bits_alone_and_beside_others(keras):
+    model = make_model(keras, dropout=0.5, batch_norm=True)
+    wanted = Member(draw_for(model, 1), 1)
+    others = [Member(draw_for(model, seed), seed) for seed in (0, 2)]
+    alone, _ = run(make_cohort(model, [wanted]))
+    beside, _ = run(make_cohort(model, [others[0], wanted, others[1]]))
+    for metric in ("loss", "val_loss"):
+        assert curve(alone[0], metric) == curve(beside[1], metric)
+        assert curve(beside[0], metric) != curve(beside[1], metric)
+
+
+def test_bits_do_not_depend_on_what_was_built_before(keras):
+    def result():
+        model = make_model(keras, dropout=0.5)
+        epochs, _ = run(make_cohort(model, [Member(draw_for(model, 0), 0)]))
+        return curve(epochs[0], "loss")
+
+    first = result()
+    make_model(keras, dropout=0.3)
+    make_model(keras, dropout=0.3, batch_norm=True)
+    keras.utils.set_random_seed(9)
+    assert result() == first
+
+
+def test_batch_seed_changes_the_order_and_the_dropout_only(keras):
+    model = make_model(keras, dropout=0.5)
+    draw = draw_for(model, 0)
+    epochs, _ = run(make_cohort(model, [Member(draw, 0), Member(draw, 1)]))
+    first, second = (curve(epochs[position], "loss") for position in (0, 1))
+    assert first[0] == second[0]
+    assert first[1] != second[1]
+
+
+def test_a_diverging_member_ends_with_epoch_and_step_and_leaves_the_others_alone(keras):
+    model = make_model(keras)
+    good = Member(draw_for(model, 0), 0)
+    spoiled = [np.full_like(value, np.nan) for value in draw_for(model, 1)()]
+    alone, _ = run(make_cohort(model, [good]))
+    epochs, outcomes = run(make_cohort(model, [Member(lambda: spoiled, 1), good]))
+    assert (outcomes[0].status, outcomes[0].diverged_epoch, outcomes[0].diverged_step) == (
+        "diverged",
+        0,
+        0,
+    )
+    assert 0 not in epochs
+    assert outcomes[1].status == "finished"
+    assert curve(epochs[1], "loss") == curve(alone[0], "loss")
+
+
+def test_divergence_during_training_names_the_first_bad_step(keras):
+    model = make_model(keras)
+    cohort = make_cohort(
+        model,
+        [Member(draw_for(model, 0), 0)],
+        optimizer="sgd",
+        learning_rate=1e6,
+        training=Training(epochs=3, batch_size=BATCH, divergence_limit=100.0),
+    )
+    epochs, outcomes = run(cohort)
+    outcome = outcomes[0]
+    # The first update uses a loss that is still small; its result is seen at the second step.
+    assert (outcome.status, outcome.diverged_epoch, outcome.diverged_step) == ("diverged", 1, 2)
+    assert [record.epoch for record in epochs[0]] == [0]
+
+
+def test_an_error_in_one_member_is_its_own(keras):
+    model = make_model(keras)
+
+    def broken():
+        raise ValueError("no weights\nfor you")
+
+    _, outcomes = run(make_cohort(model, [Member(broken, 0), Member(draw_for(model, 0), 0)]))
+    assert outcomes[0].status == "failed"
+    assert outcomes[0].error == "ValueError: no weights for you"
+    assert outcomes[1].status == "finished"
+
+
+def test_without_training_there_is_epoch_0_alone(keras):
+    model = make_model(keras)
+    epochs, outcomes = run(
+        make_cohort(model, [Member(draw_for(model, 0), 0)], training=NoTraining())
+    )
+    assert [record.epoch for record in epochs[0]] == [0]
+    assert outcomes[0].status == "finished"
+    assert all(change == 0 for _, change in outcomes[0].movement.values())
+
+
+def test_test_part_is_measured_once_at_the_end(keras):
+    model = make_model(keras)
+    dataset = make_dataset(test=True)
+    epochs, outcomes = run(make_cohort(model, [Member(draw_for(model, 0), 0)], dataset=dataset))
+    logits = model.predict(dataset.test.x, verbose=0)
+    assert outcomes[0].test["accuracy"] == pytest.approx(
+        (logits.argmax(axis=1) == dataset.test.y).mean()
+    )
+    assert not any(name.startswith("test") for name in epochs[0][-1].metrics)
+
+
+def test_regularization_counts_in_the_loss(keras):
+    model = make_model(keras, regularizer=keras.regularizers.L2(10.0))
+    plain = make_model(keras)
+    draw = draw_for(model, 0)
+    training = NoTraining()
+    with_penalty, _ = run(make_cohort(model, [Member(draw, 0)], training=training))
+    without, _ = run(make_cohort(plain, [Member(draw, 0)], training=training))
+    difference = curve(with_penalty[0], "loss")[0] - curve(without[0], "loss")[0]
+    assert difference == pytest.approx(10.0 * float(np.square(draw()[0]).sum()), rel=1e-4)
+
+
+def test_regression_has_loss_and_mae(keras):
+    model = make_model(keras, outputs=1)
+    dataset = make_dataset("regression")
+    epochs, _ = run(make_cohort(model, [Member(draw_for(model, 0), 0)], dataset=dataset))
+    assert set(epochs[0][-1].metrics) == {"loss", "mae", "val_loss", "val_mae"}
+    errors = model.predict(dataset.validation.x, verbose=0) - dataset.validation.y
+    assert curve(epochs[0], "val_loss")[-1] == pytest.approx(np.square(errors).mean(), rel=1e-5)
+    assert curve(epochs[0], "val_mae")[-1] == pytest.approx(np.abs(errors).mean(), rel=1e-5)
+
+
+def test_movement_compares_the_end_with_the_start(keras):
+    model = make_model(keras)
+    draw = draw_for(model, 0)
+    _, outcomes = run(make_cohort(model, [Member(draw, 0)]))
+    change = model.get_weights()[0] - draw()[0]
+    path, (start, moved) = next(iter(outcomes[0].movement.items()))
+    assert path.endswith("kernel")
+    assert not path.startswith(model.name)
+    assert start == pytest.approx(np.sqrt(np.square(draw()[0]).mean()), rel=1e-6)
+    assert moved == pytest.approx(np.sqrt(np.square(change).mean()), rel=1e-6)
