@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -10,11 +10,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig
 
-from runner.execution import folders
+from runner.execution import folders, stock
+from runner.execution.interruption import termination_interrupts
+
+if TYPE_CHECKING:
+    from runner.recording.recorder import End
 
 _PACKAGE = Path(__file__).resolve().parent
 # An installed wheel carries the folder inside the package, a checkout has it beside it.
 _CONF = _PACKAGE / "_conf" if (_PACKAGE / "_conf").is_dir() else _PACKAGE.parent / "conf"
+
+_INTERRUPTED = 130  # what shells report for Ctrl-C
 
 
 @dataclass
@@ -38,19 +44,24 @@ class Schema:
 
 @hydra.main(version_base="1.3", config_path=str(_CONF), config_name="config")
 def train(cfg: DictConfig) -> float | None:
-    """Trains one configuration; the jobs of a sweep go to the launcher instead.
+    """Trains one configuration: all there is, or a job that a stock launcher runs.
+
+    The launcher `cohort` does not come here: it takes the jobs of a sweep together.
 
     Returns:
       The mean of the endpoint over the replicates, for Hydra's optimizing sweepers.
     """
     from runner.config import ConfigError
     from runner.execution.configure import Job
-    from runner.execution.sweep import run
+    from runner.execution.sweep import run, run_alone
 
     job = Job.from_hydra(HydraConfig.get(), cfg)
-    result = run([job])[job.index]
-    if result.error and HydraConfig.get().mode == RunMode.RUN:
-        raise SystemExit(1)  # the reason has been told; Hydra would tell it again
+    if HydraConfig.get().mode == RunMode.RUN:
+        result = run([job])[job.index]
+        if result.error:
+            raise SystemExit(1)  # the reason has been told; Hydra would tell it again
+        return result.value
+    result = run_alone(job)
     if result.error:
         raise ConfigError(result.error)
     return result.value
@@ -61,9 +72,31 @@ def main() -> None:
     folders.register_resolver()
     ConfigStore.instance().store(name="base_config", node=Schema)
     try:
-        train()
+        with termination_interrupts():
+            end = _train_and_finish()
+    except KeyboardInterrupt:
+        raise SystemExit(_INTERRUPTED) from None
     finally:
         folders.release()
+    if end == "failed":
+        raise SystemExit(1)
+
+
+def _train_and_finish() -> "End":
+    """Trains; then, whatever happened, finishes a sweep whose jobs could not. Returns its end."""
+    end: End = "failed"
+    try:
+        train()
+        end = "finished"
+    except KeyboardInterrupt:
+        end = "interrupted"
+        raise
+    finally:
+        if folder := stock.take():
+            from runner.execution.finish import finish
+
+            end = finish(folder, end)
+    return end
 
 
 if __name__ == "__main__":

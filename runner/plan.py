@@ -123,6 +123,7 @@ class Configuration:
       folder: Its folder.
       dataset, model, init, optimizer: The choices.
       training: `Training` or `NoTraining`.
+      engine: `"vectorized"` or `"keras"`.
       device: `"auto"`, `"cpu"` or `"gpu"`.
       replicates: One per seed.
       settings: The resolved configuration as plain Python values.
@@ -135,6 +136,7 @@ class Configuration:
     init: Choice
     optimizer: Choice
     training: Training | NoTraining
+    engine: str
     device: str
     replicates: tuple[Replicate, ...]
     settings: Mapping[str, Any]
@@ -195,6 +197,7 @@ def factors(configurations: Sequence[Configuration]) -> list[dict[str, Scalar]]:
     for group in _COMPARED:
         options = [getattr(configuration, group) for configuration in configurations]
         columns |= _group_factors(group, options)
+    columns["engine"] = [configuration.engine for configuration in configurations]
     columns["device"] = [configuration.device for configuration in configurations]
     varying = {key: values for key, values in columns.items() if len(set(values)) > 1}
     return [

@@ -27,6 +27,7 @@ def configuration(index=0, **changes):
         "init": Choice("zero", Mlp()),
         "optimizer": Choice("sgd", Mlp()),
         "training": Training(),
+        "engine": "keras",
         "device": "auto",
     }
     return Configuration(

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from runner import datasets, initializers, models
-from runner.config import ConfigError, choose
+from runner.config import ConfigError, choose, one_of
 from runner.plan import (
     Choice,
     Configuration,
@@ -23,7 +23,7 @@ from runner.training import optimizers
 from runner.training.tensorflow import check_device
 
 TRAINING = {"default": Training, "none": NoTraining}
-ENGINES = ("keras",)
+ENGINES = ("vectorized", "keras")
 TRACKING = {"mlflow": Tracking, "none": NoTracking}
 
 
@@ -72,8 +72,6 @@ def configuration(job: Job) -> Configuration:
       ConfigError: A setting breaks its rule.
     """
     settings = job.settings
-    if settings["engine"].get("name") not in ENGINES:
-        raise ConfigError.at("engine.name", f"one of {', '.join(ENGINES)}", settings["engine"])
     return Configuration(
         index=job.index,
         folder=job.folder / str(job.index),
@@ -82,6 +80,7 @@ def configuration(job: Job) -> Configuration:
         init=_choice(initializers.CATALOGUE, settings, "init"),
         optimizer=_choice(optimizers.CATALOGUE, settings, "optimizer"),
         training=choose(TRAINING, settings["training"], "training"),
+        engine=one_of(*ENGINES).apply("engine.name", settings["engine"].get("name")),
         device=check_device(str(settings["device"])),
         replicates=replicates(settings["seeds"], settings["weight_seeds"], settings["batch_seeds"]),
         settings=settings,

@@ -3,14 +3,15 @@
 import dataclasses
 import time
 from collections.abc import Sequence
-from functools import partial
 
 from rich import get_console
 from rich.table import Table
 
 from runner.datasets.dataset import Dataset, Part
+from runner.execution.cohorts import cohort_of, cohorts, engine
 from runner.execution.preflight import Ready
 from runner.plan import Training
+from runner.records import EpochRecord
 
 # Enough batches that their time is measurable, few enough that a large data set answers soon.
 _TIMED_BATCHES = 8
@@ -21,42 +22,46 @@ def show_plan(ready: Sequence[Ready]) -> None:
     table = Table(title="What would be trained", title_justify="left")
     for column in ("", "init", "factors", "replicates", "parameters", "epochs", "about"):
         table.add_column(column, justify="left" if column in ("init", "factors") else "right")
-    timings: dict[str, float] = {}
     total_s = 0.0
-    for item in ready:
-        c = item.configuration
-        shape = repr((c.dataset, c.model, c.optimizer.name, c.training, item.device))
-        if shape not in timings:
-            timings[shape] = _replicate_s(item)
-        seconds = timings[shape] * len(item.replicates)
-        total_s += seconds
+    rows = []
+    for items in cohorts(ready):
+        cohort_s = _cohort_s(items)
+        total_s += cohort_s
+        count = sum(len(item.replicates) for item in items)
+        rows += [(item, cohort_s * len(item.replicates) / count) for item in items]
+    for item, seconds in sorted(rows, key=lambda row: row[0].record.index):
         factors = " ".join(f"{key}={value}" for key, value in item.record.factors.items())
-        counts = (len(item.replicates), item.record.num_parameters, c.training.epochs)
+        epochs = item.configuration.training.epochs
+        counts = (len(item.replicates), item.record.num_parameters, epochs)
         row = (item.record.index, item.record.init, factors, *counts, _duration(seconds))
         table.add_row(*map(str, row))
     get_console().print(table)
     get_console().print(f"Training would take about {_duration(total_s)}. Nothing was trained.")
 
 
-def _replicate_s(item: Ready) -> float:
-    """Returns about how many seconds one replicate takes, from two short epochs.
+def _cohort_s(items: Sequence[Ready]) -> float:
+    """Returns about how many seconds a cohort takes, from two epochs on a part of the data.
 
-    The first epoch pays for compilation; the second, scaled to the data set's size, is the rate.
+    The first epoch is not counted as it may pay for compilation, which is counted once.
     """
-    from runner.training import reference
-    from runner.training.cohort import Cohort, Member
-
-    c = item.configuration
-    rows = c.training.batch_size * _TIMED_BATCHES
-    sample = _shortened(item.dataset, rows)
-    member = Member(partial(item.drawer.draw, item.replicates[0].weight_seed), 0)
-    timed = Training(epochs=2, batch_size=c.training.batch_size)
-    cohort = Cohort(item.model, sample, c.optimizer, timed, item.device, [member])
-    times = [time.perf_counter() for _ in reference.train(cohort)]
-    if len(times) < 3:  # it diverged at once, as it will in the real run
-        return 0.0
-    scale = len(item.dataset.train.x) / len(sample.train.x)
-    return (times[-2] - times[-3]) * scale * max(c.training.epochs, 1)
+    _, cohort = cohort_of(items)
+    name = items[0].configuration.engine
+    members = cohort.members if name == "vectorized" else cohort.members[:1]
+    sample = _shortened(cohort.dataset, cohort.training.batch_size * _TIMED_BATCHES)
+    timed = dataclasses.replace(
+        cohort,
+        dataset=sample,
+        members=members,
+        training=Training(epochs=2, batch_size=cohort.training.batch_size),
+    )
+    times = [time.perf_counter()]
+    for event in engine(name)(timed):
+        if isinstance(event, EpochRecord):
+            times.append(time.perf_counter())
+    if len(times) < 4:  # all diverged at once, as they will in the real run
+        return times[-1] - times[0]
+    scale = len(cohort.dataset.train) / len(sample.train) * len(cohort.members) / len(members)
+    return times[1] - times[0] + (times[3] - times[2]) * scale * cohort.training.epochs
 
 
 def _shortened(dataset: Dataset, rows: int) -> Dataset:

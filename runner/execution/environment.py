@@ -1,6 +1,5 @@
 """What a sweep ran with: the command, the versions, the machine."""
 
-import os
 import platform
 import re
 import shlex
@@ -10,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from runner.config import masked
+from runner.machine import num_cores
 from runner.records import SweepRecord
 
 _LIBRARIES = ("runner", "tensorflow", "keras", "numpy", "hydra-core", "mlflow")
@@ -38,13 +38,6 @@ def _version(library: str) -> str:
         return metadata.version(library)
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def num_cores() -> int:
-    """Returns the number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _machine() -> str:

@@ -42,10 +42,11 @@ def claim(root: Path, now: datetime | None = None) -> Path:
 
 
 def release() -> None:
-    """Forgets the claimed folder and removes it if nothing was put there."""
-    folder = os.environ.pop(_VARIABLE, None)
-    if folder and Path(folder).is_dir() and not any(Path(folder).iterdir()):
-        Path(folder).rmdir()
+    """Forgets the claimed folder, and removes it if no sweep has left its record there."""
+    folder = os.environ.get(_VARIABLE)
+    if folder and not Path(folder, "sweep.json").exists():
+        discard(Path(folder))
+    os.environ.pop(_VARIABLE, None)
 
 
 def discard(folder: Path) -> None:

@@ -53,6 +53,11 @@ class Stream:
                 metrics = {name: float(values[row]) for name, values in event.metrics.items()}
                 self._epoch(keys[position], event.epoch, event.step, metrics)
 
+    def replay(self, records: Iterable[ReplicateRecord]) -> None:
+        """Hands on replicates that ended elsewhere or earlier, from their records."""
+        for record in records:
+            self._finish(record)
+
     def stop(self, end: End) -> None:
         """Ends what still runs as interrupted, and every configuration that has not ended."""
         for key in list(self.running):
@@ -114,6 +119,10 @@ class Stream:
             error=outcome.error,
         )
         del self.running[key]
+        self._finish(record)
+
+    def _finish(self, record: ReplicateRecord) -> None:
+        index = record.configuration
         self.ended[index].append(record)
         for recorder in self.recorders:
             recorder.finish_replicate(record)

@@ -2,34 +2,27 @@
 
 import logging
 import math
-import os
-import shutil
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rich import get_console
-
-from runner import report
 from runner.execution import environment, folders
+from runner.execution.cohorts import cohort_of, cohorts, engine
 from runner.execution.configure import Job, SweepSettings, sweep_settings
 from runner.execution.dry_run import show_plan
+from runner.execution.finish import conclude
 from runner.execution.preflight import Ready, prepare
 from runner.execution.stream import Stream
 from runner.plan import Tracking
 from runner.recording.console import ConsoleRecorder
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
-from runner.recording.mlflow_store import ui_command
 from runner.recording.recorder import End, Recorder
-from runner.records import ConfigurationRecord
+from runner.records import ConfigurationRecord, read_sweep
 
 log = logging.getLogger(__name__)
-
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -50,17 +43,16 @@ def run(jobs: Sequence[Job]) -> dict[int, Result]:
 
     Raises:
       ConfigError: Nothing could be trained for a reason that all jobs share.
-      SystemExit: Interrupted; what had finished is kept and reported.
+      KeyboardInterrupt: Interrupted; what had finished is kept and reported.
     """
     settings = sweep_settings(jobs)
     folder = jobs[0].folder
     ready, refused = prepare(jobs)
     _tell_refused(refused, len(jobs))
-    errors = {record.index: record.error for record in refused}
+    if settings.dry_run:
+        show_plan(ready)
     if settings.dry_run or not ready:
-        if settings.dry_run:
-            show_plan(ready)
-        folders.discard(folder)
+        errors = {record.index: record.error for record in refused}
         return {job.index: Result(math.nan, errors.get(job.index)) for job in jobs}
     records = sorted([*(item.record for item in ready), *refused], key=lambda r: r.index)
     sweep = environment.sweep_record(folder.resolve(), settings.report.confidence)
@@ -68,58 +60,52 @@ def run(jobs: Sequence[Job]) -> dict[int, Result]:
     log.info("%s -> %s", _summary(ready), folder)
     stream.open()
     folders.point_latest(folder)
-    end = _train_and_report(ready, stream, {job.index: job.log_file for job in jobs}, settings)
-    if end == "interrupted":
-        raise SystemExit(INTERRUPTED)
-    errors |= stream.failures()
-    values = {index: stream.endpoint(index).get("mean", math.nan) for index in stream.closed}
-    return {job.index: Result(values[job.index], errors.get(job.index)) for job in jobs}
+    ending = partial(conclude, stream, folder, settings.report.figures)
+    return _train(ready, jobs, stream, ending)
 
 
-def _train_and_report(
-    ready: Sequence[Ready], stream: Stream, log_files: Mapping[int, Path], settings: SweepSettings
-) -> End:
-    """Trains all and reports what there is, however it ended; returns how it ended."""
-    folder = ready[0].configuration.folder.parent
+def run_alone(job: Job) -> Result:
+    """Checks and trains one job of a sweep whose other jobs are run apart from it.
+
+    It leaves its records on disk; `runner.execution.finish` makes the rest of all of them.
+
+    Raises:
+      ConfigError: A setting of the sweep breaks its rule.
+      KeyboardInterrupt: Interrupted; what had finished is kept.
+    """
+    settings = sweep_settings([job])
+    ready, refused = prepare([job])
+    _tell_refused(refused, num_jobs=1)
+    if settings.dry_run:
+        show_plan(ready)
+        return Result(math.nan, refused[0].error if refused else None)
+    records = [*(item.record for item in ready), *refused]
+    console = ConsoleRecorder(_num_epochs(ready), apart=True)
+    stream = Stream([DiskRecorder(job.folder), console], read_sweep(job.folder), records)
+    stream.open()
+    return _train(ready, [job], stream, partial(_close, stream))[job.index]
+
+
+def _train(
+    ready: Sequence[Ready], jobs: Sequence[Job], stream: Stream, ending: Callable[[End], None]
+) -> dict[int, Result]:
+    """Trains all, calls `ending` with how it ended, and returns the result of each job."""
+    log_files = {job.index: job.log_file for job in jobs}
     end: End = "failed"  # until it has come to an end
     try:
-        for items in _cohorts(ready):
+        for items in cohorts(ready):
             with _logging_to([log_files[item.record.index] for item in items]):
-                _train(items, stream)
+                keys, cohort = cohort_of(items)
+                stream.consume(keys, engine(items[0].configuration.engine)(cohort))
         end = "failed" if stream.failures() else "finished"
     except KeyboardInterrupt:
-        log.warning("Interrupted. What has finished is kept.")
         end = "interrupted"
+        raise
     finally:
-        stream.stop(end)
-        comparison = report.write(folder, figures=settings.report.figures)
-        stream.close(end, folder)
-        get_console().print(comparison)
-        _tell_where(folder, stream.recorders)
-    return end
-
-
-def _train(items: Sequence[Ready], stream: Stream) -> None:
-    """Trains one cohort: configurations that differ only in their initializers."""
-    from runner.training import reference
-    from runner.training.cohort import Cohort, Member
-
-    first = items[0]
-    keys = [(item.record.index, replicate) for item in items for replicate in item.replicates]
-    members = [
-        Member(partial(item.drawer.draw, replicate.weight_seed), replicate.batch_seed)
-        for item in items
-        for replicate in item.replicates
-    ]
-    cohort = Cohort(
-        model=first.model,
-        dataset=first.dataset,
-        optimizer=first.configuration.optimizer,
-        training=first.configuration.training,
-        device=first.device,
-        members=members,
-    )
-    stream.consume(keys, reference.train(cohort))
+        ending(end)
+    values = {job.index: stream.endpoint(job.index).get("mean", math.nan) for job in jobs}
+    errors = stream.failures()
+    return {index: Result(value, errors.get(index)) for index, value in values.items()}
 
 
 def _summary(ready: Sequence[Ready]) -> str:
@@ -146,35 +132,22 @@ def _tell_refused(refused: Sequence[ConfigurationRecord], num_jobs: int) -> None
         log.error("%s%s", name, record.error)
 
 
-def _tell_where(folder: Path, recorders: Sequence[Recorder]) -> None:
-    log.info("Report: %s", folder / "report.html")
-    for recorder in recorders:
-        if isinstance(recorder, MlflowRecorder) and not recorder.lost:
-            command = ui_command(recorder.uri)
-            if command.startswith("mlflow") and shutil.which("mlflow") is None:
-                command = f"{os.path.relpath(Path(sys.executable).parent)}/{command}"
-            log.info("Curves: %s", command)
-            if recorder.curves_url:
-                log.info("        %s", recorder.curves_url)
+def _close(stream: Stream, end: End) -> None:
+    stream.stop(end)
+    stream.close(end, None)
 
 
-def _cohorts(ready: Sequence[Ready]) -> list[list[Ready]]:
-    """Groups the configurations that differ only in their initializers."""
-    groups: dict[str, list[Ready]] = {}
-    for item in ready:
-        c = item.configuration
-        key = repr((c.dataset, c.model, c.optimizer, c.training, item.device))
-        groups.setdefault(key, []).append(item)
-    return list(groups.values())
+def _num_epochs(ready: Sequence[Ready]) -> int:
+    """Returns the epochs of all replicates together."""
+    return sum(item.configuration.training.epochs * len(item.replicates) for item in ready)
 
 
 def _recorders(folder: Path, settings: SweepSettings, ready: Sequence[Ready]) -> list[Recorder]:
     """Returns the recorders in the order in which they hear of things: the disk first."""
-    epochs = sum(i.configuration.training.epochs * len(i.configuration.replicates) for i in ready)
     recorders: list[Recorder] = [DiskRecorder(folder)]
     if isinstance(settings.tracking, Tracking):
         recorders.append(MlflowRecorder(settings.tracking))
-    return [*recorders, ConsoleRecorder(epochs)]
+    return [*recorders, ConsoleRecorder(_num_epochs(ready))]
 
 
 @contextmanager

@@ -22,15 +22,18 @@ _HEARTBEAT_S = 60.0
 class ConsoleRecorder:
     """Counts epochs over all replicates of a sweep and tells how each configuration ended."""
 
-    def __init__(self, num_epochs: int) -> None:
+    def __init__(self, num_epochs: int, apart: bool = False) -> None:
         """Prepares the display.
 
         Args:
           num_epochs: Epochs of all replicates together, epoch 0 not counted.
+          apart: Whether other jobs of the sweep may share the terminal: lines name the
+            configuration by its number, and there is no live display.
         """
         self.configurations: dict[int, ConfigurationRecord] = {}
         self.done = 0
         self.num_epochs = num_epochs
+        self.apart = apart
         self.told = time.monotonic()
         self.ended: dict[int, list[ReplicateRecord]] = {}
         columns = (
@@ -41,7 +44,10 @@ class ConsoleRecorder:
             TimeRemainingColumn(),
         )
         self.progress = Progress(
-            *columns, console=get_console(), transient=True, disable=not get_console().is_terminal
+            *columns,
+            console=get_console(),
+            transient=True,
+            disable=apart or not get_console().is_terminal,
         )
         self.task = self.progress.add_task("starting", total=num_epochs)
 
@@ -103,7 +109,8 @@ class ConsoleRecorder:
     def _title(self, configuration: int) -> str:
         record = self.configurations[configuration]
         factors = [f"{key}={value}" for key, value in record.factors.items()]
-        return " ".join([record.init, *factors])
+        number = [f"#{configuration}"] if self.apart else []
+        return " ".join([*number, record.init, *factors])
 
     def _name(self, configuration: int, replicate: Replicate) -> str:
         return f"{self._title(configuration)} {replicate.key.replace('-', ' ')}"

@@ -38,6 +38,6 @@ def write(folder: Path | str, figures: bool = True) -> "Comparison":
     Raises:
       ResultsError: The folder has no records, or one of them is corrupted.
     """
-    from runner.report import files
+    from runner.report.files import write as write_files
 
-    return files.write(Path(folder), figures)
+    return write_files(Path(folder), figures)

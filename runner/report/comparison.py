@@ -12,6 +12,9 @@ from runner.report.ranking import Table, metrics, ranking
 from runner.report.results import Results
 from runner.report.verdict import Cell, judge
 
+# So many are told in sentences; the ranked table has them all.
+MAX_CELLS = 12
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -37,6 +40,13 @@ class Comparison:
     ranking: Table
     table: pd.DataFrame
 
+    def beyond_headline(self) -> list[list[words.Sentence]]:
+        """Returns the findings without what the headline or, of many cells, the table tells."""
+        if len(self.findings) > 1:
+            return [list(sentences) for sentences in self.findings[:MAX_CELLS]]
+        told = [[s for s in sentences if s.kind != "leads"] for sentences in self.findings]
+        return [sentences for sentences in told if sentences]
+
     def __rich__(self) -> Any:
         """Returns what rich prints."""
         from runner.report import console
@@ -52,13 +62,11 @@ def compare(results: Results, cells: Sequence[Cell] | None = None) -> Comparison
       cells: What `judge` says of it, if that has been asked already.
     """
     cells = judge(results) if cells is None else cells
-    baseline = any(cell.is_baseline for cell in cells)
-    compared = any(cell.reference and len(cell.standings) > 1 for cell in cells)
     return Comparison(
         title=title(results),
         headline=words.headline(cells),
         findings=tuple(tuple(words.sentences(cell)) for cell in cells),
-        method=words.method(results.sweep.confidence, compared, baseline),
+        method=words.method(cells, results.sweep.confidence),
         cautions=tuple(cautions(results, cells)),
         metric=names.listed(metrics(cells)),
         ranking=ranking(cells, results.sweep.confidence),

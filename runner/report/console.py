@@ -1,5 +1,7 @@
 """The comparison on a terminal."""
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -34,16 +36,15 @@ def view(comparison: Comparison) -> RenderableType:
         Text(f"{comparison.metric[:1].upper()}{comparison.metric[1:]}", style="bold"),
         _table(comparison.ranking),
         Text(),
-        *_findings(comparison.findings),
+        *_findings(comparison.beyond_headline()),
         *(Text(f"! {caution}", style="yellow") for caution in comparison.cautions),
-        Text(comparison.method, style="dim"),
+        *([Text(comparison.method, style="dim")] if comparison.method else []),
     )
 
 
-def _findings(findings: tuple[tuple[Sentence, ...], ...]) -> list[RenderableType]:
-    """Returns what the headline has not said; of several cells the table holds the details."""
-    several = len(findings) > 1
-    detail = {"better", "same", "worse", "unknown"} if several else {"leads"}
+def _findings(findings: Sequence[Sequence[Sentence]]) -> list[RenderableType]:
+    """Returns the sentences; of several cells the details stand in the table only."""
+    detail = {"better", "same", "worse", "unknown"} if len(findings) > 1 else set()
     shown: list[RenderableType] = [
         Text(sentence.text, style=_STYLES[sentence.kind])
         for sentences in findings[:_MAX_CELLS]

@@ -14,49 +14,56 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Drawings:
+    """The figures of a report; nothing where none were asked for.
+
+    Attributes:
+      figures: In order.
+      legend: How each series is drawn.
+      libraries: The script that draws them in a browser.
+    """
+
+    figures: Sequence["Figure"] = ()
+    legend: Sequence["Series"] = ()
+    libraries: str = ""
+
+
+@dataclass(frozen=True)
 class Document:
     """The content of a report.
 
     Attributes:
+      sweep: Name of the sweep.
       comparison: What it says first.
-      figures: In order; empty where none were asked for.
-      legend: How each series is drawn.
+      drawings: The figures.
       movement, failures: Tables, or None where there is nothing to tell.
       kernels: Which law drew each kernel, one table per set of kernels.
       trained: Data, model, optimizer, training.
       command: The command line.
       origin: Machine, versions, seeds.
-      sweep: Name of the sweep.
     """
 
+    sweep: str
     comparison: Comparison
-    figures: Sequence["Figure"]
-    legend: Sequence["Series"]
+    drawings: Drawings
     movement: Table | None
     failures: Table | None
-    kernels: tuple[Table, ...]
+    kernels: Sequence[Table]
     trained: Table
     command: str
     origin: Table
-    sweep: str
 
 
-def document(
-    results: Results,
-    comparison: Comparison,
-    figures: Sequence["Figure"],
-    legend: Sequence["Series"],
-) -> Document:
+def document(results: Results, comparison: Comparison, drawings: Drawings) -> Document:
     """Returns the content of a sweep's report."""
     return Document(
+        sweep=results.sweep.name,
         comparison=comparison,
-        figures=figures,
-        legend=legend,
+        drawings=drawings,
         movement=sections.movement(results),
         failures=sections.failures(results),
-        kernels=tuple(sections.kernels(results)),
+        kernels=sections.kernels(results),
         trained=sections.trained(results),
         command=results.sweep.command,
         origin=sections.origin(results),
-        sweep=results.sweep.name,
     )

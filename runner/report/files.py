@@ -4,20 +4,16 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from runner.records import write_bytes, write_text
 from runner.report.comparison import Comparison, compare
-from runner.report.document import document
+from runner.report.document import Drawings, document
 from runner.report.markdown import markdown
-from runner.report.page import bundled_libraries, page
+from runner.report.page import page
 from runner.report.results import Results, load
 from runner.report.verdict import Cell, judge
-
-if TYPE_CHECKING:
-    from runner.report.figures.theme import Figure, Series
 
 # Every name that a report gives to a figure; one that is not drawn again would be out of date.
 _OWN_FIGURES = re.compile(r"(curves_.+|scores(_.+)?|factors|statuses|movement)\.(svg|png)")
@@ -25,27 +21,16 @@ _OWN_FIGURES = re.compile(r"(curves_.+|scores(_.+)?|factors|statuses|movement)\.
 
 def write(folder: Path, figures: bool = True) -> Comparison:
     """See `runner.report.write`."""
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        # Bundling takes as long as all figures of a small sweep, and needs nothing of it.
-        libraries = beside.submit(bundled_libraries) if figures else None
-        results = load(folder)
-        _write_tables(results)
-        cells = judge(results)
-        comparison = compare(results, cells)
-        drawn, legend = _drawn(results, cells) if figures else ((), ())
-        _write_figures(folder / "figures", drawn)
-        content = document(results, comparison, drawn, legend)
-        write_text(folder / "report.md", markdown(content))
-        write_text(folder / "report.html", page(content, libraries.result() if libraries else ""))
+    results = load(folder)
+    _write_tables(results)
+    cells = judge(results)
+    comparison = compare(results, cells)
+    drawings = _draw(results, cells) if figures else Drawings()
+    _remove_figures(folder / "figures", drawings)
+    content = document(results, comparison, drawings)
+    write_text(folder / "report.md", markdown(content))
+    write_text(folder / "report.html", page(content))
     return comparison
-
-
-def _drawn(
-    results: Results, cells: Sequence[Cell]
-) -> tuple[Sequence["Figure"], Sequence["Series"]]:
-    from runner.report.figures import all_figures, legend_of
-
-    return all_figures(results, cells), legend_of(results)
 
 
 def _write_tables(results: Results) -> None:
@@ -55,15 +40,24 @@ def _write_tables(results: Results) -> None:
     write_bytes(results.folder / "curves.parquet", results.curves.to_parquet(index=False))
 
 
-def _write_figures(folder: Path, figures: Sequence["Figure"]) -> None:
-    from runner.report.figures import drawing
+def _draw(results: Results, cells: Sequence[Cell]) -> Drawings:
+    """Writes the figures; the page's libraries are bundled beside that."""
+    from runner.report import drawing
+    from runner.report.figures import all_figures, legend
 
-    kept = set()
-    for figure in figures:
-        svg = drawing.svg(figure)
-        write_text(folder / f"{figure.name}.svg", svg)
-        write_bytes(folder / f"{figure.name}.png", drawing.png(svg))
-        kept |= {f"{figure.name}.svg", f"{figure.name}.png"}
+    folder = results.folder / "figures"
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        libraries = beside.submit(drawing.libraries)
+        figures = all_figures(results, cells)
+        for figure in figures:
+            svg = drawing.svg(figure.spec)
+            write_text(folder / f"{figure.name}.svg", svg)
+            write_bytes(folder / f"{figure.name}.png", drawing.png(svg))
+        return Drawings(figures, legend(results), libraries.result())
+
+
+def _remove_figures(folder: Path, but: Drawings) -> None:
+    kept = {f"{figure.name}.{kind}" for figure in but.figures for kind in ("svg", "png")}
     for path in folder.glob("*") if folder.is_dir() else ():
         if _OWN_FIGURES.fullmatch(path.name) and path.name not in kept:
             path.unlink()

@@ -11,10 +11,10 @@ from runner.report.ranking import Table
 if TYPE_CHECKING:
     from runner.report.figures.theme import Figure
 
-_SPECIAL = re.compile(r"([\\`*\[\]<>|#~&!$])")
+_SPECIAL = re.compile(r"([\\`*<>|#~&$]|\](?=[(\[:]))")
 # Underscores within a word are plain in Markdown, and most labels have them.
 _OUTER_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")
-_LIST_MARKER = re.compile(r"^([-+]|\d+(?=[.)]))")
+_LIST_MARKER = re.compile(r"^([-+]|\d+(?=[.)](\s|$)))")
 
 
 def markdown(document: Document) -> str:
@@ -27,7 +27,7 @@ def markdown(document: Document) -> str:
         f"## {escaped(comparison.metric[:1].upper() + comparison.metric[1:])}",
         table(comparison.ranking),
         escaped(comparison.method),
-        *[block for figure in document.figures for block in _figure(figure)],
+        *[block for figure in document.drawings.figures for block in _figure(figure)],
         *_titled("How far each parameter moved, in numbers", document.movement),
         *_titled("Failures", document.failures),
         *_titled("Initial weights", *document.kernels),
@@ -75,12 +75,10 @@ def table(content: Table) -> str:
 
 
 def _findings(comparison: Comparison) -> list[str]:
-    several = len(comparison.findings) > 1
     found = [
         f"- {escaped(sentence.text)}"
-        for sentences in comparison.findings
+        for sentences in comparison.beyond_headline()
         for sentence in sentences
-        if several or sentence.kind != "leads"  # the headline has said it
     ]
     cautions = [f"- {escaped(caution)}" for caution in comparison.cautions]
     limits = ["**Read with care**", "\n".join(cautions)] if cautions else []

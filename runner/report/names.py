@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,16 +21,24 @@ class Name:
     Attributes:
       series: What tells it from the others of its cell: the initializer, or, where only one
         initializer is in the sweep, its factors.
-      cell: The factors that it shares with the other initializers; empty where none vary.
+      cell: The factors that it shares with the other initializers, such as `"depth=2"`; empty
+        where none vary.
+      values: The values in `cell` without their keys.
     """
 
     series: str
     cell: str = ""
+    values: str = ""
 
     @property
     def title(self) -> str:
         """The whole name, unique in its sweep."""
         return f"{self.series} · {self.cell}" if self.cell else self.series
+
+    @property
+    def short_title(self) -> str:
+        """The whole name without keys, for the rows of a figure; unique in its sweep too."""
+        return f"{self.series} · {self.values}" if self.cell else self.series
 
 
 def configuration_names(configurations: Sequence[ConfigurationRecord]) -> dict[int, Name]:
@@ -39,14 +47,23 @@ def configuration_names(configurations: Sequence[ConfigurationRecord]) -> dict[i
     one_init = len({record.init for record in configurations}) == 1
     names = {}
     for record in configurations:
-        told = [f"{keys[key]}={scalar_text(value)}" for key, value in record.factors.items()]
-        init, cell = one_line(record.init), one_line(", ".join(told))
-        names[record.index] = Name(cell) if one_init and cell else Name(init, cell)
+        texts = {keys[key]: scalar_text(value) for key, value in record.factors.items()}
+        cell = one_line(", ".join(f"{key}={text}" for key, text in texts.items()))
+        own = Name(one_line(record.init), cell, one_line(", ".join(texts.values())))
+        names[record.index] = Name(cell) if one_init and cell else own
     repeated = Counter(names.values())
     return {
-        index: Name(f"{name.series} #{index}", name.cell) if repeated[name] > 1 else name
+        index: replace(name, series=f"{name.series} #{index}") if repeated[name] > 1 else name
         for index, name in names.items()
     }
+
+
+def row_heading(configurations: Sequence[ConfigurationRecord]) -> str | None:
+    """Returns what the short titles consist of, or None where they are single names."""
+    keys = short_keys(key for record in configurations for key in record.factors)
+    if not keys or len({record.init for record in configurations}) == 1:
+        return None
+    return f"initializer · {', '.join(keys.values())}"
 
 
 def short_keys(keys: Iterable[str]) -> dict[str, str]:

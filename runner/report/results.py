@@ -66,9 +66,9 @@ def load(folder: Path) -> Results:
     for pattern in ("sweep.json", "*/configuration.json"):
         if not any(folder.glob(pattern)):
             raise ResultsError(f"{folder}: not a results folder, it has no {pattern}.")
-    sweep = _read(read_sweep, folder, "sweep.json")
-    configurations = _read(read_configurations, folder, "*/configuration.json")
-    records = _read(read_replicates, folder, "*/replicates/*.json")
+    sweep = _read(read_sweep, folder, "sweep.json", SweepRecord)
+    configurations = _read(read_configurations, folder, "*/configuration.json", ConfigurationRecord)
+    records = _read(read_replicates, folder, "*/replicates/*.json", ReplicateRecord)
     _check_numbers(folder, configurations, records)
     return collect(folder, sweep, configurations, records)
 
@@ -93,21 +93,21 @@ def collect(
     )
 
 
-def _read(reader: Callable[[Path], T], folder: Path, pattern: str) -> T:
+def _read(reader: Callable[[Path], T], folder: Path, pattern: str, record: type) -> T:
     try:
         return reader(folder)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        path = _unreadable(folder, pattern) or folder / pattern
-        raise ResultsError(f"{path}: cannot be read as a record ({_line(error)}).") from error
+        path, reason = _unreadable(folder, pattern, record) or (folder / pattern, _line(error))
+        raise ResultsError(f"{path}: cannot be read as a record ({reason}).") from error
 
 
-def _unreadable(folder: Path, pattern: str) -> Path | None:
-    """Returns the first file that is not JSON."""
+def _unreadable(folder: Path, pattern: str, record: type) -> tuple[Path, str] | None:
+    """Returns the first file that does not hold such a record, and why."""
     for path in sorted(folder.glob(pattern)):
         try:
-            json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
-            return path
+            record(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            return path, _line(error)
     return None
 
 

@@ -1,6 +1,6 @@
 """The tables behind the comparison: what failed, what moved, what was drawn, what was trained."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -20,24 +20,21 @@ _MAX_PARAMETERS = 16
 def failures(results: Results) -> Table | None:
     """Returns what went wrong and why, or None if nothing did."""
     by = names.configuration_names(results.configurations)
-    rows = [
-        (
-            Entry(by[row.configuration].title, row.configuration),
-            Entry(_replicate(row)),
-            Entry(str(row.status), emphasis="bad"),
-            Entry("" if pd.isna(row.epoch) else f"epoch {row.epoch}, step {row.step}"),
-            Entry(str(row.reason)),
-        )
-        for row in results.failures.itertuples()
-    ]
+    rows = [_failure(by, row) for row in results.failures.to_dict("records")]
     columns = ("configuration", "replicate", "status", "when", "why")
     return Table(columns, tuple(rows[:MAX_ROWS]), omitted=len(rows[MAX_ROWS:])) if rows else None
 
 
-def _replicate(row: Any) -> str:
-    if pd.isna(row.weight_seed):
-        return "all"
-    return replicate_name(int(row.weight_seed), int(row.batch_seed))
+def _failure(by: Mapping[int, names.Name], row: Mapping[Hashable, Any]) -> tuple[Entry, ...]:
+    whole = pd.isna(row["weight_seed"])
+    replicate = "all" if whole else replicate_name(row["weight_seed"], row["batch_seed"])
+    return (
+        Entry(by[row["configuration"]].title, row["configuration"]),
+        Entry(replicate),
+        Entry(row["status"], emphasis="bad"),
+        Entry("" if pd.isna(row["epoch"]) else f"epoch {row['epoch']}, step {row['step']}"),
+        Entry(row["reason"]),
+    )
 
 
 def movement(results: Results) -> Table | None:
@@ -136,11 +133,13 @@ def _plain(value: Any) -> str:
 
 
 def _settings(records: Sequence[ConfigurationRecord], group: str) -> str:
+    """Returns the settings of a group's options: `"sgd: learning_rate=0.01 | 0.1"`."""
     nodes = [record.settings.get(group) for record in records]
     mappings = [node for node in nodes if isinstance(node, Mapping)]
-    keys = dict.fromkeys(key for node in mappings for key in node)
+    options = _values(node.get("name") for node in mappings)
+    keys = dict.fromkeys(key for node in mappings for key in node if key != "name")
     told = {key: _setting_values([node[key] for node in mappings if key in node]) for key in keys}
-    return ", ".join(f"{key}={text}" for key, text in told.items())
+    return ": ".join(filter(None, [options, ", ".join(f"{k}={text}" for k, text in told.items())]))
 
 
 def _setting_values(values: Sequence[Any]) -> str:

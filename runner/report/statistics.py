@@ -47,7 +47,7 @@ def summarize(values: ArrayLike, confidence: float) -> Summary:
     sample = np.asarray(values, float)
     sample = sample[~np.isnan(sample)]
     if not sample.size:
-        return Summary(*[np.nan] * 5, count=0)
+        return Summary(np.nan, np.nan, np.nan, np.nan, np.nan, count=0)
     equal = sample.min() == sample.max()  # the rounding of a mean must not pass for spread
     mean = sample[0] if equal else sample.mean()
     std = np.nan if sample.size == 1 else 0.0 if equal else sample.std(ddof=1)

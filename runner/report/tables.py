@@ -56,7 +56,7 @@ def comparison_table(
     factors = list(dict.fromkeys(key for record in configurations for key in record.factors))
     configuration = replicates["configuration"]
     values = dict(list(endpoints(configurations, replicates).groupby(configuration)))
-    statuses = pd.crosstab(configuration, replicates["status"]).to_dict("index")
+    statuses = status_counts(replicates)
     rows = [
         {"configuration": record.index, "init": record.init}
         | {key: record.factors.get(key) for key in factors}
@@ -74,7 +74,16 @@ def _numbers(summary: Summary) -> dict[str, float]:
     return dict(zip(NUMBERS, (summary.mean, summary.median, summary.std, *ends), strict=True))
 
 
-def _counts(statuses: Mapping[Any, int]) -> dict[str, int]:
+def status_counts(replicates: pd.DataFrame) -> dict[int, dict[str, int]]:
+    """Returns for each configuration with a replicate: status -> number of its replicates."""
+    counts: dict[int, dict[str, int]] = {}
+    for index, status in zip(replicates["configuration"], replicates["status"], strict=True):
+        of = counts.setdefault(int(index), {})
+        of[status] = of.get(status, 0) + 1
+    return counts
+
+
+def _counts(statuses: Mapping[str, int]) -> dict[str, int]:
     return {count: int(statuses.get(count.removeprefix("num_"), 0)) for count in COUNTS}
 
 

@@ -17,7 +17,7 @@ from runner.records import ConfigurationRecord, lower_is_better
 from runner.report.names import Name, configuration_names
 from runner.report.results import Results
 from runner.report.statistics import Summary, paired_difference, summarize
-from runner.report.tables import endpoints
+from runner.report.tables import endpoints, status_counts
 
 Outcome = Literal["reference", "better", "same", "worse", "unknown", "unlearned", "unfinished"]
 
@@ -85,7 +85,7 @@ def judge(results: Results) -> list[Cell]:
     trained = [record for record in results.configurations if record.error is None]
     names = configuration_names(results.configurations)
     scores = _scores(results, trained)
-    statuses = _statuses(results)
+    statuses = status_counts(results.replicates)
     unlearned = _unlearned(results, trained)
     cells: dict[tuple[str, ...], list[Standing]] = {}
     for record in trained:
@@ -125,14 +125,6 @@ def _scores(results: Results, trained: Sequence[ConfigurationRecord]) -> pd.Data
         "value", ["weight_seed", "batch_seed"], "configuration"
     )
     return table.reindex(columns=[record.index for record in trained])
-
-
-def _statuses(results: Results) -> dict[int, dict[str, int]]:
-    counts = results.replicates.groupby(["configuration", "status"]).size()
-    statuses: dict[int, dict[str, int]] = {}
-    for (configuration, status), count in counts.items():  # type: ignore[misc]
-        statuses.setdefault(int(configuration), {})[str(status)] = int(count)
-    return statuses
 
 
 def _unlearned(results: Results, trained: Sequence[ConfigurationRecord]) -> dict[int, int]:

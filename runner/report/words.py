@@ -45,15 +45,23 @@ def headline(cells: Sequence[Cell]) -> str:
     return f"{best_of_all(scored)} {told}".strip()
 
 
-def method(confidence: float, compared: bool, is_baseline: bool) -> str:
-    """Returns how to read the intervals."""
+def method(cells: Sequence[Cell], confidence: float) -> str:
+    """Returns how to read the intervals, or nothing where there is none.
+
+    Args:
+      cells: The comparison.
+      confidence: Level of its intervals.
+    """
+    standings = [standing for cell in cells for standing in cell.standings]
+    if all(standing.score.count < 2 for standing in standings):
+        return ""
     text = f"Brackets: {100 * confidence:g} % Student t intervals over seeds"
-    if not compared:
+    if all(not s.difference or s.difference.count < 2 for s in standings):
         return f"{text}."
-    chosen = "" if is_baseline else "; the leader was picked from the same numbers"
+    is_picked = any(cell.reference and not cell.is_baseline for cell in cells)
     return (
         f"{text}. Differences are paired by seed and their intervals unadjusted for multiple "
-        f"comparisons{chosen}."
+        f"comparisons{'; the leader was picked from the same numbers' if is_picked else ''}."
     )
 
 
@@ -64,13 +72,15 @@ def digits(cell: Cell) -> int:
 
 def _result(cell: Cell) -> str:
     leader = cell.leader
+    at = f"At {cell.name}: " if cell.name else ""
     if leader is None:
-        return f"{_prefix(cell)}no replicate has finished."
+        return f"{at or 'Result: '}no replicate has finished."
     scored = [standing for standing in cell.standings if standing.score.count]
-    if len(cell.standings) > 1 and all(_is_unlearned(standing) for standing in scored):
-        return f"{_prefix(cell)}none of the {len(scored)} initializers that finished has learned."
-    text = _reached(leader, cell) if len(scored) == 1 else _led(leader, scored, cell)
-    return _prefix(cell) + text
+    if len(scored) == 1:
+        return at + _reached(leader, cell)
+    if all(_is_unlearned(standing) for standing in scored):
+        return f"{at or 'Result: '}none of the {len(scored)} configurations with a score learned."
+    return at + _led(leader, scored, cell)
 
 
 def _reached(leader: Standing, cell: Cell) -> str:
@@ -109,10 +119,6 @@ def _placed(standing: Standing) -> str:
     return f"{name.series} at {name.cell}" if name.cell else name.series
 
 
-def _prefix(cell: Cell) -> str:
-    return f"At {cell.name}: " if cell.name else ""
-
-
 def _metric(standing: Standing) -> str:
     return names.endpoint_name(standing.record)
 
@@ -128,7 +134,7 @@ def _company(cell: Cell) -> str:
     uncertain = any(difference.count < 2 for difference in differences)
     if leader is None or _is_unlearned(leader) or cell.is_baseline:
         return ""
-    if uncertain or not differences:
+    if uncertain or not differences or _having(cell, "better"):
         return ""
     same = sum(difference.low <= 0 <= difference.high for difference in differences)
     if not same:
@@ -136,15 +142,18 @@ def _company(cell: Cell) -> str:
     if same == len(differences):
         return " None of the others can be told apart from it with these seeds."
     verb = "is" if same == 1 else "are"
-    return f" {same} of the {len(differences)} others {verb} not distinguishable from it."
+    finished = " that finished" if _having(cell, "unfinished") else ""
+    return f" {same} of the {len(differences)} others{finished} {verb} not distinguishable from it."
 
 
 def _comparisons(cell: Cell) -> list[Sentence]:
     if cell.reference is None:
         return []
     who = cell.reference.name.series
+    # The leader has the best mean of all; on the seeds that two share it can be otherwise.
+    shared = "" if cell.is_baseline else " on the seeds that both finished"
     texts: list[tuple[Kind, str, Callable[[Standing], str]]] = [
-        ("better", f"Better than {who}: ", lambda s: _by(s, cell)),
+        ("better", f"Better than {who}{shared}: ", lambda s: _by(s, cell)),
         ("same", f"Not distinguishable from {who} with these seeds: ", lambda s: _around(s, cell)),
         ("worse", f"Worse than {who}: ", lambda s: _by(s, cell)),
         ("unknown", f"Fewer than two seeds shared with {who}, no comparison: ", lambda s: ""),

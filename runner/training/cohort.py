@@ -1,4 +1,4 @@
-"""What an engine is given."""
+"""What an engine is given, and how far training has moved a replicate."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 
 from runner.datasets.dataset import Dataset
 from runner.plan import Choice, NoTraining, Training
+from runner.variables import variable_path
 
 
 @dataclass(frozen=True)
@@ -18,20 +19,22 @@ class Member:
       draw: Returns the initial values of all of the model's weights, in the order of
         `model.weights`.
       batch_seed: Seed of the streams `batches` and `dropout`.
+      learning_rate: Of its optimizer; takes the place of the cohort's.
     """
 
     draw: Callable[[], list[np.ndarray]]
     batch_seed: int
+    learning_rate: float
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """Replicates that differ in nothing but their initial weights and their seeds.
+    """Replicates that differ in their initial weights, their seeds and their learning rates.
 
     Attributes:
       model: A built `keras.Model`. An engine may overwrite its weights.
       dataset: What it is trained on.
-      optimizer: Chosen from `optimizers.CATALOGUE`.
+      optimizer: Chosen from `optimizers.CATALOGUE`; its learning rate is not used.
       training: Epochs, batch size, divergence limit.
       device: TensorFlow's name, such as `"/CPU:0"`.
       members: The replicates.
@@ -47,4 +50,29 @@ class Cohort:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer updates in an epoch; the last batch may be a partial one."""
-        return -(-len(self.dataset.train.x) // self.training.batch_size)
+        return -(-len(self.dataset.train) // self.training.batch_size)
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer updates in the whole training; at least 1, for schedules."""
+        return max(self.training.epochs * self.steps_per_epoch, 1)
+
+
+def movement(
+    model: Any, start: Sequence[np.ndarray], end: Sequence[np.ndarray]
+) -> dict[str, tuple[float, float]]:
+    """Returns for each trainable variable its rms at the start and the rms of its change.
+
+    Args:
+      model: Names the variables.
+      start: Values before training, in the order of `model.trainable_variables`.
+      end: Values after it.
+    """
+    return {
+        variable_path(model, variable): (_rms(before), _rms(after - before))
+        for variable, before, after in zip(model.trainable_variables, start, end, strict=True)
+    }
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))

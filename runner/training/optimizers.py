@@ -226,13 +226,14 @@ CATALOGUE: dict[str, type] = {
 }
 
 
-def make(name: str, settings: Any, num_steps: int) -> Any:
+def make(name: str, settings: Any, num_steps: int, rate: Any = None) -> Any:
     """Makes an optimizer that has not seen any variables yet.
 
     Args:
       name: A key of `CATALOGUE`.
       settings: An instance of `CATALOGUE[name]`.
       num_steps: Updates in the whole training, at least 1; the length of the schedule.
+      rate: A Keras schedule that takes the place of the learning rate, or None.
 
     Returns:
       A `keras.optimizers.Optimizer`.
@@ -242,7 +243,7 @@ def make(name: str, settings: Any, num_steps: int) -> Any:
     """
     import keras
 
-    rate = _learning_rate(settings, num_steps)
+    rate = learning_rate(settings, num_steps) if rate is None else rate
     if isinstance(settings, Custom):
         return _make_custom(settings, rate)
     arguments = {
@@ -253,12 +254,32 @@ def make(name: str, settings: Any, num_steps: int) -> Any:
     return getattr(keras.optimizers, settings.keras_class)(learning_rate=rate, **arguments)
 
 
-def _learning_rate(settings: Any, num_steps: int) -> Any:
+def learning_rate(settings: Any, num_steps: int) -> Any:
+    """Returns what Keras takes as the learning rate: a number or a schedule.
+
+    Args:
+      settings: Of any optimizer.
+      num_steps: Length of the schedule, at least 1.
+    """
     import keras
 
     if settings.schedule == "constant":
         return settings.learning_rate
     return keras.optimizers.schedules.CosineDecay(settings.learning_rate, num_steps)
+
+
+def state(optimizer: Any) -> list[Any]:
+    """Returns all variables of a built Keras optimizer.
+
+    `optimizer.variables` leaves out what an optimizer keeps as a plain attribute, as Nadam does
+    with its product of momentums.
+    """
+    import keras
+
+    listed = list(optimizer.variables)
+    known = {id(variable) for variable in listed}
+    attributes = [value for value in vars(optimizer).values() if isinstance(value, keras.Variable)]
+    return listed + [variable for variable in attributes if id(variable) not in known]
 
 
 def _make_custom(settings: Custom, rate: Any) -> Any:

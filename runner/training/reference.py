@@ -6,21 +6,21 @@ model. One compiled model serves all members; before each, every variable of the
 optimizer is put back to what it was, so nothing passes from one member to the next.
 """
 
+import dataclasses
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from runner import seeds
 from runner.datasets.dataset import Part
 from runner.imports import told
-from runner.models import outputs_logits
 from runner.records import EpochRecord, Outcome
 from runner.training import optimizers
-from runner.training.cohort import Cohort, Member
-from runner.variables import variable_path
+from runner.training.cohort import Cohort, Member, movement
+from runner.training.objective import loss_function, metric_object
+from runner.training.randomness import epoch_order, first_state, seed_generators
 
 # Examples per evaluation call: large enough to be quick, small enough for the memory.
 _EVALUATION_ROWS = 1024
@@ -44,35 +44,42 @@ def train(cohort: Cohort) -> Iterator[EpochRecord | Outcome]:
     import tensorflow as tf
 
     with tf.device(cohort.device):
-        reference = _Reference(cohort)
-        for position, member in enumerate(cohort.members):
-            yield from reference.train(position, member)
+        for rate, members in _by_rate(cohort.members):
+            reference = _Reference(cohort, rate)
+            for position, member in members:
+                yield from reference.train(position, member)
+
+
+def _by_rate(members: Sequence[Member]) -> Iterator[tuple[float, list[tuple[int, Member]]]]:
+    """Yields each learning rate and the members that have it, with their positions."""
+    for rate in dict.fromkeys(member.learning_rate for member in members):
+        yield (
+            rate,
+            [(i, member) for i, member in enumerate(members) if member.learning_rate == rate],
+        )
 
 
 class _Reference:
     """The compiled model of a cohort and the state that it had before any training."""
 
-    def __init__(self, cohort: Cohort) -> None:
+    def __init__(self, cohort: Cohort, learning_rate: float) -> None:
         self.cohort = cohort
         self.model = cohort.model
-        num_steps = max(cohort.training.epochs * cohort.steps_per_epoch, 1)
-        optimizer = optimizers.make(
-            cohort.optimizer.name, cohort.optimizer.settings, num_steps=num_steps
-        )
+        settings = dataclasses.replace(cohort.optimizer.settings, learning_rate=learning_rate)
+        optimizer = optimizers.make(cohort.optimizer.name, settings, cohort.num_steps)
         self.model.compile(
             optimizer=optimizer,
-            loss=_loss(self.model, cohort.dataset.task),
-            metrics=_metrics(cohort.dataset.task),
+            loss=loss_function(self.model, cohort.dataset.task),
+            metrics=[metric_object(cohort.dataset.task)],
         )
         optimizer.build(self.model.trainable_variables)
-        self.pristine = [(variable, variable.numpy()) for variable in optimizer.variables]
-        self.dropout = _seed_generators(self.model)
+        self.pristine = [(variable, variable.numpy()) for variable in optimizers.state(optimizer)]
+        self.dropout = seed_generators(self.model)
 
     def train(self, position: int, member: Member) -> Iterator[EpochRecord | Outcome]:
         """Trains one member from its initial weights to its end."""
         start = time.perf_counter()
         ending: dict[str, Any] = {"status": "finished"}
-        start_values: list[np.ndarray] = []
         epoch = 0
         try:
             start_values = self._reset(member)
@@ -80,6 +87,8 @@ class _Reference:
                 metrics = self._epoch(epoch, member)
                 yield _record(position, epoch, epoch * self.cohort.steps_per_epoch, metrics)
             ending["test"] = self._test()
+            end_values = [variable.numpy() for variable in self.model.trainable_variables]
+            ending["movement"] = movement(self.model, start_values, end_values)
         except _DivergedError as diverged:
             ending = {"status": "diverged", "diverged_epoch": epoch, "diverged_step": diverged.step}
         except Exception as error:  # one replicate's error must not stop the others
@@ -87,7 +96,6 @@ class _Reference:
         yield Outcome(
             replicate=position,
             wall_time_s=time.perf_counter() - start,
-            movement=self._movement(start_values),
             **ending,
         )
 
@@ -100,8 +108,7 @@ class _Reference:
             variable.assign(value)
         self.model.set_weights(member.draw())
         for position, generator in enumerate(self.dropout):
-            state = [seeds.integer(member.batch_seed, "dropout", position), 0]
-            generator.state.assign(np.array(state, np.uint32))
+            generator.state.assign(first_state(member.batch_seed, position))
         return [variable.numpy() for variable in self.model.trainable_variables]
 
     def _epoch(self, epoch: int, member: Member) -> Metrics:
@@ -110,9 +117,7 @@ class _Reference:
         if epoch == 0:
             metrics = self._evaluate(data.train)
         else:
-            order = seeds.generator(member.batch_seed, "batches", epoch).permutation(
-                len(data.train.x)
-            )
+            order = epoch_order(member.batch_seed, epoch, len(data.train))
             metrics = self._train_epoch(order, last_step - self.cohort.steps_per_epoch)
         validation = self._evaluate(data.validation)
         self._check(metrics["loss"], last_step)
@@ -146,14 +151,6 @@ class _Reference:
         test = self.cohort.dataset.test
         return {} if test is None else self._evaluate(test)
 
-    def _movement(self, start_values: list[np.ndarray]) -> dict[str, tuple[float, float]]:
-        """Returns for each trainable variable its rms at the start and the rms of its change."""
-        variables = self.model.trainable_variables
-        return {
-            variable_path(self.model, variable): (_rms(before), _rms(variable.numpy() - before))
-            for variable, before in zip(variables, start_values, strict=False)
-        }
-
 
 class _Mean:
     """The mean of metrics over batches, weighted by the number of examples."""
@@ -173,35 +170,6 @@ class _Mean:
         return {name: value / self.count for name, value in self.total.items()}
 
 
-def _loss(model: Any, task: str) -> Any:
-    import keras
-
-    if task == "regression":
-        return keras.losses.MeanSquaredError()
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=outputs_logits(model))
-
-
-def _metrics(task: str) -> list[Any]:
-    import keras
-
-    if task == "regression":
-        return [keras.metrics.MeanAbsoluteError(name="mae")]
-    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-
-
-def _seed_generators(model: Any) -> list[Any]:
-    """Returns the random state of every dropout-like layer, in the order of the layers."""
-    return [
-        generator
-        for layer in model._flatten_layers()
-        for generator in getattr(layer, "_seed_generators", [])
-    ]
-
-
 def _record(position: int, epoch: int, step: int, metrics: Metrics) -> EpochRecord:
     values = {name: np.array([value]) for name, value in metrics.items()}
     return EpochRecord(epoch, step, np.array([position]), values)
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))

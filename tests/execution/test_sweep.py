@@ -8,7 +8,10 @@ import pytest
 from runner import records
 from runner.training import reference
 
-SMALL = ("dataset=iris", "model.width=8", "training.epochs=2", "report.figures=false")
+SMALL = (
+    *("dataset=iris", "model.width=8", "training.epochs=2", "report.figures=false"),
+    "engine=keras",  # compiles nothing
+)
 QUIET = (*SMALL, "tracking=none")
 
 
@@ -162,7 +165,7 @@ def test_options_in_the_working_folder_are_found(command, tmp_path):
 
 
 def test_an_experiment_is_a_sweep_by_itself(command):
-    done = command("experiment=article", *QUIET[2:], "training.epochs=1", "seeds=1")
+    done = command("experiment=article", *QUIET[3:], "training.epochs=1", "seeds=1")
     assert done.code == 0
     comparison = pd.read_csv(done.folder / "comparison.csv")
     assert comparison["init"].tolist() == [
@@ -194,3 +197,17 @@ def test_mlflow_runs_end_and_hold_the_curves(command, tmp_path):
     history = client.get_metric_history(run.info.run_id, "val_loss")
     wanted = next(r for r in replicates if r.configuration == 1 and r.seed == 1)
     assert [metric.value for metric in history] == wanted.curves["val_loss"]
+
+
+def test_the_engine_does_not_change_the_answer(command):
+    """To rounding: both trained the same replicates on the same data in the same order."""
+    sweep = ("--multirun", *QUIET[:-2], "tracking=none", "init=zero,he_normal", "seeds=2")
+    rates = "optimizer.learning_rate=0.1,0.01"
+    tables = [
+        pd.read_parquet(command(*sweep, rates, f"engine={name}").folder / "curves.parquet")
+        for name in ("keras", "vectorized")
+    ]
+    keys = ["configuration", "seed", "metric", "epoch"]
+    first, second = (table.sort_values(keys).reset_index(drop=True) for table in tables)
+    assert first[keys].equals(second[keys])
+    assert (first["value"] - second["value"]).abs().max() < 1e-5

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from runner import report
 from runner.records import (
     ConfigurationRecord,
     KernelRecord,
@@ -17,6 +18,7 @@ from runner.records import (
     SweepRecord,
     write_record,
 )
+from runner.report.results import Results, collect
 
 CLASSES = 10
 PARAMETERS = ("dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias")
@@ -186,6 +188,92 @@ class Synthetic:
         write_record(path, record)
 
 
+def scored(
+    scores: Mapping[str, Sequence[float | Status | None]],
+    *,
+    endpoint: str = "val_accuracy",
+    loss: Mapping[str, Sequence[float]] | None = None,
+    factors: Sequence[Mapping[str, Any]] | None = None,
+    at: str = "final",
+    epochs: int = 1,
+    crossed: bool = False,
+    baseline: str | None = None,
+    fingerprints: Sequence[str] | None = None,
+) -> Results:
+    """Returns results with given endpoints.
+
+    Args:
+      scores: Initializer -> for each seed its endpoint, or the status of a replicate that did not
+        finish, or None for one that left no record. A key may end in "#" and a number to occur
+        more than once.
+      endpoint: The metric that the scores are of.
+      loss: Initializer -> final training losses; others end with the loss of a trained model.
+      factors: One for each configuration.
+      at: Where the endpoint is taken.
+      epochs: 0 for models that were not trained.
+      crossed: Whether seeds 0, 1, 2, ... stand for weights 0 and batches 0, 1, 2, ...
+      baseline: `report.baseline`.
+      fingerprints: Of each configuration's data.
+    """
+    configurations, records = [], []
+    for index, (key, values) in enumerate(scores.items()):
+        init = key.partition("#")[0]
+        configurations.append(
+            ConfigurationRecord(
+                index=index,
+                init=init,
+                factors=dict(factors[index]) if factors else {},
+                settings={
+                    "training": {"name": "default" if epochs else "none"},
+                    "weight_seeds": [0] if crossed else None,
+                    "report": {"baseline": baseline},
+                },
+                dataset={
+                    "name": "digits",
+                    "fingerprint": fingerprints[index] if fingerprints else "8f3a91c2",
+                    "num_outputs": CLASSES,
+                    "uninformed_loss": math.log(CLASSES),
+                },
+                endpoint=endpoint,
+                endpoint_at=at,
+                num_replicates=len(values),
+            )
+        )
+        for seed, value in enumerate(values):
+            if value is not None:
+                losses = (loss or {}).get(init, [0.1] * len(values))
+                record = _record(index, seed, value, endpoint, losses[seed], epochs, crossed)
+                records.append(record)
+    sweep = SweepRecord("2026-11-23/18-02-11", "python -m runner", "", VERSIONS, "a machine")
+    return collect(Path("results"), sweep, configurations, records)
+
+
+def _record(
+    index: int,
+    seed: int,
+    value: float | Status,
+    endpoint: str,
+    final_loss: float,
+    epochs: int,
+    crossed: bool,
+) -> ReplicateRecord:
+    finished = not isinstance(value, str)
+    curves = {"loss": [2.3, final_loss], "accuracy": [0.1, 0.99], endpoint: [0.1, value]}
+    return ReplicateRecord(
+        configuration=index,
+        seed=None if crossed and seed else seed,
+        weight_seed=0 if crossed else seed,
+        batch_seed=seed,
+        status="finished" if finished else value,
+        steps=list(range(epochs + 1)),
+        curves={name: line[-epochs - 1 :] for name, line in curves.items()} if finished else {},
+        wall_time_s=1.0,
+        diverged_epoch=3 if value == "diverged" else None,
+        diverged_step=27 if value == "diverged" else None,
+        error="ValueError: it broke" if value == "failed" else None,
+    )
+
+
 TEN = {
     "uniform": Behaviour(0.925, 0.12),
     "lecun_uniform": Behaviour(0.946, 0.2),
@@ -202,9 +290,50 @@ TEN = {
 
 @pytest.fixture
 def build(tmp_path: Path) -> Callable[..., Path]:
-    """Returns a function that writes synthetic results and returns their folder."""
+    """Returns a function that writes synthetic records and returns their folder."""
 
     def write(behaviours: Mapping[str, Behaviour], name: str = "results", **options: Any) -> Path:
         return Synthetic(tmp_path / name, behaviours, **options).write()
 
     return write
+
+
+@pytest.fixture(name="scored")
+def _scored() -> Callable[..., Results]:
+    """Returns the function that makes results from given endpoints."""
+    return scored
+
+
+@pytest.fixture
+def behaviour() -> type[Behaviour]:
+    """Returns the class of an initializer's behaviour."""
+    return Behaviour
+
+
+HOSTILE = "</script><script>alert(1)</script>|`x`\n[a](b)"
+
+
+@pytest.fixture(scope="session")
+def hostile() -> str:
+    """Returns a label that breaks out of HTML, scripts, Markdown tables and code, if it can."""
+    return HOSTILE
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with a whole report: ten initializers, a hostile one, and failures."""
+    behaviours = TEN | {
+        HOSTILE: Behaviour(0.93, 0.2, ends={1: "failed", 2: "diverged"}),
+        "custom(target=a.b)": Behaviour(ends=dict.fromkeys(range(6), "diverged")),
+    }
+    folder = Synthetic(
+        tmp_path_factory.mktemp("report") / "results",
+        behaviours,
+        seeds=range(6),
+        epochs=12,
+        factors=[{"model.kw[a.b]": 0.1}, {"model.kw[a.b]": 0.5}],
+        command=f"python -m runner init={HOSTILE}",
+        error=f"ValueError: {HOSTILE}",
+    ).write()
+    report.write(folder)
+    return folder

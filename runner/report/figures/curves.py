@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from runner.report.figures.points import MAX_CELLS, Points, curve_points
+from runner.report.figures.points import Points, curve_points
 from runner.report.figures.theme import Figure, Series, color, csv_data, dash, finish, value_scale
 from runner.report.names import Name
 from runner.report.results import Results
@@ -50,13 +50,15 @@ def _figure(points: Points, series: Sequence[Series], note: str, shared_scale: b
 
 
 def _caption(points: Points, note: str) -> str:
-    parts = [f"Mean {points.metric} by epoch (0: before any training) with interval bands; {note}."]
+    when = "by epoch, 0 before any training" if points.last_epoch else "before training"
+    bands = ", with interval bands" if points.has_intervals else ""
+    parts = [f"Mean {points.metric} {when}{bands}; {note}."]
     if points.has_replicates:
         parts.append("Thin lines are the single replicates.")
     if points.is_log:
-        parts.append("The axis is logarithmic; bands that reach zero are cut.")
-    if points.num_cells > MAX_CELLS:
-        parts.append(f"The first {MAX_CELLS} of {points.num_cells} settings are drawn.")
+        parts.append("The axis is logarithmic; a band that reaches zero is cut.")
+    if points.num_shown < points.num_cells:
+        parts.append(f"The first {points.num_shown} of {points.num_cells} settings are drawn.")
     return " ".join(parts)
 
 
@@ -99,11 +101,10 @@ def _over_epochs(points: Points, series: Sequence[Series]) -> list[alt.Chart]:
     x = alt.X("epoch:Q", title="epoch", axis=axis, scale=scale)
     base = alt.Chart().encode(x=x, y=_value(points, "mean"), color=color(series))
     means = base.transform_filter(_MEANS) if points.has_replicates else base
-    band = means.mark_area(fillOpacity=0.15)
-    layers = [
-        band.encode(y=_value(points, "band_low"), y2="band_high:Q"),
-        means.mark_line(strokeWidth=2).encode(strokeDash=dash(series)),
-    ]
+    layers = [means.mark_line(strokeWidth=2).encode(strokeDash=dash(series))]
+    if points.has_intervals:
+        band = means.mark_area(fillOpacity=0.15)
+        layers.insert(0, band.encode(y=_value(points, "band_low"), y2="band_high:Q"))
     if points.has_replicates:
         thin = base.transform_filter(_REPLICATES).mark_line(strokeWidth=0.8, strokeOpacity=0.45)
         layers.append(thin.encode(detail="replicate:N"))
@@ -124,10 +125,10 @@ def _untrained(points: Points, series: Sequence[Series]) -> list[alt.Chart]:
     y = alt.Y("series_name:N", title=None, sort=[item.name for item in series])
     base = alt.Chart().encode(x=_value_x(points, "mean"), y=y, color=color(series, legend=False))
     means = base.transform_filter(_MEANS) if points.has_replicates else base
-    layers = [
-        means.mark_rule(strokeWidth=2).encode(x=_value_x(points, "band_low"), x2="band_high:Q"),
-        means.mark_point(filled=True, size=80, opacity=1).encode(tooltip=_tooltip(points)),
-    ]
+    layers = [means.mark_point(filled=True, size=80, opacity=1).encode(tooltip=_tooltip(points))]
+    if points.has_intervals:
+        rule = means.mark_rule(strokeWidth=2)
+        layers.insert(0, rule.encode(x=_value_x(points, "band_low"), x2="band_high:Q"))
     if points.has_replicates:
         single = base.transform_filter(_REPLICATES)
         layers.append(single.mark_tick(opacity=0.5, thickness=1.5))

@@ -10,13 +10,12 @@ import pandas as pd
 
 from runner.records import lower_is_better
 from runner.report import names
-from runner.report.figures.theme import INK, LOST, Figure, csv_data, finish
+from runner.report.figures.theme import INK, LOST, MAX_ROWS, Figure, csv_data, finish
 from runner.report.names import Name
 from runner.report.results import Results
 from runner.report.tables import movement_medians
 from runner.report.verdict import Cell, Standing
 
-MAX_ROWS = 40
 _EMPTY = "#dfe3e8"
 # Cells narrower than this, in pixels, cannot hold their number.
 _NARROW = 36
@@ -33,7 +32,7 @@ class HeatMap:
       cells: Columns `row, column, panel, value, text, hint`; a missing value is an empty cell.
       rows, columns: In order.
       panels: In order; empty for a map in one piece.
-      x_title: Title of the columns.
+      x_title, y_title: Titles of the columns and of the rows.
       legend: Title of the colours.
       scheme: Vega's name of the colours.
       dark_is_high: Whether the scheme's dark end stands for high values.
@@ -45,6 +44,7 @@ class HeatMap:
     columns: list[str]
     panels: list[str]
     x_title: str | None
+    y_title: str | None
     legend: str
     scheme: str
     dark_is_high: bool
@@ -107,6 +107,7 @@ def _factor_map(standings: Sequence[Standing], factors: Sequence[str]) -> HeatMa
         columns=ordered(factors[0]),
         panels=[start + text for text in ordered(panel_key)] if panel_key else [],
         x_title=short[factors[0]],
+        y_title=None,
         legend=f"mean {names.endpoint_name(record)}",
         scheme="viridis",
         dark_is_high=lower,
@@ -125,11 +126,11 @@ def movement_figures(results: Results, by: Mapping[int, Name]) -> list[Figure]:
     if medians.empty:
         return []
     rows = medians.iloc[:MAX_ROWS]
-    long = rows.stack().rename("value").reset_index()
+    long = rows.reset_index().melt("configuration", var_name="parameter").dropna()
     moved = long["value"].where(long["value"] > 0)
     cells = pd.DataFrame(
         {
-            "row": [by[index].title for index in long["configuration"]],
+            "row": [by[index].short_title for index in long["configuration"]],
             "column": long["parameter"],
             "panel": "",
             "value": moved,
@@ -139,10 +140,11 @@ def movement_figures(results: Results, by: Mapping[int, Name]) -> list[Figure]:
     )
     heat_map = HeatMap(
         cells=cells,
-        rows=[by[index].title for index in rows.index],
+        rows=[by[index].short_title for index in rows.index],
         columns=list(medians.columns),
         panels=[],
         x_title=None,
+        y_title=names.row_heading(results.configurations),
         legend="root mean square change",
         scheme="blues",
         dark_is_high=True,
@@ -198,7 +200,7 @@ def _layers(heat_map: HeatMap) -> list[alt.Chart]:
     y_axis = alt.Axis(labelColor=INK, labelFontSize=12, ticks=False, domain=False, labelPadding=6)
     base = alt.Chart().encode(
         x=alt.X("column:N", title=heat_map.x_title, sort=heat_map.columns, axis=x_axis),
-        y=alt.Y("row:N", title=None, sort=heat_map.rows, axis=y_axis),
+        y=alt.Y("row:N", title=heat_map.y_title, sort=heat_map.rows, axis=y_axis),
         tooltip=[
             "row:N",
             alt.Tooltip("column:N", title=heat_map.x_title or "parameter"),

@@ -14,8 +14,8 @@ from runner.report.statistics import summarize_curves
 _REPLICATE = ["configuration", "weight_seed", "batch_seed"]
 _PARTS = {"": "training", "val_": "validation"}
 _RANGES = {"accuracy": (0.0, 1.0)}
-# More panels are neither read nor drawn in a reasonable time.
-MAX_CELLS = 6
+# More mean curves in one figure are neither read nor drawn in a reasonable time.
+MAX_CURVES = 80
 MAX_EPOCHS = 100
 # With one series alone, its replicates are drawn as thin lines behind the mean.
 MAX_THIN_LINES = 40
@@ -31,19 +31,26 @@ class Points:
         and, where there are single replicates too, `replicate` (a name; missing for means).
       panels: Names, as they are laid out.
       series: Names.
-      num_cells: Number of cells of the sweep; at most `MAX_CELLS` of them are drawn.
+      num_shown, num_cells: How many cells of the sweep are drawn (as many as make `MAX_CURVES`
+        curves, but one at least), and how many there are.
     """
 
     metric: str
     frame: pd.DataFrame
     panels: list[str]
     series: list[str]
+    num_shown: int
     num_cells: int
 
     @property
     def has_replicates(self) -> bool:
         """Whether single replicates are drawn beside their mean."""
         return "replicate" in self.frame
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any mean has an interval: not with one seed each."""
+        return bool(self.frame["low"].notna().any())
 
     @property
     def last_epoch(self) -> int:
@@ -76,7 +83,9 @@ def curve_points(results: Results, names: Mapping[int, Name]) -> list[Points]:
     if curves.empty:
         return []
     cells = list(dict.fromkeys(names[index].cell for index in sorted(set(curves.configuration))))
-    shown = [index for index, name in names.items() if name.cell in cells[:MAX_CELLS]]
+    series = {name.series for name in names.values()}
+    num_shown = max(1, MAX_CURVES // (len(_PARTS) * len(series)))
+    shown = [index for index, name in names.items() if name.cell in cells[:num_shown]]
     curves = curves[curves["configuration"].isin(shown) & _kept_epochs(curves)]
     plain = curves["metric"].str.removeprefix("val_")
     return [
@@ -124,16 +133,19 @@ def _points(
     frame.insert(0, "panel", _places(panel, panels))
     frame.insert(1, "series", _places(label, series))
     return Points(
-        metric, frame.drop(columns=["configuration", "metric"]), panels, series, len(cells)
+        metric=metric,
+        frame=frame.drop(columns=["configuration", "metric"]),
+        panels=panels,
+        series=series,
+        num_shown=len({names[index].cell for index in set(curves["configuration"])}),
+        num_cells=len(cells),
     )
 
 
 def _thin_lines(curves: pd.DataFrame) -> list[pd.DataFrame]:
     """Returns the curves of single replicates, if there is more than one of them."""
     seeds = zip(curves["weight_seed"], curves["batch_seed"], strict=True)
-    name = [
-        str(weights) if weights == batches else f"{weights}/{batches}" for weights, batches in seeds
-    ]
+    name = [str(w) if w == b else f"{w}/{b}" for w, b in seeds]
     lines = curves[["configuration", "metric", "epoch"]].assign(
         mean=curves["value"], replicate=name
     )

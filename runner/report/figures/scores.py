@@ -1,7 +1,8 @@
-"""Every replicate's final score as a point, and how many replicates came to which end."""
+"""Every replicate's final score as a point beside the mean of its configuration."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import altair as alt
 import pandas as pd
@@ -9,33 +10,46 @@ import pandas as pd
 from runner.records import lower_is_better
 from runner.report import names
 from runner.report.figures.theme import (
-    GRID,
     INK,
     LOST,
+    MAX_ROWS,
     MUTED,
     Figure,
     Series,
     color,
     csv_data,
     finish,
+    row_axis,
     value_scale,
 )
 from runner.report.results import Results
 from runner.report.tables import endpoints, replicate_name
 from runner.report.verdict import Cell, Standing, rank
 
-MAX_ROWS = 40
 _WIDTH, _ROW_HEIGHT = 560, 30
 # Neighbouring points are moved apart by the golden ratio: even, and the same every time.
 _GOLDEN_RATIO = 0.618034
 
-_STATUS_COLORS = {
-    "finished": "#7aa6c9",
-    "diverged": LOST,
-    "failed": INK,
-    "interrupted": "#ffa90e",
-    "missing": "#d5dbe1",
-}
+
+@dataclass(frozen=True)
+class Strip:
+    """What one figure shows.
+
+    Attributes:
+      data: A row with `kind` "replicate" for each point (`title, series_name, score, offset,
+        text`), and a row with `kind` "mean" for each configuration (`title, score, low, high,
+        text, lost, lost_count, aside`).
+      order: Titles of the configurations, best first.
+      heading: What the titles consist of.
+      metric: In words.
+      is_log: Whether the axis is logarithmic.
+    """
+
+    data: pd.DataFrame
+    order: list[str]
+    heading: str | None
+    metric: str
+    is_log: bool
 
 
 def score_figures(
@@ -57,42 +71,41 @@ def score_figures(
     trained = [standing.record for standings in groups.values() for standing in standings]
     points = results.replicates.assign(score=endpoints(trained, results.replicates))
     return [
-        _scores(standings, points.dropna(subset="score"), series, note, len(groups) > 1)
-        for standings in groups.values()
+        _figure(
+            name=f"scores_{endpoint}" if len(groups) > 1 else "scores",
+            ranked=rank(standings),
+            points=points.dropna(subset="score"),
+            series=series,
+            note=note,
+        )
+        for (endpoint, _), standings in groups.items()
         if any(standing.score.count for standing in standings)
     ]
 
 
-def _scores(
-    standings: Sequence[Standing],
+def _figure(
+    name: str,
+    ranked: Sequence[Standing],
     points: pd.DataFrame,
     series: Sequence[Series],
     note: str,
-    several: bool,
 ) -> Figure:
-    ranked = rank(standings)
     rows = ranked[:MAX_ROWS]
-    endpoint = rows[0].record.endpoint
-    metric = names.endpoint_name(rows[0].record)
     off_axis = _off_axis(rows)
-    on_axis = [standing for standing in rows if standing.record.index not in off_axis]
-    data = pd.concat([_points(on_axis, points), _means(rows, off_axis)], ignore_index=True)
-    order = [standing.name.title for standing in rows]
+    strip = _strip(rows, points, off_axis)
     shown = [item for item in series if item.name in {s.name.series for s in rows}]
-    chart = _strip(data, order, shown, metric, _is_log(endpoint, data["score"]))
+    title = f"{strip.metric[0].upper()}{strip.metric[1:]} of every replicate"
     caption = (
-        f"Each point is the {metric} of one replicate; the bar is the mean with its interval, "
-        f"best first; {note}."
+        f"Each point is the {strip.metric} of one replicate; the bar is the mean with its "
+        f"interval, best first; {note}."
     )
-    if data["lost"].any():
+    if strip.data["lost"].any():
         caption += " Replicates that did not finish have no score: they are counted at the right."
     if off_axis:
         caption += " What never learned is told in words and left out of the axis."
-    if len(ranked) > MAX_ROWS:
-        caption += f" The best {MAX_ROWS} of {len(ranked)} configurations are drawn."
-    title = metric[0].upper() + metric[1:]
-    name = f"scores_{endpoint}" if several else "scores"
-    return Figure(name, title, caption, finish(chart, title, note))
+    if len(rows) < len(ranked):
+        caption += f" The best {len(rows)} of {len(ranked)} configurations are drawn."
+    return Figure(name, title, caption, finish(_chart(strip, shown), title, note))
 
 
 def _off_axis(rows: Sequence[Standing]) -> set[int]:
@@ -102,10 +115,18 @@ def _off_axis(rows: Sequence[Standing]) -> set[int]:
     return unlearned if len(unlearned) < len(scored) else set()
 
 
-def _is_log(metric: str, scores: pd.Series) -> bool:
-    if not lower_is_better(metric) or not (scores.dropna() > 0).all():
-        return False
-    return bool(scores.max() > 10 * scores.min())
+def _strip(rows: Sequence[Standing], points: pd.DataFrame, off_axis: set[int]) -> Strip:
+    on_axis = [standing for standing in rows if standing.record.index not in off_axis]
+    data = pd.concat([_points(on_axis, points), _means(rows, off_axis)], ignore_index=True)
+    scores = data["score"].dropna()
+    is_loss = lower_is_better(rows[0].record.endpoint)
+    return Strip(
+        data=data,
+        order=[standing.name.short_title for standing in rows],
+        heading=names.row_heading([standing.record for standing in rows]),
+        metric=names.endpoint_name(rows[0].record),
+        is_log=bool(is_loss and (scores > 0).all() and scores.max() > 10 * scores.min()),
+    )
 
 
 def _points(rows: Sequence[Standing], points: pd.DataFrame) -> pd.DataFrame:
@@ -115,7 +136,7 @@ def _points(rows: Sequence[Standing], points: pd.DataFrame) -> pd.DataFrame:
     seeds = zip(mine["weight_seed"], mine["batch_seed"], strict=True)
     return pd.DataFrame(
         {
-            "title": [by[index].title for index in mine["configuration"]],
+            "title": [by[index].short_title for index in mine["configuration"]],
             "series_name": [by[index].series for index in mine["configuration"]],
             "kind": "replicate",
             "score": mine["score"].to_numpy(float),
@@ -126,122 +147,83 @@ def _points(rows: Sequence[Standing], points: pd.DataFrame) -> pd.DataFrame:
 
 
 def _means(rows: Sequence[Standing], off_axis: set[int]) -> pd.DataFrame:
-    def shown(standing: Standing, value: float) -> float:
-        return math.nan if standing.record.index in off_axis else value
+    return pd.DataFrame([_mean(row, row.record.index in off_axis) for row in rows])
 
-    return pd.DataFrame(
-        {
-            "title": [standing.name.title for standing in rows],
-            "series_name": [standing.name.series for standing in rows],
-            "kind": "mean",
-            "score": [shown(standing, standing.score.mean) for standing in rows],
-            "low": [shown(standing, standing.score.low) for standing in rows],
-            "high": [shown(standing, standing.score.high) for standing in rows],
-            "text": [
-                names.coverage(standing.record.num_replicates, standing.statuses)
-                for standing in rows
-            ],
-            "lost": [_lost_text(_lost(standing)) for standing in rows],
-            "aside": [
-                f"never learned: {names.significant(standing.score.mean)}"
-                if standing.record.index in off_axis
-                else ""
-                for standing in rows
-            ],
-        }
+
+def _mean(standing: Standing, off_axis: bool) -> dict[str, str | float]:
+    score, num_asked = standing.score, standing.record.num_replicates
+    lost = names.lost(num_asked, standing.statuses)
+    told = ", ".join(f"{count} {status}" for status, count in lost.items())
+    return {
+        "title": standing.name.short_title,
+        "kind": "mean",
+        "score": math.nan if off_axis else score.mean,
+        "low": math.nan if off_axis else score.low,
+        "high": math.nan if off_axis else score.high,
+        "text": names.coverage(num_asked, standing.statuses),
+        "lost": f"✕ {told}" if lost else "",
+        "lost_count": f"✕ {sum(lost.values())}" if lost else "",
+        "aside": f"never learned: {names.significant(score.mean)}" if off_axis else "",
+    }
+
+
+def _chart(strip: Strip, series: Sequence[Series]) -> alt.LayerChart:
+    y = alt.Y("title:N", title=strip.heading, sort=strip.order, axis=row_axis())
+    base = alt.Chart().encode(y=y)
+    lost = base.transform_filter("isValid(datum.lost)").transform_calculate(
+        shown="narrow ? datum.lost_count : datum.lost"
+    )
+    aside = base.transform_filter("isValid(datum.aside)")
+    return (
+        alt.layer(
+            _point_layer(strip, base, series),
+            *_mean_layers(strip, base),
+            lost.mark_text(align="left", dx=8, color=LOST, fontWeight="bold").encode(
+                x=alt.value("width"), text="shown:N"
+            ),
+            aside.mark_text(align="left", dx=8, color=MUTED, fontStyle="italic").encode(
+                x=alt.value(0), text="aside:N"
+            ),
+            data=csv_data(strip.data),
+        )
+        .properties(width=_WIDTH, height=max(_ROW_HEIGHT * len(strip.order), 60))
+        .add_params(alt.param(name="narrow", value=False))
     )
 
 
-def _lost(standing: Standing) -> dict[str, int]:
-    return names.lost(standing.record.num_replicates, standing.statuses)
-
-
-def _lost_text(counts: dict[str, int]) -> str:
-    told = [f"{n} {status}" for status, n in counts.items()]
-    return f"✕ {', '.join(told)}" if told else ""
-
-
-def _strip(
-    data: pd.DataFrame, order: list[str], series: Sequence[Series], metric: str, is_log: bool
-) -> alt.LayerChart:
-    def x(column: str) -> alt.X:
-        scale = value_scale(data["score"], is_log)
-        return alt.X(f"{column}:Q", title=metric, scale=scale, axis=alt.Axis(tickCount=6))
-
-    axis = alt.Axis(grid=True, gridColor=GRID, labelColor=INK, labelFontSize=12)
-    base = alt.Chart().encode(y=alt.Y("title:N", title=None, sort=order, axis=axis))
-    points = base.transform_filter("datum.kind == 'replicate'").encode(
-        x=x("score"),
+def _point_layer(strip: Strip, base: alt.Chart, series: Sequence[Series]) -> alt.Chart:
+    marks = base.transform_filter("datum.kind == 'replicate'").mark_point(
+        filled=True, size=45, fillOpacity=0.75, opacity=1
+    )
+    return marks.encode(
+        x=_x(strip, "score"),
         yOffset=alt.YOffset("offset:Q", scale=alt.Scale(domain=[-1, 1])),
         color=color(series, legend=False),
-        tooltip=["title:N", alt.Tooltip("text:N", title="replicate"), _score_tooltip(metric)],
-    )
-    scored = "datum.kind == 'mean' && isValid(datum.score)"
-    means = base.transform_filter(scored).encode(
         tooltip=[
-            "title:N",
-            _score_tooltip(f"mean {metric}"),
+            alt.Tooltip("title:N", title="configuration"),
+            alt.Tooltip("text:N", title="replicate"),
+            alt.Tooltip("score:Q", title=strip.metric, format=".4~g"),
+        ],
+    )
+
+
+def _mean_layers(strip: Strip, base: alt.Chart) -> list[alt.Chart]:
+    means = base.transform_filter("datum.kind == 'mean' && isValid(datum.score)").encode(
+        tooltip=[
+            alt.Tooltip("title:N", title="configuration"),
+            alt.Tooltip("score:Q", title=f"mean {strip.metric}", format=".4~g"),
             alt.Tooltip("low:Q", title="interval from", format=".4~g"),
             alt.Tooltip("high:Q", title="to", format=".4~g"),
             alt.Tooltip("text:N", title="replicates"),
         ]
     )
-    lost = base.transform_filter("isValid(datum.lost)")
-    aside = base.transform_filter("isValid(datum.aside)")
-    return alt.layer(
-        points.mark_point(filled=True, size=45, fillOpacity=0.75, opacity=1),
-        means.mark_rule(strokeWidth=2, color=INK).encode(x=x("low"), x2="high:Q"),
-        means.mark_tick(thickness=3, size=16, color=INK).encode(x=x("score")),
-        lost.mark_text(align="left", dx=8, color=LOST, fontWeight="bold").encode(
-            x=alt.value("width"), text="lost:N"
-        ),
-        aside.mark_text(align="left", dx=8, color=MUTED, fontStyle="italic").encode(
-            x=alt.value(0), text="aside:N"
-        ),
-        data=csv_data(data),
-    ).properties(width=_WIDTH, height=max(_ROW_HEIGHT * len(order), 60))
+    layers = [means.mark_tick(thickness=3, size=16, color=INK).encode(x=_x(strip, "score"))]
+    if strip.data["low"].notna().any():
+        rule = means.mark_rule(strokeWidth=2, color=INK)
+        layers.insert(0, rule.encode(x=_x(strip, "low"), x2="high:Q"))
+    return layers
 
 
-def _score_tooltip(title: str) -> alt.Tooltip:
-    return alt.Tooltip("score:Q", title=title, format=".4~g")
-
-
-def status_figures(results: Results, cells: Sequence[Cell]) -> list[Figure]:
-    """Returns the counts of statuses as a figure, if any replicate did not finish."""
-    standings = [standing for cell in cells for standing in cell.standings]
-    touched = [standing for standing in standings if _lost(standing)]
-    if not touched:
-        return []
-    rows = standings if len(standings) <= MAX_ROWS else touched[:MAX_ROWS]
-    data = pd.DataFrame(
-        [
-            {"title": s.name.title, "status": status, "count": count, "place": place}
-            for s in rows
-            for place, status in enumerate(_STATUS_COLORS)
-            if (count := ({"finished": s.score.count} | _lost(s)).get(status, 0))
-        ]
-    )
-    used = [status for status in _STATUS_COLORS if status in set(data["status"])]
-    chart = _bars(data, used, [standing.name.title for standing in rows])
-    caption = "How the replicates of each configuration ended."
-    if len(rows) < len(standings):
-        caption += f" {len(rows)} of {len(standings)} configurations are drawn."
-    title = "How the replicates ended"
-    return [Figure("statuses", title, caption, finish(chart, title, ""))]
-
-
-def _bars(data: pd.DataFrame, used: list[str], order: list[str]) -> alt.Chart:
-    colors = alt.Scale(domain=used, range=[_STATUS_COLORS[status] for status in used])
-    axis = alt.Axis(labelColor=INK, labelFontSize=12)
-    return (
-        alt.Chart(csv_data(data))
-        .mark_bar(height={"band": 0.65})
-        .encode(
-            x=alt.X("count:Q", title="replicates", axis=alt.Axis(tickMinStep=1)),
-            y=alt.Y("title:N", title=None, sort=order, axis=axis),
-            color=alt.Color("status:N", scale=colors, legend=alt.Legend(title=None, orient="top")),
-            order="place:Q",
-            tooltip=[alt.Tooltip("title:N"), alt.Tooltip("status:N"), alt.Tooltip("count:Q")],
-        )
-        .properties(width=_WIDTH, height=max(24 * len(order), 60))
-    )
+def _x(strip: Strip, column: str) -> alt.X:
+    scale = value_scale(strip.data["score"], strip.is_log)
+    return alt.X(f"{column}:Q", title=strip.metric, scale=scale, axis=alt.Axis(tickCount=6))

@@ -20,6 +20,8 @@ _SOLID_COLORS = 5
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 INK, MUTED, GRID = "#1f2933", "#66727f", "#e6eaee"
 LOST = "#c0261c"
+# Figures with a row for each configuration have no more rows than this.
+MAX_ROWS = 30
 
 # Enough for any axis and half the size of pandas' default.
 _FLOAT_FORMAT = "%.5g"
@@ -101,6 +103,11 @@ def _legend() -> alt.Legend:
     return alt.Legend(
         title=None, symbolType="stroke", symbolSize=300, symbolStrokeWidth=2.5, symbolOpacity=1
     )
+
+
+def row_axis() -> alt.Axis:
+    """Returns the axis of figures that have a row for each configuration."""
+    return alt.Axis(grid=True, gridColor=GRID, labelColor=INK, labelFontSize=12)
 
 
 def value_scale(values: pd.Series, is_log: bool) -> alt.Scale:

@@ -34,37 +34,43 @@ const charts = [...document.querySelectorAll(".chart")];
 const hidden = new Set();
 const views = new Map();
 const manyMarks = 4000; // from here on a canvas is faster than so many elements
-const sideRoom = 76; // axis labels and title beside the first panel
+const sideRoom = 56; // axis labels and title beside the first panel
 const panelGap = 22;
+const errorsOnly = 1; // Vega.Error: that nothing is left to draw, once all is hidden, is no news
+const narrowWidth = 560; // below it one panel a row and short texts
 
 function hasParam(spec, name) {
   return (spec.params ?? []).some((param) => param.name === name);
 }
 
 function columnsFor(numPanels, width) {
-  if (width < 560 || numPanels === 1) return 1;
-  return numPanels > 2 && width >= 1500 ? 4 : 2;
+  if (width < narrowWidth || numPanels === 1) return 1;
+  return numPanels > 2 && width >= 1100 ? 4 : 2;
 }
 
 function laidOut(figure, width, excess) {
   const spec = structuredClone(figure.spec);
+  const values = { interactive: true, hidden: [...hidden], narrow: width < narrowWidth };
+  for (const param of spec.params ?? []) param.value = values[param.name] ?? param.value;
   delete spec.title;
   spec.padding = 2;
-  spec.config.axis.labelLimit = Math.min(260, Math.round(width * 0.36));
+  const narrow = width < narrowWidth;
+  spec.config.axis.labelLimit = Math.min(260, Math.round(width * (narrow ? 0.46 : 0.36)));
   if (hasParam(spec, "hidden")) {
-    spec.config.legend.disable = true;
-    for (const param of spec.params) {
-      if (param.name === "interactive") param.value = true;
-      if (param.name === "hidden") param.value = [...hidden];
+    for (const layer of spec.spec.layer) {
+      if (layer.encoding.color) layer.encoding.color.legend = null;
+      if (layer.encoding.strokeDash) layer.encoding.strokeDash.legend = null;
     }
     spec.columns = columnsFor(figure.numPanels, width);
     spec.spec.width = panelWidth(spec.columns, width, excess);
+    spec.spec.height = Math.min(300, Math.max(spec.spec.height, Math.round(spec.spec.width / 2)));
   } else if (figure.numPanels) {
     const natural = spec.spec.width;
     spec.columns = Math.max(1, Math.floor((width - 2 * sideRoom) / (natural + panelGap)));
     spec.spec.width = Math.min(natural, panelWidth(spec.columns, width, excess));
   } else {
     spec.width = "container";
+    if (narrow) spec.config.legend.columns = 2;
     spec.autosize = { type: "fit-x", contains: "padding" };
   }
   return spec;
@@ -84,6 +90,7 @@ async function draw(chart) {
     const result = await vegaEmbed(chart, laidOut(figure, width, excess), {
       actions: { export: true, source: false, compiled: false, editor: false },
       downloadFileName: chart.dataset.figure,
+      logLevel: errorsOnly,
       renderer: marks > manyMarks ? "canvas" : "svg",
     });
     views.set(chart, result);

@@ -1,4 +1,6 @@
-"""The reference engine against `keras.Model.fit` and against its own promises."""
+"""Both engines against their promises, and the reference engine against `keras.Model.fit`."""
+
+import importlib
 
 import numpy as np
 import pytest
@@ -6,8 +8,8 @@ import pytest
 from runner import seeds
 from runner.datasets.dataset import Dataset, Part
 from runner.plan import Choice, NoTraining, Training
-from runner.records import EpochRecord, Outcome
-from runner.training import optimizers, reference
+from runner.records import Outcome
+from runner.training import optimizers
 from runner.training.cohort import Cohort, Member
 
 ROWS, FEATURES, CLASSES, BATCH = 50, 6, 3, 16  # the last batch of an epoch has 2 rows
@@ -63,25 +65,39 @@ def make_cohort(model, members, optimizer="adam", training=None, dataset=None, *
     )
 
 
-def run(cohort):
-    """Returns ({position: [EpochRecord, ...]}, {position: Outcome})."""
-    epochs, outcomes = {}, {}
-    for event in reference.train(cohort):
-        if isinstance(event, Outcome):
-            outcomes[event.replicate] = event
-        else:
-            epochs.setdefault(int(event.replicates[0]), []).append(event)
-    return epochs, outcomes
+@pytest.fixture(params=["reference", pytest.param("vectorized", marks=pytest.mark.slow)])
+def run(request, keras):
+    """A function that trains a cohort: ({position: [epoch's record]}, {position: outcome})."""
+    engine = importlib.import_module(f"runner.training.{request.param}")
+
+    def collect(cohort):
+        epochs, outcomes = {}, {}
+        for event in engine.train(cohort):
+            if isinstance(event, Outcome):
+                outcomes[event.replicate] = event
+                continue
+            for row, position in enumerate(event.replicates):
+                metrics = {name: float(values[row]) for name, values in event.metrics.items()}
+                record = {"epoch": event.epoch, "step": event.step, **metrics}
+                epochs.setdefault(int(position), []).append(record)
+        return epochs, outcomes
+
+    return collect
 
 
-def curve(records: list[EpochRecord], metric):
-    return [float(record.metrics[metric][0]) for record in records]
+def member(draw, batch_seed, learning_rate=0.001):
+    return Member(draw, batch_seed, learning_rate)
 
 
-def test_trains_as_fit_does_on_the_same_order(keras):
+def curve(records, metric):
+    return [record[metric] for record in records]
+
+
+@pytest.mark.parametrize("run", ["reference"], indirect=True)
+def test_trains_as_fit_does_on_the_same_order(keras, run):
     model, data = make_model(keras, batch_norm=True), make_dataset()
     draw = draw_for(model, 0)
-    epochs, _ = run(make_cohort(model, [Member(draw, batch_seed=5)]))
+    epochs, _ = run(make_cohort(model, [member(draw, batch_seed=5)]))
 
     plain = make_model(keras, batch_norm=True)
     plain.set_weights(draw())
@@ -107,10 +123,10 @@ def test_trains_as_fit_does_on_the_same_order(keras):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
 
 
-def test_epoch_0_is_the_untrained_model(keras):
+def test_epoch_0_is_the_untrained_model(keras, run):
     model, data = make_model(keras), make_dataset()
     draw = draw_for(model, 0)
-    epochs, _ = run(make_cohort(model, [Member(draw, 0)]))
+    epochs, _ = run(make_cohort(model, [member(draw, 0)]))
     kernel_1, bias_1, kernel_2, bias_2 = draw()
     for prefix, part in (("", data.train), ("val_", data.validation)):
         logits = np.maximum(part.x @ kernel_1 + bias_1, 0) @ kernel_2 + bias_2
@@ -122,17 +138,17 @@ def test_epoch_0_is_the_untrained_model(keras):
         assert curve(epochs[0], f"{prefix}accuracy")[0] == pytest.approx(accuracy, rel=1e-5)
 
 
-def test_steps_count_the_partial_batch(keras):
+def test_steps_count_the_partial_batch(keras, run):
     model = make_model(keras)
-    epochs, _ = run(make_cohort(model, [Member(draw_for(model, 0), 0)]))
-    assert [record.step for record in epochs[0]] == [0, 4, 8, 12]
-    assert [record.epoch for record in epochs[0]] == [0, 1, 2, 3]
+    epochs, _ = run(make_cohort(model, [member(draw_for(model, 0), 0)]))
+    assert [record["step"] for record in epochs[0]] == [0, 4, 8, 12]
+    assert [record["epoch"] for record in epochs[0]] == [0, 1, 2, 3]
 
 
-def test_a_member_has_the_same_bits_alone_and_beside_others(keras):
+def test_a_member_has_the_same_bits_alone_and_beside_others(keras, run):
     model = make_model(keras, dropout=0.5, batch_norm=True)
-    wanted = Member(draw_for(model, 1), 1)
-    others = [Member(draw_for(model, seed), seed) for seed in (0, 2)]
+    wanted = member(draw_for(model, 1), 1)
+    others = [member(draw_for(model, seed), seed) for seed in (0, 2)]
     alone, _ = run(make_cohort(model, [wanted]))
     beside, _ = run(make_cohort(model, [others[0], wanted, others[1]]))
     for metric in ("loss", "val_loss"):
@@ -140,10 +156,10 @@ def test_a_member_has_the_same_bits_alone_and_beside_others(keras):
         assert curve(beside[0], metric) != curve(beside[1], metric)
 
 
-def test_bits_do_not_depend_on_what_was_built_before(keras):
+def test_bits_do_not_depend_on_what_was_built_before(keras, run):
     def result():
         model = make_model(keras, dropout=0.5)
-        epochs, _ = run(make_cohort(model, [Member(draw_for(model, 0), 0)]))
+        epochs, _ = run(make_cohort(model, [member(draw_for(model, 0), 0)]))
         return curve(epochs[0], "loss")
 
     first = result()
@@ -153,21 +169,21 @@ def test_bits_do_not_depend_on_what_was_built_before(keras):
     assert result() == first
 
 
-def test_batch_seed_changes_the_order_and_the_dropout_only(keras):
+def test_batch_seed_changes_the_order_and_the_dropout_only(keras, run):
     model = make_model(keras, dropout=0.5)
     draw = draw_for(model, 0)
-    epochs, _ = run(make_cohort(model, [Member(draw, 0), Member(draw, 1)]))
+    epochs, _ = run(make_cohort(model, [member(draw, 0), member(draw, 1)]))
     first, second = (curve(epochs[position], "loss") for position in (0, 1))
     assert first[0] == second[0]
     assert first[1] != second[1]
 
 
-def test_a_diverging_member_ends_with_epoch_and_step_and_leaves_the_others_alone(keras):
+def test_a_diverging_member_ends_with_epoch_and_step_and_leaves_the_others_alone(keras, run):
     model = make_model(keras)
-    good = Member(draw_for(model, 0), 0)
+    good = member(draw_for(model, 0), 0)
     spoiled = [np.full_like(value, np.nan) for value in draw_for(model, 1)()]
     alone, _ = run(make_cohort(model, [good]))
-    epochs, outcomes = run(make_cohort(model, [Member(lambda: spoiled, 1), good]))
+    epochs, outcomes = run(make_cohort(model, [member(lambda: spoiled, 1), good]))
     assert (outcomes[0].status, outcomes[0].diverged_epoch, outcomes[0].diverged_step) == (
         "diverged",
         0,
@@ -178,80 +194,82 @@ def test_a_diverging_member_ends_with_epoch_and_step_and_leaves_the_others_alone
     assert curve(epochs[1], "loss") == curve(alone[0], "loss")
 
 
-def test_divergence_during_training_names_the_first_bad_step(keras):
+def test_divergence_during_training_names_the_first_bad_step(keras, run):
     model = make_model(keras)
     cohort = make_cohort(
         model,
-        [Member(draw_for(model, 0), 0)],
+        [member(draw_for(model, 0), 0, learning_rate=1e6)],
         optimizer="sgd",
-        learning_rate=1e6,
         training=Training(epochs=3, batch_size=BATCH, divergence_limit=100.0),
     )
     epochs, outcomes = run(cohort)
     outcome = outcomes[0]
     # The first update uses a loss that is still small; its result is seen at the second step.
     assert (outcome.status, outcome.diverged_epoch, outcome.diverged_step) == ("diverged", 1, 2)
-    assert [record.epoch for record in epochs[0]] == [0]
+    assert [record["epoch"] for record in epochs[0]] == [0]
 
 
-def test_an_error_in_one_member_is_its_own(keras):
+def test_an_error_in_one_member_is_its_own(keras, run):
     model = make_model(keras)
 
     def broken():
         raise ValueError("no weights\nfor you")
 
-    _, outcomes = run(make_cohort(model, [Member(broken, 0), Member(draw_for(model, 0), 0)]))
+    _, outcomes = run(make_cohort(model, [member(broken, 0), member(draw_for(model, 0), 0)]))
     assert outcomes[0].status == "failed"
     assert outcomes[0].error == "ValueError: no weights for you"
     assert outcomes[1].status == "finished"
 
 
-def test_without_training_there_is_epoch_0_alone(keras):
+def test_without_training_there_is_epoch_0_alone(keras, run):
     model = make_model(keras)
     epochs, outcomes = run(
-        make_cohort(model, [Member(draw_for(model, 0), 0)], training=NoTraining())
+        make_cohort(model, [member(draw_for(model, 0), 0)], training=NoTraining())
     )
-    assert [record.epoch for record in epochs[0]] == [0]
+    assert [record["epoch"] for record in epochs[0]] == [0]
     assert outcomes[0].status == "finished"
     assert all(change == 0 for _, change in outcomes[0].movement.values())
 
 
-def test_test_part_is_measured_once_at_the_end(keras):
+@pytest.mark.parametrize("run", ["reference"], indirect=True)
+def test_test_part_is_measured_once_at_the_end(keras, run):
     model = make_model(keras)
     dataset = make_dataset(test=True)
-    epochs, outcomes = run(make_cohort(model, [Member(draw_for(model, 0), 0)], dataset=dataset))
+    epochs, outcomes = run(make_cohort(model, [member(draw_for(model, 0), 0)], dataset=dataset))
     logits = model.predict(dataset.test.x, verbose=0)
     assert outcomes[0].test["accuracy"] == pytest.approx(
         (logits.argmax(axis=1) == dataset.test.y).mean()
     )
-    assert not any(name.startswith("test") for name in epochs[0][-1].metrics)
+    assert not any(name.startswith("test") for name in epochs[0][-1])
 
 
-def test_regularization_counts_in_the_loss(keras):
+def test_regularization_counts_in_the_loss(keras, run):
     model = make_model(keras, regularizer=keras.regularizers.L2(10.0))
     plain = make_model(keras)
     draw = draw_for(model, 0)
     training = NoTraining()
-    with_penalty, _ = run(make_cohort(model, [Member(draw, 0)], training=training))
-    without, _ = run(make_cohort(plain, [Member(draw, 0)], training=training))
+    with_penalty, _ = run(make_cohort(model, [member(draw, 0)], training=training))
+    without, _ = run(make_cohort(plain, [member(draw, 0)], training=training))
     difference = curve(with_penalty[0], "loss")[0] - curve(without[0], "loss")[0]
     assert difference == pytest.approx(10.0 * float(np.square(draw()[0]).sum()), rel=1e-4)
 
 
-def test_regression_has_loss_and_mae(keras):
+@pytest.mark.parametrize("run", ["reference"], indirect=True)
+def test_regression_has_loss_and_mae(keras, run):
     model = make_model(keras, outputs=1)
     dataset = make_dataset("regression")
-    epochs, _ = run(make_cohort(model, [Member(draw_for(model, 0), 0)], dataset=dataset))
-    assert set(epochs[0][-1].metrics) == {"loss", "mae", "val_loss", "val_mae"}
+    epochs, _ = run(make_cohort(model, [member(draw_for(model, 0), 0)], dataset=dataset))
+    assert set(epochs[0][-1]) - {"epoch", "step"} == {"loss", "mae", "val_loss", "val_mae"}
     errors = model.predict(dataset.validation.x, verbose=0) - dataset.validation.y
     assert curve(epochs[0], "val_loss")[-1] == pytest.approx(np.square(errors).mean(), rel=1e-5)
     assert curve(epochs[0], "val_mae")[-1] == pytest.approx(np.abs(errors).mean(), rel=1e-5)
 
 
-def test_movement_compares_the_end_with_the_start(keras):
+@pytest.mark.parametrize("run", ["reference"], indirect=True)
+def test_movement_compares_the_end_with_the_start(keras, run):
     model = make_model(keras)
     draw = draw_for(model, 0)
-    _, outcomes = run(make_cohort(model, [Member(draw, 0)]))
+    _, outcomes = run(make_cohort(model, [member(draw, 0)]))
     change = model.get_weights()[0] - draw()[0]
     path, (start, moved) = next(iter(outcomes[0].movement.items()))
     assert path.endswith("kernel")

@@ -1,31 +1,46 @@
-"""From specifications to the bytes of SVG and PNG files; needs no browser and no network."""
+"""vl-convert's work: specifications to SVG, SVG to PNG, the page's libraries; without a network."""
 
 import json
 import re
 import struct
+import subprocess
+import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import vl_convert
-
-from runner.report.figures.theme import Figure
 
 # Twice the nominal size is sharp on today's screens; so many pixels of lines, points or cells take
 # about `MAX_PNG_BYTES`.
 _SCALES = (2.0, 1.5)
 _MAX_PIXELS = 1_600_000
 MAX_PNG_BYTES = 150_000
+_BUNDLE = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle().encode())"
 # Names of the PNG specification's numbers (RFC 2083, sections 2.3 and 6).
-_LEVEL = 7  # the higher ones take five times as long for two percent
 _NO_FILTER, _LEFT_NEIGHBOUR = 0, 1
 _RGBA, _RGB_TYPE = 4, 2
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_LEVEL = 7  # the higher ones of zlib take five times as long for two percent
 
 
-def svg(figure: Figure) -> str:
-    """Returns a figure as an SVG document."""
-    return vl_convert.vegalite_to_svg(json.dumps(figure.spec))
+def svg(spec: Mapping[str, Any]) -> str:
+    """Returns a Vega-Lite specification as an SVG document."""
+    return vl_convert.vegalite_to_svg(json.dumps(spec))
+
+
+def libraries() -> str:
+    """Returns Vega, Vega-Lite and Vega-Embed as one script.
+
+    vl-convert bundles them in more than two seconds and holds Python's lock meanwhile, so it does
+    so in a process of its own.
+    """
+    try:
+        command = [sys.executable, "-c", _BUNDLE]
+        return subprocess.run(command, capture_output=True, check=True).stdout.decode()
+    except (OSError, subprocess.CalledProcessError):
+        return vl_convert.javascript_bundle()  # type: ignore[call-arg]
 
 
 def png(drawing: str) -> bytes:
@@ -49,7 +64,7 @@ def repacked(image: bytes) -> bytes:
     """Returns an opaque PNG with the same pixels in a third of the space.
 
     vl-convert writes four channels, differences to the left neighbour (filter 1), fast
-    compression. Flat colours take least without a filter, without alpha and with zlib at its best.
+    compression. Flat colours take least without a filter, without alpha and with more patience.
     """
     chunks: dict[bytes, bytes] = {}
     for kind, body in _chunks(image):

@@ -1,0 +1,58 @@
+"""From configurations to cohorts: what can be trained together is."""
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from runner.execution.preflight import Ready
+from runner.plan import Replicate
+from runner.records import EpochRecord, Outcome
+
+if TYPE_CHECKING:
+    from runner.training.cohort import Cohort
+
+# Name of the engine -> its module, which brings TensorFlow along.
+_MODULES = {"vectorized": "runner.training.vectorized", "keras": "runner.training.reference"}
+
+
+def cohorts(ready: Sequence[Ready]) -> list[list[Ready]]:
+    """Groups the configurations that differ only in initializer, seeds and learning rate."""
+    groups: dict[str, list[Ready]] = {}
+    for item in ready:
+        c = item.configuration
+        optimizer = dataclasses.replace(c.optimizer.settings, learning_rate=1.0)
+        shared = (c.dataset, c.model, c.optimizer.name, optimizer, c.training, c.engine)
+        groups.setdefault(repr((*shared, item.device)), []).append(item)
+    return list(groups.values())
+
+
+def cohort_of(items: Sequence[Ready]) -> "tuple[list[tuple[int, Replicate]], Cohort]":
+    """Returns a group's replicates, by number of the configuration, and what an engine is given."""
+    from runner.training.cohort import Cohort, Member
+
+    pairs = [(item, replicate) for item in items for replicate in item.replicates]
+    members = [
+        Member(
+            draw=partial(item.drawer.draw, replicate.weight_seed),
+            batch_seed=replicate.batch_seed,
+            learning_rate=item.configuration.optimizer.settings.learning_rate,
+        )
+        for item, replicate in pairs
+    ]
+    first = items[0]
+    cohort = Cohort(
+        model=first.model,
+        dataset=first.dataset,
+        optimizer=first.configuration.optimizer,
+        training=first.configuration.training,
+        device=first.device,
+        members=members,
+    )
+    return [(item.record.index, replicate) for item, replicate in pairs], cohort
+
+
+def engine(name: str) -> "Callable[[Cohort], Iterator[EpochRecord | Outcome]]":
+    """Returns the function that trains a cohort."""
+    return importlib.import_module(_MODULES[name]).train

@@ -1,0 +1,102 @@
+"""Which form of program trains the replicates of a cohort together, and why.
+
+- `stacked`: `tf.vectorized_map` turns the model's computation for one replica into one for all of
+  them. The quickest where every operation has a form with a replica axis.
+- `unrolled`: the computation of every replica stands in one graph, and TensorFlow runs what it can
+  in parallel. For convolutions on a CPU, which `vectorized_map` would run one by one and which XLA
+  compiles badly inside a loop there.
+- `single`: one replica per program, in the variables' natural shapes. For optimizers that look at
+  more than one element at a time, and so must not see other replicas' elements.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from runner.plan import Choice
+from runner.training import optimizers
+from runner.training.randomness import seed_generators
+
+# Beyond this many replicas in one graph, building it takes longer than it saves.
+_MAX_UNROLLED = 10
+
+# Few enough that a step's activations stay in a core's cache, enough to amortize each operation.
+_MAX_STACKED = 50
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a program is built.
+
+    Attributes:
+      name: See the module's text.
+      jit: Whether XLA compiles it.
+      max_replicas: How many replicas one program takes at the most.
+      reason: Why, for the log.
+    """
+
+    name: Literal["stacked", "unrolled", "single"]
+    jit: bool
+    max_replicas: int
+    reason: str
+
+
+def candidates(model: Any, optimizer: Choice, device: str, num_replicas: int) -> list[Form]:
+    """Returns the forms to try, the best first; the last one works for every Keras model.
+
+    Args:
+      model: A built `keras.Model`.
+      optimizer: Chosen from `optimizers.CATALOGUE`.
+      device: TensorFlow's name.
+      num_replicas: Size of the cohort.
+    """
+    against_xla = _against_xla(model, "CPU" in device)
+    last = Form("single", False, 1, "nothing quicker can be built for this model")
+    alone = _coupling(optimizer) or ("there is one replicate" if num_replicas == 1 else "")
+    if alone:
+        return [Form("single", not against_xla, 1, alone), last]
+    unrolled = Form("unrolled", False, _MAX_UNROLLED, against_xla or "nothing quicker works")
+    if against_xla:
+        return [unrolled, last]
+    reason = "every layer has a form with a replica axis"
+    return [Form("stacked", True, _MAX_STACKED, reason), unrolled, last]
+
+
+def _against_xla(model: Any, on_cpu: bool) -> str:
+    """Returns why XLA should not compile the model, or ``""``."""
+    if seed_generators(model):
+        return "the model draws random numbers, and XLA's are others than TensorFlow's"
+    if _has(model, _recurrent()):
+        return "the model has recurrent layers, which XLA cannot compile with a replica axis"
+    if on_cpu and _has(model, _convolutions()):
+        return "the model has convolutions, which XLA compiles badly inside a loop on a CPU"
+    return ""
+
+
+def _coupling(optimizer: Choice) -> str:
+    """Returns why an update of one variable depends on more than its own elements, or ``""``."""
+    if isinstance(optimizer.settings, optimizers.Custom):
+        return "a custom optimizer may look at whole variables"
+    for name in ("clipnorm", "global_clipnorm"):
+        if getattr(optimizer.settings, name) is not None:
+            return f"optimizer.{name} looks at whole variables"
+    return ""
+
+
+def _has(model: Any, kinds: tuple[type, ...]) -> bool:
+    return any(isinstance(layer, kinds) for layer in model._flatten_layers())
+
+
+def _convolutions() -> tuple[type, ...]:
+    from keras import layers
+
+    plain = [layers.Conv1D, layers.Conv2D, layers.Conv3D]
+    transposed = [layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose]
+    depthwise = [layers.DepthwiseConv1D, layers.DepthwiseConv2D]
+    separable = [layers.SeparableConv1D, layers.SeparableConv2D]
+    return tuple(plain + transposed + depthwise + separable)
+
+
+def _recurrent() -> tuple[type, ...]:
+    from keras import layers
+
+    return (layers.RNN, layers.Bidirectional)

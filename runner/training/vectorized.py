@@ -1,0 +1,276 @@
+"""The engine that trains all replicates of a cohort together.
+
+It yields what the reference engine yields, to rounding: `runner.training.program` says how one
+program trains many replicas, `runner.training.forms` which form of it suits the model. Replicas are
+cut into chunks of one size (the last one is filled up with copies that nobody looks at), so that
+one compiled program serves all, on as many threads as there are cores.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from runner.imports import told
+from runner.machine import num_cores
+from runner.records import EpochRecord, Outcome
+from runner.training.cohort import Cohort, Member, movement
+from runner.training.forms import Form, candidates
+from runner.training.objective import METRIC
+from runner.training.program import Constants, Epoch, Program, State
+from runner.training.randomness import epoch_order, first_state, seed_generators
+
+log = logging.getLogger(__name__)
+
+Metrics = dict[str, np.ndarray]
+
+
+@dataclass
+class _Chunk:
+    """Replicas that run through the program together.
+
+    Attributes:
+      positions: Of its members in the cohort; shorter than the program is wide in the last chunk.
+      state: Where they are.
+      constants: What they keep.
+      start: First values of the trainable variables, each (replicas, *shape).
+    """
+
+    positions: np.ndarray
+    state: State
+    constants: Constants
+    start: list[np.ndarray] = field(repr=False)
+
+
+def train(cohort: Cohort) -> Iterator[EpochRecord | Outcome]:
+    """Trains all members; yields a record per epoch for those that are alive, and their outcomes.
+
+    A member whose weights cannot be drawn ends as `failed`; one whose loss is lost is frozen and
+    ends as `diverged`; neither touches the others.
+    """
+    began = time.perf_counter()
+    drawn: dict[int, list[np.ndarray]] = {}
+    for position, member in enumerate(cohort.members):
+        try:
+            drawn[position] = member.draw()
+        except Exception as error:  # one replicate's error must not stop the others
+            yield Outcome(position, "failed", 0.0, error=told(error))
+    if drawn:
+        with tf.device(cohort.device):
+            yield from _Training(cohort, drawn, began).run()
+
+
+class _Training:
+    """A cohort on its way through the epochs."""
+
+    def __init__(self, cohort: Cohort, drawn: dict[int, list[np.ndarray]], began: float) -> None:
+        self.cohort = cohort
+        self.drawn = drawn
+        self.began = began
+        self.num_threads = 1 if "GPU" in cohort.device else num_cores()
+        self.batch_seeds = sorted({cohort.members[position].batch_seed for position in drawn})
+        data = cohort.dataset
+        parts = {"train": data.train, "val": data.validation, "test": data.test}
+        self.parts = {
+            name: (tf.constant(part.x), tf.constant(part.y)) for name, part in parts.items() if part
+        }
+        self.alive = np.zeros(len(cohort.members), bool)
+        self.alive[list(drawn)] = True
+        self.share_s = 0.0
+
+    def run(self) -> Iterator[EpochRecord | Outcome]:
+        """Yields the stream of records."""
+        first = self._start()
+        yield from self._close(0, first, {})
+        for epoch in range(1, self.cohort.training.epochs + 1):
+            if not self.alive.any():
+                return
+            metrics, bad_steps = self._epoch(epoch)
+            yield from self._close(epoch, metrics, bad_steps)
+        yield from self._finish()
+
+    def _start(self) -> Metrics:
+        """Builds the quickest program that works; returns the metrics of the untrained models."""
+        c = self.cohort
+        forms = candidates(c.model, c.optimizer, c.device, len(self.drawn))
+        for form in forms:
+            try:
+                self._build(form)
+                metrics = self._evaluate("train") | _prefixed("val_", self._evaluate("val"))
+                if c.training.epochs:
+                    self._train(self.chunks[0], self._orders(1))  # compiles; its result is not used
+            except Exception as error:
+                if form is forms[-1]:
+                    raise
+                log.info("Engine: %s does not work here (%s).", form.name, told(error))
+            else:
+                log.info(
+                    "Engine: %s%s, %d replicas in %d programs of %d on %d threads: %s.",
+                    form.name,
+                    " with XLA" if form.jit else "",
+                    len(self.drawn),
+                    len(self.chunks),
+                    self.program.num_replicas,
+                    self.num_threads,
+                    form.reason,
+                )
+                return metrics
+        raise AssertionError  # the last form has returned or raised
+
+    def _build(self, form: Form) -> None:
+        count = len(self.drawn)
+        # As few chunks as the form allows, but as many as keep all threads busy to the end.
+        rounds = math.ceil(count / (self.num_threads * form.max_replicas))
+        width = math.ceil(count / (self.num_threads * rounds))
+        self.program = Program(self.cohort, form, width)
+        positions = np.array(sorted(self.drawn))
+        self.chunks = [
+            self._chunk(positions[first : first + width]) for first in range(0, count, width)
+        ]
+
+    def _chunk(self, positions: np.ndarray) -> _Chunk:
+        missing = self.program.num_replicas - len(positions)
+        filled = [*positions, *[positions[0]] * missing]
+        members = [self.cohort.members[position] for position in filled]
+        trainable, other = self._values(filled, members)
+        order_of = [self.batch_seeds.index(member.batch_seed) for member in members]
+        rates = np.array([[member.learning_rate] for member in members])
+        constants = Constants(
+            tf.constant(order_of, tf.int32),
+            tf.constant(rates, tf.as_dtype(self.cohort.model.trainable_variables[0].dtype)),
+        )
+        return _Chunk(positions, self.program.state(trainable, other), constants, trainable)
+
+    def _values(
+        self, positions: Sequence[int], members: Sequence[Member]
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Returns the first values of the model's variables, each (replicas, *shape)."""
+        model = self.cohort.model
+        drawn = [self.drawn[position] for position in positions]
+        place = {id(weight): index for index, weight in enumerate(model.weights)}
+        generators = {id(g.state): index for index, g in enumerate(seed_generators(model))}
+
+        def values(variable: Any) -> np.ndarray:
+            if id(variable) in place:
+                return np.stack([weights[place[id(variable)]] for weights in drawn])
+            if id(variable) in generators:
+                index = generators[id(variable)]
+                return np.stack([first_state(member.batch_seed, index) for member in members])
+            return np.stack([variable.numpy()] * len(members))
+
+        return (
+            [values(variable) for variable in model.trainable_variables],
+            [values(variable) for variable in model.non_trainable_variables],
+        )
+
+    def _orders(self, epoch: int) -> Any:
+        count = len(self.cohort.dataset.train)
+        return tf.constant(np.stack([epoch_order(s, epoch, count) for s in self.batch_seeds]))
+
+    def _train(self, chunk: _Chunk, orders: Any) -> tuple[State, Epoch]:
+        return self.program.train(chunk.state, chunk.constants, *self.parts["train"], orders)
+
+    def _each_chunk(self, work: Any) -> list[Any]:
+        """Returns the work's result for every chunk, done on all threads."""
+        if self.num_threads == 1 or len(self.chunks) == 1:
+            return [work(chunk) for chunk in self.chunks]
+
+        def on_device(chunk: _Chunk) -> Any:
+            with tf.device(self.cohort.device):
+                return work(chunk)
+
+        with ThreadPoolExecutor(self.num_threads) as threads:
+            return list(threads.map(on_device, self.chunks))
+
+    def _evaluate(self, part: str) -> Metrics:
+        def work(chunk: _Chunk) -> list[np.ndarray]:
+            return [v.numpy() for v in self.program.evaluate(chunk.state, *self.parts[part])]
+
+        return self._joined(self._each_chunk(work))
+
+    def _epoch(self, epoch: int) -> tuple[Metrics, dict[int, int]]:
+        """Trains an epoch; returns its metrics and the first bad step of those that were lost."""
+        orders = self._orders(epoch)
+        size, count = self.cohort.training.batch_size, len(self.cohort.dataset.train)
+        sizes = np.diff([*range(0, count, size), count])
+
+        def work(chunk: _Chunk) -> tuple[list[np.ndarray], np.ndarray]:
+            chunk.state, results = self._train(chunk, orders)
+            steps = (results.loss.numpy(), results.metric.numpy())
+            means = [np.average(value.astype(float), axis=0, weights=sizes) for value in steps]
+            return means, results.bad_step.numpy()
+
+        done = self._each_chunk(work)
+        metrics = self._joined([means for means, _ in done])
+        first_step = (epoch - 1) * self.cohort.steps_per_epoch + 1
+        bad_steps = {
+            int(position): first_step + int(step)
+            for chunk, (_, steps) in zip(self.chunks, done, strict=True)
+            for position, step in zip(chunk.positions, steps, strict=False)
+            if step >= 0
+        }
+        return metrics | _prefixed("val_", self._evaluate("val")), bad_steps
+
+    def _joined(self, values: Sequence[Sequence[np.ndarray]]) -> Metrics:
+        """Returns loss and metric by the position in the cohort, from those of the chunks."""
+        names = ("loss", METRIC[self.cohort.dataset.task])
+        joined = {name: np.full(len(self.cohort.members), np.nan) for name in names}
+        for chunk, results in zip(self.chunks, values, strict=True):
+            for name, result in zip(names, results, strict=True):
+                joined[name][chunk.positions] = result[: len(chunk.positions)]
+        return joined
+
+    def _close(
+        self, epoch: int, metrics: Metrics, bad_steps: dict[int, int]
+    ) -> Iterator[EpochRecord | Outcome]:
+        """Yields the record of an epoch and the outcomes of those that it has lost."""
+        last_step = epoch * self.cohort.steps_per_epoch
+        limit = self.cohort.training.divergence_limit
+        with np.errstate(invalid="ignore"):
+            fine = np.all([metrics[name] <= limit for name in ("loss", "val_loss")], axis=0)
+        lost = self.alive & ~fine | np.isin(np.arange(len(fine)), list(bad_steps))
+        self.alive &= ~lost
+        for chunk in self.chunks if lost.any() else ():
+            alive = np.zeros(self.program.num_replicas, bool)
+            alive[: len(chunk.positions)] = self.alive[chunk.positions]
+            chunk.state = chunk.state._replace(alive=tf.constant(alive))
+        rows = np.flatnonzero(self.alive)
+        if rows.size:
+            values = {name: value[rows] for name, value in metrics.items()}
+            yield EpochRecord(epoch, last_step, rows, values)
+        for position in np.flatnonzero(lost):
+            step = bad_steps.get(int(position), last_step)
+            yield self._outcome(int(position), "diverged", diverged_epoch=epoch, diverged_step=step)
+
+    def _finish(self) -> Iterator[Outcome]:
+        """Yields the outcomes of all that have come to the end."""
+        test = self._evaluate("test") if "test" in self.parts else {}
+        self.share_s = self._share_s()  # before others use the time between the outcomes
+        for chunk in self.chunks:
+            for replica, position in enumerate(chunk.positions.tolist()):
+                if self.alive[position]:
+                    end = self.program.trainable_values(chunk.state, replica)
+                    start = [values[replica] for values in chunk.start]
+                    yield self._outcome(
+                        position,
+                        "finished",
+                        test={name: float(values[position]) for name, values in test.items()},
+                        movement=movement(self.cohort.model, start, end),
+                    )
+
+    def _share_s(self) -> float:
+        """Returns a replicate's share of the time that the cohort has taken so far."""
+        return (time.perf_counter() - self.began) / len(self.drawn)
+
+    def _outcome(self, position: int, status: Any, **details: Any) -> Outcome:
+        return Outcome(position, status, self.share_s or self._share_s(), **details)
+
+
+def _prefixed(prefix: str, metrics: Metrics) -> Metrics:
+    return {f"{prefix}{name}": values for name, values in metrics.items()}

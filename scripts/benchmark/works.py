@@ -1,0 +1,203 @@
+"""What is trained in the benchmark: data, model, numbers of replicates, and the targets."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from runner import datasets, seeds
+from runner.datasets.dataset import Dataset, Part
+
+BATCH_SIZE = 128
+NUM_SEEDS = 10  # data orders; replicate i follows order i modulo this, as ten initializers would
+
+
+@dataclass(frozen=True)
+class Work:
+    """A model and its data.
+
+    Attributes:
+      title: For the tables.
+      dataset: Reads or generates the data.
+      model: Builds the Keras model.
+      replicates: How many are trained together, one measurement each.
+      learning_rate: Of SGD.
+      own_randomness: Whether the model draws random numbers while it is trained: XLA's are others
+        than TensorFlow's.
+      targets: Side -> (replicates, how many times its time the vectorized engine's must fit into).
+      peak_target: Share of the machine's matrix-product peak to be reached at 100 replicates.
+    """
+
+    title: str
+    dataset: Callable[[], Dataset]
+    model: Callable[[], Any]
+    replicates: tuple[int, ...]
+    learning_rate: float = 0.1
+    own_randomness: bool = False
+    targets: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    peak_target: float | None = None
+
+
+def initial_weights(model: Any, replicate: int) -> list[np.ndarray]:
+    """Returns a replicate's weights: kernels uniform with Glorot's limit, the rest as built."""
+    return [
+        _kernel(weight.shape, replicate, position) if "kernel" in weight.name else np.array(weight)
+        for position, weight in enumerate(model.weights)
+    ]
+
+
+def _kernel(shape: tuple[int, ...], replicate: int, position: int) -> np.ndarray:
+    field_size = math.prod(shape[:-2])
+    limit = math.sqrt(6 / (field_size * (shape[-2] + shape[-1])))
+    draw = seeds.generator(replicate, "weights", position).uniform(-limit, limit, shape)
+    return draw.astype(np.float32)
+
+
+def batch_seed(replicate: int) -> int:
+    """Returns the seed of a replicate's data order and dropout masks."""
+    return replicate % NUM_SEEDS
+
+
+def epoch_flops(model: Any, data: Dataset) -> float:
+    """Returns the floating-point operations of an epoch's matrix products, per replicate.
+
+    A kernel of s elements that is used at p positions of an example costs 2 s p forward, as much
+    again for its gradient, and as much for that of its input, which the first layer does not need.
+    The validation part costs one pass forward. The products of queries with keys and of their
+    result with the values are left out: they are small here.
+    """
+    forward = [_forward_flops(layer) for layer in model.layers]
+    forward = [flops for flops in forward if flops]
+    training = 3 * sum(forward) - forward[0]
+    return training * len(data.train) + sum(forward) * len(data.validation)
+
+
+def _forward_flops(layer: Any) -> float:
+    size = sum(math.prod(w.shape) for w in layer.trainable_weights if "kernel" in w.name)
+    recurrent = type(layer).__name__ == "SimpleRNN"
+    shape = layer.input.shape if recurrent else layer.output.shape if size else ()
+    return 2 * size * math.prod(shape[1:-1])
+
+
+def _digits() -> Dataset:
+    return datasets.load("digits", datasets.CATALOGUE["digits"](test=0.0))
+
+
+def _generated(shape: tuple[int, ...], num_train: int, num_validation: int) -> Dataset:
+    """Normal inputs; the class is the largest of ten linear functions of them."""
+    numbers = seeds.generator(0, "data")
+    count = num_train + num_validation
+    x = numbers.normal(size=(count, *shape)).astype(np.float32)
+    y = (x.reshape(count, -1) @ numbers.normal(size=(math.prod(shape), 10))).argmax(axis=1)
+    y = y.astype(np.int32)
+    return Dataset(
+        name="generated",
+        task="classification",
+        num_outputs=10,
+        train=Part(x[:num_train], y[:num_train]),
+        validation=Part(x[num_train:], y[num_train:]),
+        test=None,
+        classes=tuple("0123456789"),
+    )
+
+
+def _mlp(shape: tuple[int, ...]) -> Any:
+    from runner.models.mlp import Mlp, build
+
+    return build(Mlp(), shape, 10)
+
+
+def _cnn(shape: tuple[int, ...], batch_norm: bool = False, dropout: float = 0.0) -> Any:
+    from runner.models.cnn import Cnn, build
+
+    return build(Cnn(batch_norm=batch_norm, dropout=dropout), shape, 10)
+
+
+def _transformer() -> Any:
+    """One encoder block over the eight rows of a digit, each a token."""
+    from keras import Input, Model, layers
+
+    inputs = Input((8, 8, 1))
+    tokens = layers.Dense(32)(layers.Reshape((8, 8))(inputs))
+    attended = layers.MultiHeadAttention(4, 8)(tokens, tokens)
+    tokens = layers.LayerNormalization()(tokens + attended)
+    hidden = layers.Dense(32)(layers.Dense(64, activation="relu")(tokens))
+    tokens = layers.LayerNormalization()(tokens + hidden)
+    return Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling1D()(tokens)))
+
+
+def _recurrent() -> Any:
+    from keras import Input, Model, layers
+
+    inputs = Input((8, 8, 1))
+    return Model(inputs, layers.Dense(10)(layers.SimpleRNN(32)(layers.Reshape((8, 8))(inputs))))
+
+
+_SMALL, _LARGE = (8, 8, 1), (28, 28, 1)
+
+WORKS: dict[str, Work] = {
+    "digits-mlp": Work(
+        "MLP 64-64-64-10 on digits",
+        _digits,
+        lambda: _mlp(_SMALL),
+        (1, 10, 100, 1000),
+        targets={"fit": (100, 100), "fit tuned": (100, 40), "jax": (100, 1.5)},
+    ),
+    "mnist-mlp": Work(
+        "MLP 784-64-64-10 on generated images of MNIST's shape",
+        lambda: _generated(_LARGE, 5000, 1000),
+        lambda: _mlp(_LARGE),
+        (1, 10, 100, 1000),
+        learning_rate=0.01,
+        targets={"fit": (100, 10), "fit tuned": (100, 5), "jax": (100, 1.2)},
+        peak_target=0.55,
+    ),
+    "cnn8": Work(
+        "CNN on digits, 8 x 8",
+        _digits,
+        lambda: _cnn(_SMALL),
+        (1, 10, 100),
+        targets={"fit": (10, 8)},
+    ),
+    "cnn8-bn-dropout": Work(
+        "CNN on digits, 8 x 8, BatchNormalization and Dropout",
+        _digits,
+        lambda: _cnn(_SMALL, batch_norm=True, dropout=0.2),
+        (1, 10, 100),
+        own_randomness=True,
+        targets={"fit": (10, 5)},
+    ),
+    "cnn28": Work(
+        "CNN on generated images, 28 x 28",
+        lambda: _generated(_LARGE, 1000, 200),
+        lambda: _cnn(_LARGE),
+        (1, 10),
+        learning_rate=0.01,
+        targets={"fit": (10, 3)},
+    ),
+    "cnn28-bn-dropout": Work(
+        "CNN on generated images, 28 x 28, BatchNormalization and Dropout",
+        lambda: _generated(_LARGE, 1000, 200),
+        lambda: _cnn(_LARGE, batch_norm=True, dropout=0.2),
+        (1, 10),
+        learning_rate=0.01,
+        own_randomness=True,
+        targets={"fit": (10, 2.5)},
+    ),
+    "transformer": Work(
+        "Transformer encoder on the rows of digits",
+        _digits,
+        _transformer,
+        (1, 10, 100),
+        targets={"fit": (10, 10)},
+    ),
+    "rnn": Work(
+        "SimpleRNN on the rows of digits",
+        _digits,
+        _recurrent,
+        (1, 10, 100),
+        targets={"fit": (10, 5)},
+    ),
+}

@@ -1,0 +1,220 @@
+"""Hydra's stock launchers end where `cohort` ends: same records, comparison, MLflow, exit code."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import runner
+from runner.config import ConfigError
+from runner.execution import finish
+from runner.records import Outcome, read_configurations, read_replicates, read_sweep
+from runner.training import reference
+
+# The reference engine trains one replicate at a time, so its bits do not depend on the grouping.
+SMALL = (
+    *("engine=keras", "dataset=iris", "model.width=8", "training.epochs=2", "seeds=2"),
+    "report.figures=false",
+)
+SWEEP = ("--multirun", *SMALL)
+BASIC = (*SWEEP, "hydra/launcher=basic")
+VARIED = ("init=keras1/identity,he_normal", "model.depth=1,2")
+
+
+@pytest.fixture(autouse=True)
+def _tensorflow(keras):
+    """All of these train."""
+
+
+def frame(path: Path) -> pd.DataFrame:
+    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    return table.drop(columns="wall_time_s", errors="ignore")
+
+
+def assert_same_results(first: Path, second: Path) -> None:
+    for name in ("comparison.csv", "replicates.csv", "curves.parquet", "movement.csv"):
+        pd.testing.assert_frame_equal(frame(first / name), frame(second / name))
+    assert read_configurations(first) == read_configurations(second)
+
+
+def mlflow_runs(folder: Path, sweep: str) -> dict[tuple[str, str], tuple]:
+    """Returns what MLflow tells of each run of a sweep, but for times and processes."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("runner")
+    runs = client.search_runs([experiment.experiment_id], f"tags.sweep = '{sweep}'")
+    names = {run.info.run_id: run.info.run_name for run in runs}
+    told = {}
+    for run in runs:
+        tags, metrics = run.data.tags, dict(run.data.metrics)
+        metrics.pop("wall_time_s", None)
+        kept = ("init", "dataset", "model", "model.depth", "status", "error")
+        parent = names.get(tags.get("mlflow.parentRunId"))
+        told[tags["level"], run.info.run_name.replace(sweep, "sweep")] = (
+            run.info.status,
+            {key: tags.get(key) for key in kept},
+            run.data.params,
+            metrics,
+            parent and parent.replace(sweep, "sweep"),
+            sorted(file.path for file in client.list_artifacts(run.info.run_id)),
+        )
+    return told
+
+
+def test_basic_gives_what_cohort_gives(command, tmp_path):
+    done = command(*SWEEP, *VARIED)
+    first = done.folder.resolve()
+    again = command(*BASIC, *VARIED)
+    second = again.folder.resolve()
+    assert first != second
+    assert done.code == again.code == 1  # keras1/identity is not defined for these kernels
+    assert_same_results(first, second)
+    assert {record.factors["model.depth"] for record in read_configurations(second)} == {1, 2}
+    names = [read_sweep(folder).name for folder in (first, second)]
+    runs = [mlflow_runs(tmp_path, name) for name in names]
+    assert len(runs[0]) == 1 + 4 + 4
+    assert runs[0] == runs[1]
+    assert {run[0] for run in runs[1].values()} == {"FINISHED", "FAILED"}
+    assert again.output.count("Report: ") == 1
+    assert "he_normal" in (second / "3" / "runner.log").read_text()
+
+
+def test_another_folder(command, tmp_path):
+    done = command(*BASIC, "init=zero,ones", "tracking=none", "hydra.sweep.dir=elsewhere")
+    assert done.code == 0
+    assert len(pd.read_csv(tmp_path / "elsewhere" / "comparison.csv")) == 2
+    assert not done.folder.exists()
+    told = read_sweep(tmp_path / "elsewhere").command
+    assert told.startswith("python -m runner --multirun")
+    assert told.endswith("init=zero,ones tracking=none hydra.sweep.dir=elsewhere")
+
+
+def test_nothing_stays_where_nothing_can_be_trained(command, tmp_path):
+    done = command(*BASIC, "init=zero,ones", "model.width=-1")
+    assert done.code == 1
+    assert "Received: -1" in done.output
+    assert "Traceback" not in done.output
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_dry_run_shows_each_plan_and_leaves_nothing(command, tmp_path):
+    done = command(*BASIC, "init=zero,ones", "dry_run=true")
+    assert done.code == 0
+    assert done.output.count("Nothing was trained") == 2
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_failing_replicate(command, monkeypatch):
+    train = reference.train
+
+    def fail(cohort):
+        for event in train(cohort):
+            failed = isinstance(event, Outcome) and event.replicate == 0
+            yield Outcome(0, "failed", 0.0, error="out of luck") if failed else event
+
+    monkeypatch.setattr(reference, "train", fail)
+    done = command(*BASIC, "init=zero,ones", "tracking=none")
+    assert done.code == 1
+    assert "out of luck" in done.output
+    comparison = pd.read_csv(done.folder / "comparison.csv")
+    assert comparison[["num_finished", "num_failed"]].to_numpy().tolist() == [[1, 1], [1, 1]]
+
+
+def test_a_crash_leaves_what_had_finished(command, monkeypatch):
+    train = reference.train
+
+    def crash(cohort):
+        for event in train(cohort):
+            yield event
+            if isinstance(event, Outcome):
+                raise RuntimeError("no more")
+
+    monkeypatch.setattr(reference, "train", crash)
+    done = command(*BASIC, "init=zero", "tracking=none")
+    assert done.code == 1
+    assert "no more" in done.output
+    assert pd.read_csv(done.folder / "replicates.csv")["status"].tolist() == ["finished"]
+
+
+@pytest.mark.parametrize(("launcher", "by"), [("basic", "Ctrl-C"), ("cohort", "SIGTERM")])
+def test_interruption_keeps_what_has_finished(command, monkeypatch, tmp_path, launcher, by):
+    train = reference.train
+
+    def interrupt(cohort):
+        for event in train(cohort):
+            yield event
+            if isinstance(event, Outcome) and by == "SIGTERM":
+                os.kill(os.getpid(), signal.SIGTERM)
+            elif isinstance(event, Outcome):
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(reference, "train", interrupt)
+    before = signal.getsignal(signal.SIGTERM)
+    done = command(*SWEEP, f"hydra/launcher={launcher}", "init=zero,ones")
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert done.code == 130
+    assert "Traceback" not in done.output
+    assert done.output.count("Interrupted.") == 1
+    assert pd.read_csv(done.folder / "replicates.csv")["status"].tolist() == ["finished"]
+    assert (done.folder / "report.html").exists()
+    runs = mlflow_runs(tmp_path, read_sweep(done.folder).name)
+    assert runs["sweep", "sweep"][0] == "KILLED"
+    assert runs["replicate", "zero seed 0"][0] == "FINISHED"
+    assert "RUNNING" not in {run[0] for run in runs.values()}
+
+
+def test_what_was_trained_is_reported_even_if_mlflow_cannot_be_used(command):
+    done = command(*BASIC, "init=zero,ones", "tracking.uri=sqlite:nowhere")
+    assert done.code == 1
+    assert "`tracking.uri` must be" in done.output
+    assert len(pd.read_csv(done.folder / "replicates.csv")) == 4
+    assert (done.folder / "report.html").exists()
+
+
+def test_settings_of_the_sweep_must_agree(command):
+    done = command(*BASIC, "init=zero", "report.at=final,best", "tracking=none")
+    assert done.code == 1
+    assert "`report` must be the same in every configuration" in done.output
+    assert len(pd.read_csv(done.folder / "replicates.csv")) == 4
+
+
+def test_a_password_is_used_but_not_recorded(command, monkeypatch):
+    used = []
+
+    def refuse(tracking):
+        used.append(tracking.uri)
+        raise ConfigError("no such server")
+
+    monkeypatch.setattr(finish, "MlflowRecorder", refuse)
+    uri = "http://me:hunter2@127.0.0.1:9"
+    done = command(*BASIC, "init=zero", f"tracking.uri={uri}")
+    assert used == [uri]
+    assert "hunter2" not in (done.folder / "0" / "configuration.json").read_text()
+
+
+@pytest.mark.slow
+def test_joblib_gives_what_cohort_gives(command, tmp_path):
+    first = command(*SWEEP, *VARIED).folder.resolve()
+    arguments = (*SWEEP, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *VARIED)
+    root = str(Path(runner.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    second = (tmp_path / "results" / "latest").resolve()
+    assert done.returncode == 1, done.stderr  # for keras1/identity, as before
+    assert "Traceback" not in done.stdout + done.stderr
+    assert first != second
+    assert_same_results(first, second)
+    names = [read_sweep(folder).name for folder in (first, second)]
+    assert mlflow_runs(tmp_path, names[0]) == mlflow_runs(tmp_path, names[1])
+    assert len(read_replicates(second)) == 4

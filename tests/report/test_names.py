@@ -1,0 +1,102 @@
+import doctest
+import math
+from collections.abc import Callable
+
+import pytest
+
+from runner.records import ConfigurationRecord
+from runner.report import names
+from runner.report.statistics import summarize
+
+
+def configurations(*pairs: tuple[str, dict]) -> list[ConfigurationRecord]:
+    return [ConfigurationRecord(i, init, factors, {}) for i, (init, factors) in enumerate(pairs)]
+
+
+def titles(*pairs: tuple[str, dict]) -> list[str]:
+    return [name.title for name in names.configuration_names(configurations(*pairs)).values()]
+
+
+def test_the_examples_in_the_docstrings() -> None:
+    result = doctest.testmod(names)
+    assert result.attempted
+    assert not result.failed
+
+
+def test_initializers_alone_are_called_by_their_label() -> None:
+    assert titles(("zero", {}), ("normal(scale=1)", {})) == ["zero", "normal(scale=1)"]
+
+
+def test_factors_stand_behind_the_label() -> None:
+    found = titles(("zero", {"model.depth": 2}), ("ones", {"model.depth": 8}))
+    assert found == ["zero · depth=2", "ones · depth=8"]
+
+
+def test_one_initializer_is_called_by_its_factors() -> None:
+    assert titles(("zero", {"model.depth": 2}), ("zero", {"model.depth": 8})) == [
+        "depth=2",
+        "depth=8",
+    ]
+
+
+def test_names_are_unique_and_single_lines() -> None:
+    assert titles(("a\nb", {}), ("a b", {}), ("c", {})) == ["a b #0", "a b #1", "c"]
+
+
+def test_keys_are_shortened_where_that_stays_unique() -> None:
+    keys = ["model.size", "dataset.size", "model.kw[a.b]", "device"]
+    assert list(names.short_keys(keys).values()) == [*keys[:2], "kw[a.b]", "device"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.1, "0.1"), (2, "2"), (True, "true"), (None, "null"), ("relu", "relu"), (1e-5, "1e-05")],
+)
+def test_values_look_as_in_yaml(value: object, text: str) -> None:
+    assert names.scalar_text(value) == text  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "signed", "text"),
+    [
+        (0.12345, False, "0.123"),
+        (-0.12345, True, "\N{MINUS SIGN}0.123"),
+        (0.12345, True, "+0.123"),
+        (-0.0001, True, "0.000"),
+        (0.0001, True, "0.000"),
+        (math.nan, False, "–"),  # noqa: RUF001
+        (math.inf, True, "–"),  # noqa: RUF001
+    ],
+)
+def test_numbers_have_true_signs_and_no_signed_zero(value: float, signed: bool, text: str) -> None:
+    assert names.number(value, 3, signed) == text
+
+
+@pytest.mark.parametrize(
+    ("sample", "digits"),
+    [([0.9, 0.91, 0.92], 3), ([0.9, 0.9001], 4), ([300.0, 400.0], 0), ([0.5, 0.5], 4), ([1.0], 4)],
+)
+def test_decimals_show_two_digits_of_the_uncertainty(sample: list[float], digits: int) -> None:
+    assert names.decimals([summarize(sample, 0.95)]) == digits
+
+
+@pytest.mark.parametrize(
+    ("asked", "counts", "text"),
+    [
+        (5, {"finished": 5}, "5"),
+        (10, {"finished": 7, "diverged": 3}, "7 of 10; 3 diverged"),
+        (10, {"finished": 7, "failed": 1}, "7 of 10; 1 failed, 2 missing"),
+        (5, {}, "0 of 5; 5 missing"),
+        (2, {"finished": 3}, "3"),  # a resumed sweep that asked for fewer
+    ],
+)
+def test_over_how_many_replicates_a_mean_is(asked: int, counts: dict, text: str) -> None:
+    assert names.coverage(asked, counts) == text
+
+
+def test_metrics_in_words(scored: Callable) -> None:
+    assert names.metric_name("loss") == "training loss"
+    assert names.metric_name("val_mae") == "validation mean absolute error"
+    final, best = (scored({"a": [0.9]}, at=at).configurations[0] for at in ("final", "best"))
+    assert names.endpoint_name(final) == "final validation accuracy"
+    assert names.endpoint_name(best) == "best validation accuracy"

@@ -1,0 +1,79 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.report import load
+from runner.report.results import ResultsError
+
+Build = Callable[..., Path]
+
+
+@pytest.fixture
+def folder(build: Build, behaviour: Any) -> Path:
+    return build({"zero": behaviour(learns=False), "he_normal": behaviour()}, epochs=3)
+
+
+def test_frames_share_their_keys(folder: Path) -> None:
+    results = load(folder)
+    key = ["configuration", "weight_seed", "batch_seed"]
+    assert not results.replicates.duplicated(key).any()
+    assert len(results.replicates) == 10
+    assert len(results.curves) == 10 * 4 * 4  # replicates, metrics, epochs
+    assert len(results.movement) == 10 * 4
+    for frame in (results.curves, results.movement):
+        assert len(frame.merge(results.replicates, on=key)) == len(frame)
+    assert [record.init for record in results.configurations] == ["zero", "he_normal"]
+
+
+def test_a_path_may_be_a_text(folder: Path) -> None:
+    assert load(str(folder)).sweep.name == "2026-11-23/18-02-11"
+
+
+def test_a_killed_sweep_has_what_has_ended(build: Build, behaviour: Any) -> None:
+    folder = build({"a": behaviour(ends=dict.fromkeys(range(5))), "b": behaviour(ends={4: None})})
+    results = load(folder)
+    assert list(results.comparison["num_finished"]) == [0, 4]
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"nowhere: there is no such folder"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("missing", ["sweep.json", "0/configuration.json"])
+def test_a_folder_without_records_is_named(build: Build, behaviour: Any, missing: str) -> None:
+    folder = build({"a": behaviour()})
+    (folder / missing).unlink()
+    with pytest.raises(ResultsError, match=r"results: not a results folder, it has no .*\.json"):
+        load(folder)
+
+
+CORRUPTED = {
+    "truncated": ('{"configuration": 0, "se', "JSONDecodeError"),
+    "empty": ("", "JSONDecodeError"),
+    "another version's": (json.dumps({"configuration": 0, "new_key": 1}), "new_key"),
+    "not an object": ("[1]", "TypeError"),
+    "not text": ("\udcff", "UnicodeDecodeError"),
+}
+
+
+@pytest.mark.parametrize("name", CORRUPTED)
+@pytest.mark.parametrize(
+    "place", ["sweep.json", "1/configuration.json", "1/replicates/seed-2.json"]
+)
+def test_a_corrupted_file_is_named(folder: Path, name: str, place: str) -> None:
+    content, reason = CORRUPTED[name]
+    (folder / place).write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ResultsError, match=reason) as error:
+        load(folder)
+    assert str(error.value).startswith(f"{folder / place}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_replicates_without_their_configuration_are_named(folder: Path) -> None:
+    (folder / "1/configuration.json").unlink()
+    with pytest.raises(ResultsError, match=r"1/replicates/seed-0\.json: its configuration\.json"):
+        load(folder)

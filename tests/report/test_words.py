@@ -1,0 +1,202 @@
+from collections.abc import Callable
+
+import pytest
+
+from runner.report import words
+from runner.report.comparison import compare
+from runner.report.results import Results
+from runner.report.verdict import judge
+
+Scored = Callable[..., Results]
+GOOD = [0.90, 0.92, 0.94, 0.96, 0.98]
+WORSE = [0.88, 0.90, 0.92, 0.94, 0.96]
+SAME = [0.91, 0.91, 0.95, 0.94, 0.985]
+
+
+def told(results: Results) -> dict[str, str]:
+    """Returns the sentences of a sweep with one cell, by their kind."""
+    (cell,) = judge(results)
+    return {sentence.kind: sentence.text for sentence in words.sentences(cell)}
+
+
+def headline(results: Results) -> str:
+    return words.headline(judge(results))
+
+
+def test_each_class_of_outcome_has_its_sentence(scored: Scored) -> None:
+    scores = {
+        "good": GOOD,
+        "same": SAME,
+        "worse": WORSE,
+        "zero": [0.1] * 5,
+        "lossy": [0.5, 0.6, "diverged", "diverged", "failed"],
+        "lost": ["diverged"] * 5,
+    }
+    found = told(scored(scores, loss={"zero": [2.3026] * 5}))
+    # Half the width of `good`: t(4, 0.975) * 0.0316228 / sqrt(5) = 0.0393.
+    assert found["leads"] == (
+        "good has the highest mean final validation accuracy, 0.940 [0.901, 0.979] over 5 seeds."
+    )
+    assert found["same"].startswith(
+        "Not distinguishable from good with these seeds: same (\N{MINUS SIGN}0.001 ["
+    )
+    assert found["worse"].startswith("Worse than good: worse by 0.020 [0.020, 0.020]")
+    assert found["unlearned"] == (
+        "Never learned, ended where a constant guess would be (loss 2.303): "
+        "zero (all 5 that finished)."
+    )
+    assert found["lost"] == (
+        "Not all replicates finished: lossy (mean over 2 of 5; 2 diverged, 1 failed), "
+        "lost (0 of 5; 5 diverged)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ({"same": SAME}, "None of the others can be told apart from it with these seeds."),
+        ({"worse": WORSE}, "The interval of every other's paired difference to it excludes zero."),
+        ({"same": SAME, "worse": WORSE}, "1 of the 2 others is not distinguishable from it."),
+        (
+            {"same": SAME, "lost": ["diverged"] * 5, "worse": WORSE},
+            "1 of the 2 others that finished is not distinguishable from it.",
+        ),
+    ],
+)
+def test_the_headline_tells_how_the_others_stand(
+    scored: Scored, others: dict, expected: str
+) -> None:
+    assert headline(scored({"good": GOOD, **others})).endswith(f" {expected}")
+
+
+def test_one_seed_allows_no_statement_of_certainty(scored: Scored) -> None:
+    results = scored({"a": [0.9], "b": [0.8]})
+    assert headline(results) == (
+        "a has the highest final validation accuracy, 0.9000; "
+        "one seed each allows no statement of certainty."
+    )
+    assert told(results).keys() == {"leads"}
+    assert words.method(judge(results), 0.95) == ""
+
+
+def test_equal_leaders_are_all_named(scored: Scored) -> None:
+    text = headline(scored({"a": GOOD, "b": GOOD, "c": WORSE}))
+    assert text.startswith("a and b share the highest mean final validation accuracy, 0.940")
+    assert headline(scored({"a": GOOD, "b": GOOD})).endswith("over 5 seeds.")
+
+
+def test_a_lower_loss_leads(scored: Scored) -> None:
+    text = headline(scored({"good": GOOD, "worse": WORSE}, endpoint="val_loss"))
+    assert text.startswith("worse has the lowest mean final validation loss")
+    by = told(scored({"good": GOOD, "worse": WORSE}, endpoint="val_loss"))["worse"]
+    assert by == "Worse than worse: good by 0.020 [0.020, 0.020]."
+
+
+def test_nothing_finished_is_said_so(scored: Scored) -> None:
+    results = scored({"a": ["diverged", None], "b": ["failed", "interrupted"]})
+    assert headline(results) == "No replicate has finished: there is nothing to compare."
+    assert told(results)["lost"] == (
+        "Not all replicates finished: a (0 of 2; 1 diverged, 1 missing), "
+        "b (0 of 2; 1 failed, 1 interrupted)."
+    )
+
+
+def test_a_single_configuration_leads_nobody(scored: Scored) -> None:
+    text = headline(scored({"he_uniform": GOOD}))
+    assert text == (
+        "he_uniform reaches a final validation accuracy of 0.940 [0.901, 0.979] "
+        "(mean over 5 seeds)."
+    )
+    assert headline(scored({"he_uniform": [0.94]})).endswith("of 0.9400 (1 seed).")
+
+
+def test_when_nothing_learned_nobody_leads(scored: Scored) -> None:
+    losses = {"zero": [2.3] * 5, "ones": [2.31] * 5}
+    results = scored({"zero": [0.1] * 5, "ones": [0.11] * 5}, loss=losses)
+    assert headline(results) == "Result: none of the 2 configurations with a score learned."
+    assert "worse" not in told(results)
+
+
+def test_partly_unlearned_is_counted(scored: Scored) -> None:
+    scores = {"good": GOOD, "half": [0.1, 0.1, 0.9, 0.9, 0.9]}
+    found = told(scored(scores, loss={"half": [2.3, 2.3, 0.1, 0.1, 0.1]}))
+    assert "half (2 of 5 seeds)" in found["unlearned"]
+
+
+def test_too_few_shared_seeds_are_named(scored: Scored) -> None:
+    found = told(scored({"good": GOOD, "lossy": [0.9, None, None, None, None]}))
+    assert found["unknown"] == "Fewer than two seeds shared with good, no comparison: lossy."
+
+
+def test_a_fixed_baseline_is_what_the_others_are_compared_with(scored: Scored) -> None:
+    results = scored({"good": GOOD, "worse": WORSE, "same": SAME}, baseline="worse")
+    assert told(results)["better"].startswith("Better than worse: good by 0.020 [0.020, 0.020]")
+    assert "picked" not in words.method(judge(results), 0.95)
+
+
+def test_without_a_baseline_the_choice_of_the_leader_is_confessed(scored: Scored) -> None:
+    text = words.method(judge(scored({"good": GOOD, "worse": WORSE})), 0.95)
+    assert text == (
+        "Brackets: 95 % Student t intervals over seeds. Differences are paired by seed and their "
+        "intervals unadjusted for multiple comparisons; the leader was picked from the same "
+        "numbers."
+    )
+
+
+def test_better_on_the_shared_seeds_is_said_so(scored: Scored) -> None:
+    results = scored({"good": GOOD, "uneven": [0.91, 0.93, 0.95, None, None]})
+    assert told(results)["better"].startswith(
+        "Better than good on the seeds that both finished: uneven by 0.010"
+    )
+    assert headline(results).endswith("over 5 seeds.")
+
+
+def test_untrained_models_have_no_final_score(scored: Scored) -> None:
+    text = headline(scored({"a": GOOD, "b": WORSE}, epochs=0))
+    assert "mean validation accuracy before training, 0.940" in text
+
+
+def test_crossed_seeds_are_not_called_seeds(scored: Scored) -> None:
+    assert "over 5 replicates" in headline(scored({"a": GOOD, "b": WORSE}, crossed=True))
+
+
+def test_several_cells_are_compared_one_by_one(scored: Scored) -> None:
+    factors = [{"model.depth": 2}, {"model.depth": 2}, {"model.depth": 8}, {"model.depth": 8}]
+    best = [score + 0.01 for score in GOOD]
+    results = scored({"a": GOOD, "b": WORSE, "a#1": WORSE, "b#1": best}, factors=factors)
+    assert headline(results) == (
+        "Of all 4 configurations, b at depth=8 has the highest mean final validation accuracy, "
+        "0.950 [0.911, 0.989]. Configurations are compared within each of the 2 settings of depth."
+    )
+    shallow, deep = (words.sentences(cell)[0].text for cell in judge(results))
+    assert shallow.startswith("At depth=2: a has the highest mean")
+    assert deep.startswith("At depth=8: b has the highest mean")
+
+
+def test_other_data_has_no_common_best(scored: Scored) -> None:
+    factors = [{"dataset": "iris"}, {"dataset": "wine"}]
+    results = scored({"a": GOOD, "a#1": WORSE}, factors=factors, fingerprints=["1", "2"])
+    assert headline(results).startswith("Configurations are compared within each of the 2 settings")
+
+
+CAUTIONS = {
+    "few seeds": ({"a": [0.9, 0.8]}, {}, "Few seeds: with 2 seeds a configuration"),
+    "missing": ({"a": [*GOOD, None]}, {}, "Missing: 1 of 6 replicates, in 1 configuration"),
+    "survivors": ({"a": [*GOOD, "diverged"]}, {}, "are over finished replicates only; 1 replicate"),
+    "unpaired": ({"a": [*GOOD, None], "b": [*GOOD, 0.9]}, {}, "Not every configuration ended with"),
+    "crossed": ({"a": GOOD}, {"crossed": True}, "Weight and batch seeds are crossed"),
+    "mixed": ({"a": GOOD, "b": GOOD}, {"fingerprints": ["1", "2"]}, "Data or endpoint differ"),
+    "best": ({"a": GOOD}, {"at": "best"}, "at each replicate's best epoch"),
+    "baseline": ({"a": GOOD}, {"baseline": "b"}, "The baseline b has no finished replicate"),
+}
+
+
+@pytest.mark.parametrize("name", CAUTIONS)
+def test_what_limits_the_comparison_is_said(scored: Scored, name: str) -> None:
+    scores, options, expected = CAUTIONS[name]
+    cautions = compare(scored(scores, **options)).cautions
+    assert [text for text in cautions if expected in text]
+
+
+def test_a_sound_comparison_needs_no_caution(scored: Scored) -> None:
+    assert compare(scored({"a": GOOD, "b": WORSE})).cautions == ()

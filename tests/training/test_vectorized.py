@@ -1,0 +1,276 @@
+"""The vectorized engine against the reference engine, and its replicas against each other."""
+
+import numpy as np
+import pytest
+
+from runner import seeds
+from runner.datasets.dataset import Dataset, Part
+from runner.plan import Choice, Training
+from runner.records import EpochRecord, Outcome
+from runner.training import optimizers
+from runner.training.cohort import Cohort, Member
+
+BATCH = 16
+ROWS = 3 * BATCH + 5  # the last batch of an epoch is a partial one
+SHAPE, CLASSES = (8, 8, 1), 3
+
+
+@pytest.fixture(scope="module")
+def engines(keras):
+    from runner.training import reference, vectorized
+
+    return {"reference": reference.train, "vectorized": vectorized.train}
+
+
+def mlp(keras, **extra):
+    layers = keras.layers
+    body = [layers.Flatten(), layers.Dense(12, activation="relu")]
+    body += [layers.BatchNormalization()] if "batch_norm" in extra else []
+    body += [layers.Dropout(0.4)] if "dropout" in extra else []
+    return keras.Sequential([keras.Input(SHAPE), *body, layers.Dense(CLASSES)])
+
+
+def cnn(keras, **extra):
+    layers = keras.layers
+    body = [layers.Conv2D(3, 3, activation="relu"), layers.MaxPooling2D()]
+    body += [layers.BatchNormalization(), layers.Dropout(0.3)] if extra else []
+    return keras.Sequential([keras.Input(SHAPE), *body, layers.Flatten(), layers.Dense(CLASSES)])
+
+
+def residual(keras):
+    layers = keras.layers
+    inputs = keras.Input(SHAPE)
+    hidden = layers.Dense(8, activation="tanh")(layers.Flatten()(inputs))
+    hidden = hidden + layers.Dense(8, activation="tanh", kernel_regularizer="l2")(hidden)
+    return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax")(hidden))
+
+
+def attention(keras):
+    layers = keras.layers
+    inputs = keras.Input(SHAPE)
+    tokens = layers.Reshape((8, 8))(inputs)
+    tokens = layers.LayerNormalization()(tokens + layers.MultiHeadAttention(2, 4)(tokens, tokens))
+    return keras.Model(inputs, layers.Dense(CLASSES)(layers.GlobalAveragePooling1D()(tokens)))
+
+
+def recurrent(keras):
+    layers = keras.layers
+    body = [layers.Reshape((8, 8)), layers.SimpleRNN(6)]
+    return keras.Sequential([keras.Input(SHAPE), *body, layers.Dense(CLASSES)])
+
+
+def dataset():
+    numbers = np.random.default_rng(1)
+
+    def part(rows):
+        x = numbers.normal(size=(rows, *SHAPE))
+        scores = x.reshape(rows, -1) @ np.random.default_rng(2).normal(size=(64, CLASSES))
+        return Part(x.astype("float32"), scores.argmax(axis=1).astype("int32"))
+
+    return Dataset(
+        name="sample",
+        task="classification",
+        num_outputs=CLASSES,
+        train=part(ROWS),
+        validation=part(20),
+        test=part(11),
+        classes=("a", "b", "c"),
+    )
+
+
+def member(model, seed, rate=0.05, spoil=False):
+    """Returns a replicate with normal kernels and, as yet, everything else as built."""
+    built = [(weight.name, weight.numpy()) for weight in model.weights]
+
+    def draw():
+        values = []
+        for position, (name, value) in enumerate(built):
+            if "kernel" in name:
+                noise = seeds.generator(seed, "weights", position).normal(0, 0.2, value.shape)
+                value = np.full_like(value, np.nan) if spoil else noise.astype(value.dtype)
+            values.append(value)
+        return values
+
+    return Member(draw, batch_seed=seed % 3, learning_rate=rate)
+
+
+def cohort(model, members, optimizer="sgd", epochs=2, data=None, **settings):
+    return Cohort(
+        model=model,
+        dataset=data or dataset(),
+        optimizer=Choice(optimizer, optimizers.CATALOGUE[optimizer](**settings)),
+        training=Training(epochs=epochs, batch_size=BATCH),
+        device="/CPU:0",
+        members=members,
+    )
+
+
+def run(engine, cohort):
+    """Returns ({(position, epoch): {metric: value}}, {position: outcome})."""
+    curves, outcomes = {}, {}
+    for event in engine(cohort):
+        if isinstance(event, Outcome):
+            outcomes[event.replicate] = event
+            continue
+        assert isinstance(event, EpochRecord)
+        for row, position in enumerate(event.replicates):
+            metrics = {name: float(values[row]) for name, values in event.metrics.items()}
+            curves[int(position), event.epoch] = metrics
+    return curves, outcomes
+
+
+def assert_same(engines, cohort, rtol):
+    wanted, ends = run(engines["reference"], cohort)
+    got, got_ends = run(engines["vectorized"], cohort)
+    assert got.keys() == wanted.keys()
+    for key, metrics in wanted.items():
+        for name, value in metrics.items():
+            assert got[key][name] == pytest.approx(value, rel=rtol, abs=rtol), (key, name)
+    for position, end in ends.items():
+        assert got_ends[position].status == end.status
+        assert got_ends[position].test == pytest.approx(end.test, rel=rtol, abs=rtol)
+        for path, pair in end.movement.items():
+            assert got_ends[position].movement[path] == pytest.approx(pair, rel=10 * rtol, abs=1e-7)
+
+
+def some_slow(values, quick):
+    """Marks what need not be in every run: a program takes seconds to compile."""
+    return [v if v in quick else pytest.param(v, marks=pytest.mark.slow) for v in values]
+
+
+MODELS = {
+    "mlp": mlp,
+    "mlp with batch norm and dropout": lambda keras: mlp(keras, batch_norm=True, dropout=True),
+    "cnn": cnn,
+    "cnn with batch norm and dropout": lambda keras: cnn(keras, batch_norm=True),
+    "residual": residual,
+    "attention": attention,
+    "recurrent": recurrent,
+}
+
+
+@pytest.mark.parametrize(
+    "name", some_slow(MODELS, quick=["mlp", "cnn with batch norm and dropout"])
+)
+def test_models_train_as_in_the_reference_engine(keras, engines, name):
+    model = MODELS[name](keras)
+    # Ten updates in float32: rounding of 1e-7 a step, amplified a little by the training.
+    assert_same(engines, cohort(model, [member(model, seed) for seed in range(3)]), rtol=2e-5)
+
+
+OPTIMIZERS = {
+    "momentum": {},
+    "adam": {},
+    "adamw": {"schedule": "cosine"},
+    "rmsprop": {},
+    "sgd": {"schedule": "cosine", "weight_decay": 0.1},
+    "lion": {},
+    "adagrad": {"clipvalue": 0.01},
+    "nadam": {"clipnorm": 0.1},
+}
+
+
+@pytest.mark.parametrize("name", some_slow(OPTIMIZERS, quick=["adamw"]))
+def test_optimizers_update_as_in_the_reference_engine(keras, engines, name):
+    model = mlp(keras)
+    # Adaptive steps divide by small numbers at first, which amplifies rounding.
+    members = [member(model, seed, rate=0.003) for seed in range(2)]
+    assert_same(engines, cohort(model, members, name, **OPTIMIZERS[name]), rtol=5e-5)
+
+
+def test_float64_agrees_to_1e_9_over_a_whole_run(keras, engines):
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        model = mlp(keras, batch_norm=True)
+        members = [member(model, seed) for seed in range(2)]
+        data = dataset()
+        assert_same(engines, cohort(model, members, "adam", epochs=5, data=data), rtol=1e-9)
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+
+
+def test_every_replica_has_its_own_learning_rate(keras, engines):
+    model = mlp(keras)
+    members = [member(model, 0, rate) for rate in (0.1, 0.01, 0.001)]
+    together, _ = run(engines["vectorized"], cohort(model, members, "adam", schedule="cosine"))
+    for position, one in enumerate(members):
+        alone, _ = run(engines["reference"], cohort(model, [one], "adam", schedule="cosine"))
+        value = together[position, 2]["val_loss"]
+        assert value == pytest.approx(alone[0, 2]["val_loss"], rel=1e-5)
+    assert len({together[position, 2]["val_loss"] for position in range(3)}) == 3
+
+
+@pytest.mark.parametrize(
+    "name", some_slow(MODELS, ["mlp"])
+)
+def test_bits_do_not_depend_on_slot_or_neighbours(keras, engines, name):
+    model = MODELS[name](keras)
+    order = [3, 0, 4, 1, 5, 2]
+    first, _ = run(engines["vectorized"], cohort(model, [member(model, s) for s in range(6)]))
+    mixed, _ = run(engines["vectorized"], cohort(model, [member(model, s) for s in order]))
+    others = [0, 11, 12, 13, 14, 15]
+    beside, _ = run(engines["vectorized"], cohort(model, [member(model, s) for s in others]))
+    for epoch in range(3):
+        for position, seed in enumerate(order):
+            assert mixed[position, epoch] == first[seed, epoch]
+        assert beside[0, epoch] == first[0, epoch]
+
+
+@pytest.mark.parametrize("count", some_slow([1, 2, 10, 37], quick=[1, 37]))
+def test_numbers_agree_between_program_shapes(keras, engines, count):
+    model = mlp(keras)
+    # Seed 0 stands in every cohort.
+    curves, _ = run(engines["vectorized"], cohort(model, [member(model, s) for s in range(count)]))
+    wanted, _ = run(engines["reference"], cohort(model, [member(model, 0)]))
+    for epoch in range(3):
+        assert curves[0, epoch] == pytest.approx(wanted[0, epoch], rel=1e-5)
+
+
+@pytest.mark.parametrize("bad", [{"rate": 1e6}, {"spoil": True}])
+def test_a_lost_replica_leaves_the_bits_of_the_others_alone(keras, engines, bad):
+    model = mlp(keras, batch_norm=True)
+    healthy = [member(model, seed) for seed in range(4)]
+    spoiled = [*healthy[:2], member(model, 2, **bad), healthy[3]]
+    wanted, _ = run(engines["vectorized"], cohort(model, healthy, epochs=3))
+    got, ends = run(engines["vectorized"], cohort(model, spoiled, epochs=3))
+    assert ends[2].status == "diverged"
+    for position in (0, 1, 3):
+        assert ends[position].status == "finished"
+        for epoch in range(4):
+            assert got[position, epoch] == wanted[position, epoch]
+
+
+@pytest.mark.parametrize("bad", [{"rate": 1e6}, {"spoil": True}])
+def test_divergence_is_found_at_the_same_step_as_in_the_reference_engine(keras, engines, bad):
+    model = mlp(keras)
+    members = [member(model, 0), member(model, 1, **bad)]
+    ends = [run(engine, cohort(model, members, epochs=3))[1][1] for engine in engines.values()]
+    assert ends[0].diverged_step == ends[1].diverged_step
+    assert ends[0].diverged_epoch == ends[1].diverged_epoch
+
+
+def test_equal_outputs_name_class_0_as_argmax_does(keras, engines):
+    model = mlp(keras)
+    zero = Member(lambda: [np.zeros_like(w.numpy()) for w in model.weights], 0, 0.1)
+    curves, _ = run(engines["vectorized"], cohort(model, [zero, zero]))
+    share = float(np.mean(dataset().train.y == 0))
+    assert curves[0, 0]["accuracy"] == pytest.approx(share)
+
+
+def test_an_epoch_is_traced_once_per_program_shape(keras, engines):
+    from runner.training import vectorized
+
+    programs = []
+    build = vectorized._Training._build
+
+    class Spy(vectorized._Training):
+        def _build(self, form):
+            build(self, form)
+            programs.append(self.program)
+
+    model = mlp(keras)
+    work = cohort(model, [member(model, seed) for seed in range(7)], epochs=4)
+    list(Spy(work, {i: one.draw() for i, one in enumerate(work.members)}, 0.0).run())
+    assert [program.num_traces for program in programs] == [1]
