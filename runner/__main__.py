@@ -20,7 +20,8 @@ _PACKAGE = Path(__file__).resolve().parent
 # An installed wheel carries the folder inside the package, a checkout has it beside it.
 _CONF = _PACKAGE / "_conf" if (_PACKAGE / "_conf").is_dir() else _PACKAGE.parent / "conf"
 
-_INTERRUPTED = 130  # what shells report for Ctrl-C
+# Of commands that have not just finished; 130 is what shells report for Ctrl-C.
+_EXIT_CODES = {"failed": 1, "interrupted": 130}
 
 
 @dataclass
@@ -75,11 +76,11 @@ def main() -> None:
         with termination_interrupts():
             end = _train_and_finish()
     except KeyboardInterrupt:
-        raise SystemExit(_INTERRUPTED) from None
+        end = "interrupted"
     finally:
         folders.release()
-    if end == "failed":
-        raise SystemExit(1)
+    if end in _EXIT_CODES:
+        raise SystemExit(_EXIT_CODES[end])
 
 
 def _train_and_finish() -> "End":

@@ -53,7 +53,13 @@ def test_every_part_has_a_rank():
 
 
 @pytest.mark.parametrize(
-    "module", ["runner.__main__", "hydra_plugins.runner_launcher", "runner.report"]
+    "module",
+    [
+        "runner.__main__",
+        "hydra_plugins.runner_launcher",
+        "runner.execution.finish",
+        "runner.report",
+    ],
 )
 def test_starts_without_tensorflow(module):
     code = f"import sys, {module}; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"

@@ -72,27 +72,40 @@ def finish(folder: Path, end: End) -> End:
         folders.discard(folder)
         return end if end == "interrupted" else "failed"
     jobs = [_job(folder, record) for record in configurations]
-    configurations = _with_factors(jobs, configurations)
+    stream, settings, well = _begun(folder, jobs, _with_factors(jobs, configurations))
     try:
-        settings = sweep_settings(jobs)
-        stream = _told(folder, settings, configurations)
-    except ConfigError as error:  # too late to refuse: what was trained is reported all the same
-        log.error("%s", error)
-        end = "failed" if end == "finished" else end
-        settings = dataclasses.replace(sweep_settings(jobs[:1]), tracking=NoTracking())
-        stream = _told(folder, settings, configurations)
-    complete = len(stream.closed) == len(configurations)
-    if end == "finished" and (stream.failures() or not complete):
+        stream.replay(read_replicates(folder))
+    except KeyboardInterrupt:
+        end = "interrupted"
+    whole = len(stream.closed) == len(configurations) and not stream.failures()
+    if end == "finished" and not (whole and well):
         end = "failed"
     folders.point_latest(folder)
     conclude(stream, folder, settings.report.figures, end)
     return end
 
 
-def _told(
+def _begun(
+    folder: Path, jobs: Sequence[Job], configurations: Sequence[ConfigurationRecord]
+) -> tuple[Stream, SweepSettings, bool]:
+    """Returns the opened stream of a sweep, the settings that it goes by, and whether all is well.
+
+    Where the jobs do not agree, or MLflow cannot be used, it is too late to refuse the sweep: the
+    reason is told, and the sweep is reported without MLflow, by the settings of its first job.
+    """
+    try:
+        settings = sweep_settings(jobs)
+        return _opened(folder, settings, configurations), settings, True
+    except ConfigError as error:
+        log.error("%s", error)
+    settings = dataclasses.replace(sweep_settings(jobs[:1]), tracking=NoTracking())
+    return _opened(folder, settings, configurations), settings, False
+
+
+def _opened(
     folder: Path, settings: SweepSettings, configurations: Sequence[ConfigurationRecord]
 ) -> Stream:
-    """Returns the sweep as its records tell it; MLflow, where it is wanted, has heard it too.
+    """Returns the opened stream of a sweep that is on disk; no replicate has been told yet.
 
     Raises:
       ConfigError: MLflow's store cannot be used.
@@ -103,7 +116,6 @@ def _told(
     recorders = [MlflowRecorder(tracking)] if isinstance(tracking, Tracking) else []
     stream = Stream(recorders, sweep, configurations)
     stream.open()
-    stream.replay(read_replicates(folder))
     return stream
 
 

@@ -1,4 +1,4 @@
-"""What ends a command early."""
+"""What ends a command early: Ctrl-C, and SIGTERM, which is treated like it."""
 
 import signal
 import threading
@@ -9,15 +9,48 @@ from typing import NoReturn
 
 @contextmanager
 def termination_interrupts() -> Iterator[None]:
-    """Treats SIGTERM, which `kill`, containers and batch systems send, like Ctrl-C in the block."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals
+    """Makes SIGTERM, which `kill`, containers and batch systems send, a Ctrl-C in the block."""
+    if not _handles_signals():
+        yield
         return
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Holds an interruption back until the block has ended; a second one gets through.
+
+    For what should not be cut in two: an interrupted call of MLflow leaves its database locked, and
+    a record that is half on its way is on disk but not in MLflow.
+    """
+    held: list[int] = []
+
+    def hold(number: int, _: object) -> None:
+        if held:
+            raise KeyboardInterrupt
+        held.append(number)
+
+    interrupting = (_interrupt, signal.default_int_handler)
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    replaced = {s: h for s, h in handlers.items() if h in interrupting and _handles_signals()}
+    for number in replaced:
+        signal.signal(number, hold)
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
+    if held:
+        raise KeyboardInterrupt
+
+
+def _handles_signals() -> bool:
+    """Tells whether this is the thread that Python runs the handlers of signals in."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def _interrupt(*_: object) -> NoReturn:

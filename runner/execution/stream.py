@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from runner.execution.interruption import deferred
 from runner.plan import Replicate
 from runner.recording.recorder import End, Recorder
 from runner.records import (
@@ -37,8 +38,13 @@ class Stream:
 
     def open(self) -> None:
         """Starts the sweep; the refused configurations end at once."""
-        for recorder in self.recorders:
-            recorder.start_sweep(self.sweep, list(self.configurations.values()))
+        try:
+            with deferred():
+                for recorder in self.recorders:
+                    recorder.start_sweep(self.sweep, list(self.configurations.values()))
+        except KeyboardInterrupt:
+            self.close("interrupted", None)
+            raise
         for index, configuration in self.configurations.items():
             if configuration.error is not None:
                 self._close_configuration(index, "failed")
@@ -46,17 +52,14 @@ class Stream:
     def consume(self, keys: Sequence[Key], events: Iterable[EpochRecord | Outcome]) -> None:
         """Records what an engine yields; `keys[i]` is the replicate at position i of its cohort."""
         for event in events:
-            if isinstance(event, Outcome):
-                self._end(keys[event.replicate], event)
-                continue
-            for row, position in enumerate(event.replicates):
-                metrics = {name: float(values[row]) for name, values in event.metrics.items()}
-                self._epoch(keys[position], event.epoch, event.step, metrics)
+            with deferred():
+                self._take(keys, event)
 
     def replay(self, records: Iterable[ReplicateRecord]) -> None:
         """Hands on replicates that ended elsewhere or earlier, from their records."""
         for record in records:
-            self._finish(record)
+            with deferred():
+                self._finish(record)
 
     def stop(self, end: End) -> None:
         """Ends what still runs as interrupted, and every configuration that has not ended."""
@@ -84,6 +87,14 @@ class Stream:
         return tables.endpoint_numbers(
             self.configurations[index], self.ended[index], self.sweep.confidence
         )
+
+    def _take(self, keys: Sequence[Key], event: EpochRecord | Outcome) -> None:
+        if isinstance(event, Outcome):
+            self._end(keys[event.replicate], event)
+            return
+        for row, position in enumerate(event.replicates):
+            metrics = {name: float(values[row]) for name, values in event.metrics.items()}
+            self._epoch(keys[position], event.epoch, event.step, metrics)
 
     def _begin(self, key: Key) -> tuple[list[int], Curves]:
         if key not in self.running:

@@ -20,8 +20,9 @@ _STYLES: dict[Kind, str] = {
     "lost": "red",
 }
 _EMPHASIS = {"good": "green", "bad": "red", "muted": "dim", "": ""}
-# The longest of the classic names with its prefix, keras1/glorot_normal, in one line.
+# The longest of the classic names with its prefix, keras1/glorot_normal, stays in one line.
 _NAME_WIDTH = 20
+_UNBROKEN = {"#", "outcome"}
 _MAX_CELLS = 6
 _MAX_ROWS = 40
 
@@ -66,8 +67,13 @@ def _table(table: Table) -> RichTable:
     for place in shown:
         title = table.columns[place]
         header = f"mean [{table.columns[interval]}]" if place == mean else title
-        width = _NAME_WIDTH if title == "initializer" else None
-        rich_table.add_column(Text(header), min_width=width, no_wrap=place == mean, overflow="fold")
+        longest = max((len(row[place].text) for row in table.rows), default=0)
+        rich_table.add_column(
+            Text(header),
+            min_width=min(longest, _NAME_WIDTH) if title == "initializer" else None,
+            no_wrap=place == mean or title in _UNBROKEN,
+            overflow="fold",
+        )
     for row in table.rows[:_MAX_ROWS]:
         texts = [_text(row[place]) for place in shown]
         texts[shown.index(mean)] = Text(f"{row[mean].text} {row[interval].text}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _SPECIAL = re.compile(r"([\\`*<>|#~&$]|\](?=[(\[:]))")
 # Underscores within a word are plain in Markdown, and most labels have them.
-_OUTER_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")
+_OUTER_UNDERSCORES = re.compile(r"(?<![^\W_])_+|_+(?![^\W_])")
 _LIST_MARKER = re.compile(r"^([-+]|\d+(?=[.)](\s|$)))")
 
 
@@ -46,7 +46,7 @@ def escaped(text: str) -> str:
     """Returns a text that Markdown shows as it is, in a table too."""
     line = " ".join(text.split())
     line = _SPECIAL.sub(r"\\\1", line)
-    line = _OUTER_UNDERSCORE.sub(r"\\_", line)
+    line = _OUTER_UNDERSCORES.sub(lambda run: r"\_" * len(run[0]), line)
     return _LIST_MARKER.sub(_after_backslash, line)
 
 

@@ -11,6 +11,8 @@ from runner.plan import Scalar
 from runner.records import ConfigurationRecord, lower_is_better
 from runner.report.statistics import Summary
 
+# What is narrower than this, relatively, is the rounding of equal numbers.
+_ROUNDING = 1e-12
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -87,7 +89,9 @@ def scalar_text(value: Scalar) -> str:
     """Returns a setting's value as YAML would show it."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(value)
 
 
 _PARTS = {"val": "validation", "test": "test"}
@@ -122,7 +126,8 @@ def best_word(metric: str) -> str:
 
 def decimals(summaries: Iterable[Summary]) -> int:
     """Returns how many decimals show two digits of a typical uncertainty; 4 where there is none."""
-    widths = [s.high - s.mean for s in summaries if s.high > s.mean]
+    pairs = [(s.high - s.mean, abs(s.mean)) for s in summaries]
+    widths = [width for width, size in pairs if width > _ROUNDING * size]
     if not widths:
         return 4
     return min(max(1 - math.floor(math.log10(float(np.median(widths)))), 0), 6)

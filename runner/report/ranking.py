@@ -67,13 +67,13 @@ def ranking(cells: Sequence[Cell], confidence: float) -> Table:
     compared = any(len(cell.standings) > 1 for cell in cells)
     numbers = _numbers(cells, confidence, compared)
     columns: list[Column] = [
-        *([("rank", _rank)] if compared else []),
+        *([("#", _rank)] if compared else []),
         ("initializer", lambda place: Entry(names.one_line(place.standing.record.init))),
         *_factors(cells),
         *([("metric", _metric)] if len(metrics(cells)) > 1 else []),
         *numbers,
         *([("outcome", _outcome)] if compared else []),
-        ("replicates", _coverage),
+        ("finished", _coverage),
     ]
     places = [
         Place(rank, standing, cell)
@@ -83,7 +83,7 @@ def ranking(cells: Sequence[Cell], confidence: float) -> Table:
     return Table(
         columns=tuple(title for title, _ in columns),
         rows=tuple(tuple(entry(place) for _, entry in columns) for place in places),
-        numeric=frozenset(("rank", *(title for title, _ in numbers))),
+        numeric=frozenset(("#", *(title for title, _ in numbers))),
     )
 
 
@@ -152,7 +152,7 @@ def _difference(place: Place) -> Entry:
     difference = place.standing.difference
     if difference is None or not difference.count:
         return Entry("")
-    text = names.mean_and_interval(difference, place.digits, signed=True)
+    text = names.mean_and_interval(difference, words.difference_digits(place.cell), signed=True)
     return Entry(text, difference.mean)
 
 

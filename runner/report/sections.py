@@ -169,10 +169,10 @@ def _seeds(results: Results) -> str:
     rows = results.replicates
     asked = _values(r.num_replicates for r in results.configurations if r.error is None)
     if rows.empty:
-        return f"{asked or 0} a configuration, none has ended"
+        return f"{asked or 0} for each configuration; none has ended"
     weights, batches = (sorted(set(rows[key])) for key in ("weight_seed", "batch_seed"))
     if rows["seed"].notna().all():
-        return f"{asked} a configuration: {_ranges(weights)}"
+        return f"{asked} for each configuration: {_ranges(weights)}"
     return f"weights {_ranges(weights)}, crossed with batches {_ranges(batches)}"
 
 

@@ -144,8 +144,9 @@ def _unlearned(results: Results, trained: Sequence[ConfigurationRecord]) -> dict
 def is_unlearned(dataset: dict, loss: float, accuracy: float = math.nan) -> bool:
     """Tells whether a trained replicate ended where a constant guess would.
 
-    That is: its final training loss lies within 1 % of the uninformed loss (or anywhere above it,
-    where there is no accuracy to say otherwise), or its accuracy does not exceed chance, 1/k.
+    A regression: its final training loss is not more than 1 % below the uninformed loss. A
+    classification: its accuracy does not exceed chance, 1/k, or its loss lies within 1 % of the
+    uninformed loss and its accuracy is one that a constant guess can have with such a loss.
 
     Args:
       dataset: What the record keeps of the data set.
@@ -155,11 +156,24 @@ def is_unlearned(dataset: dict, loss: float, accuracy: float = math.nan) -> bool
     uninformed = dataset.get("uninformed_loss")
     if uninformed is None or math.isnan(loss):
         return False
-    above = loss >= (1 - UNLEARNED_TOLERANCE) * uninformed
+    margin = UNLEARNED_TOLERANCE * uninformed
     if math.isnan(accuracy):
-        return above
-    chance = 1 / dataset.get("num_outputs", math.inf)
-    return (above and loss <= (1 + UNLEARNED_TOLERANCE) * uninformed) or accuracy <= chance
+        return loss >= uninformed - margin
+    classes = dataset["num_outputs"]
+    if accuracy <= 1 / classes:
+        return True
+    return abs(loss - uninformed) <= margin and _least_skew(accuracy, classes) <= margin
+
+
+def _least_skew(share: float, classes: int) -> float:
+    """Returns by how much a constant guess must beat ln k where one class has `share` of the data.
+
+    That is the relative entropy of the class shares to equal ones, least where all other classes
+    are equally large.
+    """
+    rest = 1 - share
+    of_rest = rest * math.log(rest * classes / (classes - 1)) if rest else 0.0
+    return share * math.log(share * classes) + of_rest
 
 
 def _cell(standings: Sequence[Standing], scores: pd.DataFrame, confidence: float) -> Cell:

@@ -70,6 +70,12 @@ def digits(cell: Cell) -> int:
     return names.decimals(standing.score for standing in cell.standings)
 
 
+def difference_digits(cell: Cell) -> int:
+    """Returns how many decimals the differences are worth: paired ones are often more exact."""
+    differences = [s.difference for s in cell.standings if s.difference is not None]
+    return max(digits(cell), names.decimals(differences))
+
+
 def _result(cell: Cell) -> str:
     leader = cell.leader
     at = f"At {cell.name}: " if cell.name else ""
@@ -191,14 +197,16 @@ def _by(standing: Standing, cell: Cell) -> str:
         return ""
     sign = 1 if difference.mean > 0 else -1
     low, high = sorted((sign * difference.low, sign * difference.high))
-    ends = ", ".join(names.number(end, digits(cell)) for end in (low, high))
-    return f"by {names.number(abs(difference.mean), digits(cell))} [{ends}]"
+    places = difference_digits(cell)
+    ends = ", ".join(names.number(end, places) for end in (low, high))
+    return f"by {names.number(abs(difference.mean), places)} [{ends}]"
 
 
 def _around(standing: Standing, cell: Cell) -> str:
     if standing.difference is None:
         return ""
-    return f"({names.mean_and_interval(standing.difference, digits(cell), signed=True)})"
+    text = names.mean_and_interval(standing.difference, difference_digits(cell), signed=True)
+    return f"({text})"
 
 
 def _unlearned(cell: Cell) -> str:
@@ -213,11 +221,10 @@ def _unlearned(cell: Cell) -> str:
 
 
 def _share(standing: Standing) -> str:
-    if _is_unlearned(standing):
-        return (
-            f"all {standing.score.count} that finished" if standing.score.count > 1 else "one seed"
-        )
-    return f"{standing.num_unlearned} of {_replicates(standing, standing.score.count)}"
+    count = standing.score.count
+    if not _is_unlearned(standing):
+        return f"{standing.num_unlearned} of {_replicates(standing, count)}"
+    return f"all {count} that finished" if count > 1 else "one seed"
 
 
 def _lost(cell: Cell) -> str:

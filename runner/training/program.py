@@ -212,7 +212,7 @@ class Program:
         ]
 
     def _evaluate(self, state: State, x: Any, y: Any) -> tuple[Any, Any]:
-        """Returns the mean loss and metric over all examples, shape (replicas,) each."""
+        """Returns the sums of loss and metric over all examples, shape (replicas,) each, float64."""
         rows = min(max(_EVALUATION_ROWS // self.num_replicas, 64), x.shape[0])
         full, rest = divmod(x.shape[0], rows)
 
@@ -221,11 +221,14 @@ class Program:
                 tf.slice(array, [first] + [0] * (array.shape.rank - 1), [count, *array.shape[1:]])
                 for array in (x, y)
             ]
-            sums = self._for_each(
+            loss, measured = self._for_each(
                 lambda trainable, other: self._measure(trainable, other, *part),
                 (state.trainable, state.other),
             )
-            return [tf.cast(value, tf.float64) * count for value in sums]
+            loss, measured = (tf.cast(v, tf.float64) * count for v in (loss, measured))
+            if self.cohort.dataset.task == "classification":
+                measured = tf.round(measured)  # a number of examples, exactly
+            return [loss, measured]
 
         total = [tf.zeros(self.num_replicas, tf.float64)] * 2
 
@@ -238,7 +241,7 @@ class Program:
         )[1:]
         if rest:
             total = [t + p for t, p in zip(total, block(full * rows, rest), strict=True)]
-        loss, measured = (value / x.shape[0] for value in total)
+        loss, measured = total
         return loss, measured
 
     @property

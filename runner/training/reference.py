@@ -162,7 +162,10 @@ class _Mean:
     def add(self, logs: Mapping[str, Any], count: int) -> None:
         """Adds the means over a batch of `count` examples."""
         for name, value in logs.items():
-            self.total[name] = self.total.get(name, 0.0) + float(value) * count
+            total = float(value) * count
+            if name == "accuracy":
+                total = round(total)  # a number of examples: equal ones shall be equal to the bit
+            self.total[name] = self.total.get(name, 0.0) + total
         self.count += count
 
     def result(self) -> Metrics:

@@ -189,8 +189,12 @@ class _Training:
             return list(threads.map(on_device, self.chunks))
 
     def _evaluate(self, part: str) -> Metrics:
+        count = self.parts[part][0].shape[0]
+
         def work(chunk: _Chunk) -> list[np.ndarray]:
-            return [v.numpy() for v in self.program.evaluate(chunk.state, *self.parts[part])]
+            sums = self.program.evaluate(chunk.state, *self.parts[part])
+            # Divided here: XLA would multiply by the reciprocal, which is not quite the same.
+            return [value.numpy() / count for value in sums]
 
         return self._joined(self._each_chunk(work))
 
@@ -202,9 +206,12 @@ class _Training:
 
         def work(chunk: _Chunk) -> tuple[list[np.ndarray], np.ndarray]:
             chunk.state, results = self._train(chunk, orders)
-            steps = (results.loss.numpy(), results.metric.numpy())
-            means = [np.average(value.astype(float), axis=0, weights=sizes) for value in steps]
-            return means, results.bad_step.numpy()
+            steps = [
+                v.numpy().astype(float) * sizes[:, None] for v in (results.loss, results.metric)
+            ]
+            if self.cohort.dataset.task == "classification":
+                steps[1] = np.rint(steps[1])  # numbers of examples, exactly
+            return [step.sum(axis=0) / count for step in steps], results.bad_step.numpy()
 
         done = self._each_chunk(work)
         metrics = self._joined([means for means, _ in done])

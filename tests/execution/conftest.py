@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,3 +46,20 @@ def command(tmp_path, monkeypatch, capsys):
         return Done(code, captured.out + captured.err, tmp_path / "results" / "latest")
 
     return run
+
+
+@pytest.fixture
+def tracked(tmp_path):
+    """Returns a function that gives MLflow's client and its runs of one sweep."""
+
+    def runs(sweep: str):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of MLflow about its own database library
+            from mlflow import MlflowClient
+
+            client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+            experiment = client.get_experiment_by_name("runner")
+            found = client.search_runs([experiment.experiment_id], f"tags.sweep = '{sweep}'")
+        return client, found
+
+    return runs

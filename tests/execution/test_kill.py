@@ -59,23 +59,23 @@ def wait_for_records(folder: Path, process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
-def statuses(folder: Path, sweep: str) -> Counter:
-    """Returns how many of MLflow's runs of a sweep have which level and status."""
-    from mlflow import MlflowClient
+@pytest.fixture
+def statuses(tracked):
+    """Returns a function that counts MLflow's runs of a sweep by level and status."""
 
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    experiment = client.get_experiment_by_name("runner")
-    runs = client.search_runs([experiment.experiment_id], f"tags.sweep = '{sweep}'")
-    return Counter((run.data.tags["level"], run.info.status) for run in runs)
+    def count(sweep: str) -> Counter:
+        return Counter((run.data.tags["level"], run.info.status) for run in tracked(sweep)[1])
+
+    return count
 
 
-def test_what_had_ended_survives_sigkill(command, tmp_path, keras):
+def test_what_had_ended_survives_sigkill(command, tmp_path, statuses, keras):
     with sweep(tmp_path) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
     killed = (tmp_path / "results" / "latest").resolve()
     name = read_sweep(killed).name
-    assert statuses(tmp_path, name)["sweep", "RUNNING"] == 1
+    assert statuses(name)["sweep", "RUNNING"] == 1
     half = killed / "0" / "replicates" / ".seed-499.json.half"
     half.write_text('{"configuration": 0, "seed": 499, "st')
     whole = list(killed.glob("*/replicates/seed-*.json"))
@@ -87,7 +87,7 @@ def test_what_had_ended_survives_sigkill(command, tmp_path, keras):
 
     done = command("dataset=iris", "training.epochs=1", "seeds=1", "report.figures=false")
     assert done.code == 0
-    after = statuses(tmp_path, name)
+    after = statuses(name)
     assert after["sweep", "KILLED"] == 1
     assert {status for _, status in after} <= {"KILLED", "FINISHED"}
 
@@ -96,7 +96,7 @@ def test_what_had_ended_survives_sigkill(command, tmp_path, keras):
     ("sent", "launcher"),
     [("SIGINT", "cohort"), ("SIGTERM", "cohort"), ("SIGINT", "joblib")],
 )
-def test_an_interrupted_command_ends_in_order(tmp_path, sent, launcher):
+def test_an_interrupted_command_ends_in_order(tmp_path, statuses, sent, launcher):
     with sweep(tmp_path, f"hydra/launcher={launcher}") as process:
         process.send_signal(signal.Signals[sent])
         output, _ = process.communicate(timeout=DEADLINE_S)
@@ -107,7 +107,7 @@ def test_an_interrupted_command_ends_in_order(tmp_path, sent, launcher):
     table = pd.read_csv(folder / "replicates.csv")
     assert "finished" in set(table["status"]) <= {"finished", "interrupted"}
     assert (folder / "report.html").exists()
-    ended = statuses(tmp_path, read_sweep(folder).name)
+    ended = statuses(read_sweep(folder).name)
     assert ended["sweep", "KILLED"] == 1
     assert ended["replicate", "FINISHED"] >= 1
     assert {status for _, status in ended} == {"KILLED", "FINISHED"}

@@ -24,6 +24,8 @@ SWEEP = ("--multirun", *SMALL)
 BASIC = (*SWEEP, "hydra/launcher=basic")
 VARIED = ("init=keras1/identity,he_normal", "model.depth=1,2")
 
+TAGS = ("init", "dataset", "model", "model.depth", "status", "error")
+
 
 @pytest.fixture(autouse=True)
 def _tensorflow(keras):
@@ -41,32 +43,29 @@ def assert_same_results(first: Path, second: Path) -> None:
     assert read_configurations(first) == read_configurations(second)
 
 
-def mlflow_runs(folder: Path, sweep: str) -> dict[tuple[str, str], tuple]:
-    """Returns what MLflow tells of each run of a sweep, but for times and processes."""
-    from mlflow import MlflowClient
+@pytest.fixture
+def mlflow_runs(tracked):
+    """Returns a function that tells all of a sweep's runs but times and processes, by name."""
 
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    experiment = client.get_experiment_by_name("runner")
-    runs = client.search_runs([experiment.experiment_id], f"tags.sweep = '{sweep}'")
-    names = {run.info.run_id: run.info.run_name for run in runs}
-    told = {}
-    for run in runs:
-        tags, metrics = run.data.tags, dict(run.data.metrics)
-        metrics.pop("wall_time_s", None)
-        kept = ("init", "dataset", "model", "model.depth", "status", "error")
-        parent = names.get(tags.get("mlflow.parentRunId"))
-        told[tags["level"], run.info.run_name.replace(sweep, "sweep")] = (
-            run.info.status,
-            {key: tags.get(key) for key in kept},
-            run.data.params,
-            metrics,
-            parent and parent.replace(sweep, "sweep"),
-            sorted(file.path for file in client.list_artifacts(run.info.run_id)),
-        )
+    def told(sweep: str) -> dict[tuple[str, str], tuple]:
+        client, runs = tracked(sweep)
+        names = {run.info.run_id: run.info.run_name.replace(sweep, "sweep") for run in runs}
+        return {
+            (run.data.tags["level"], names[run.info.run_id]): (
+                run.info.status,
+                {key: run.data.tags.get(key) for key in TAGS},
+                run.data.params,
+                {key: value for key, value in run.data.metrics.items() if key != "wall_time_s"},
+                names.get(run.data.tags.get("mlflow.parentRunId")),
+                sorted(file.path for file in client.list_artifacts(run.info.run_id)),
+            )
+            for run in runs
+        }
+
     return told
 
 
-def test_basic_gives_what_cohort_gives(command, tmp_path):
+def test_basic_gives_what_cohort_gives(command, mlflow_runs):
     done = command(*SWEEP, *VARIED)
     first = done.folder.resolve()
     again = command(*BASIC, *VARIED)
@@ -76,7 +75,7 @@ def test_basic_gives_what_cohort_gives(command, tmp_path):
     assert_same_results(first, second)
     assert {record.factors["model.depth"] for record in read_configurations(second)} == {1, 2}
     names = [read_sweep(folder).name for folder in (first, second)]
-    runs = [mlflow_runs(tmp_path, name) for name in names]
+    runs = [mlflow_runs(name) for name in names]
     assert len(runs[0]) == 1 + 4 + 4
     assert runs[0] == runs[1]
     assert {run[0] for run in runs[1].values()} == {"FINISHED", "FAILED"}
@@ -142,7 +141,7 @@ def test_a_crash_leaves_what_had_finished(command, monkeypatch):
 
 
 @pytest.mark.parametrize(("launcher", "by"), [("basic", "Ctrl-C"), ("cohort", "SIGTERM")])
-def test_interruption_keeps_what_has_finished(command, monkeypatch, tmp_path, launcher, by):
+def test_interruption_keeps_what_has_finished(command, monkeypatch, mlflow_runs, launcher, by):
     train = reference.train
 
     def interrupt(cohort):
@@ -162,7 +161,7 @@ def test_interruption_keeps_what_has_finished(command, monkeypatch, tmp_path, la
     assert done.output.count("Interrupted.") == 1
     assert pd.read_csv(done.folder / "replicates.csv")["status"].tolist() == ["finished"]
     assert (done.folder / "report.html").exists()
-    runs = mlflow_runs(tmp_path, read_sweep(done.folder).name)
+    runs = mlflow_runs(read_sweep(done.folder).name)
     assert runs["sweep", "sweep"][0] == "KILLED"
     assert runs["replicate", "zero seed 0"][0] == "FINISHED"
     assert "RUNNING" not in {run[0] for run in runs.values()}
@@ -198,7 +197,7 @@ def test_a_password_is_used_but_not_recorded(command, monkeypatch):
 
 
 @pytest.mark.slow
-def test_joblib_gives_what_cohort_gives(command, tmp_path):
+def test_joblib_gives_what_cohort_gives(command, tmp_path, mlflow_runs):
     first = command(*SWEEP, *VARIED).folder.resolve()
     arguments = (*SWEEP, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *VARIED)
     root = str(Path(runner.__file__).parents[1])
@@ -216,5 +215,5 @@ def test_joblib_gives_what_cohort_gives(command, tmp_path):
     assert first != second
     assert_same_results(first, second)
     names = [read_sweep(folder).name for folder in (first, second)]
-    assert mlflow_runs(tmp_path, names[0]) == mlflow_runs(tmp_path, names[1])
+    assert mlflow_runs(names[0]) == mlflow_runs(names[1])
     assert len(read_replicates(second)) == 4

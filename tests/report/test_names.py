@@ -50,7 +50,15 @@ def test_keys_are_shortened_where_that_stays_unique() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.1, "0.1"), (2, "2"), (True, "true"), (None, "null"), ("relu", "relu"), (1e-5, "1e-05")],
+    [
+        (0.1, "0.1"),
+        (2, "2"),
+        (True, "true"),
+        (None, "null"),
+        ("relu", "relu"),
+        (1e-5, "1e-05"),
+        (0.12345678, "0.12345678"),
+    ],
 )
 def test_values_look_as_in_yaml(value: object, text: str) -> None:
     assert names.scalar_text(value) == text  # type: ignore[arg-type]
@@ -64,8 +72,8 @@ def test_values_look_as_in_yaml(value: object, text: str) -> None:
         (0.12345, True, "+0.123"),
         (-0.0001, True, "0.000"),
         (0.0001, True, "0.000"),
-        (math.nan, False, "–"),  # noqa: RUF001
-        (math.inf, True, "–"),  # noqa: RUF001
+        (math.nan, False, "–"),
+        (math.inf, True, "–"),
     ],
 )
 def test_numbers_have_true_signs_and_no_signed_zero(value: float, signed: bool, text: str) -> None:
@@ -74,7 +82,14 @@ def test_numbers_have_true_signs_and_no_signed_zero(value: float, signed: bool, 
 
 @pytest.mark.parametrize(
     ("sample", "digits"),
-    [([0.9, 0.91, 0.92], 3), ([0.9, 0.9001], 4), ([300.0, 400.0], 0), ([0.5, 0.5], 4), ([1.0], 4)],
+    [
+        ([0.9, 0.91, 0.92], 3),
+        ([0.9, 0.9001], 5),
+        ([300.0, 400.0], 0),
+        ([0.5, 0.5], 4),
+        ([1.0], 4),
+        ([0.02, 0.02 + 4e-18, 0.02], 4),
+    ],
 )
 def test_decimals_show_two_digits_of_the_uncertainty(sample: list[float], digits: int) -> None:
     assert names.decimals([summarize(sample, 0.95)]) == digits

@@ -90,8 +90,9 @@ def test_charts_have_specifications(reader: Reader, page: str) -> None:
 def test_the_page_tells_what_it_has_to(reader: Reader) -> None:
     text = " ".join(" ".join(reader.shown).split())
     for expected in (
-        "11 initializers",  # headings, sentences and tables
-        "Not distinguishable from",
+        "7 initializers in 14 configurations on digits",
+        "Configurations are compared within each of the 2 settings of kw[a.b]",
+        "Worse than",
         "Never learned",
         "Read with care",
         "4 of 6; 1 failed, 1 diverged",
@@ -101,15 +102,13 @@ def test_the_page_tells_what_it_has_to(reader: Reader) -> None:
         "digits: validation=0.2",
         "python 3.11.9",
         "Linux x86_64, 2 cores",
-        "6 a configuration: 0 to 5",
+        "6 for each configuration: 0 to 5",
         "did not move",
     ):
-        assert expected.replace("11", "12") in text or expected in text, expected
+        assert expected in text
 
 
 def test_a_page_without_figures_needs_no_libraries(written: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "results"
-    folder.symlink_to(written)
     copy = tmp_path / "copy"
     _copy_records(written, copy)
     report.write(copy, figures=False)

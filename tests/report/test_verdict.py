@@ -127,6 +127,7 @@ def test_what_was_not_trained_has_not_failed_to_learn(scored: Scored) -> None:
 
 
 CLASSES = {"uninformed_loss": math.log(10), "num_outputs": 10}
+TWO = {"uninformed_loss": math.log(2), "num_outputs": 2}
 TARGETS = {"uninformed_loss": 1.0, "num_outputs": 1}
 
 
@@ -136,6 +137,10 @@ TARGETS = {"uninformed_loss": 1.0, "num_outputs": 1}
         (CLASSES, 2.303, 0.12, True),
         (CLASSES, 2.29, 0.12, True),  # 0.5 % below the uninformed loss
         (CLASSES, 2.2, 0.2, False),
+        (CLASSES, 2.3, 0.45, False),  # small outputs, but mostly the right ones
+        (TWO, 0.69, 0.55, True),
+        (TWO, 0.69, 0.7, False),  # no constant guess is right so often at this loss
+        (TWO, 0.69, 1.0, False),
         (CLASSES, 2.2, 0.1, True),  # at chance level
         (CLASSES, 3.0, 0.9, False),  # sure of itself and sometimes wrong, but it has learned
         (CLASSES, 3.0, 0.05, True),

@@ -89,7 +89,7 @@ def test_a_lower_loss_leads(scored: Scored) -> None:
     text = headline(scored({"good": GOOD, "worse": WORSE}, endpoint="val_loss"))
     assert text.startswith("worse has the lowest mean final validation loss")
     by = told(scored({"good": GOOD, "worse": WORSE}, endpoint="val_loss"))["worse"]
-    assert by == "Worse than worse: good by 0.020 [0.020, 0.020]."
+    assert by == "Worse than worse: good by 0.0200 [0.0200, 0.0200]."
 
 
 def test_nothing_finished_is_said_so(scored: Scored) -> None:
@@ -146,7 +146,7 @@ def test_without_a_baseline_the_choice_of_the_leader_is_confessed(scored: Scored
 def test_better_on_the_shared_seeds_is_said_so(scored: Scored) -> None:
     results = scored({"good": GOOD, "uneven": [0.91, 0.93, 0.95, None, None]})
     assert told(results)["better"].startswith(
-        "Better than good on the seeds that both finished: uneven by 0.010"
+        "Better than good on the seeds that both finished: uneven by 0.0100"
     )
     assert headline(results).endswith("over 5 seeds.")
 

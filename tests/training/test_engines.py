@@ -138,6 +138,15 @@ def test_epoch_0_is_the_untrained_model(keras, run):
         assert curve(epochs[0], f"{prefix}accuracy")[0] == pytest.approx(accuracy, rel=1e-5)
 
 
+def test_accuracy_is_a_whole_number_of_examples(keras, run):
+    model = make_model(keras)
+    epochs, _ = run(make_cohort(model, [member(draw_for(model, seed), seed) for seed in (0, 1)]))
+    for records in epochs.values():
+        for record in records:
+            assert record["accuracy"] in {count / ROWS for count in range(ROWS + 1)}
+            assert record["val_accuracy"] in {count / 20 for count in range(21)}
+
+
 def test_steps_count_the_partial_batch(keras, run):
     model = make_model(keras)
     epochs, _ = run(make_cohort(model, [member(draw_for(model, 0), 0)]))

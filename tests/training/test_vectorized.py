@@ -202,9 +202,7 @@ def test_every_replica_has_its_own_learning_rate(keras, engines):
     assert len({together[position, 2]["val_loss"] for position in range(3)}) == 3
 
 
-@pytest.mark.parametrize(
-    "name", some_slow(MODELS, ["mlp"])
-)
+@pytest.mark.parametrize("name", some_slow(MODELS, ["mlp"]))
 def test_bits_do_not_depend_on_slot_or_neighbours(keras, engines, name):
     model = MODELS[name](keras)
     order = [3, 0, 4, 1, 5, 2]

@@ -93,11 +93,13 @@ def _factor_map(standings: Sequence[Standing], factors: Sequence[str]) -> HeatMa
     start = f"{short[panel_key]}=" if panel_key else ""
     cells = pd.DataFrame(
         {
-            "row": [standing.record.init for standing in standings],
+            "row": [names.one_line(standing.record.init) for standing in standings],
             "column": texts(factors[0]),
             "panel": [start + text for text in texts(panel_key)] if panel_key else "",
             "value": [standing.score.mean for standing in standings],
-            "text": [names.number(s.score.mean, digits).replace("–", "✕") for s in standings],
+            "text": [
+                names.number(s.score.mean, digits) if s.score.count else "✕" for s in standings
+            ],
             "hint": [names.coverage(s.record.num_replicates, s.statuses) for s in standings],
         }
     )

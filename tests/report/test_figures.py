@@ -1,0 +1,289 @@
+import io
+import json
+import struct
+import xml.etree.ElementTree as ET
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from runner.report import drawing, load
+from runner.report.figures import all_figures, coverage_note, legend
+from runner.report.figures.curves import curve_figures
+from runner.report.figures.maps import factor_figures, movement_figures
+from runner.report.figures.points import MAX_CURVES, curve_points, thinned
+from runner.report.figures.scores import score_figures
+from runner.report.figures.statuses import status_figures
+from runner.report.figures.theme import DASHES, PALETTE, Figure, series_of
+from runner.report.names import configuration_names
+from runner.report.results import Results
+from runner.report.verdict import judge
+
+Build = Callable[..., Path]
+Scored = Callable[..., Results]
+
+
+def figures(folder: Path) -> dict[str, Figure]:
+    results = load(folder)
+    return {figure.name: figure for figure in all_figures(results, judge(results))}
+
+
+def scores(folder: Path) -> Figure:
+    results = load(folder)
+    (figure,) = score_figures(results, judge(results), legend(results), coverage_note(results))
+    return figure
+
+
+def data(figure: Figure) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(figure.spec["data"]["values"]))
+
+
+SWEEPS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "one configuration": ({}, {"curves_loss", "curves_accuracy", "scores", "movement"}),
+    "regression": (
+        {"task": "regression"},
+        {"curves_loss", "curves_mae", "scores", "movement"},
+    ),
+    "untrained": ({"epochs": 0}, {"curves_loss", "curves_accuracy", "scores"}),
+    "one seed": ({"seeds": [0]}, {"curves_loss", "curves_accuracy", "scores", "movement"}),
+    "one numeric factor": (
+        {"factors": [{"model.depth": 2}, {"model.depth": 8}]},
+        {"curves_loss", "curves_accuracy", "scores", "factors", "movement"},
+    ),
+    "two numeric factors": (
+        {"factors": [{"a.x": 1, "a.y": 0.1}, {"a.x": 1, "a.y": 0.2}, {"a.x": 2, "a.y": 0.1}]},
+        {"curves_loss", "curves_accuracy", "scores", "factors", "movement"},
+    ),
+    "a factor in words": (
+        {"factors": [{"model.activation": "relu"}, {"model.activation": "tanh"}]},
+        {"curves_loss", "curves_accuracy", "scores", "movement"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_sort_of_sweep_has_its_figures_and_they_can_be_drawn(
+    build: Build, behaviour: Any, name: str
+) -> None:
+    options, expected = SWEEPS[name]
+    found = figures(build({"he_normal": behaviour()}, **({"epochs": 2} | options)))
+    assert set(found) == expected
+    for figure in found.values():
+        root = ET.fromstring(drawing.svg(figure.spec))
+        assert float(root.attrib["width"]) > 200
+        assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 2
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed", "interrupted", None])
+def test_what_did_not_finish_is_drawn_as_a_status(
+    build: Build, behaviour: Any, status: Any
+) -> None:
+    lossy = behaviour(ends={0: status, 1: status})
+    folder = build({"good": behaviour(), "lossy": lossy}, epochs=2)
+    told = status or "missing"
+    (figure,) = status_figures(judge(load(folder)))
+    counts = data(figure).set_index(["title", "status"])["count"]
+    assert counts.to_dict() == {
+        ("good", "finished"): 5,
+        ("lossy", "finished"): 3,
+        ("lossy", told): 2,
+    }
+    means = data(scores(folder)).query("kind == 'mean'").set_index("title")
+    assert means["lost"]["lossy"] == f"✕ 2 {told}"
+
+
+def test_every_figure_of_means_says_over_how_many(build: Build, behaviour: Any) -> None:
+    lossy = behaviour(ends={0: "diverged"})
+    found = figures(build({"a": lossy}, factors=[{"a.b": 1}, {"a.b": 2}], epochs=2))
+    for name in ("curves_loss", "curves_accuracy", "scores", "factors"):
+        assert "means over 8 of 10 replicates; 2 diverged" in found[name].caption
+        assert "8 of 10 replicates; 2 diverged" in found[name].spec["title"]["subtitle"]
+
+
+def test_without_any_result_only_statuses_are_drawn(build: Build, behaviour: Any) -> None:
+    lost = behaviour(ends=dict.fromkeys(range(5), "diverged"))
+    assert set(figures(build({"a": lost}))) == {"statuses"}
+
+
+def test_curves_are_means_over_finished_replicates(build: Build, behaviour: Any) -> None:
+    folder = build({"a": behaviour(), "b": behaviour(ends={0: "diverged"})}, epochs=3)
+    results = load(folder)
+    finished = results.replicates.query("status == 'finished'")
+    points = {
+        p.metric: p for p in curve_points(results, configuration_names(results.configurations))
+    }
+    loss = points["loss"]
+    assert (loss.panels, loss.series) == (["training", "validation"], ["a", "b"])
+    last = loss.frame[loss.frame["epoch"] == 3].set_index(["panel", "series"])["mean"]
+    for series, name in enumerate("ab"):
+        of_series = finished[finished["init"] == name]
+        assert last[0, series] == pytest.approx(of_series["final_loss"].mean())
+        assert last[1, series] == pytest.approx(of_series["final_val_loss"].mean())
+
+
+def test_every_replicate_is_a_point(build: Build, behaviour: Any) -> None:
+    folder = build({"a": behaviour(), "b": behaviour(ends={0: "diverged"})}, epochs=2)
+    points = data(scores(folder)).query("kind == 'replicate'")
+    assert points["title"].value_counts().to_dict() == {"a": 5, "b": 4}
+    assert points["score"].between(0, 1).all()
+
+
+def test_what_never_learned_does_not_stretch_the_axis(build: Build, behaviour: Any) -> None:
+    folder = build({"good": behaviour(), "zero": behaviour(learns=False)}, epochs=30)
+    shown = data(scores(folder))
+    assert shown["score"].min() > 0.5
+    zero = shown[shown["title"] == "zero"]
+    assert zero["aside"].item() == "never learned: 0.1"
+    alone = data(scores(build({"zero": behaviour(learns=False)}, name="alone")))
+    assert len(alone.query("kind == 'replicate'")) == 5
+
+
+def test_movement_marks_what_did_not_move(build: Build, behaviour: Any) -> None:
+    folder = build({"good": behaviour(), "zero": behaviour(learns=False)}, epochs=2)
+    results = load(folder)
+    (figure,) = movement_figures(results, configuration_names(results.configurations))
+    cells = data(figure).set_index(["row", "column"])
+    assert cells.loc[("zero", "dense/kernel"), "hint"] == "did not move"
+    assert cells.loc[("zero", "dense/kernel"), "text"] == 0
+    assert np.isnan(cells.loc[("zero", "dense/kernel"), "value"])
+    assert cells.loc[("good", "dense/kernel"), "value"] == pytest.approx(0.06)
+
+
+def test_the_factor_map_has_a_cell_for_each_configuration(build: Build, behaviour: Any) -> None:
+    factors = [{"optimizer.learning_rate": rate} for rate in (0.5, 0.01, 0.1)]
+    lost = behaviour(ends=dict.fromkeys(range(5), "diverged"))
+    folder = build({"a": behaviour(), "b": lost}, factors=factors, epochs=2)
+    (figure,) = factor_figures(judge(load(folder)), "")
+    cells = data(figure)
+    assert len(cells) == 6
+    assert (cells.query("row == 'b'")["text"] == "✕").all()
+    x = figure.spec["layer"][0]["encoding"]["x"]
+    assert x["sort"] == ["0.01", "0.1", "0.5"]
+
+
+def test_a_log_axis_needs_a_decade_of_positive_losses(scored: Scored) -> None:
+    def is_log(losses: list[float]) -> bool:
+        results = scored({"a": [0.9] * 3}, loss={"a": losses})
+        names = configuration_names(results.configurations)
+        return next(p for p in curve_points(results, names) if p.metric == "loss").is_log
+
+    assert is_log([0.1, 0.1, 0.1])
+    assert not is_log([1.0, 1.0, 1.0])
+    assert not is_log([0.0, 0.0, 0.0])
+
+
+def test_names_with_dots_and_brackets_are_values_never_fields(
+    build: Build, behaviour: Any, hostile: str
+) -> None:
+    found = figures(build({hostile: behaviour()}, factors=[{"a.b[c]": 1}, {"a.b[c]": 2}], epochs=2))
+    for figure in found.values():
+        assert set(data(figure).columns).isdisjoint({"a.b[c]", "b[c]", hostile})
+        fields = set(_values_of(figure.spec, "field"))
+        assert fields
+        assert all(field.replace("_", "").isalpha() for field in fields)
+
+
+def _values_of(node: Any, key: str) -> list[Any]:
+    if isinstance(node, dict):
+        return [v for k, v in node.items() if k == key and isinstance(v, str)] + [
+            found for value in node.values() for found in _values_of(value, key)
+        ]
+    return (
+        [found for value in node for found in _values_of(value, key)]
+        if isinstance(node, list)
+        else []
+    )
+
+
+def test_ten_series_differ_in_colour_and_forty_in_colour_or_dash() -> None:
+    assert len(set(PALETTE)) == 10
+    looks = {(item.color, tuple(item.dash)) for item in series_of([str(i) for i in range(20)])}
+    assert len(looks) == 20
+    assert len(DASHES) == 4
+
+
+def test_a_series_looks_the_same_whatever_finished(build: Build, behaviour: Any) -> None:
+    lost = behaviour(ends=dict.fromkeys(range(5), "diverged"))
+    whole = legend(load(build({"a": behaviour(), "b": behaviour()}, name="whole", epochs=1)))
+    partly = legend(load(build({"a": lost, "b": behaviour()}, name="partly", epochs=1)))
+    assert whole == partly
+
+
+@pytest.mark.parametrize("last", [0, 1, 99, 100, 101, 1000, 12345])
+def test_drawn_epochs_have_both_ends_and_are_few(last: int) -> None:
+    epochs = thinned(last)
+    assert (epochs[0], epochs[-1]) == (0, last)
+    assert epochs == sorted(set(epochs))
+    assert len(epochs) == min(last, 100) + 1
+
+
+def test_many_cells_are_not_all_drawn(build: Build, behaviour: Any) -> None:
+    behaviours = {f"init_{place}": behaviour() for place in range(4)}
+    factors = [{"model.depth": depth} for depth in range(1, 13)]
+    results = load(build(behaviours, factors=factors, seeds=[0], epochs=1))
+    names = configuration_names(results.configurations)
+    figure = curve_figures(results, names, legend(results), "")[0]
+    assert figure.num_panels == 2 * MAX_CURVES // (2 * 4)
+    assert "The first 10 of 12 settings are drawn." in figure.caption
+
+
+def test_the_note_tells_over_how_many(scored: Scored) -> None:
+    assert coverage_note(scored({"a": [0.9, 0.8]})) == "means over 2 replicates"
+    assert (
+        coverage_note(scored({"a": [0.9, 0.8], "b": [0.9, 0.8]})) == "means over 2 replicates each"
+    )
+    lossy = scored({"a": [0.9, "diverged"], "b": [0.9, None]})
+    assert coverage_note(lossy) == "means over 2 of 4 replicates; 1 diverged, 1 missing"
+
+
+def test_repacking_keeps_every_pixel() -> None:
+    spec = {
+        "data": {"values": [{"x": place, "y": place**2} for place in range(20)]},
+        "mark": {"type": "line", "color": "#bd1f01"},
+        "encoding": {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "y"}},
+        "background": "white",
+    }
+    drawn = drawing.svg(spec)
+    image = drawing.vl_convert.svg_to_png(drawn, scale=1.0)
+    smaller = drawing.repacked(image)
+    assert len(smaller) < len(image)
+    np.testing.assert_array_equal(_pixels(smaller), _pixels(image))
+
+
+def _pixels(image: bytes) -> np.ndarray:
+    """Returns the colours of a PNG with filters 0 and 1, shape (height, width, 3)."""
+    chunks: dict[bytes, bytes] = {}
+    position = 8
+    while position < len(image):
+        (length,) = struct.unpack(">I", image[position : position + 4])
+        kind, body = image[position + 4 : position + 8], image[position + 8 : position + 8 + length]
+        (checksum,) = struct.unpack(">I", image[position + 8 + length : position + 12 + length])
+        assert checksum == zlib.crc32(kind + body)
+        chunks[kind] = chunks.get(kind, b"") + body
+        position += length + 12
+    width, height, depth, color = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
+    assert depth == 8
+    channels = {2: 3, 6: 4}[color]
+    rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, -1)
+    values = rows[:, 1:].reshape(height, width, channels)
+    summed = np.cumsum(values, axis=1, dtype=np.uint8)
+    return np.where(rows[:, 0, None, None] == 1, summed, values)[:, :, :3]
+
+
+def test_images_are_small(written: Path) -> None:
+    images = list((written / "figures").glob("*.png"))
+    assert len(images) >= 5
+    for image in images:
+        width, height = struct.unpack(">II", image.read_bytes()[16:24])
+        assert image.stat().st_size < drawing.MAX_PNG_BYTES or width * height < 2_000_000
+
+
+def test_specifications_hold_no_address(written: Path) -> None:
+    page = (written / "report.html").read_text("utf-8")
+    specs = json.loads(page.split('id="figures">')[1].split("</script>")[0])
+    for name, figure in specs.items():
+        assert "url" not in json.dumps(figure["spec"]).replace("$schema", ""), name

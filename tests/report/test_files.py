@@ -1,0 +1,88 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from runner import report
+from runner.report import files
+from runner.report.document import Drawings
+from runner.report.results import ResultsError
+
+Build = Callable[..., Path]
+TABLES = {"replicates.csv", "curves.parquet", "movement.csv", "comparison.csv"}
+
+
+def test_every_file_of_the_contract_is_there(written: Path) -> None:
+    names = {path.name for path in written.iterdir() if path.is_file()}
+    assert names == TABLES | {"sweep.json", "report.md", "report.html"}
+    figures = {path.name for path in (written / "figures").iterdir()}
+    assert {
+        path.rpartition(".")[0] + end for path in figures for end in (".svg", ".png")
+    } == figures
+
+
+def test_the_tables_are_those_of_load(written: Path) -> None:
+    results = report.load(written)
+    comparison = pd.read_csv(written / "comparison.csv")
+    assert list(comparison.columns) == list(results.comparison.columns)
+    pd.testing.assert_frame_equal(comparison, results.comparison, check_dtype=False)
+    curves = pd.read_parquet(written / "curves.parquet")
+    pd.testing.assert_frame_equal(curves, results.curves, check_dtype=False)
+    assert list(curves.columns) == [
+        *("configuration", "init", "seed", "weight_seed", "batch_seed"),
+        *("epoch", "step", "metric", "value"),
+    ]
+
+
+def test_a_second_time_gives_the_same_bytes(build: Build, behaviour: Any) -> None:
+    folder = build({"a": behaviour(), "b": behaviour(0.9)}, epochs=2)
+
+    def contents() -> dict[str, bytes]:
+        report.write(folder, figures=False)
+        return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+    assert contents() == contents()
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed", "interrupted", None])
+def test_a_sweep_without_results_has_a_report(build: Build, behaviour: Any, status: Any) -> None:
+    folder = build({"a": behaviour(ends=dict.fromkeys(range(5), status))}, epochs=2)
+    comparison = report.write(folder, figures=False)
+    assert comparison.headline == "No replicate has finished: there is nothing to compare."
+    for name in TABLES - {"curves.parquet"}:
+        assert (folder / name).read_text().startswith("configuration,init")
+    assert len(pd.read_parquet(folder / "curves.parquet").columns) == 9
+
+
+def test_a_sweep_of_refused_configurations_has_a_report(build: Build) -> None:
+    folder = build({}, refused={"identity": "`init` must be defined for every kernel."})
+    comparison = report.write(folder, figures=False)
+    assert comparison.cautions == (
+        "1 configuration could not be trained; the reasons stand under Failures.",
+    )
+    assert "must be defined for every kernel" in (folder / "report.md").read_text()
+
+
+def test_figures_of_an_earlier_report_are_removed(tmp_path: Path) -> None:
+    own, foreign = tmp_path / "statuses.png", tmp_path / "mine.png"
+    own.touch()
+    foreign.touch()
+    files._remove_figures(tmp_path, Drawings())
+    assert not own.exists()
+    assert foreign.exists()
+
+
+def test_nothing_is_written_where_nothing_can_be_read(build: Build, behaviour: Any) -> None:
+    folder = build({"a": behaviour()})
+    (folder / "0/replicates/seed-0.json").write_text("{")
+    with pytest.raises(ResultsError):
+        report.write(folder)
+    assert {path.name for path in folder.iterdir()} == {"0", "sweep.json"}
+
+
+def test_tables_and_words_say_over_how_many(written: Path) -> None:
+    expected = "4 of 6; 1 failed, 1 diverged"
+    assert expected in (written / "report.md").read_text("utf-8")
+    assert expected in (written / "report.html").read_text("utf-8")
