@@ -59,7 +59,8 @@ class Outcome:
       status: How it ended.
       diverged_epoch: The epoch during which the loss became non-finite or too large.
       diverged_step: The first such optimizer step, counted from 1; 0 for the untrained model.
-      wall_time_s: Seconds spent on it.
+      wall_time_s: Seconds spent on it; where `wall_time_shared`, the time of the program that
+        trained it together with others, divided by their number.
       test: Metrics on the test part after the last epoch, by their plain names ("loss");
         empty where there is no such part.
       movement: Path of a trainable variable -> (rms before training, rms of its change).
@@ -74,6 +75,7 @@ class Outcome:
     test: Mapping[str, float] = field(default_factory=dict)
     movement: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     error: str | None = None
+    wall_time_shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class ReplicateRecord:
     movement: dict[str, tuple[float, float]] = field(default_factory=dict)
     error: str | None = None
     reused_from: str | None = None
+    wall_time_shared: bool = False
 
     @property
     def key(self) -> str:
@@ -134,7 +137,8 @@ class ConfigurationRecord:
       factors: The other settings that vary in the sweep.
       settings: The resolved configuration as plain values.
       dataset: Name, task ("classification" or "regression"), fingerprint, sizes of the parts,
-        and `uninformed_loss`: the loss of the best constant prediction (ln k, or the variance).
+        `uninformed_loss`: the loss of the best constant prediction (the entropy of the class
+        shares, or the variance), and `majority_share`: the accuracy of the best constant guess.
       model: Label of the model.
       num_parameters: Trainable parameters.
       kernels: In the order of the model's weights.
@@ -270,7 +274,7 @@ def replicates_table(
         *("status", "reused_from", "epochs", "diverged_epoch", "diverged_step"),
         *(f"final_{metric}" for metric in metrics),
         *(f"best_{metric}" for metric in metrics),
-        *("best_epoch", "epochs_to_target", "steps_to_target", "wall_time_s"),
+        *("best_epoch", "epochs_to_target", "steps_to_target", "wall_time_s", "wall_time_shared"),
         *(f"test_{metric}" for metric in _union(record.test for record in replicates)),
     ]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(_INTEGERS, "Int64"))
@@ -313,6 +317,7 @@ def _replicate_row(configuration: ConfigurationRecord, record: ReplicateRecord) 
     row["best_epoch"] = _best_epoch(record.curves.get(configuration.endpoint, []), configuration)
     row |= _time_to_target(record, configuration.target)
     row["wall_time_s"] = record.wall_time_s
+    row["wall_time_shared"] = record.wall_time_shared
     return row
 
 

@@ -66,13 +66,20 @@ class Dataset:
     def uninformed_loss(self) -> float:
         r"""The loss of the best constant prediction that knows no example's input.
 
-        Classification: the entropy of a uniform guess, ln k. Regression: the mean squared error of
+        Classification: the entropy of the class shares in the training part; ln k where all classes
+        are equally large. Regression: the mean squared error of
         predicting the training part's mean, that is the variance of its targets, averaged over the
         outputs; 1 where the targets are standardized.
         """
         if self.task == "classification":
-            return math.log(self.num_outputs)
+            shares = self._class_shares()
+            return -math.fsum(share * math.log(share) for share in shares if share > 0)
         return float(np.mean(np.var(self.train.y, axis=0, dtype=np.float64)))
+
+    def _class_shares(self) -> list[float]:
+        """Returns the share of each class in the training part."""
+        counts = np.bincount(self.train.y, minlength=self.num_outputs)
+        return [int(count) / len(self.train) for count in counts]
 
     def describe(self) -> dict[str, Any]:
         """Returns what a record keeps of the data set, as plain JSON values."""
@@ -86,6 +93,7 @@ class Dataset:
             "input_shape": list(self.input_shape),
             "num_outputs": self.num_outputs,
             "uninformed_loss": self.uninformed_loss,
+            "majority_share": max(self._class_shares()) if self.classes else None,
             "classes": list(self.classes),
         }
 

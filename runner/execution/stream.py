@@ -128,6 +128,7 @@ class Stream:
             test=dict(outcome.test),
             movement=dict(outcome.movement),
             error=outcome.error,
+            wall_time_shared=outcome.wall_time_shared,
         )
         del self.running[key]
         self._finish(record)

@@ -145,8 +145,9 @@ def is_unlearned(dataset: dict, loss: float, accuracy: float = math.nan) -> bool
     """Tells whether a trained replicate ended where a constant guess would.
 
     A regression: its final training loss is not more than 1 % below the uninformed loss. A
-    classification: its accuracy does not exceed chance, 1/k, or its loss lies within 1 % of the
-    uninformed loss and its accuracy is one that a constant guess can have with such a loss.
+    classification: its accuracy does not exceed chance, 1/k, or its loss is not more than 1 % below
+    the uninformed loss and its accuracy not above the share of the largest class. Where a record
+    does not tell that share: one that a constant guess can have with such a loss.
 
     Args:
       dataset: What the record keeps of the data set.
@@ -162,6 +163,9 @@ def is_unlearned(dataset: dict, loss: float, accuracy: float = math.nan) -> bool
     classes = dataset["num_outputs"]
     if accuracy <= 1 / classes:
         return True
+    majority = dataset.get("majority_share")
+    if majority is not None:
+        return loss >= uninformed - margin and accuracy <= majority
     return abs(loss - uninformed) <= margin and _least_skew(accuracy, classes) <= margin
 
 

@@ -63,10 +63,10 @@ def candidates(model: Any, optimizer: Choice, device: str, num_replicas: int) ->
 
 def _against_xla(model: Any, on_cpu: bool) -> str:
     """Returns why XLA should not compile the model, or ``""``."""
+    if _has(model, _recurrent()):  # these own a random state even where they drop nothing out
+        return "the model has recurrent layers, which XLA cannot compile with a replica axis"
     if seed_generators(model):
         return "the model draws random numbers, and XLA's are others than TensorFlow's"
-    if _has(model, _recurrent()):
-        return "the model has recurrent layers, which XLA cannot compile with a replica axis"
     if on_cpu and _has(model, _convolutions()):
         return "the model has convolutions, which XLA compiles badly inside a loop on a CPU"
     return ""

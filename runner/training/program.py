@@ -212,7 +212,7 @@ class Program:
         ]
 
     def _evaluate(self, state: State, x: Any, y: Any) -> tuple[Any, Any]:
-        """Returns the sums of loss and metric over all examples, shape (replicas,) each, float64."""
+        """Returns the sums of loss and metric over all examples, (replicas,) each, float64."""
         rows = min(max(_EVALUATION_ROWS // self.num_replicas, 64), x.shape[0])
         full, rest = divmod(x.shape[0], rows)
 

@@ -276,7 +276,9 @@ class _Training:
         return (time.perf_counter() - self.began) / len(self.drawn)
 
     def _outcome(self, position: int, status: Any, **details: Any) -> Outcome:
-        return Outcome(position, status, self.share_s or self._share_s(), **details)
+        share_s = self.share_s or self._share_s()
+        shared = len(self.drawn) > 1
+        return Outcome(position, status, share_s, wall_time_shared=shared, **details)
 
 
 def _prefixed(prefix: str, metrics: Metrics) -> Metrics:

@@ -39,7 +39,7 @@ def measure(folder: Path, quick: bool, head: str) -> int:
         "| | seconds |",
         "| --- | --- |",
         f"| `python -m runner {' '.join(overrides)}`, MLflow and report | {command_s:.1f} |",
-        f"| a plain loop over `fit`, nothing logged: {rest_s:.1f} s of imports and data, and {plain} "
+        f"| a plain loop over `fit`, nothing logged: {rest_s:.1f} s of imports and data; {plain} "
         f"of the trainings, {sum(trainings) / plain:.2f} s each, scaled | {scaled_s:.1f} |",
         f"| times as quick; target {_TARGET_RATIO} | {scaled_s / command_s:.1f} |",
         "",

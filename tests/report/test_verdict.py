@@ -128,6 +128,7 @@ def test_what_was_not_trained_has_not_failed_to_learn(scored: Scored) -> None:
 
 CLASSES = {"uninformed_loss": math.log(10), "num_outputs": 10}
 TWO = {"uninformed_loss": math.log(2), "num_outputs": 2}
+UNEQUAL = {"uninformed_loss": 0.66, "num_outputs": 2, "majority_share": 0.63}
 TARGETS = {"uninformed_loss": 1.0, "num_outputs": 1}
 
 
@@ -144,6 +145,10 @@ TARGETS = {"uninformed_loss": 1.0, "num_outputs": 1}
         (CLASSES, 2.2, 0.1, True),  # at chance level
         (CLASSES, 3.0, 0.9, False),  # sure of itself and sometimes wrong, but it has learned
         (CLASSES, 3.0, 0.05, True),
+        (UNEQUAL, 0.66, 0.63, True),  # always the larger class
+        (UNEQUAL, 0.9, 0.6, True),
+        (UNEQUAL, 0.66, 0.64, False),
+        (UNEQUAL, 0.6, 0.63, False),  # not more often right, but surer where it is
         (TARGETS, 0.995, math.nan, True),
         (TARGETS, 5.0, math.nan, True),
         (TARGETS, 0.5, math.nan, False),
