@@ -5,8 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+from absl import logging as absl_logging
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+# TensorFlow logs through absl, whose handler closes its stream when Hydra reconfigures logging:
+# that must not be the one that pytest captures.
+absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 
 @pytest.fixture(scope="session")
@@ -16,10 +21,6 @@ def keras():
 
     tensorflow.start()
     import keras
-    from absl import logging as absl_logging
-
-    # Its handler would close the stream that pytest captures when Hydra reconfigures logging.
-    absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
     return keras
 
