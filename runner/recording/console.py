@@ -10,7 +10,7 @@ from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from runner.plan import Replicate
-from runner.recording.recorder import End
+from runner.recording.recorder import End, Recorder
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _HEARTBEAT_S = 60.0
 
 
-class ConsoleRecorder:
+class ConsoleRecorder(Recorder):
     """Counts epochs over all replicates of a sweep and tells how each configuration ended."""
 
     def __init__(self, num_epochs: int, apart: bool = False) -> None:

@@ -22,7 +22,7 @@ from runner.config import masked
 from runner.plan import Replicate, Tracking
 from runner.recording import mlflow_fields as fields
 from runner.recording import mlflow_store as store
-from runner.recording.recorder import End
+from runner.recording.recorder import End, Recorder
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def _best_effort(
     return attempt
 
 
-class MlflowRecorder:
+class MlflowRecorder(Recorder):
     """A `Recorder` that writes to an MLflow server or database.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import pandas as pd
 
@@ -12,12 +12,13 @@ from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
 End = Literal["finished", "failed", "interrupted"]
 
 
-class Recorder(Protocol):
+class Recorder:
     """Consumes records in the order in which they happen; never calls the engine.
 
     A sweep starts, then its configurations, then replicates of any of them run and end in any
     interleaving; configurations finish, then the sweep. `configuration` is always the number in
-    `ConfigurationRecord.index`. A recorder that cannot write raises; the caller decides.
+    `ConfigurationRecord.index`. A recorder that cannot write raises; the caller decides. What a
+    recorder has no use for, it leaves as it is here: ignored.
     """
 
     def start_sweep(
