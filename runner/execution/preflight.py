@@ -12,12 +12,11 @@ from runner.datasets.dataset import Dataset
 from runner.execution.configure import Job, configuration
 from runner.plan import Configuration, Replicate, factors
 from runner.records import ConfigurationRecord
+from runner.training.objective import METRIC
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-_METRIC = {"classification": "accuracy", "regression": "mae"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def _dataset(cache: _Cache, item: Configuration) -> Dataset:
 
 
 def _check_metric(key: str, metric: str, dataset: Dataset) -> None:
-    plain = ("loss", _METRIC[dataset.task])
+    plain = ("loss", METRIC[dataset.task])
     known = (*plain, *(f"val_{name}" for name in plain))
     if metric not in known:
         raise ConfigError.at(key, f"one of {', '.join(known)} (task: {dataset.task})", metric)

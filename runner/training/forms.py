@@ -3,8 +3,9 @@
 - `stacked`: `tf.vectorized_map` turns the model's computation for one replica into one for all of
   them. The quickest where every operation has a form with a replica axis.
 - `unrolled`: the computation of every replica stands in one graph, and TensorFlow runs what it can
-  in parallel. For convolutions on a CPU, which `vectorized_map` would run one by one and which XLA
-  compiles badly inside a loop there.
+  in parallel, without XLA. For convolutions on a CPU, which `vectorized_map` would run one by one
+  and XLA compiles badly inside a loop; for recurrent layers, which XLA cannot compile with a
+  replica axis; for random layers, whose numbers are others under XLA.
 - `single`: one replica per program, in the variables' natural shapes. For optimizers that look at
   more than one element at a time, and so must not see other replicas' elements.
 """
