@@ -4,12 +4,23 @@ Three layers that know nothing of training: `statistics` (arrays in, numbers out
 words about them, figures and documents. Nothing here imports TensorFlow, so that a report can be
 made on any machine in seconds.
 
->>> results = load("results/latest")                                       # doctest: +SKIP
->>> results.replicates.groupby("init")["final_val_accuracy"].describe()    # doctest: +SKIP
->>> losses = results.curves.query("metric == 'val_loss'")                  # doctest: +SKIP
->>> losses.pivot_table("value", "epoch", "init", aggfunc="median").plot()  # doctest: +SKIP
+In a notebook, `load` gives pandas frames. How do the seeds of each initializer scatter?
+
+>>> import runner.report
+>>> results = runner.report.load("results/latest")                         # doctest: +SKIP
+>>> results.replicates.boxplot("final_val_accuracy", by="init")            # doctest: +SKIP
+
+Which initializers get through at a high learning rate, over all sweeps of a day?
+
+>>> from pathlib import Path
+>>> day = Path("results/2026-11-23").iterdir()                             # doctest: +SKIP
+>>> results = runner.report.load(*day, where=["init=he_*,glorot_*", "learning_rate>=0.1"])
+...                                                                        # doctest: +SKIP
+>>> results.replicates.pivot_table(                                        # doctest: +SKIP
+...     "best_val_accuracy", "init", "optimizer.learning_rate", aggfunc="median")
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +29,32 @@ if TYPE_CHECKING:
     from runner.report.results import Results
 
 
-def load(folder: Path | str) -> "Results":
-    """Returns the records of a results folder as tidy frames; see `runner.report.results`."""
+def load(
+    *folders: Path | str,
+    mlflow: Sequence[str] = (),
+    tracking_uri: str | None = None,
+    where: Sequence[str] = (),
+    by: Sequence[str] | None = None,
+) -> "Results":
+    """Returns the records of one or several sweeps as tidy frames; see `runner.report.results`.
+
+    Of several sweeps, configurations that differ in nothing but their seeds become one, and where
+    two sweeps have trained the same replicate, the first counts.
+
+    Args:
+      folders: Results folders; a sweep that was killed, or is still running, too.
+      mlflow: Sweeps and experiments that MLflow keeps, by name or id.
+      tracking_uri: Where; None for `MLFLOW_TRACKING_URI`, else `mlflow.db` here.
+      where: Conditions such as `"init=he_*"` or `"model.depth<=8"`; see `runner.report.selection`.
+      by: What configurations have in common that are compared with each other, such as
+        `["model.depth"]`; None for every factor.
+
+    Raises:
+      ResultsError: A place has no records, one of them is corrupted, or nothing is left.
+    """
     from runner.report import results
 
-    return results.load(Path(folder))
+    return results.load([Path(folder) for folder in folders], mlflow, tracking_uri, where, by)
 
 
 def write(folder: Path | str, figures: bool = True) -> "Comparison":
@@ -40,4 +72,4 @@ def write(folder: Path | str, figures: bool = True) -> "Comparison":
     """
     from runner.report.files import write as write_files
 
-    return write_files(Path(folder), figures)
+    return write_files(load(folder), Path(folder), figures)

@@ -1,4 +1,4 @@
-"""`python -m runner.report`: writes the report of one or several results folders again."""
+"""`python -m runner.report`: the report of a sweep, of several as one, or of a part of them."""
 
 import argparse
 import sys
@@ -6,46 +6,93 @@ from collections.abc import Sequence
 from pathlib import Path
 
 LATEST = Path("results/latest")
+OUTPUT = Path("results/report")
+
+_EXAMPLES = """\
+examples:
+  python -m runner.report                                      the newest sweep again, in place
+  python -m runner.report results/A results/B                  both as one comparison
+  python -m runner.report --where init=he_*,zero --where 'learning_rate<=0.1'
+  python -m runner.report --by depth                           all of one depth with each other
+  python -m runner.report --mlflow runner --tracking-uri http://localhost:5000
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, or 1 if a folder could not be reported on."""
+    """Runs the command; returns its exit code: 0, or 1 if there is nothing to report on."""
     options = _parser().parse_args(arguments)
-    failed = [folder for folder in options.folders if not _report(folder, options.figures)]
-    return 1 if failed else 0
+    from rich import get_console
+
+    from runner.report import load
+    from runner.report.files import write
+    from runner.report.results import ResultsError
+
+    folders = options.folders or ([] if options.mlflow else [LATEST])
+    by = [key for keys in options.by for key in keys.split(",")] if options.by else None
+    try:
+        results = load(
+            *folders,
+            mlflow=options.mlflow,
+            tracking_uri=options.tracking_uri,
+            where=options.where,
+            by=by,
+        )
+        output = options.output or _place(folders, options)
+        comparison = write(results, output, options.figures)
+    except (ResultsError, OSError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    console = get_console()
+    console.print(comparison)
+    for name in ("report.html", "report.md", "report.tex"):
+        console.print(f"{output / name}", style="bold", markup=False, soft_wrap=True)
+    return 0
+
+
+def _place(folders: Sequence[Path], options: argparse.Namespace) -> Path:
+    """Returns where the report goes: a whole sweep's into its folder, any other beside them."""
+    is_whole = len(folders) == 1 and not (options.mlflow or options.where or options.by)
+    return folders[0] if is_whole else OUTPUT
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m runner.report",
-        description="Writes tables, figures, report.md and report.html of results folders again.",
+        description="Compares what sweeps have left: tables, figures, report.html, .md and .tex.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "folders", nargs="*", type=Path, default=[LATEST], metavar="FOLDER",
-        help=f"results of one command (default: {LATEST})",
+        "folders", nargs="*", type=Path, metavar="FOLDER",
+        help=f"results of one command; several are compared as one (default: {LATEST})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mlflow", action="append", default=[], metavar="NAME",
+        help="sweeps that MLflow keeps: an experiment, or a sweep's name or run id; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tracking-uri", metavar="URI",
+        help="MLflow's server or database (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--where", action="append", default=[], metavar="CONDITION",
+        help="only what meets it: KEY=VALUE,..., !=, <, <=, >, >=, with * and ? in values; KEY is "
+        "init, a setting such as model.depth, seed or status; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--by", action="append", default=[], metavar="KEY",
+        help="compare all configurations that have this factor (or init) in common; repeatable "
+        "(default: every factor that varies)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER",
+        help=f"where to write (default: the folder itself if it is a single whole one, "
+        f"else {OUTPUT})",
     )  # fmt: skip
     parser.add_argument(
         "--no-figures", dest="figures", action="store_false", help="tables and words only"
     )
     return parser
-
-
-def _report(folder: Path, figures: bool) -> bool:
-    from rich import get_console
-
-    from runner.report import write
-    from runner.report.results import ResultsError
-
-    try:
-        comparison = write(folder, figures=figures)
-    except (ResultsError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return False
-    console = get_console()
-    console.print(comparison)
-    for name in ("report.html", "report.md"):
-        console.print(f"{folder / name}", style="bold", markup=False, soft_wrap=True)
-    return True
 
 
 if __name__ == "__main__":

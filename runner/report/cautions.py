@@ -26,6 +26,8 @@ def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
         _absent_baseline(results, cells),
         _fallbacks(results),
         _reused(results),
+        _mixed_versions(results),
+        _repeated(results),
     )
     return [sentence for sentence in checks if sentence]
 
@@ -141,3 +143,21 @@ def _reused(results: Results) -> str:
         return ""
     sources = names.listed(sorted(str(source) for source in reused.unique()))
     return f"{names.counted(len(reused), 'replicate')} were taken over from {sources}."
+
+
+def _mixed_versions(results: Results) -> str:
+    of = [sweep.versions for sweep in results.sweeps]
+    libraries = dict.fromkeys(library for versions in of for library in versions)
+    mixed = [key for key in libraries if len({versions.get(key) for versions in of}) > 1]
+    if not mixed:
+        return ""
+    told = [f"{key} {results.sweep.versions[key]}" for key in mixed]
+    return f"Mixed versions: the sweeps ran with {names.listed(told)}."
+
+
+def _repeated(results: Results) -> str:
+    if not results.num_repeated:
+        return ""
+    count = names.counted(results.num_repeated, "replicate")
+    verb = "occurs" if results.num_repeated == 1 else "occur"
+    return f"{count} {verb} in more than one sweep; the first one counts."

@@ -12,20 +12,19 @@ from runner.report.comparison import Comparison, compare
 from runner.report.document import Drawings, document
 from runner.report.markdown import markdown
 from runner.report.page import page
-from runner.report.results import Results, load
+from runner.report.results import Results
 from runner.report.verdict import Cell, judge
 
 # Every name that a report gives to a figure; one that is not drawn again would be out of date.
 _OWN_FIGURES = re.compile(r"(curves_.+|scores(_.+)?|factors|statuses|movement)\.(svg|png)")
 
 
-def write(folder: Path, figures: bool = True) -> Comparison:
-    """See `runner.report.write`."""
-    results = load(folder)
-    _write_tables(results)
+def write(results: Results, folder: Path, figures: bool = True) -> Comparison:
+    """Writes the tables and the report of results into a folder; see `runner.report.write`."""
+    _write_tables(results, folder)
     cells = judge(results)
     comparison = compare(results, cells)
-    drawings = _draw(results, cells) if figures else Drawings()
+    drawings = _draw(results, cells, folder / "figures") if figures else Drawings()
     _remove_figures(folder / "figures", drawings)
     content = document(results, comparison, drawings)
     write_text(folder / "report.md", markdown(content))
@@ -33,19 +32,18 @@ def write(folder: Path, figures: bool = True) -> Comparison:
     return comparison
 
 
-def _write_tables(results: Results) -> None:
+def _write_tables(results: Results, folder: Path) -> None:
     for name in ("replicates", "movement", "comparison"):
         table: pd.DataFrame = getattr(results, name)
-        write_text(results.folder / f"{name}.csv", table.to_csv(index=False))
-    write_bytes(results.folder / "curves.parquet", results.curves.to_parquet(index=False))
+        write_text(folder / f"{name}.csv", table.to_csv(index=False))
+    write_bytes(folder / "curves.parquet", results.curves.to_parquet(index=False))
 
 
-def _draw(results: Results, cells: Sequence[Cell]) -> Drawings:
+def _draw(results: Results, cells: Sequence[Cell], folder: Path) -> Drawings:
     """Writes the figures; the page's libraries are bundled beside that."""
     from runner.report import drawing
     from runner.report.figures import all_figures, legend
 
-    folder = results.folder / "figures"
     with ThreadPoolExecutor(max_workers=1) as beside:
         libraries = beside.submit(drawing.libraries)
         figures = all_figures(results, cells)

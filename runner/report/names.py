@@ -23,14 +23,17 @@ class Name:
     Attributes:
       series: What tells it from the others of its cell: the initializer, or, where only one
         initializer is in the sweep, its factors.
-      cell: The factors that it shares with the other initializers, such as `"depth=2"`; empty
-        where none vary.
+      cell: What it shares with the other configurations of its cell, such as `"depth=2"`; empty
+        where all are compared with each other.
       values: The values in `cell` without their keys.
+      heading: What `short_title` consists of, such as `"initializer · depth"`; empty where that is
+        a single name.
     """
 
     series: str
     cell: str = ""
     values: str = ""
+    heading: str = ""
 
     @property
     def title(self) -> str:
@@ -43,16 +46,34 @@ class Name:
         return f"{self.series} · {self.values}" if self.cell else self.series
 
 
-def configuration_names(configurations: Sequence[ConfigurationRecord]) -> dict[int, Name]:
-    """Returns the name of each configuration, by its number."""
+def configuration_names(
+    configurations: Sequence[ConfigurationRecord], by: Sequence[str] | None = None
+) -> dict[int, Name]:
+    """Returns the name of each configuration, by its number.
+
+    Args:
+      configurations: All of the sweep.
+      by: What configurations of one cell share: factors, or `"init"`. None stands for all factors,
+        or for nothing where there is one initializer only.
+    """
     keys = short_keys(key for record in configurations for key in record.factors)
     one_init = len({record.init for record in configurations}) == 1
+    if by is None:
+        by = () if one_init else tuple(keys)
+    shared = {"init": "initializer", **keys}
+    heading = one_line(", ".join(shared[key] for key in by))
     names = {}
     for record in configurations:
         texts = {keys[key]: scalar_text(value) for key, value in record.factors.items()}
-        cell = one_line(", ".join(f"{key}={text}" for key, text in texts.items()))
-        own = Name(one_line(record.init), cell, one_line(", ".join(texts.values())))
-        names[record.index] = Name(cell) if one_init and cell else own
+        texts = {"initializer": record.init, **texts}
+        within = {key: text for key, text in texts.items() if key in {shared[k] for k in by}}
+        apart = {key: text for key, text in texts.items() if key not in within}
+        names[record.index] = Name(
+            series=one_line(_series(apart, one_init) or record.init),
+            cell=one_line(", ".join(_assignments(within))),
+            values=one_line(", ".join(within.values())),
+            heading=f"{_series_heading(apart)} · {heading}" if within else "",
+        )
     repeated = Counter(names.values())
     return {
         index: replace(name, series=f"{name.series} #{index}") if repeated[name] > 1 else name
@@ -60,12 +81,25 @@ def configuration_names(configurations: Sequence[ConfigurationRecord]) -> dict[i
     }
 
 
-def row_heading(configurations: Sequence[ConfigurationRecord]) -> str | None:
+def _series(apart: Mapping[str, str], one_init: bool) -> str:
+    """Returns the initializer and the factors that a configuration has of its own in its cell."""
+    told = dict(apart)
+    if one_init and len(told) > 1:
+        del told["initializer"]
+    return ", ".join(_assignments(told))
+
+
+def _assignments(texts: Mapping[str, str]) -> list[str]:
+    return [text if key == "initializer" else f"{key}={text}" for key, text in texts.items()]
+
+
+def _series_heading(apart: Mapping[str, str]) -> str:
+    return ", ".join(apart) or "initializer"
+
+
+def row_heading(names: Iterable[Name]) -> str | None:
     """Returns what the short titles consist of, or None where they are single names."""
-    keys = short_keys(key for record in configurations for key in record.factors)
-    if not keys or len({record.init for record in configurations}) == 1:
-        return None
-    return f"initializer · {', '.join(keys.values())}"
+    return next((name.heading for name in names if name.heading), None)
 
 
 def short_keys(keys: Iterable[str]) -> dict[str, str]:

@@ -1,10 +1,9 @@
-"""A results folder in memory: its records and its tables as tidy pandas frames."""
+"""Results in memory: records, and their tables as tidy pandas frames."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import pandas as pd
 
@@ -14,38 +13,38 @@ from runner.records import (
     SweepRecord,
     curves_table,
     movement_table,
-    read_configurations,
-    read_replicates,
-    read_sweep,
 )
 from runner.report import tables
+from runner.report.combining import combined, one_sweep
+from runner.report.names import Name, configuration_names
+from runner.report.reading import Records, ResultsError, read
+from runner.report.selection import completed, selected
 
-T = TypeVar("T")
-
-
-class ResultsError(Exception):
-    """A folder that cannot be reported on. Its message is one line that names the file."""
+__all__ = ["Results", "ResultsError", "collect", "load"]
 
 
 @dataclass(frozen=True)
 class Results:
-    """One sweep: what was asked for and what came of it.
+    """One sweep, or several looked at as one: what was asked for and what came of it.
 
     The frames are tidy; `(configuration, weight_seed, batch_seed)` is the key of a replicate in
     all of them, and `configuration` leads to `configurations`.
 
     Attributes:
-      folder: Where it was read from.
-      sweep: The command, versions, machine.
+      sweep: The command, versions, machine; of several sweeps, all of each.
       configurations: By number; those that were refused have an `error`.
       replicates: `replicates.csv`, one row a replicate that has ended.
       curves: `curves.parquet`, one row per replicate, epoch and metric.
       movement: `movement.csv`, one row per replicate and trainable variable.
       comparison: `comparison.csv`, one row a configuration.
       failures: One row a refused configuration or a replicate that did not finish, with its reason.
+      sweeps: The single commands.
+      where: The conditions that all of this meets.
+      by: What configurations have in common that are compared with each other: factors, or
+        `"init"`; None for all factors.
+      num_repeated: Replicates that are left out because another sweep has the same.
     """
 
-    folder: Path
     sweep: SweepRecord
     configurations: tuple[ConfigurationRecord, ...]
     replicates: pd.DataFrame
@@ -53,73 +52,64 @@ class Results:
     movement: pd.DataFrame
     comparison: pd.DataFrame
     failures: pd.DataFrame
+    sweeps: tuple[SweepRecord, ...] = ()
+    where: tuple[str, ...] = ()
+    by: tuple[str, ...] | None = None
+    num_repeated: int = 0
+
+    @cached_property
+    def names(self) -> dict[int, Name]:
+        """What each configuration is called, by its number."""
+        return configuration_names(self.configurations, self.by)
 
 
-def load(folder: Path) -> Results:
-    """Reads the records of a results folder; a sweep that is still running, or was killed, too.
+def load(
+    folders: Sequence[Path],
+    mlflow: Sequence[str] = (),
+    tracking_uri: str | None = None,
+    where: Sequence[str] = (),
+    by: Sequence[str] | None = None,
+) -> Results:
+    """See `runner.report.load`."""
+    from runner.report import tracked
 
-    Raises:
-      ResultsError: The folder is missing or has no records, or one of its files is corrupted.
-    """
-    if not folder.is_dir():
-        raise ResultsError(f"{folder}: there is no such folder.")
-    for pattern in ("sweep.json", "*/configuration.json"):
-        if not any(folder.glob(pattern)):
-            raise ResultsError(f"{folder}: not a results folder, it has no {pattern}.")
-    sweep = _read(read_sweep, folder, "sweep.json", SweepRecord)
-    configurations = _read(read_configurations, folder, "*/configuration.json", ConfigurationRecord)
-    records = _read(read_replicates, folder, "*/replicates/*.json", ReplicateRecord)
-    _check_numbers(folder, configurations, records)
-    return collect(folder, sweep, configurations, records)
+    parts = [read(folder) for folder in folders]
+    parts += tracked.fetch(mlflow, tracking_uri) if mlflow else []
+    if not parts:
+        raise ResultsError("There are no results to report on: name a folder.")
+    records = selected(parts[0] if len(parts) == 1 else combined(parts), where)
+    keys = sorted({key for record in records.configurations for key in record.factors})
+    cells = None if by is None else tuple(completed(key, ["init", *keys], "--by") for key in by)
+    return _tabulated(records, tuple(where), cells)
 
 
 def collect(
-    folder: Path,
     sweep: SweepRecord,
-    configurations: list[ConfigurationRecord],
-    records: list[ReplicateRecord],
+    configurations: Sequence[ConfigurationRecord],
+    records: Sequence[ReplicateRecord],
 ) -> Results:
-    """Returns the records with their tables."""
-    replicates = tables.filled_replicates_table(configurations, records)
+    """Returns the records of one sweep with their tables."""
+    return _tabulated(Records((sweep,), tuple(configurations), tuple(records)))
+
+
+def _tabulated(
+    records: Records,
+    where: tuple[str, ...] = (),
+    by: tuple[str, ...] | None = None,
+) -> Results:
+    sweep = one_sweep(records.sweeps)
+    configurations, ended = records.configurations, records.replicates
+    replicates = tables.filled_replicates_table(configurations, ended)
     return Results(
-        folder=folder,
         sweep=sweep,
-        configurations=tuple(configurations),
+        configurations=configurations,
         replicates=replicates,
-        curves=curves_table(configurations, records),
-        movement=movement_table(configurations, records),
+        curves=curves_table(configurations, ended),
+        movement=movement_table(configurations, ended),
         comparison=tables.comparison_table(configurations, replicates, sweep.confidence),
-        failures=tables.failures_table(configurations, records),
+        failures=tables.failures_table(configurations, ended),
+        sweeps=records.sweeps,
+        where=where,
+        by=by,
+        num_repeated=records.num_repeated,
     )
-
-
-def _read(reader: Callable[[Path], T], folder: Path, pattern: str, record: type) -> T:
-    try:
-        return reader(folder)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        path, reason = _unreadable(folder, pattern, record) or (folder / pattern, _line(error))
-        raise ResultsError(f"{path}: cannot be read as a record ({reason}).") from error
-
-
-def _unreadable(folder: Path, pattern: str, record: type) -> tuple[Path, str] | None:
-    """Returns the first file that does not hold such a record, and why."""
-    for path in sorted(folder.glob(pattern)):
-        try:
-            record(**json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            return path, _line(error)
-    return None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def _check_numbers(
-    folder: Path, configurations: list[ConfigurationRecord], records: list[ReplicateRecord]
-) -> None:
-    known = {configuration.index for configuration in configurations}
-    for record in records:
-        if record.configuration not in known:
-            path = folder / str(record.configuration) / "replicates" / f"{record.key}.json"
-            raise ResultsError(f"{path}: its configuration.json is missing.")

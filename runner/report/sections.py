@@ -19,7 +19,7 @@ _MAX_PARAMETERS = 16
 
 def failures(results: Results) -> Table | None:
     """Returns what went wrong and why, or None if nothing did."""
-    by = names.configuration_names(results.configurations)
+    by = results.names
     rows = [_failure(by, row) for row in results.failures.to_dict("records")]
     columns = ("configuration", "replicate", "status", "when", "why")
     return Table(columns, tuple(rows[:MAX_ROWS]), omitted=len(rows[MAX_ROWS:])) if rows else None
@@ -42,7 +42,7 @@ def movement(results: Results) -> Table | None:
     medians = movement_medians(results.replicates, results.movement)
     if medians.empty or len(medians.columns) > _MAX_PARAMETERS:
         return None
-    by = names.configuration_names(results.configurations)
+    by = results.names
     rows = [
         (Entry(by[index].title, index), *(_moved(value) for value in values))
         for index, *values in medians.itertuples()
@@ -156,6 +156,8 @@ def origin(results: Results) -> Table:
     return _facts(
         (
             ("results", str(sweep.name)),
+            *([("selected", " and ".join(results.where))] if results.where else []),
+            *([("compared within", ", ".join(results.by) or "one group")] if results.by else []),
             ("started", sweep.started),
             ("machine", sweep.machine),
             ("versions", versions),

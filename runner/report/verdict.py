@@ -14,7 +14,7 @@ from typing import Literal
 import pandas as pd
 
 from runner.records import ConfigurationRecord, lower_is_better
-from runner.report.names import Name, configuration_names
+from runner.report.names import Name
 from runner.report.results import Results
 from runner.report.statistics import Summary, paired_difference, summarize
 from runner.report.tables import endpoints, status_counts
@@ -83,7 +83,7 @@ class Cell:
 def judge(results: Results) -> list[Cell]:
     """Returns the comparison within each cell, in the order of the configurations."""
     trained = [record for record in results.configurations if record.error is None]
-    names = configuration_names(results.configurations)
+    names = results.names
     scores = _scores(results, trained)
     statuses = status_counts(results.replicates)
     unlearned = _unlearned(results, trained)

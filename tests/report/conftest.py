@@ -152,6 +152,9 @@ class Synthetic:
             endpoint_at=self.at,
             num_replicates=len(self.seeds),
         )
+        for key, value in factors.items():
+            group, _, name = key.partition(".")
+            record.settings[group] = {**record.settings.get(group, {}), name or "name": value}
         write_record(self.folder / str(index) / "configuration.json", record)
         ease = 1 / (1 + sum(v for v in factors.values() if isinstance(v, float)))
         for seed in self.seeds:
@@ -245,7 +248,7 @@ def scored(
                 record = _record(index, seed, value, endpoint, losses[seed], epochs, crossed)
                 records.append(record)
     sweep = SweepRecord("2026-11-23/18-02-11", "python -m runner", "", VERSIONS, "a machine")
-    return collect(Path("results"), sweep, configurations, records)
+    return collect(sweep, configurations, records)
 
 
 def _record(

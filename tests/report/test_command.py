@@ -46,14 +46,74 @@ def test_the_default_is_the_latest_sweep(
     assert (tmp_path / "results/latest/report.html").is_file()
 
 
-def test_several_folders_are_written_whatever_fails(
+def test_several_folders_are_one_comparison(
+    build: Build,
+    behaviour: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    first = build({"he_uniform": behaviour()}, name="first", epochs=1)
+    second = build({"zero": behaviour(learns=False)}, name="second", epochs=1)
+    monkeypatch.chdir(tmp_path)
+    assert main(["--no-figures", str(first), str(second)]) == 0
+    assert "2 initializers on digits" in capsys.readouterr().out
+    assert (tmp_path / "results/report/report.html").is_file()
+    assert not (first / "report.html").exists()
+
+
+def test_a_missing_folder_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["--no-figures", str(tmp_path / "missing")]) == 1
+    error = capsys.readouterr().err
+    assert error == f"Error: {tmp_path / 'missing'}: there is no such folder.\n"
+
+
+def test_a_part_is_written_elsewhere(
     build: Build, behaviour: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    good = build({"he_uniform": behaviour()}, name="good", epochs=1)
-    assert main(["--no-figures", str(tmp_path / "missing"), str(good)]) == 1
-    captured = capsys.readouterr()
-    assert captured.err == f"Error: {tmp_path / 'missing'}: there is no such folder.\n"
-    assert str(good / "report.html") in captured.out.replace("\n", "")
+    factors = [{"model.depth": 2}, {"model.depth": 8}]
+    folder = build({"he_uniform": behaviour(), "zero": behaviour()}, factors=factors, epochs=1)
+    output = tmp_path / "part"
+    options = ["--where", "init=he_*", "--where", "depth>2", "--output", str(output)]
+    assert main(["--no-figures", str(folder), *options]) == 0
+    assert "he_uniform on digits" in capsys.readouterr().out
+    told = (output / "report.md").read_text()
+    assert "init=he\\_\\* and depth\\>2" in told
+    assert not (folder / "report.html").exists()
+
+
+def test_configurations_are_compared_within_what_is_named(
+    build: Build, behaviour: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    factors = [{"model.depth": 2}, {"model.depth": 8}]
+    folder = build({"he_uniform": behaviour(), "zero": behaviour()}, factors=factors, epochs=1)
+    command = ["--no-figures", str(folder), "--output", str(tmp_path / "by"), "--by", "init"]
+    assert main(command) == 0
+    assert "At he_uniform: depth=" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--where", "init"], "--where must be a condition such as init=he_* or model.depth<=8."),
+        (
+            ["--where", "model.width=3"],
+            "--where model.width=3: nothing is left. model.width is: 64.",
+        ),
+        (["--where", "model.width<wide"], "--where model.width<wide: 'wide' is not a number."),
+        (["--where", "breadth=3"], "--where: there is no 'breadth' here. There are: "),
+        (["--by", "depth"], "--by: there is no 'depth' here. There are: init."),
+        (["--mlflow", "runner", "--tracking-uri", "sqlite:///no.db"], "no.db: there is no such"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(
+    build: Build, behaviour: Any, capsys: pytest.CaptureFixture[str], options: Any, message: str
+) -> None:
+    folder = build({"he_uniform": behaviour()}, epochs=1)
+    assert main([str(folder), *options]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"Error: {message}")
+    assert error.count("\n") == 1
 
 
 def test_an_error_is_one_line_without_a_traceback(

@@ -8,14 +8,14 @@ from runner.report.figures.maps import factor_figures, movement_figures
 from runner.report.figures.scores import score_figures
 from runner.report.figures.statuses import status_figures
 from runner.report.figures.theme import Figure, Series, series_of
-from runner.report.names import configuration_names, counted, coverage, lost
+from runner.report.names import counted, coverage, lost
 from runner.report.results import Results
 from runner.report.verdict import Cell
 
 
 def all_figures(results: Results, cells: Sequence[Cell]) -> list[Figure]:
     """Returns every figure that the sweep has data for, in the order of the report."""
-    names = configuration_names(results.configurations)
+    names = results.names
     series = legend(results)
     note = coverage_note(results)
     return [
@@ -29,7 +29,7 @@ def all_figures(results: Results, cells: Sequence[Cell]) -> list[Figure]:
 
 def legend(results: Results) -> list[Series]:
     """Returns how each series of the sweep is drawn, in the order of the configurations."""
-    names = configuration_names(results.configurations)
+    names = results.names
     trained = [record.index for record in results.configurations if record.error is None]
     return series_of(list(dict.fromkeys(names[index].series for index in trained)))
 

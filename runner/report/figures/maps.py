@@ -146,7 +146,7 @@ def movement_figures(results: Results, by: Mapping[int, Name]) -> list[Figure]:
         columns=list(medians.columns),
         panels=[],
         x_title=None,
-        y_title=names.row_heading(results.configurations),
+        y_title=names.row_heading(by.values()),
         legend="root mean square change",
         scheme="blues",
         dark_is_high=True,

@@ -123,7 +123,7 @@ def _strip(rows: Sequence[Standing], points: pd.DataFrame, off_axis: set[int]) -
     return Strip(
         data=data,
         order=[standing.name.short_title for standing in rows],
-        heading=names.row_heading([standing.record for standing in rows]),
+        heading=names.row_heading(standing.name for standing in rows),
         metric=names.endpoint_name(rows[0].record),
         is_log=bool(is_loss and (scores > 0).all() and scores.max() > 10 * scores.min()),
     )

@@ -52,7 +52,7 @@ def _chart(rows: Sequence[Standing]) -> alt.Chart:
     )
     used = [status for status in _COLORS if status in set(data["status"])]
     scale = alt.Scale(domain=used, range=[_COLORS[status] for status in used])
-    heading = names.row_heading([row.record for row in rows])
+    heading = names.row_heading(row.name for row in rows)
     order = [row.name.short_title for row in rows]
     return (
         alt.Chart(csv_data(data))

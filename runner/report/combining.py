@@ -1,0 +1,156 @@
+"""Several sweeps as one: equal configurations are joined, and what varies is found out anew."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from runner.config import label
+from runner.plan import Replicate, Scalar, replicates
+from runner.records import ConfigurationRecord, SweepRecord
+from runner.report.names import listed
+from runner.report.reading import Records
+
+_GROUPS = ("dataset", "model", "optimizer", "training")
+# What else two configurations can differ in.
+_SINGLE = ("engine", "device")
+
+
+def combined(parts: Sequence[Records]) -> Records:
+    """Returns the records of several sweeps under new numbers, in the order of the sweeps.
+
+    Configurations that differ in nothing but their seeds become one. Where two sweeps have trained
+    the same replicate, the first counts.
+
+    Args:
+      parts: At least one.
+    """
+    same: dict[str, list[tuple[int, ConfigurationRecord]]] = {}
+    for place, part in enumerate(parts):
+        for record in part.configurations:
+            same.setdefault(_identity(record), []).append((place, record))
+    number = {
+        (place, record.index): index
+        for index, members in enumerate(same.values())
+        for place, record in members
+    }
+    found = [
+        replace(record, configuration=number[place, record.configuration])
+        for place, part in enumerate(parts)
+        for record in part.replicates
+    ]
+    kept = {(r.configuration, r.weight_seed, r.batch_seed): r for r in reversed(found)}
+    joined = [
+        _joined(index, [record for _, record in members])
+        for index, members in enumerate(same.values())
+    ]
+    return Records(
+        sweeps=tuple(sweep for part in parts for sweep in part.sweeps),
+        configurations=tuple(with_factors(joined)),
+        replicates=tuple(kept[key] for key in sorted(kept)),
+        num_repeated=len(found) - len(kept),
+    )
+
+
+def _identity(record: ConfigurationRecord) -> str:
+    """Returns a text that two configurations share if they differ in their seeds at most."""
+    settings = {key: record.settings.get(key) for key in (*_GROUPS, *_SINGLE)}
+    dataset = record.dataset.get("fingerprint")
+    compared = (record.endpoint, record.endpoint_at, record.target)
+    whole = [record.init, settings, dataset, compared, record.model, record.error]
+    return json.dumps(whole, sort_keys=True, default=str)
+
+
+def _joined(index: int, records: Sequence[ConfigurationRecord]) -> ConfigurationRecord:
+    first = records[0]
+    asked = {replicate for record in records for replicate in _asked(record)}
+    return replace(first, index=index, num_replicates=len(asked))
+
+
+def _asked(record: ConfigurationRecord) -> Sequence[Replicate]:
+    if not record.num_replicates:
+        return ()
+    settings = record.settings
+    seeds = settings.get("seeds", record.num_replicates)
+    return replicates(seeds, settings.get("weight_seeds"), settings.get("batch_seeds"))
+
+
+def with_factors(records: Sequence[ConfigurationRecord]) -> list[ConfigurationRecord]:
+    """Returns the records with the settings, other than `init`, that vary among them.
+
+    They are named as in a single sweep: where the options of a group vary, the group is the factor
+    and its value the option, with those of its settings that vary too; otherwise each setting.
+    """
+    trained = [record for record in records if record.error is None]
+    factors: dict[str, list[Scalar]] = {}
+    for group in _GROUPS:
+        factors |= _of_group(group, [_node(record, group) for record in trained])
+    for key in _SINGLE:
+        factors[key] = [_option(record.settings.get(key)) for record in trained]
+    varying = {key: values for key, values in factors.items() if len(set(values)) > 1}
+    own = {
+        record.index: {key: values[row] for key, values in varying.items()}
+        for row, record in enumerate(trained)
+    }
+    return [replace(record, factors=own.get(record.index, {})) for record in records]
+
+
+def _node(record: ConfigurationRecord, group: str) -> Mapping[str, Any]:
+    node = record.settings.get(group)
+    return node if isinstance(node, Mapping) else {}
+
+
+def _option(node: Any) -> Scalar:
+    return node.get("name") if isinstance(node, Mapping) else node
+
+
+def _of_group(group: str, nodes: Sequence[Mapping[str, Any]]) -> dict[str, list[Scalar]]:
+    options = [str(node.get("name")) for node in nodes]
+    if len(set(options)) == 1:
+        keys = dict.fromkeys(key for node in nodes for key in node if key != "name")
+        return {f"{group}.{key}": [_scalar(node.get(key)) for node in nodes] for key in keys}
+    of = {
+        option: _varying([node for node in nodes if node.get("name") == option])
+        for option in dict.fromkeys(options)
+    }
+    return {
+        group: [
+            label(option, {key: node.get(key) for key in of.get(option, ())})
+            for option, node in zip(options, nodes, strict=True)
+        ]
+    }
+
+
+def _varying(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    keys = dict.fromkeys(key for node in nodes for key in node)
+    return [key for key in keys if len({str(node.get(key)) for node in nodes}) > 1]
+
+
+def _scalar(value: Any) -> Scalar:
+    return value if isinstance(value, Scalar) else str(value)
+
+
+def one_sweep(sweeps: Sequence[SweepRecord]) -> SweepRecord:
+    """Returns what is said of several sweeps where one is expected.
+
+    Args:
+      sweeps: At least one; a single one is returned as it is.
+    """
+    if len(sweeps) == 1:
+        return sweeps[0]
+    libraries = dict.fromkeys(library for sweep in sweeps for library in sweep.versions)
+
+    def each(texts: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys(text for text in texts if text))
+
+    return SweepRecord(
+        name=listed(each([sweep.name for sweep in sweeps])),
+        command="\n".join(each([sweep.command for sweep in sweeps])),
+        started=listed(sorted(each([sweep.started for sweep in sweeps]))),
+        versions={
+            library: " and ".join(each([sweep.versions.get(library, "") for sweep in sweeps]))
+            for library in libraries
+        },
+        machine="; ".join(each([sweep.machine for sweep in sweeps])),
+        confidence=max(sweep.confidence for sweep in sweeps),
+    )

@@ -1,0 +1,138 @@
+"""Sweeps that MLflow keeps: their records, which lie among the files of the sweep's run."""
+
+import contextlib
+import logging
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from runner import archive
+from runner.config import masked
+from runner.report.reading import Records, ResultsError, read
+
+log = logging.getLogger(__name__)
+
+_DEFAULT_URI = "sqlite:///mlflow.db"
+_SQLITE = "sqlite:///"
+_PAGE = 1000
+# MLflow retries a server that does not answer for minutes if nothing else is said.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+_LOGGERS = ("mlflow", "alembic", "sqlalchemy", "urllib3")
+
+
+def fetch(names: Sequence[str], uri: str | None = None) -> list[Records]:
+    """Returns the records of sweeps that MLflow keeps, oldest first.
+
+    Args:
+      names: Each an experiment (name or id: all of its sweeps), or a sweep (name or run id).
+      uri: Address of the store; None for `MLFLOW_TRACKING_URI`, else `mlflow.db` here.
+
+    Raises:
+      ResultsError: The store cannot be read, or has no such thing, or not its records.
+    """
+    address = uri or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_URI
+    file = address.removeprefix(_SQLITE)
+    if file != address and not Path(file).is_file():
+        raise ResultsError(f"{file}: there is no such MLflow database.")
+    try:
+        with _quietly():
+            from mlflow import MlflowClient
+
+            client = MlflowClient(tracking_uri=address)
+            runs = {run.info.run_id: run for name in names for run in _sweeps(client, name)}
+            oldest_first = sorted(runs.values(), key=lambda run: run.info.start_time)
+            return [_records(client, run) for run in oldest_first]
+    except ResultsError:
+        raise
+    except Exception as error:
+        reason = " ".join(masked(str(error) or type(error).__name__).split())
+        raise ResultsError(f"MLflow at {masked(address)}: {reason[:200]}") from error
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keeps MLflow from printing and phoning home while the block runs."""
+    missing = {key: value for key, value in _ENVIRONMENT.items() if key not in os.environ}
+    os.environ.update(missing)
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    try:
+        import mlflow  # noqa: F401  (sets the level of its own logger)
+
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        for key in missing:
+            os.environ.pop(key, None)
+
+
+def _sweeps(client: Any, name: str) -> list[Any]:
+    """Returns the runs of the sweeps that a name stands for."""
+    experiments = {found.experiment_id: found for found in _pages(client.search_experiments)}
+    chosen = [key for key, found in experiments.items() if name in (key, found.name)]
+    level = "tags.level = 'sweep'"
+    if chosen:
+        found = [run for run in _runs(client, chosen, level) if _has_records(client, run)]
+    elif "'" not in name:
+        everywhere = list(experiments)
+        found = _runs(client, everywhere, f"{level} and tags.sweep = '{name}'")
+        found = found or _runs(client, everywhere, f"{level} and attributes.run_id = '{name}'")
+    else:
+        found = []
+    if not found:
+        told = ", ".join(sorted(found.name for found in experiments.values()))
+        raise ResultsError(
+            f"--mlflow {name}: there is no such experiment with a sweep in it, and no such sweep. "
+            f"Experiments: {told}."
+        )
+    return found
+
+
+def _runs(client: Any, experiments: list[str], condition: str) -> list[Any]:
+    return _pages(client.search_runs, experiments, condition)
+
+
+def _pages(search: Any, *args: Any) -> list[Any]:
+    found: list[Any] = []
+    token = None
+    while True:
+        page = search(*args, max_results=_PAGE, page_token=token)
+        found.extend(page)
+        token = page.token
+        if not token:
+            return found
+
+
+def _has_records(client: Any, run: Any) -> bool:
+    has = any(file.path == archive.NAME for file in client.list_artifacts(run.info.run_id))
+    if not has:
+        log.warning("%s is left out: MLflow has no %s of it.", _title(run), archive.NAME)
+    return has
+
+
+def _records(client: Any, run: Any) -> Records:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = client.download_artifacts(run.info.run_id, archive.NAME, folder)
+            content = Path(path).read_bytes()
+            archive.unpack(content, Path(folder) / "records")
+        except (OSError, zipfile.BadZipFile) as error:
+            raise ResultsError(
+                f"{_title(run)}: MLflow has no {archive.NAME} of it, which is sent when a sweep "
+                f"ends. Report on its results folder."
+            ) from error
+        return read(Path(folder) / "records")
+
+
+def _title(run: Any) -> str:
+    return f"Sweep {run.data.tags.get('sweep', run.info.run_id)}"

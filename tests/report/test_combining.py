@@ -1,0 +1,94 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from runner.report import load
+from runner.report.cautions import cautions
+from runner.report.verdict import judge
+
+Build = Callable[..., Path]
+
+
+def test_configurations_of_several_sweeps_stand_side_by_side(build: Build, behaviour: Any) -> None:
+    first = build({"zero": behaviour(), "ones": behaviour()}, name="a", epochs=1)
+    second = build({"he_normal": behaviour()}, name="b", epochs=1)
+    results = load(first, second)
+    assert [(r.index, r.init) for r in results.configurations] == [
+        (0, "zero"),
+        (1, "ones"),
+        (2, "he_normal"),
+    ]
+    assert list(results.replicates.groupby("init").size()) == [5, 5, 5]
+    assert len(results.curves) == 15 * 4 * 2
+
+
+def test_more_seeds_of_a_configuration_are_joined(build: Build, behaviour: Any) -> None:
+    few = build({"zero": behaviour()}, name="few", seeds=range(3), epochs=1)
+    more = build(
+        {"zero": behaviour()}, name="more", seeds=range(2, 7), epochs=1,
+        settings={"seeds": [2, 3, 4, 5, 6]},
+    )  # fmt: skip
+    results = load(few, more)
+    (record,) = results.configurations
+    assert record.num_replicates == 7
+    assert list(results.replicates["seed"]) == list(range(7))
+    assert results.num_repeated == 1
+    told = cautions(results, judge(results))
+    assert "1 replicate occurs in more than one sweep; the first one counts." in told
+
+
+def test_the_first_of_two_equal_replicates_counts(build: Build, behaviour: Any) -> None:
+    good = build({"zero": behaviour(0.9)}, name="good", epochs=5)
+    bad = build({"zero": behaviour(0.2)}, name="bad", epochs=5)
+    alone, both = load(good), load(good, bad)
+    assert both.comparison["mean"].tolist() == alone.comparison["mean"].tolist()
+    assert load(bad, good).comparison["mean"].tolist() != alone.comparison["mean"].tolist()
+
+
+def test_what_differs_between_sweeps_is_a_factor(build: Build, behaviour: Any) -> None:
+    def sweep(folder: str, **model: Any) -> Path:
+        settings = {"model": {"name": "mlp", "width": 64, **model}}
+        return build({"zero": behaviour()}, name=folder, epochs=1, settings=settings)
+
+    results = load(sweep("a", depth=2), sweep("b", depth=8))
+    assert [record.factors for record in results.configurations] == [
+        {"model.depth": 2},
+        {"model.depth": 8},
+    ]
+    assert results.replicates["model.depth"].tolist() == [2] * 5 + [8] * 5
+    mixed = load(sweep("c", depth=2), sweep("d", depth=8), sweep("e", name="cnn", kernel_size=3))
+    assert [record.factors for record in mixed.configurations] == [
+        {"model": "mlp(depth=2)"},
+        {"model": "mlp(depth=8)"},
+        {"model": "cnn"},
+    ]
+
+
+def test_mixed_versions_are_told(build: Build, behaviour: Any) -> None:
+    first = build({"zero": behaviour()}, name="a", epochs=1)
+    second = build({"ones": behaviour()}, name="b", epochs=1)
+    path = second / "sweep.json"
+    path.write_text(path.read_text().replace("3.15.1", "3.16.0"))
+    results = load(first, second)
+    told = cautions(results, judge(results))
+    assert "Mixed versions: the sweeps ran with keras 3.15.1 and 3.16.0." in told
+    assert not [text for text in cautions(load(first), []) if "Mixed versions" in text]
+
+
+def test_refused_configurations_are_kept(build: Build, behaviour: Any) -> None:
+    first = build({"zero": behaviour()}, name="a", epochs=1, refused={"identity": "not square"})
+    results = load(first, build({"ones": behaviour()}, name="b", epochs=1))
+    assert results.failures["reason"].tolist() == ["not square"]
+
+
+def test_grouping_by_the_initializer_compares_the_factors(build: Build, behaviour: Any) -> None:
+    factors = [{"model.depth": 2}, {"model.depth": 8}]
+    folder = build({"zero": behaviour(), "ones": behaviour()}, factors=factors, epochs=1)
+    cells = judge(load(folder, by=["init"]))
+    assert [cell.name for cell in cells] == ["zero", "ones"]
+    assert {s.name.series for s in cells[0].standings} == {"depth=2", "depth=8"}
+    (whole,) = judge(load(folder, by=[]))
+    assert {s.name.title for s in whole.standings} == {
+        f"{init}, depth={depth}" for init in ("zero", "ones") for depth in (2, 8)
+    }
+    assert len(judge(load(folder))) == len(judge(load(folder, by=["depth"]))) == 2
