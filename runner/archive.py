@@ -16,7 +16,9 @@ def pack(folder: Path) -> bytes:
     """Returns the records of a results folder as a zip file."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(path for pattern in _PATTERNS for path in folder.glob(pattern)):
+        for path in sorted(
+            path for pattern in _PATTERNS for path in folder.glob(pattern) if path.is_file()
+        ):
             entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _DATE)
             archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
     return content.getvalue()

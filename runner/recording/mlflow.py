@@ -9,6 +9,7 @@ import functools
 import json
 import logging
 import math
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import pandas as pd
 
+from runner import archive
 from runner.config import masked
 from runner.plan import Replicate, Tracking
 from runner.recording import mlflow_fields as fields
@@ -42,7 +44,7 @@ _MLFLOW_STATUS = {
     "interrupted": "KILLED",
 }
 
-_REPORT_SUFFIXES = frozenset({".csv", ".html", ".json", ".md", ".parquet"})
+_REPORT_SUFFIXES = frozenset({".csv", ".html", ".json", ".md", ".parquet", ".tex"})
 
 # In characters. A digest is at most 36 long, but shown whole in the narrow table of runs only if
 # it is short; the fingerprint stands in the data set's source.
@@ -231,6 +233,10 @@ class MlflowRecorder(Recorder):
             for path in sorted(folder.iterdir()):
                 if path.is_file() and path.suffix in _REPORT_SUFFIXES:
                     self._store.client.log_artifact(self._sweep_run, str(path))
+            with tempfile.TemporaryDirectory() as beside:
+                records = Path(beside) / archive.NAME
+                records.write_bytes(archive.pack(folder))
+                self._store.client.log_artifact(self._sweep_run, str(records))
             if (folder / "figures").is_dir():
                 self._store.client.log_artifacts(self._sweep_run, folder / "figures", "figures")
 

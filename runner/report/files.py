@@ -10,6 +10,7 @@ import pandas as pd
 from runner.records import write_bytes, write_text
 from runner.report.comparison import Comparison, compare
 from runner.report.document import Drawings, document
+from runner.report.latex import latex
 from runner.report.markdown import markdown
 from runner.report.page import page
 from runner.report.results import Results
@@ -29,6 +30,7 @@ def write(results: Results, folder: Path, figures: bool = True) -> Comparison:
     content = document(results, comparison, drawings)
     write_text(folder / "report.md", markdown(content))
     write_text(folder / "report.html", page(content))
+    write_text(folder / "report.tex", latex(content))
     return comparison
 
 

@@ -1,11 +1,10 @@
 """`report.md`: the report for a git host, with links to the figures beside it."""
 
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from runner.report.comparison import Comparison
-from runner.report.document import Document
+from runner.report.document import Block, Document, Section
 from runner.report.ranking import Table
 
 if TYPE_CHECKING:
@@ -27,17 +26,14 @@ def markdown(document: Document) -> str:
         f"## {escaped(comparison.metric[:1].upper() + comparison.metric[1:])}",
         table(comparison.ranking),
         escaped(comparison.method),
-        *[block for figure in document.drawings.figures for block in _figure(figure)],
-        *_titled("How far each parameter moved, in numbers", document.movement),
-        *_titled("Failures", document.failures),
-        *_titled("Initial weights", *document.kernels),
-        *_titled("What was trained", document.trained),
+        *[block for section in document.sections for block in _section(section)],
         "## Where it comes from",
         fenced(document.command),
         table(document.origin),
         "Tables: [replicates.csv](replicates.csv), [curves.parquet](curves.parquet), "
         "[movement.csv](movement.csv), [comparison.csv](comparison.csv). "
-        "The same report to click through: [report.html](report.html).",
+        "The same report to click through: [report.html](report.html); its tables for a paper: "
+        "[report.tex](report.tex).",
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -85,12 +81,21 @@ def _findings(comparison: Comparison) -> list[str]:
     return ["\n".join(found), *limits]
 
 
+def _section(section: Section) -> list[str]:
+    return [
+        f"## {escaped(section.title)}",
+        escaped(section.note),
+        *[text for figure in section.figures for text in _figure(figure)],
+        *[text for block in section.blocks for text in _block(block)],
+    ]
+
+
 def _figure(figure: "Figure") -> list[str]:
     title, name = escaped(figure.title), figure.name
     image = f"[![{title}](figures/{name}.png)](figures/{name}.svg)"
-    return [f"## {title}", image, escaped(figure.caption)]
+    return [f"### {title}", image, escaped(figure.caption)]
 
 
-def _titled(title: str, *tables: Table | None) -> Sequence[str]:
-    shown = [table(content) for content in tables if content is not None]
-    return [f"## {title}", *shown] if shown else []
+def _block(block: Block) -> list[str]:
+    link = f"In numbers: [{block.csv}]({block.csv})" if block.csv else ""
+    return [f"### {escaped(block.title)}" if block.title else "", table(block.table), link]

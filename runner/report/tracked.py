@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import tempfile
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,7 +81,7 @@ def _sweeps(client: Any, name: str) -> list[Any]:
     chosen = [key for key, found in experiments.items() if name in (key, found.name)]
     level = "tags.level = 'sweep'"
     if chosen:
-        found = [run for run in _runs(client, chosen, level) if _has_records(client, run)]
+        found = _with_records(client, _runs(client, chosen, level))
     elif "'" not in name:
         everywhere = list(experiments)
         found = _runs(client, everywhere, f"{level} and tags.sweep = '{name}'")
@@ -96,6 +95,17 @@ def _sweeps(client: Any, name: str) -> list[Any]:
             f"Experiments: {told}."
         )
     return found
+
+
+def _with_records(client: Any, runs: list[Any]) -> list[Any]:
+    """Returns the sweeps of an experiment that have ended; the others are told."""
+    ended = []
+    for run in runs:
+        if _has_records(client, run):
+            ended.append(run)
+        else:
+            log.warning("%s is left out: MLflow has no %s of it.", _title(run), archive.NAME)
+    return ended
 
 
 def _runs(client: Any, experiments: list[str], condition: str) -> list[Any]:
@@ -114,23 +124,18 @@ def _pages(search: Any, *args: Any) -> list[Any]:
 
 
 def _has_records(client: Any, run: Any) -> bool:
-    has = any(file.path == archive.NAME for file in client.list_artifacts(run.info.run_id))
-    if not has:
-        log.warning("%s is left out: MLflow has no %s of it.", _title(run), archive.NAME)
-    return has
+    return any(file.path == archive.NAME for file in client.list_artifacts(run.info.run_id))
 
 
 def _records(client: Any, run: Any) -> Records:
+    if not _has_records(client, run):
+        raise ResultsError(
+            f"{_title(run)}: MLflow has no {archive.NAME} of it, which is sent when a sweep ends. "
+            f"Report on its results folder."
+        )
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            path = client.download_artifacts(run.info.run_id, archive.NAME, folder)
-            content = Path(path).read_bytes()
-            archive.unpack(content, Path(folder) / "records")
-        except (OSError, zipfile.BadZipFile) as error:
-            raise ResultsError(
-                f"{_title(run)}: MLflow has no {archive.NAME} of it, which is sent when a sweep "
-                f"ends. Report on its results folder."
-            ) from error
+        path = client.download_artifacts(run.info.run_id, archive.NAME, folder)
+        archive.unpack(Path(path).read_bytes(), Path(folder) / "records")
         return read(Path(folder) / "records")
 
 

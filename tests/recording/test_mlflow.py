@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from runner import report
 from runner.config import ConfigError, convert, masked
 from runner.plan import NoTracking, Replicate, Tracking
 from runner.recording import mlflow_store
@@ -31,6 +32,7 @@ from runner.records import (
     read_replicates,
     read_sweep,
 )
+from runner.report import results as report_results
 
 CONF = Path(__file__).parents[2] / "conf" / "tracking"
 
@@ -381,9 +383,58 @@ def test_the_sweep_has_the_files_of_the_report(recorded: Any) -> None:
     run_id = recorded.runs[SWEEP.name].info.run_id
     paths = {file.path for file in recorded.client.list_artifacts(run_id)}
     files = {"sweep.json", "report.html", "report.md", "comparison.csv", "curves.parquet"}
-    assert paths == files | {"figures"}
+    assert paths == files | {"figures", "records.zip"}
     figures = {file.path for file in recorded.client.list_artifacts(run_id, "figures")}
     assert figures == {"figures/curves.svg", "figures/curves.png"}
+
+
+@pytest.fixture(scope="module")
+def kept(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The sweep in MLflow and on disk, and a second sweep of which MLflow has no files."""
+    uri = copy_of(empty_database, tmp_path_factory.mktemp("kept"))
+    folder = tmp_path_factory.mktemp("results")
+    for recorder in (DiskRecorder(folder), MlflowRecorder(Tracking(uri=uri))):
+        recorder.start_sweep(SWEEP, CONFIGURATIONS)
+        for record in REPLICATES:
+            record_live(recorder, record)
+        finish(recorder, folder)
+    bare = MlflowRecorder(Tracking(uri=uri))
+    bare.start_sweep(dataclasses.replace(SWEEP, name="bare"), CONFIGURATIONS[:1])
+    bare.finish_sweep("finished", None)
+    return SimpleNamespace(uri=uri, folder=folder, run_id=runs_of(uri)[SWEEP.name].info.run_id)
+
+
+@pytest.mark.parametrize("name", ["runner", SWEEP.name, "run id"])
+def test_a_report_has_the_tables_of_the_folder(kept: Any, name: str) -> None:
+    wanted = kept.run_id if name == "run id" else name
+    found = report.load(mlflow=[wanted], tracking_uri=kept.uri)
+    expected = report.load(kept.folder)
+    assert found.sweep == expected.sweep
+    assert found.configurations == expected.configurations
+    for frame in ("replicates", "curves", "movement", "comparison", "failures"):
+        pd.testing.assert_frame_equal(getattr(found, frame), getattr(expected, frame))
+
+
+def test_an_experiment_and_a_folder_are_one_report(kept: Any) -> None:
+    both = report.load(kept.folder, mlflow=["runner"], tracking_uri=kept.uri)
+    assert both.num_repeated == len(REPLICATES)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "walker",
+            r"--mlflow walker: there is no such experiment .* Experiments: Default, runner\.",
+        ),
+        ("it's", "--mlflow it's: there is no such experiment"),
+        ("Default", "--mlflow Default: there is no such experiment with a sweep in it"),
+        ("bare", "Sweep bare: MLflow has no records.zip of it"),
+    ],
+)
+def test_what_mlflow_does_not_have_is_told(kept: Any, name: str, message: str) -> None:
+    with pytest.raises(report_results.ResultsError, match=message):
+        report.load(mlflow=[name], tracking_uri=kept.uri)
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])

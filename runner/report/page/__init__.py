@@ -1,7 +1,6 @@
 """`report.html`: one file that opens offline, the figures interactive."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,6 @@ def page(document: Document) -> str:
     return environment.get_template("page.html.jinja").render(
         doc=document,
         findings=document.comparison.beyond_headline(),
-        figures=_grouped(figures),
         specs=script_json({figure.name: _embedded(figure) for figure in figures}),
         libraries=Markup(document.drawings.libraries.replace("</script", "<\\/script")),
     )
@@ -47,12 +45,3 @@ def script_json(value: Any) -> Markup:
 
 def _embedded(figure: "Figure") -> dict[str, Any]:
     return {"spec": figure.spec, "numPanels": figure.num_panels}
-
-
-def _grouped(figures: Sequence["Figure"]) -> dict[str, list["Figure"]]:
-    """Returns the figures by their section of the page."""
-    groups: dict[str, list[Figure]] = {"curves": [], "scores": [], "statuses": [], "movement": []}
-    for figure in figures:
-        start = figure.name.partition("_")[0]
-        groups["scores" if start == "factors" else start].append(figure)
-    return groups
