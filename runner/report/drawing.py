@@ -1,16 +1,22 @@
 """vl-convert's work: specifications to SVG, SVG to PNG, the page's libraries; without a network."""
 
+import contextlib
 import json
+import os
 import re
 import struct
 import subprocess
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import vl_convert
+
+from runner.records import write_text
 
 # Twice the nominal size is sharp on today's screens; so many pixels of lines, points or cells take
 # about `MAX_PNG_BYTES`.
@@ -33,9 +39,23 @@ def svg(spec: Mapping[str, Any]) -> str:
 def libraries() -> str:
     """Returns Vega, Vega-Lite and Vega-Embed as one script.
 
-    vl-convert bundles them in more than two seconds and holds Python's lock meanwhile, so it does
-    so in a process of its own.
+    vl-convert bundles them in four seconds, so the result is kept in the user's cache.
     """
+    kept = _cache() / f"vega-{version('vl-convert-python')}.js"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return kept.read_text("utf-8")
+    script = _bundled()
+    with contextlib.suppress(OSError):
+        write_text(kept, script)
+    return script
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "runner"
+
+
+def _bundled() -> str:
+    """Bundles in a process of its own: vl-convert holds Python's lock meanwhile."""
     try:
         command = [sys.executable, "-c", _BUNDLE]
         return subprocess.run(command, capture_output=True, check=True).stdout.decode()

@@ -42,17 +42,20 @@ def _write_tables(results: Results, folder: Path) -> None:
 
 
 def _draw(results: Results, cells: Sequence[Cell], folder: Path) -> Drawings:
-    """Writes the figures; the page's libraries are bundled beside that."""
+    """Writes the figures; what does not need vl-convert's one thread is done beside it."""
     from runner.report import drawing
     from runner.report.figures import all_figures, legend
 
-    with ThreadPoolExecutor(max_workers=1) as beside:
+    with ThreadPoolExecutor(max_workers=2) as beside:
         libraries = beside.submit(drawing.libraries)
         figures = all_figures(results, cells)
+        images = []
         for figure in figures:
             svg = drawing.svg(figure.spec)
             write_text(folder / f"{figure.name}.svg", svg)
-            write_bytes(folder / f"{figure.name}.png", drawing.png(svg))
+            images.append(beside.submit(drawing.png, svg))
+        for figure, image in zip(figures, images, strict=True):
+            write_bytes(folder / f"{figure.name}.png", image.result())
         return Drawings(figures, legend(results), libraries.result())
 
 
