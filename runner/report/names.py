@@ -181,6 +181,13 @@ def significant(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}".replace("-", MINUS) if math.isfinite(value) else "–"
 
 
+def p_value(value: float) -> str:
+    """Returns such as `"= 0.012"` or `"< 0.001"`, or a dash where it is missing."""
+    if not math.isfinite(value):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"= {value:.2g}"
+
+
 def interval(summary: Summary, digits: int, signed: bool = False) -> str:
     """Returns the ends of an interval, or an empty text where there is none."""
     if math.isnan(summary.low):

@@ -20,6 +20,7 @@ _SOLID_COLORS = 5
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 INK, MUTED, GRID = "#1f2933", "#66727f", "#e6eaee"
 LOST = "#c0261c"
+GOOD = "#1b7a43"
 # Figures with a row for each configuration have no more rows than this.
 MAX_ROWS = 30
 
