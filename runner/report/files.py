@@ -8,12 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from runner.records import write_bytes, write_text
+from runner.report.analysis import Analysis, analyse
 from runner.report.comparison import Comparison, compare
 from runner.report.document import Drawings, document
 from runner.report.markdown import markdown
 from runner.report.page import page
 from runner.report.results import Results, load
-from runner.report.verdict import Cell, judge
+from runner.report.verdict import Cell
 
 # Every name that a report gives to a figure; one that is not drawn again would be out of date.
 _OWN_FIGURES = re.compile(r"(curves_.+|scores(_.+)?|factors|statuses|movement)\.(svg|png)")
@@ -22,10 +23,10 @@ _OWN_FIGURES = re.compile(r"(curves_.+|scores(_.+)?|factors|statuses|movement)\.
 def write(folder: Path, figures: bool = True) -> Comparison:
     """See `runner.report.write`."""
     results = load(folder)
-    _write_tables(results)
-    cells = judge(results)
-    comparison = compare(results, cells)
-    drawings = _draw(results, cells) if figures else Drawings()
+    analysis = analyse(results)
+    _write_tables(results, analysis)
+    comparison = compare(results, analysis.cells)
+    drawings = _draw(results, analysis.cells) if figures else Drawings()
     _remove_figures(folder / "figures", drawings)
     content = document(results, comparison, drawings)
     write_text(folder / "report.md", markdown(content))
@@ -33,11 +34,16 @@ def write(folder: Path, figures: bool = True) -> Comparison:
     return comparison
 
 
-def _write_tables(results: Results) -> None:
+def _write_tables(results: Results, analysis: Analysis) -> None:
     for name in ("replicates", "movement", "comparison"):
         table: pd.DataFrame = getattr(results, name)
         write_text(results.folder / f"{name}.csv", table.to_csv(index=False))
     write_bytes(results.folder / "curves.parquet", results.curves.to_parquet(index=False))
+    for path, table in analysis.tables(results.folder):
+        if len(table):
+            write_text(path, table.to_csv(index=False))
+        else:
+            path.unlink(missing_ok=True)  # it would be out of date
 
 
 def _draw(results: Results, cells: Sequence[Cell]) -> Drawings:

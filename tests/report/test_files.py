@@ -12,11 +12,12 @@ from runner.report.results import ResultsError
 
 Build = Callable[..., Path]
 TABLES = {"replicates.csv", "curves.parquet", "movement.csv", "comparison.csv"}
+NUMBERS = {"differences.csv", "pairs.csv", "success.csv", "trainability.csv"}
 
 
 def test_every_file_of_the_contract_is_there(written: Path) -> None:
     names = {path.name for path in written.iterdir() if path.is_file()}
-    assert names == TABLES | {"sweep.json", "report.md", "report.html"}
+    assert names == TABLES | NUMBERS | {"sweep.json", "report.md", "report.html"}
     figures = {path.name for path in (written / "figures").iterdir()}
     assert {
         path.rpartition(".")[0] + end for path in figures for end in (".svg", ".png")
