@@ -83,7 +83,8 @@ class Report:
     """What is compared, fixed before anything is trained."""
 
     metric: str | None = setting(optional(TEXT), None)
-    at: str = setting(one_of("final", "best"), "final")
+    at: str = setting(one_of("final", "best", "epoch"), "final")
+    epoch: int | None = setting(optional(NON_NEGATIVE_INTEGER), None)
     confidence: float = setting(FRACTION, 0.95)
     baseline: str | None = setting(optional(TEXT), None)
     figures: bool = setting(BOOLEAN, True)

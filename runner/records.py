@@ -143,7 +143,8 @@ class ConfigurationRecord:
       num_parameters: Trainable parameters.
       kernels: In the order of the model's weights.
       endpoint: The metric that the comparison is about, such as `"val_accuracy"`.
-      endpoint_at: `"final"` or `"best"`.
+      endpoint_at: `"final"`, `"best"` or `"epoch"`.
+      endpoint_epoch: The epoch at which it is taken if `endpoint_at` is `"epoch"`.
       target: Metric and value that `epochs_to_target` waits for, or None.
       num_replicates: How many were asked for.
       error: Why it could not be trained, or None. A configuration that was refused has empty
@@ -160,6 +161,7 @@ class ConfigurationRecord:
     kernels: list[KernelRecord] = field(default_factory=list)
     endpoint: str = ""
     endpoint_at: str = "final"
+    endpoint_epoch: int | None = None
     target: tuple[str, float] | None = None
     num_replicates: int = 0
     error: str | None = None
@@ -262,7 +264,8 @@ def replicates_table(
 ) -> pd.DataFrame:
     """Returns `replicates.csv`: one row a replicate, columns as documented in the README.
 
-    `final_*` and `test_*` are missing unless the replicate finished; `best_epoch` is the epoch of
+    `final_*`, `test_*` and `epoch_*` (the endpoint at `report.epoch`, where that was asked for) are
+    missing unless the replicate finished; `best_epoch` is the epoch of
     the best value of the endpoint metric; `epochs_to_target` is missing where it was not reached.
     """
     of = {configuration.index: configuration for configuration in configurations}
@@ -274,6 +277,7 @@ def replicates_table(
         *("status", "reused_from", "epochs", "diverged_epoch", "diverged_step"),
         *(f"final_{metric}" for metric in metrics),
         *(f"best_{metric}" for metric in metrics),
+        *_epoch_columns(configurations),
         *("best_epoch", "epochs_to_target", "steps_to_target", "wall_time_s", "wall_time_shared"),
         *(f"test_{metric}" for metric in _union(record.test for record in replicates)),
     ]
@@ -284,6 +288,12 @@ _INTEGERS = (
     *("seed", "epochs", "diverged_epoch", "diverged_step", "best_epoch"),
     *("epochs_to_target", "steps_to_target"),
 )
+
+
+def _epoch_columns(configurations: Sequence[ConfigurationRecord]) -> list[str]:
+    """Returns the columns of the endpoints that are taken at an epoch given beforehand."""
+    asked = (record for record in configurations if record.endpoint_epoch is not None)
+    return list(dict.fromkeys(f"epoch_{record.endpoint}" for record in asked))
 
 
 def _union(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -314,6 +324,9 @@ def _replicate_row(configuration: ConfigurationRecord, record: ReplicateRecord) 
         row[f"best_{metric}"] = float(best(values)) if values else nothing
     for metric, value in record.test.items():
         row[f"test_{metric}"] = value
+    if configuration.endpoint_epoch is not None:
+        values = record.curves.get(configuration.endpoint, [])[configuration.endpoint_epoch :]
+        row[f"epoch_{configuration.endpoint}"] = values[0] if finished and values else nothing
     row["best_epoch"] = _best_epoch(record.curves.get(configuration.endpoint, []), configuration)
     row |= _time_to_target(record, configuration.target)
     row["wall_time_s"] = record.wall_time_s

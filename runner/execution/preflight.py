@@ -95,6 +95,7 @@ def _dataset(cache: _Cache, item: Configuration) -> Dataset:
     choice = item.dataset
     dataset = cache.get(repr(choice), lambda: datasets.load(choice.name, choice.settings))
     _check_metric("report.metric", _endpoint(item, dataset), dataset)
+    _check_epoch(item)
     _check_target(item, dataset)
     return dataset
 
@@ -104,6 +105,18 @@ def _check_metric(key: str, metric: str, dataset: Dataset) -> None:
     known = (*plain, *(f"val_{name}" for name in plain))
     if metric not in known:
         raise ConfigError.at(key, f"one of {', '.join(known)} (task: {dataset.task})", metric)
+
+
+def _check_epoch(item: Configuration) -> None:
+    at, epoch = item.settings["report"]["at"], item.settings["report"].get("epoch")
+    if (at == "epoch") != (epoch is not None):
+        raise ConfigError(
+            "`report.at=epoch` and `report.epoch` belong together. "
+            f"Received: report.at={at} and report.epoch={epoch}."
+        )
+    if epoch is not None and epoch > item.training.epochs:
+        rule = f"at most the number of epochs trained, {item.training.epochs}"
+        raise ConfigError.at("report.epoch", rule, epoch)
 
 
 def _check_target(item: Configuration, dataset: Dataset) -> None:
@@ -156,6 +169,7 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         kernels=drawer.kernels,
         endpoint=_endpoint(item, dataset),
         endpoint_at=item.settings["report"]["at"],
+        endpoint_epoch=item.settings["report"].get("epoch"),
         target=_target(item),
         num_replicates=len(item.replicates),
     )

@@ -1,13 +1,15 @@
 """Everything that a written report holds, before it is Markdown, LaTeX or HTML."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.report import sections
+from runner.report import evidence, sections
+from runner.report.analysis import Analysis
 from runner.report.comparison import Comparison
 from runner.report.ranking import Table
 from runner.report.results import Results
+from runner.report.tables import ordered
 
 if TYPE_CHECKING:
     from runner.report.figures.theme import Figure, Series
@@ -91,16 +93,112 @@ class Document:
     origin: Table
 
 
-def document(results: Results, comparison: Comparison, drawings: Drawings) -> Document:
+def document(
+    results: Results, analysis: Analysis, comparison: Comparison, drawings: Drawings
+) -> Document:
     """Returns the content of a sweep's report."""
     parts = [
         Section("curves", "Loss and metrics", figures=drawings.named("curves"), has_legend=True),
-        Section("scores", "Scores", figures=drawings.named("scores", "factors")),
+        Section("scores", "Every replicate", figures=drawings.named("scores")),
+        *_compared(results, analysis, drawings),
+        *_explained(results, analysis, drawings),
+        *_described(results),
+    ]
+    return Document(
+        sweep=results.sweep.name,
+        comparison=comparison,
+        drawings=drawings,
+        sections=tuple(part for part in parts if part.figures or part.blocks),
+        command=results.sweep.command,
+        origin=sections.origin(results),
+    )
+
+
+def _compared(results: Results, analysis: Analysis, drawings: Drawings) -> list[Section]:
+    """Returns what tells configurations apart."""
+    by = results.names
+    order = [s.record.index for cell in analysis.cells for s in cell.standings]
+    return [
+        Section(
+            "differences",
+            "Differences and their uncertainty",
+            note="Seed by seed against the reference. Holm's correction counts all comparisons; "
+            "the two exact tests stand beside it with the least p that so many pairs can give.",
+            figures=drawings.named("differences"),
+            blocks=[
+                *_blocks(
+                    evidence.differences(ordered(analysis.differences, order), by),
+                    csv="differences.csv",
+                ),
+                *_blocks(
+                    evidence.pairs(analysis.pairs, by),
+                    title="Every pair",
+                    csv="pairs.csv",
+                    folded=True,
+                ),
+            ],
+        ),
+        Section(
+            "target",
+            "Time to the target",
+            figures=drawings.named("target"),
+            blocks=_blocks(
+                evidence.times(ordered(analysis.mean_times, order), by), csv="mean_times.csv"
+            ),
+            has_legend=True,
+        ),
         Section(
             "failures",
             "Failures",
             figures=drawings.named("statuses"),
-            blocks=_blocks(sections.failures(results)),
+            blocks=[
+                *_blocks(evidence.success(ordered(analysis.success, order), by), csv="success.csv"),
+                *_blocks(sections.failures(results), title="What happened"),
+            ],
+        ),
+        Section(
+            "tuning",
+            "Fair to every initializer?",
+            note="A setting can suit one initializer and not another: the ranking at one shared "
+            "setting stands beside the one with each initializer at its own best.",
+            figures=drawings.named("choices"),
+            blocks=_blocks(evidence.rankings(analysis.rankings), csv="rankings.csv"),
+        ),
+        Section(
+            "trainability",
+            "Where it trains",
+            figures=drawings.named("trainability"),
+        ),
+        Section(
+            "problems",
+            "Over all problems",
+            figures=drawings.named("ranks", "profiles"),
+            blocks=_blocks(evidence.ranks(analysis.ranks), csv="ranks.csv"),
+            has_legend=True,
+        ),
+    ]
+
+
+def _explained(results: Results, analysis: Analysis, drawings: Drawings) -> list[Section]:
+    """Returns what may explain the outcome."""
+    by = results.names
+    return [
+        Section(
+            "variance",
+            "Luck of the weights, luck of the order",
+            figures=drawings.named("variance"),
+            blocks=_blocks(evidence.variance(analysis.variance, by), csv="variance.csv"),
+        ),
+        Section(
+            "predictors",
+            "Step 0 and the outcome",
+            figures=drawings.named("predictors"),
+            blocks=_blocks(
+                evidence.predictors(analysis.predictors),
+                title="In numbers",
+                csv="predictors.csv",
+                folded=True,
+            ),
         ),
         Section(
             "movement",
@@ -113,6 +211,12 @@ def document(results: Results, comparison: Comparison, drawings: Drawings) -> Do
                 folded=True,
             ),
         ),
+    ]
+
+
+def _described(results: Results) -> list[Section]:
+    """Returns what was compared."""
+    return [
         Section(
             "kernels",
             "Initial weights",
@@ -121,21 +225,9 @@ def document(results: Results, comparison: Comparison, drawings: Drawings) -> Do
         ),
         Section("trained", "What was trained", blocks=_blocks(sections.trained(results))),
     ]
-    return Document(
-        sweep=results.sweep.name,
-        comparison=comparison,
-        drawings=drawings,
-        sections=tuple(_filled(parts)),
-        command=results.sweep.command,
-        origin=sections.origin(results),
-    )
 
 
 def _blocks(
     table: Table | None, title: str = "", csv: str = "", folded: bool = False
 ) -> Sequence[Block]:
     return () if table is None else (Block(table, title, csv, folded),)
-
-
-def _filled(parts: Iterable[Section]) -> list[Section]:
-    return [part for part in parts if part.figures or part.blocks]

@@ -1,54 +1,61 @@
 """Writes a report's files into its results folder, each whole or not at all."""
 
 import re
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 
 from runner.records import write_bytes, write_text
+from runner.report.analysis import Analysis, analyse
 from runner.report.comparison import Comparison, compare
 from runner.report.document import Drawings, document
 from runner.report.latex import latex
 from runner.report.markdown import markdown
 from runner.report.page import page
 from runner.report.results import Results
-from runner.report.verdict import Cell, judge
 
 # Every name that a report gives to a figure; one that is not drawn again would be out of date.
-_OWN_FIGURES = re.compile(r"(curves_.+|scores(_.+)?|factors|statuses|movement)\.(svg|png)")
+_OWN_FIGURES = re.compile(
+    r"(curves|scores|differences|target|choices|trainability|ranks|profiles|variance|predictors"
+    r"|statuses|movement|factors)(_.+)?\.(svg|png)"
+)
 
 
 def write(results: Results, folder: Path, figures: bool = True) -> Comparison:
     """Writes the tables and the report of results into a folder; see `runner.report.write`."""
-    _write_tables(results, folder)
-    cells = judge(results)
-    comparison = compare(results, cells)
-    drawings = _draw(results, cells, folder / "figures") if figures else Drawings()
+    analysis = analyse(results)
+    _write_tables(results, analysis, folder)
+    comparison = compare(results, analysis.cells)
+    drawings = _draw(results, analysis, folder / "figures") if figures else Drawings()
     _remove_figures(folder / "figures", drawings)
-    content = document(results, comparison, drawings)
+    content = document(results, analysis, comparison, drawings)
     write_text(folder / "report.md", markdown(content))
     write_text(folder / "report.html", page(content))
     write_text(folder / "report.tex", latex(content))
     return comparison
 
 
-def _write_tables(results: Results, folder: Path) -> None:
+def _write_tables(results: Results, analysis: Analysis, folder: Path) -> None:
     for name in ("replicates", "movement", "comparison"):
         table: pd.DataFrame = getattr(results, name)
         write_text(folder / f"{name}.csv", table.to_csv(index=False))
     write_bytes(folder / "curves.parquet", results.curves.to_parquet(index=False))
+    for path, table in analysis.tables(folder):
+        if len(table):
+            write_text(path, table.to_csv(index=False))
+        else:
+            path.unlink(missing_ok=True)  # it would be out of date
 
 
-def _draw(results: Results, cells: Sequence[Cell], folder: Path) -> Drawings:
+def _draw(results: Results, analysis: Analysis, folder: Path) -> Drawings:
     """Writes the figures; what does not need vl-convert's one thread is done beside it."""
     from runner.report import drawing
     from runner.report.figures import all_figures, legend
 
     with ThreadPoolExecutor(max_workers=2) as beside:
         libraries = beside.submit(drawing.libraries)
-        figures = all_figures(results, cells)
+        figures = all_figures(results, analysis)
         images = []
         for figure in figures:
             svg = drawing.svg(figure.spec)

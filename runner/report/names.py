@@ -150,6 +150,8 @@ def endpoint_name(configuration: ConfigurationRecord) -> str:
     metric = metric_name(configuration.endpoint)
     if configuration.settings.get("training", {}).get("name") == "none":
         return f"{metric} before training"
+    if configuration.endpoint_at == "epoch":
+        return f"{metric} at epoch {configuration.endpoint_epoch}"
     return f"{configuration.endpoint_at} {metric}"
 
 

@@ -15,6 +15,11 @@ COUNTS = ("num_finished", "num_diverged", "num_failed")
 FAILURE_COLUMNS = (*KEY_COLUMNS, "status", "epoch", "step", "reason")
 
 
+def factor_keys(configurations: Sequence[ConfigurationRecord]) -> list[str]:
+    """Returns the settings that vary, each once."""
+    return list(dict.fromkeys(key for record in configurations for key in record.factors))
+
+
 def endpoint_column(configuration: ConfigurationRecord) -> str:
     """Returns the column of `replicates.csv` that the comparison is about."""
     return f"{configuration.endpoint_at}_{configuration.endpoint}"
@@ -53,7 +58,7 @@ def comparison_table(
       Columns `configuration, init, <factors>, metric, mean, median, std, ci_low, ci_high,
       num_finished, num_diverged, num_failed`.
     """
-    factors = list(dict.fromkeys(key for record in configurations for key in record.factors))
+    factors = factor_keys(configurations)
     configuration = replicates["configuration"]
     values = dict(list(endpoints(configurations, replicates).groupby(configuration)))
     statuses = status_counts(replicates)
@@ -215,3 +220,17 @@ def replicate_name(weight_seed: int, batch_seed: int) -> str:
     if replicate.seed is not None:
         return f"seed {replicate.seed}"
     return f"weights {weight_seed}, batches {batch_seed}"
+
+
+def ordered(frame: pd.DataFrame, configurations: Sequence[int]) -> pd.DataFrame:
+    """Returns the rows of a table in the order of their configurations; others are left out.
+
+    Args:
+      frame: Has a column `configuration`.
+      configurations: Their numbers, in order.
+    """
+    place = {index: position for position, index in enumerate(configurations)}
+    known = frame[frame["configuration"].isin(list(place))]
+    return known.sort_values(
+        "configuration", key=lambda column: column.map(place), kind="stable", ignore_index=True
+    )

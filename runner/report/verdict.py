@@ -1,28 +1,59 @@
-"""Who leads, whom the intervals cannot tell apart, and what failed: the numbers behind the words.
+"""Who leads, whom the seeds cannot tell apart, and what failed: the numbers behind the words.
 
 Configurations are compared within a *cell*: same data, same endpoint, same values of every factor,
-so that only the initializer differs. Differences are paired by (weight_seed, batch_seed); a
-configuration counts as different from the reference only where the interval of its mean paired
-difference excludes zero.
+so that only the initializer differs. Differences are paired by (weight_seed, batch_seed).
+
+The *reference* of a cell is the baseline that was fixed beforehand: `report.baseline`, or else
+glorot_uniform, Keras's default, where it is in the cell. Otherwise it is the best median. A
+configuration counts as different from it only where the paired t test says so after Holm's
+correction for the *family*: the differences to the baseline of all cells, and, for a cell whose
+reference was picked from the data, all of its pairs. Who is apart from the *leader*, the best mean
+with failures counted, is told from Holm's correction for all pairs of all cells, and in a cell with
+a baseline only where that has shown some difference: so the chance of a false difference in a sweep
+without any stays below 1 - confidence.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pandas as pd
 
 from runner.records import ConfigurationRecord, lower_is_better
+from runner.report import pairs
 from runner.report.names import Name
 from runner.report.results import Results
-from runner.report.statistics import Summary, paired_difference, summarize
-from runner.report.tables import endpoints, status_counts
+from runner.report.scores import Scores, comparable, scores
+from runner.report.statistics import Summary, summarize
+from runner.report.tables import status_counts
 
 Outcome = Literal["reference", "better", "same", "worse", "unknown", "unlearned", "unfinished"]
 
+DEFAULT_BASELINE = "glorot_uniform"
+
 # A loss this close, relatively, to that of the best constant guess counts as not learned.
 UNLEARNED_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Difference(Summary):
+    """How an endpoint differs from another's on the seeds that both finished.
+
+    Attributes:
+      p_value: Of the paired t test.
+      p_holm: The same after Holm's correction; NaN as `p_value` where there is none.
+      family: Number of comparisons that the correction is for.
+      further_seeds: How many more seeds tell the two apart with 80 % power if the difference is
+        what it looks like; NaN where more than a thousand would be needed or nobody knows.
+      is_apart: Whether the corrected test tells the two apart.
+    """
+
+    p_value: float = math.nan
+    p_holm: float = math.nan
+    family: int = 0
+    further_seeds: float = math.nan
+    is_apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,10 +66,16 @@ class Standing:
       score: Its endpoint over the finished replicates.
       statuses: Status -> number of replicates.
       num_unlearned: Finished replicates that end where a constant guess would.
+      counted: Mean of its endpoint over the replicates that finished or diverged, the latter with
+        the score of a constant guess or the worst on the data; NaN unless some finished.
+      counted_median: The median of the same.
       difference: Its endpoint minus the reference's over the seeds that both finished, or None for
         the reference and where there are none.
-      outcome: What `difference` says; `"unknown"` with fewer than two shared seeds, `"unlearned"`
-        where no finished replicate learned, `"unfinished"` where none finished.
+      to_leader: The same to the leader of its cell.
+      outcome: What `difference` says; `"unknown"` where it has no test, as with fewer than two
+        shared seeds, `"unlearned"` where no finished replicate learned, `"unfinished"` where none
+        finished.
+      start: What was seen before training, such as `"exploding"`; empty where unknown.
     """
 
     record: ConfigurationRecord
@@ -46,14 +83,43 @@ class Standing:
     score: Summary
     statuses: dict[str, int]
     num_unlearned: int
-    difference: Summary | None = None
+    counted: float = math.nan
+    counted_median: float = math.nan
+    difference: Difference | None = None
+    to_leader: Difference | None = None
     outcome: Outcome = "unfinished"
+    start: str = ""
+
+    @property
+    def num_diverged(self) -> int:
+        """Replicates that diverged."""
+        return self.statuses.get("diverged", 0)
+
+    @property
+    def num_ended(self) -> int:
+        """Replicates that have an outcome: they finished or diverged."""
+        return self.statuses.get("finished", 0) + self.num_diverged
+
+    @property
+    def num_succeeded(self) -> int:
+        """Replicates that finished and learned."""
+        return self.statuses.get("finished", 0) - self.num_unlearned
+
+    @property
+    def success_rate(self) -> float:
+        """Share of the replicates with an outcome that finished and learned."""
+        return self.num_succeeded / self.num_ended if self.num_ended else math.nan
 
     @property
     def mostly_finished(self) -> bool:
         """Whether at least half of the replicates that came to an end finished."""
-        lost = self.statuses.get("diverged", 0) + self.statuses.get("failed", 0)
+        lost = self.num_diverged + self.statuses.get("failed", 0)
         return self.score.count > 0 and self.score.count >= lost
+
+    @property
+    def never_learned(self) -> bool:
+        """Whether replicates finished and none of them learned."""
+        return 0 < self.score.count == self.num_unlearned
 
 
 @dataclass(frozen=True)
@@ -64,67 +130,96 @@ class Cell:
       name: The factors' values, or an empty text where none vary.
       standings: Best first; those of which most replicates were lost after the others.
       reference: What the others are compared with, or None if nothing finished.
-      is_baseline: Whether the reference was fixed beforehand by `report.baseline`; otherwise it is
-        the leader.
+      is_baseline: Whether the reference was fixed beforehand.
+      pairs: All pairs of its configurations; see `runner.report.analysis`.
     """
 
     name: str
     standings: tuple[Standing, ...]
     reference: Standing | None
     is_baseline: bool
+    pairs: pd.DataFrame = field(repr=False, compare=False, default_factory=pd.DataFrame)
 
     @property
     def leader(self) -> Standing | None:
-        """The best mean, among those of which most replicates finished if there are any."""
+        """The best mean, failures counted, among those of which most replicates finished."""
         first = self.standings[0]
         return first if first.score.count else None
 
+    @property
+    def shows_differences(self) -> bool:
+        """Whether the comparisons with the reference have told any two apart."""
+        return any(s.difference is not None and s.difference.is_apart for s in self.standings)
 
-def judge(results: Results) -> list[Cell]:
-    """Returns the comparison within each cell, in the order of the configurations."""
+    @property
+    def leaders(self) -> tuple[Standing, ...]:
+        """The leader and those that nothing tells from it, neither scores nor failures."""
+        leader = self.leader
+        if leader is None or leader.never_learned:
+            return ()
+        return tuple(s for s in self.standings if s is leader or self._beside(leader, s))
+
+    @property
+    def fragile(self) -> tuple[Standing, ...]:
+        """Those whose finished replicates keep up with the leader, but which failed more often."""
+        leader = self.leader
+        if leader is None or leader.never_learned:
+            return ()
+        return tuple(
+            s
+            for s in self.standings
+            if s is not leader and self._keeps_up(s) and s.success_rate < leader.success_rate
+        )
+
+    def _beside(self, leader: Standing, other: Standing) -> bool:
+        return self._keeps_up(other) and other.success_rate >= leader.success_rate
+
+    def _keeps_up(self, other: Standing) -> bool:
+        if not other.num_succeeded or other.to_leader is None or math.isnan(other.to_leader.p_holm):
+            return False
+        return not (other.to_leader.is_apart and (self.shows_differences or not self.is_baseline))
+
+
+def judge(results: Results, start: Mapping[int, str] | None = None) -> list[Cell]:
+    """Returns the comparison within each cell, in the order of the configurations.
+
+    Args:
+      results: The sweep.
+      start: Configuration -> what was seen before training, where that was looked at.
+    """
     trained = [record for record in results.configurations if record.error is None]
     names = results.names
-    scores = _scores(results, trained)
+    found = scores(results, trained)
     statuses = status_counts(results.replicates)
     unlearned = _unlearned(results, trained)
-    cells: dict[tuple[str, ...], list[Standing]] = {}
+    groups: dict[tuple[str, ...], list[Standing]] = {}
     for record in trained:
+        counted = found.counted[record.index].dropna()
+        score = summarize(found.finished[record.index], results.sweep.confidence)
         standing = Standing(
             record=record,
             name=names[record.index],
-            score=summarize(scores[record.index], results.sweep.confidence),
+            score=score,
             statuses=statuses.get(record.index, {}),
             num_unlearned=unlearned.get(record.index, 0),
+            counted=float(counted.mean()) if score.count else math.nan,
+            counted_median=float(counted.median()) if score.count else math.nan,
+            start=(start or {}).get(record.index, ""),
         )
-        cells.setdefault((*comparable(record), standing.name.cell), []).append(standing)
-    return [_cell(standings, scores, results.sweep.confidence) for standings in cells.values()]
-
-
-def comparable(record: ConfigurationRecord) -> tuple[str, ...]:
-    """Returns what two configurations must share for their endpoints to be compared."""
-    return record.endpoint, record.endpoint_at, str(record.dataset.get("fingerprint"))
+        groups.setdefault((*comparable(record), standing.name.cell), []).append(standing)
+    return _compared(list(groups.values()), found, results.sweep.confidence)
 
 
 def rank(standings: Sequence[Standing]) -> list[Standing]:
     """Returns the standings best first: mostly finished ones, the others, those without a score."""
-
-    def order(standing: Standing) -> tuple[int, float]:
-        if not standing.score.count:
-            return 2, 0.0
-        down = 1 if lower_is_better(standing.record.endpoint) else -1
-        return int(not standing.mostly_finished), down * standing.score.mean
-
-    return sorted(standings, key=order)
+    return sorted(standings, key=lambda standing: _order(standing, standing.counted))
 
 
-def _scores(results: Results, trained: Sequence[ConfigurationRecord]) -> pd.DataFrame:
-    """Returns the endpoints, shape (seeds of the sweep, configurations), NaN where missing."""
-    values = endpoints(trained, results.replicates).rename("value")
-    keys = results.replicates[["configuration", "weight_seed", "batch_seed"]]
-    table = keys.assign(value=values).pivot_table(
-        "value", ["weight_seed", "batch_seed"], "configuration"
-    )
-    return table.reindex(columns=[record.index for record in trained])
+def _order(standing: Standing, value: float) -> tuple[int, float]:
+    if not standing.score.count:
+        return 2, 0.0
+    down = 1 if lower_is_better(standing.record.endpoint) else -1
+    return int(not standing.mostly_finished), down * value
 
 
 def _unlearned(results: Results, trained: Sequence[ConfigurationRecord]) -> dict[int, int]:
@@ -180,17 +275,86 @@ def _least_skew(share: float, classes: int) -> float:
     return share * math.log(share * classes) + of_rest
 
 
-def _cell(standings: Sequence[Standing], scores: pd.DataFrame, confidence: float) -> Cell:
-    ranked = rank(standings)
-    baseline = _baseline(ranked)
-    reference = baseline or (ranked[0] if ranked[0].score.count else None)
-    judged = tuple(_judged(standing, reference, scores, confidence) for standing in ranked)
+def _compared(groups: Sequence[Sequence[Standing]], found: Scores, confidence: float) -> list[Cell]:
+    """Returns the cells with all their comparisons, corrected together."""
+    ranked = [rank(group) for group in groups]
+    baselines = [_baseline(group) for group in ranked]
+    references = [
+        baseline or _best_median(group) for baseline, group in zip(baselines, ranked, strict=True)
+    ]
+    groupings = [
+        pairs.Group(
+            members=tuple(s.record.index for s in group if s.score.count),
+            repeated=frozenset(s.record.index for s in group if s.score.count > 1),
+            reference=reference.record.index if reference else -1,
+            leader=order[0].record.index,
+            is_baseline=baseline is not None,
+            metric=order[0].record.endpoint,
+        )
+        for group, order, reference, baseline in zip(
+            groups, ranked, references, baselines, strict=True
+        )
+    ]
+    table = pairs.compare(groupings, found, confidence)
+    return [
+        _cell(order, reference, baseline is not None, own, confidence)
+        for order, reference, baseline, own in zip(
+            ranked, references, baselines, pairs.by_group(table, len(ranked)), strict=True
+        )
+    ]
+
+
+def _cell(
+    standings: Sequence[Standing],
+    reference: Standing | None,
+    is_baseline: bool,
+    table: pd.DataFrame,
+    confidence: float,
+) -> Cell:
+    to_reference = _differences(table, reference, "p_deciding", "family_deciding", confidence)
+    to_leader = _differences(table, standings[0], "p_holm", "family", confidence)
+    judged = tuple(
+        replace(
+            standing,
+            difference=to_reference.get(standing.record.index),
+            to_leader=to_leader.get(standing.record.index),
+            outcome=_outcome(standing, reference, to_reference.get(standing.record.index)),
+        )
+        for standing in standings
+    )
     return Cell(
-        name=ranked[0].name.cell,
+        name=standings[0].name.cell,
         standings=judged,
         reference=next((s for s in judged if s.outcome == "reference"), None),
-        is_baseline=baseline is not None,
+        is_baseline=is_baseline,
+        pairs=table,
     )
+
+
+def _differences(
+    table: pd.DataFrame, to: Standing | None, p_column: str, family: str, confidence: float
+) -> dict[int, Difference]:
+    """Returns how each other configuration differs from one of its cell."""
+    if to is None:
+        return {}
+    rows = pairs.oriented(table, to.record.index)
+    return {
+        int(row["configuration"]): Difference(
+            mean=row["mean"],
+            median=row["median"],
+            std=row["std"],
+            low=row["ci_low"],
+            high=row["ci_high"],
+            count=int(row["num_pairs"]),
+            p_value=row["p_t"],
+            p_holm=row[p_column],
+            family=int(row[family]),
+            further_seeds=row["further_seeds"],
+            is_apart=bool(row[p_column] <= 1 - confidence),
+        )
+        for row in rows.to_dict("records")
+        if row["num_pairs"]
+    }
 
 
 def baseline_label(record: ConfigurationRecord) -> str | None:
@@ -199,31 +363,34 @@ def baseline_label(record: ConfigurationRecord) -> str | None:
 
 
 def _baseline(standings: Sequence[Standing]) -> Standing | None:
-    for standing in standings:
-        if standing.record.init == baseline_label(standing.record) and standing.score.count:
-            return standing
-    return None
+    """Returns the configuration that was fixed beforehand as the one to compare with."""
+    found = [
+        standing
+        for standing in standings
+        if standing.record.init == (baseline_label(standing.record) or DEFAULT_BASELINE)
+    ]
+    # Where the factors of one initializer are compared, its name singles out none of them.
+    return found[0] if len(found) == 1 and found[0].score.count else None
 
 
-def _judged(
-    standing: Standing, reference: Standing | None, scores: pd.DataFrame, confidence: float
-) -> Standing:
+def _best_median(ranked: Sequence[Standing]) -> Standing | None:
+    """Returns the best median, failures counted; of equal ones the best mean."""
+    best = min(ranked, key=lambda standing: _order(standing, standing.counted_median))
+    return best if best.score.count else None
+
+
+def _outcome(
+    standing: Standing, reference: Standing | None, difference: Difference | None
+) -> Outcome:
     if not standing.score.count or reference is None:
-        return standing
+        return "unfinished"
     if standing is reference:
-        return replace(standing, outcome="reference")
-    mine, theirs = scores[standing.record.index], scores[reference.record.index]
-    difference = paired_difference(mine, theirs, confidence)
-    outcome = _outcome(standing, difference)
-    return replace(standing, outcome=outcome, difference=difference)
-
-
-def _outcome(standing: Standing, difference: Summary) -> Outcome:
-    if standing.num_unlearned == standing.score.count:
+        return "reference"
+    if standing.never_learned:
         return "unlearned"
-    if difference.count < 2:
+    if difference is None or math.isnan(difference.p_holm):
         return "unknown"
-    if difference.low <= 0 <= difference.high:
+    if not difference.is_apart:
         return "same"
     lower = difference.mean < 0
     return "better" if lower == lower_is_better(standing.record.endpoint) else "worse"

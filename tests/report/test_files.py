@@ -12,11 +12,13 @@ from runner.report.results import ResultsError
 
 Build = Callable[..., Path]
 TABLES = {"replicates.csv", "curves.parquet", "movement.csv", "comparison.csv"}
+NUMBERS = {"differences.csv", "pairs.csv", "success.csv", "trainability.csv", "ranks.csv"}
+NUMBERS |= {"rank_pairs.csv", "profiles.csv"}
 
 
 def test_every_file_of_the_contract_is_there(written: Path) -> None:
     names = {path.name for path in written.iterdir() if path.is_file()}
-    assert names == TABLES | {"sweep.json", "report.md", "report.html", "report.tex"}
+    assert names == TABLES | NUMBERS | {"sweep.json", "report.md", "report.html", "report.tex"}
     figures = {path.name for path in (written / "figures").iterdir()}
     assert {
         path.rpartition(".")[0] + end for path in figures for end in (".svg", ".png")

@@ -9,9 +9,9 @@ from runner.report.verdict import Cell, is_unlearned, judge
 
 Scored = Callable[..., Results]
 
-# Paired with `good`: always exactly 0.02 lower; now higher, now lower.
+# Paired with `good`: always about 0.02 lower; now higher, now lower.
 GOOD = [0.90, 0.92, 0.94, 0.96, 0.98]
-WORSE = [0.88, 0.90, 0.92, 0.94, 0.96]
+WORSE = [0.881, 0.899, 0.921, 0.939, 0.96]
 SAME = [0.91, 0.91, 0.95, 0.94, 0.985]
 
 
@@ -79,7 +79,7 @@ def test_what_mostly_diverged_does_not_lead(scored: Scored) -> None:
 
 
 def test_the_leader_can_be_worse_on_the_shared_seeds(scored: Scored) -> None:
-    uneven = [0.91, 0.93, 0.95, None, None]
+    uneven = [0.911, 0.929, 0.951, None, None]
     results = scored({"good": GOOD, "uneven": uneven})
     assert outcomes(results) == {"good": "reference", "uneven": "better"}
 

@@ -9,7 +9,7 @@ from runner.report.verdict import judge
 
 Scored = Callable[..., Results]
 GOOD = [0.90, 0.92, 0.94, 0.96, 0.98]
-WORSE = [0.88, 0.90, 0.92, 0.94, 0.96]
+WORSE = [0.881, 0.899, 0.921, 0.939, 0.96]
 SAME = [0.91, 0.91, 0.95, 0.94, 0.985]
 
 
@@ -40,7 +40,7 @@ def test_each_class_of_outcome_has_its_sentence(scored: Scored) -> None:
     assert found["same"].startswith(
         "Not distinguishable from good with these seeds: same (\N{MINUS SIGN}0.001 ["
     )
-    assert found["worse"].startswith("Worse than good: worse by 0.020 [0.020, 0.020]")
+    assert found["worse"].startswith("Worse than good: worse by 0.020 [0.019, 0.021]")
     assert found["unlearned"] == (
         "Never learned, ended where a constant guess would be (loss 2.303): "
         "zero (all 5 that finished)."
@@ -89,7 +89,7 @@ def test_a_lower_loss_leads(scored: Scored) -> None:
     text = headline(scored({"good": GOOD, "worse": WORSE}, endpoint="val_loss"))
     assert text.startswith("worse has the lowest mean final validation loss")
     by = told(scored({"good": GOOD, "worse": WORSE}, endpoint="val_loss"))["worse"]
-    assert by == "Worse than worse: good by 0.0200 [0.0200, 0.0200]."
+    assert by == "Worse than worse: good by 0.0200 [0.0188, 0.0212]."
 
 
 def test_nothing_finished_is_said_so(scored: Scored) -> None:
@@ -130,7 +130,7 @@ def test_too_few_shared_seeds_are_named(scored: Scored) -> None:
 
 def test_a_fixed_baseline_is_what_the_others_are_compared_with(scored: Scored) -> None:
     results = scored({"good": GOOD, "worse": WORSE, "same": SAME}, baseline="worse")
-    assert told(results)["better"].startswith("Better than worse: good by 0.020 [0.020, 0.020]")
+    assert told(results)["better"].startswith("Better than worse: good by 0.0200 [0.0188")
     assert "picked" not in words.method(judge(results), 0.95)
 
 
@@ -144,9 +144,9 @@ def test_without_a_baseline_the_choice_of_the_leader_is_confessed(scored: Scored
 
 
 def test_better_on_the_shared_seeds_is_said_so(scored: Scored) -> None:
-    results = scored({"good": GOOD, "uneven": [0.91, 0.93, 0.95, None, None]})
+    results = scored({"good": GOOD, "uneven": [0.911, 0.929, 0.951, None, None]})
     assert told(results)["better"].startswith(
-        "Better than good on the seeds that both finished: uneven by 0.0100"
+        "Better than good on the seeds that both finished: uneven by 0.0103"
     )
     assert headline(results).endswith("over 5 seeds.")
 

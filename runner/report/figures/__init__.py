@@ -1,28 +1,40 @@
 """Figures as Vega-Lite specifications: one each for the page, for SVG and for PNG."""
 
 from collections import Counter
-from collections.abc import Sequence
 
+from runner.report.analysis import Analysis
 from runner.report.figures.curves import curve_figures
-from runner.report.figures.maps import factor_figures, movement_figures
+from runner.report.figures.intervals import difference_figures, predictor_figures
+from runner.report.figures.lines import profile_figures, target_figures
+from runner.report.figures.maps import movement_figures, trainability_figures
+from runner.report.figures.ranks import choice_figures, rank_figures
 from runner.report.figures.scores import score_figures
 from runner.report.figures.statuses import status_figures
 from runner.report.figures.theme import Figure, Series, series_of
+from runner.report.figures.variance import variance_figures
 from runner.report.names import counted, coverage, lost
 from runner.report.results import Results
-from runner.report.verdict import Cell
+from runner.report.tables import ordered
 
 
-def all_figures(results: Results, cells: Sequence[Cell]) -> list[Figure]:
+def all_figures(results: Results, analysis: Analysis) -> list[Figure]:
     """Returns every figure that the sweep has data for, in the order of the report."""
     names = results.names
     series = legend(results)
     note = coverage_note(results)
+    order = [s.record.index for cell in analysis.cells for s in cell.standings]
     return [
         *curve_figures(results, names, series, note),
-        *score_figures(results, cells, series, note),
-        *factor_figures(cells, note),
-        *status_figures(cells),
+        *score_figures(results, analysis.cells, series, note),
+        *difference_figures(ordered(analysis.differences, order), names),
+        *target_figures(analysis.survival, analysis.times, names, series),
+        *choice_figures(analysis.rankings),
+        *trainability_figures(analysis.trainability, note),
+        *rank_figures(analysis.ranks),
+        *profile_figures(analysis.profiles, series),
+        *variance_figures(analysis.variance, names),
+        *predictor_figures(analysis.predictors),
+        *status_figures(analysis.cells),
         *movement_figures(results, names),
     ]
 

@@ -46,6 +46,7 @@ def _figure(points: Points, series: Sequence[Series], note: str, shared_scale: b
         caption=_caption(points, note),
         spec=finish(chart, title, subtitle),
         num_panels=len(points.panels),
+        floors=points.floors,
     )
 
 
@@ -65,7 +66,6 @@ def _caption(points: Points, note: str) -> str:
 def _chart(points: Points, series: Sequence[Series]) -> alt.FacetChart:
     columns = min(len(points.panels), 2) if len(points.panels) <= 4 else 4
     layers = _over_epochs(points, series) if points.last_epoch else _untrained(points, series)
-    low, high = points.range
     return (
         alt.layer(*layers)
         .properties(width=_WIDTHS[columns], height=_HEIGHT)
@@ -77,22 +77,18 @@ def _chart(points: Points, series: Sequence[Series]) -> alt.FacetChart:
         .transform_calculate(
             panel_name="panel_names[datum.panel]",
             series_name="series_names[datum.series]",
-            band_low=_cut("datum.low", "max", low),
-            band_high=_cut("datum.high", "min", high),
+            band_low="isValid(datum.low) ? max(datum.low, floor) : null",
+            band_high=f"isValid(datum.high) ? min(datum.high, {points.ceiling:.6g}) : null",
         )
         .transform_filter("indexof(hidden, datum.series_name) < 0")
         .add_params(
             alt.param(name="panel_names", value=points.panels),
             alt.param(name="series_names", value=points.series),
             alt.param(name="hidden", value=[]),
+            alt.param(name="floor", value=points.floor),
             alt.param(name="interactive", value=False),
         )
     )
-
-
-def _cut(value: str, choose: str, end: float | None) -> str:
-    """Returns the expression that keeps a band within its range, and what is missing missing."""
-    return value if end is None else f"isValid({value}) ? {choose}({value}, {end:.6g}) : null"
 
 
 def _over_epochs(points: Points, series: Sequence[Series]) -> list[alt.Chart]:
@@ -146,7 +142,11 @@ def _value_x(points: Points, column: str) -> alt.X:
 
 
 def _scale_and_axis(points: Points) -> tuple[alt.Scale, alt.Axis]:
-    axis = alt.Axis(format="~g", tickCount=5) if points.is_log else alt.Axis(tickCount=5)
+    axis = (
+        alt.Axis(format="~g", tickCount=5)
+        if points.is_log
+        else alt.Axis(tickCount=5, labelFlush=True)
+    )
     return value_scale(points.frame["mean"], points.is_log), axis
 
 

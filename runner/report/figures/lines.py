@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from runner.report import names
-from runner.report.figures.theme import Figure, Series, color, csv_data, dash, finish
+from runner.report.figures.theme import Figure, Series, color, csv_data, dash, finish, series_of
 from runner.report.names import Name
 
 _HEIGHT, _WIDTHS = 240, {1: 560, 2: 340}
@@ -23,7 +23,7 @@ class Shares:
       data: Columns `panel` and `series` (places in the lists below), `x, share, low, high`.
       panels, series: Names.
       x_title, y_title: Titles of the axes.
-      is_step: Whether a share holds until the next point.
+      steps: How a share holds: `"step-after"` until the next point, `"step-before"` since the last.
     """
 
     data: pd.DataFrame
@@ -31,7 +31,7 @@ class Shares:
     series: list[str]
     x_title: str
     y_title: str
-    is_step: bool
+    steps: str
 
 
 def target_figures(
@@ -56,12 +56,12 @@ def target_figures(
     label = [by[index].series for index in shown["configuration"]]
     what = _target(times)
     shares = Shares(
-        data=_placed(shown, panel, label, "time", "share_reached"),
+        data=_extended(_placed(shown, panel, label, "time", "share_reached")),
         panels=list(dict.fromkeys(panel)),
         series=list(dict.fromkeys(label)),
         x_title="epoch",
         y_title="share at the target",
-        is_step=True,
+        steps="step-after",
     )
     title = f"Time to {what}"
     caption = (
@@ -99,7 +99,7 @@ def profile_figures(profiles: pd.DataFrame, series: Sequence[Series]) -> list[Fi
         series=list(dict.fromkeys(label)),
         x_title="normalized score: 0 a constant guess, 1 perfect",
         y_title="share of replicates above it",
-        is_step=False,
+        steps="step-before",
     )
     title = "Performance profiles"
     caption = (
@@ -126,17 +126,22 @@ def _placed(
     )
 
 
+def _extended(data: pd.DataFrame) -> pd.DataFrame:
+    """Returns the curves with their last share up to the end of the axis."""
+    last = data.groupby(["panel", "series"], sort=False).tail(1).assign(x=data["x"].max())
+    return pd.concat([data, last]).drop_duplicates(["panel", "series", "x"], ignore_index=True)
+
+
 def _figure(
     name: str, title: str, caption: str, shares: Shares, series: Sequence[Series]
 ) -> Figure:
-    drawn = [item for item in series if item.name in shares.series]
+    drawn = [item for item in series if item.name in shares.series] or series_of(shares.series)
     chart = _chart(shares, drawn)
     return Figure(name, title, caption, finish(chart, title, ""), num_panels=len(shares.panels))
 
 
 def _chart(shares: Shares, series: Sequence[Series]) -> alt.FacetChart:
     columns = min(len(shares.panels), 2)
-    interpolate = {"interpolate": "step-after"} if shares.is_step else {}
     scale = alt.Scale(domain=[shares.data["x"].min(), shares.data["x"].max()], nice=False)
     x = alt.X("x:Q", title=shares.x_title, axis=alt.Axis(grid=False, tickCount=6), scale=scale)
     axis = alt.Axis(format="%", tickCount=5)
@@ -145,10 +150,10 @@ def _chart(shares: Shares, series: Sequence[Series]) -> alt.FacetChart:
         return alt.Y(f"{column}:Q", title=shares.y_title, axis=axis, scale=alt.Scale(domain=[0, 1]))
 
     base = alt.Chart().encode(x=x, color=color(series))
-    line = base.mark_line(strokeWidth=2, clip=True, **interpolate)
+    line = base.mark_line(strokeWidth=2, clip=True, interpolate=shares.steps)
     layers = [line.encode(y=y("share"), strokeDash=dash(series))]
     if shares.data["low"].notna().any():
-        band = base.mark_area(fillOpacity=0.12, clip=True, **interpolate)
+        band = base.mark_area(fillOpacity=0.12, clip=True, interpolate=shares.steps)
         layers.insert(0, band.encode(y=y("low"), y2="high:Q"))
     hover = base.transform_filter("interactive").mark_point(size=70, opacity=0, filled=True)
     layers.append(hover.encode(y=y("share"), tooltip=_tooltip(shares)))

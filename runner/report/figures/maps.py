@@ -1,6 +1,7 @@
 """Heat maps: the endpoint over initializer and factor, and how far each parameter moved."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,6 @@ from runner.report.figures.theme import INK, LOST, MAX_ROWS, Figure, csv_data, f
 from runner.report.names import Name
 from runner.report.results import Results
 from runner.report.tables import movement_medians
-from runner.report.verdict import Cell, Standing
 
 _EMPTY = "#dfe3e8"
 # Cells narrower than this, in pixels, cannot hold their number.
@@ -22,6 +22,7 @@ _NARROW = 36
 # From this darkness on, between 0 and 1, the number in a cell is white.
 _DARK = 0.5
 _WIDTH, _CELL_WIDTH, _ROW_HEIGHT = 600, 62, 26
+_MAX_PANELS = 6
 
 
 @dataclass(frozen=True)
@@ -51,70 +52,74 @@ class HeatMap:
     is_log: bool
 
 
-def factor_figures(cells: Sequence[Cell], note: str) -> list[Figure]:
-    """Returns the endpoint over initializer and factor, where one or two numeric factors vary.
+def trainability_figures(trainability: pd.DataFrame, note: str) -> list[Figure]:
+    """Returns a map of the endpoint over initializer and each numeric factor.
 
     Args:
-      cells: The comparison.
+      trainability: See `runner.report.analysis`.
       note: Over which replicates the means are.
     """
-    standings = [standing for cell in cells for standing in cell.standings]
-    factors = list(dict.fromkeys(key for s in standings for key in s.record.factors))
-    values = [standing.record.factors.get(key) for standing in standings for key in factors]
-    endpoints = {(s.record.endpoint, s.record.endpoint_at) for s in standings}
-    drawable = len(factors) in (1, 2) and len(endpoints) == 1 and all(map(_is_number, values))
-    if not drawable or not any(standing.score.count for standing in standings):
-        return []
-    heat_map = _factor_map(standings, factors)
-    title = heat_map.legend.removeprefix("mean ").capitalize()
-    title += f" by {names.listed([names.short_keys(factors)[key] for key in factors])}"
-    caption = f"Lighter is better; {note}. ✕: no replicate finished."
-    return [_figure("factors", title, caption, note, heat_map)]
+    groups = trainability.groupby(["factor", "metric"], sort=False)
+    short = names.short_keys(str(factor) for factor in trainability["factor"])
+    figures: list[Figure] = []
+    for (factor, metric), rows in groups:
+        heat_map = _trainability_map(rows, short[str(factor)], str(metric))
+        if heat_map.cells["value"].notna().any():
+            what = names.metric_name(str(metric))
+            title = f"{what[:1].upper()}{what[1:]} over {short[str(factor)]}"
+            caption = (
+                f"Mean {what}, diverged replicates counted as the best constant guess; lighter is "
+                f"better; {note}. ✕: no replicate trained."
+            )
+            if rows["problem"].nunique() > _MAX_PANELS:
+                caption += f" The first {_MAX_PANELS} settings of the other factors are drawn."
+            name = f"trainability_{len(figures)}" if groups.ngroups > 1 else "trainability"
+            figures.append(_figure(name, title, caption, note, heat_map))
+    return figures
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _factor_map(standings: Sequence[Standing], factors: Sequence[str]) -> HeatMap:
-    short = names.short_keys(factors)
-    record = standings[0].record
-    digits = names.decimals(standing.score for standing in standings)
-    lower = lower_is_better(record.endpoint)
-
-    def texts(key: str) -> list[str]:
-        return [names.scalar_text(s.record.factors[key]) for s in standings]
-
-    def ordered(key: str) -> list[str]:
-        found: Any = {standing.record.factors[key] for standing in standings}
-        return [names.scalar_text(value) for value in sorted(found)]
-
-    panel_key = factors[1] if len(factors) == 2 else None
-    start = f"{short[panel_key]}=" if panel_key else ""
+def _trainability_map(rows: pd.DataFrame, factor: str, metric: str) -> HeatMap:
+    problems = list(dict.fromkeys(rows["problem"]))[:_MAX_PANELS]
+    shown = rows[rows["problem"].isin(problems)]
+    values = shown["counted_mean"].to_numpy(float)
+    digits = _digits(values)
+    success = shown["success_rate"].to_numpy(float)
+    lower = lower_is_better(metric)
     cells = pd.DataFrame(
         {
-            "row": [names.one_line(standing.record.init) for standing in standings],
-            "column": texts(factors[0]),
-            "panel": [start + text for text in texts(panel_key)] if panel_key else "",
-            "value": [standing.score.mean for standing in standings],
+            "row": [names.one_line(str(init)) for init in shown["init"]],
+            "column": [names.scalar_text(value) for value in shown["value"]],
+            "panel": shown["problem"].astype(str),
+            "value": values,
             "text": [
-                names.number(s.score.mean, digits) if s.score.count else "✕" for s in standings
+                names.number(value, digits) if rate > 0 or math.isnan(rate) else "✕"
+                for value, rate in zip(values, success, strict=True)
             ],
-            "hint": [names.coverage(s.record.num_replicates, s.statuses) for s in standings],
+            "hint": [
+                f"{rate:.0%} of {int(count)} trained" if count else "no replicate ended"
+                for rate, count in zip(success, shown["num_ended"], strict=True)
+            ],
         }
     )
     return HeatMap(
         cells=cells,
         rows=list(dict.fromkeys(cells["row"])),
-        columns=ordered(factors[0]),
-        panels=[start + text for text in ordered(panel_key)] if panel_key else [],
-        x_title=short[factors[0]],
+        columns=[names.scalar_text(value) for value in sorted(set(shown["value"]))],
+        panels=problems if len(problems) > 1 else [],
+        x_title=factor,
         y_title=None,
-        legend=f"mean {names.endpoint_name(record)}",
+        legend=f"mean {names.metric_name(metric)}",
         scheme="viridis",
         dark_is_high=lower,
         is_log=lower and _is_decades(cells["value"]),
     )
+
+
+def _digits(values: np.ndarray) -> int:
+    """Returns so many decimals that a cell shows about three digits."""
+    known = np.abs(values[np.isfinite(values) & (values != 0)])
+    largest = known.max() if known.size else 1.0
+    return int(min(max(2 - math.floor(math.log10(largest)), 0), 4))
 
 
 def movement_figures(results: Results, by: Mapping[int, Name]) -> list[Figure]:

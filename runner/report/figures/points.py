@@ -14,6 +14,7 @@ from runner.report.statistics import summarize_curves
 _REPLICATE = ["configuration", "weight_seed", "batch_seed"]
 _PARTS = {"": "training", "val_": "validation"}
 _RANGES = {"accuracy": (0.0, 1.0)}
+_LOWEST, _HIGHEST = -1e300, 1e300  # JSON has no infinity
 # More mean curves in one figure are neither read nor drawn in a reasonable time.
 MAX_CURVES = 80
 MAX_EPOCHS = 100
@@ -66,10 +67,27 @@ class Points:
         return bool(means.max() > 10 * means.min())
 
     @property
-    def range(self) -> tuple[float | None, float | None]:
-        """What the drawn band must not leave: the metric's values, a logarithmic axis."""
-        low, high = _RANGES.get(self.metric, (None, None))
-        return (float(self.frame["mean"].min()) / 2 if self.is_log else low), high
+    def floors(self) -> tuple[float, float] | None:
+        """The least that is drawn of a band, on a linear and on a logarithmic axis.
+
+        None where a logarithmic axis makes no sense: accuracies, and means that are not positive.
+        """
+        means = self.frame["mean"]
+        if not lower_is_better(self.metric) or not (means > 0).all():
+            return None
+        return _LOWEST, float(f"{means.min() / 2:.6g}")
+
+    @property
+    def floor(self) -> float:
+        """The least that is drawn of a band."""
+        if self.floors is None:
+            return _RANGES.get(self.metric, (_LOWEST, _HIGHEST))[0]
+        return self.floors[self.is_log]
+
+    @property
+    def ceiling(self) -> float:
+        """The most that is drawn of a band."""
+        return _RANGES.get(self.metric, (_LOWEST, _HIGHEST))[1]
 
 
 def curve_points(results: Results, names: Mapping[int, Name]) -> list[Points]:

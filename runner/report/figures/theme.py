@@ -48,6 +48,8 @@ class Figure:
       spec: Vega-Lite specification; its parameters `interactive` and `hidden` (names of series),
         where it has them, belong to the page.
       num_panels: Panels side by side or one below the other, or None for a single view.
+      floors: Values of the parameter `floor` for a linear and for a logarithmic axis, where the
+        page may change from one to the other.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Figure:
     caption: str
     spec: dict[str, Any]
     num_panels: int | None = None
+    floors: tuple[float, float] | None = None
 
 
 def series_of(names: Sequence[str]) -> list[Series]:

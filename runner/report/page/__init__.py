@@ -44,4 +44,4 @@ def script_json(value: Any) -> Markup:
 
 
 def _embedded(figure: "Figure") -> dict[str, Any]:
-    return {"spec": figure.spec, "numPanels": figure.num_panels}
+    return {"spec": figure.spec, "numPanels": figure.num_panels, "floors": figure.floors}

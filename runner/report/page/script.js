@@ -32,6 +32,7 @@ function compareKeys(a, b, direction) {
 const figures = JSON.parse(document.getElementById("figures")?.textContent ?? "{}");
 const charts = [...document.querySelectorAll(".chart")];
 const hidden = new Set();
+const logarithmic = new Map(); // figure -> whether its axis is, where that may be changed
 const views = new Map();
 const manyMarks = 4000; // from here on a canvas is faster than so many elements
 const sideRoom = 56; // axis labels and title beside the first panel
@@ -43,17 +44,40 @@ function hasParam(spec, name) {
   return (spec.params ?? []).some((param) => param.name === name);
 }
 
+// The layers of a figure that show a value on the vertical axis.
+function valueLayers(spec) {
+  return spec.spec.layer.filter((layer) => layer.encoding.y?.scale);
+}
+
+for (const [name, figure] of Object.entries(figures)) {
+  if (figure.floors) logarithmic.set(name, figure.spec.params.some(isLogFloor, figure));
+}
+
+function isLogFloor(param) {
+  return param.name === "floor" && param.value === this.floors[1];
+}
+
+function setAxis(spec, floors, isLog) {
+  spec.params.find((param) => param.name === "floor").value = floors[Number(isLog)];
+  for (const { encoding } of valueLayers(spec)) {
+    encoding.y.scale = isLog ? { type: "log", nice: false } : { zero: false };
+    encoding.y.axis.format = "~g";
+  }
+}
+
 function columnsFor(numPanels, width) {
   if (width < narrowWidth || numPanels === 1) return 1;
   return numPanels > 2 && width >= 1100 ? 4 : 2;
 }
 
-function laidOut(figure, width, excess) {
+function laidOut(name, width, excess) {
+  const figure = figures[name];
   const spec = structuredClone(figure.spec);
   const values = { interactive: true, hidden: [...hidden], narrow: width < narrowWidth };
   for (const param of spec.params ?? []) param.value = values[param.name] ?? param.value;
   delete spec.title;
   spec.padding = 2;
+  if (logarithmic.has(name)) setAxis(spec, figure.floors, logarithmic.get(name));
   const narrow = width < narrowWidth;
   spec.config.axis.labelLimit = Math.min(260, Math.round(width * (narrow ? 0.46 : 0.36)));
   if (hasParam(spec, "hidden")) {
@@ -81,15 +105,15 @@ function panelWidth(columns, width, excess) {
 }
 
 async function draw(chart) {
-  const figure = figures[chart.dataset.figure];
+  const name = chart.dataset.figure;
   const width = chart.clientWidth;
-  const marks = JSON.stringify(figure.spec).split("\\n").length;
+  const marks = JSON.stringify(figures[name].spec).split("\\n").length;
   let excess = 0;
   for (let attempt = 0; attempt < 3; attempt++) {
     views.get(chart)?.finalize();
-    const result = await vegaEmbed(chart, laidOut(figure, width, excess), {
+    const result = await vegaEmbed(chart, laidOut(name, width, excess), {
       actions: { export: true, source: false, compiled: false, editor: false },
-      downloadFileName: chart.dataset.figure,
+      downloadFileName: name,
       logLevel: errorsOnly,
       renderer: marks > manyMarks ? "canvas" : "svg",
     });
@@ -100,9 +124,21 @@ async function draw(chart) {
   }
 }
 
-async function drawAll() {
-  for (const chart of charts) await draw(chart);
-  document.documentElement.dataset.drawn = "true";
+// One drawing at a time: two that embed into one element would remove each other's chart. A newer
+// request for all charts ends the one that is under way.
+let drawing = Promise.resolve();
+let newest = 0;
+
+function drawAll() {
+  const mine = ++newest;
+  delete document.documentElement.dataset.drawn;
+  drawing = drawing.then(async () => {
+    for (const chart of charts) {
+      if (mine !== newest) return;
+      await draw(chart).catch((error) => console.error(chart.dataset.figure, error));
+    }
+    document.documentElement.dataset.drawn = "true";
+  });
 }
 
 let drawnWidth = 0;
@@ -118,7 +154,23 @@ if (charts.length) {
   }).observe(document.querySelector("main"));
 }
 
-// The legend of the curves: one for all figures that know the parameter `hidden`.
+// Switches between a linear and a logarithmic axis.
+for (const button of document.querySelectorAll("button[data-axis]")) {
+  const name = button.dataset.axis;
+  if (!logarithmic.has(name)) {
+    button.remove();
+    continue;
+  }
+  button.setAttribute("aria-pressed", logarithmic.get(name));
+  button.addEventListener("click", () => {
+    logarithmic.set(name, !logarithmic.get(name));
+    button.setAttribute("aria-pressed", logarithmic.get(name));
+    const chart = charts.find((other) => other.dataset.figure === name);
+    drawing = drawing.then(() => draw(chart));
+  });
+}
+
+// The legends of the curves: they speak to all figures that know the parameter `hidden`.
 const entries = [...document.querySelectorAll(".legend [data-series]")];
 
 function showHidden() {
@@ -138,11 +190,13 @@ for (const entry of entries) {
   });
   entry.addEventListener("dblclick", () => {
     hidden.clear();
-    for (const other of entries) if (other !== entry) hidden.add(other.dataset.series);
+    for (const other of entries) if (other.dataset.series !== name) hidden.add(other.dataset.series);
     showHidden();
   });
 }
-document.querySelector(".legend .all")?.addEventListener("click", () => {
-  hidden.clear();
-  showHidden();
-});
+for (const all of document.querySelectorAll(".legend .all")) {
+  all.addEventListener("click", () => {
+    hidden.clear();
+    showHidden();
+  });
+}

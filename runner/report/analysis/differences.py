@@ -1,0 +1,100 @@
+"""The tables of differences: each configuration to its reference, and all pairs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from runner.report import pairs
+from runner.report.results import Results
+from runner.report.scores import Scores, keys
+from runner.report.statistics import interquartile_mean
+from runner.report.statistics.paired import bca_interval, differences
+from runner.report.verdict import Cell, Standing
+
+_REFERENCE = ["reference", "reference_init", "is_baseline", "metric"]
+_DIFFERENCES = [
+    *("num_pairs", "mean", "ci_low", "ci_high", "std", "p_t", "p_holm", "family"),
+    *("p_wilcoxon", "p_sign_flip", "p_smallest", "d_z", "probability_better", "median"),
+    *("interquartile_mean", "bca_low", "bca_high", "further_seeds", "outcome"),
+]
+_PAIRS = [
+    *("num_pairs", "mean", "ci_low", "ci_high", "std", "p_t", "p_holm", "family"),
+    *("p_wilcoxon", "p_sign_flip", "p_smallest", "d_z", "probability_better", "median"),
+    "further_seeds",
+]
+_SUCCESS = ["success_difference", "p_fisher", "p_fisher_holm"]
+
+
+def differences_table(results: Results, found: Scores, cells: Sequence[Cell]) -> pd.DataFrame:
+    """Returns `differences.csv`: one row a configuration that is compared with a reference.
+
+    Columns `configuration, init, <factors>, reference` (a configuration), `reference_init`,
+    `is_baseline` (fixed beforehand), `metric`, then of this minus the reference, by seed:
+    `num_pairs, mean, ci_low, ci_high` (paired t, not corrected), `std, p_t, p_holm` (decides),
+    `family` (of how many comparisons), `p_wilcoxon, p_sign_flip, p_smallest` (the least that these
+    two can give with so many pairs), `d_z, probability_better, median, interquartile_mean, bca_low,
+    bca_high` (from twenty pairs on), `further_seeds, outcome`.
+    """
+    blocks = [_of_cell(cell, found, results.sweep.confidence) for cell in cells]
+    of = keys(results, results.configurations)
+    columns = [*of.columns, *_REFERENCE, *_DIFFERENCES]
+    filled = [block for block in blocks if len(block)]
+    if not filled:
+        return pd.DataFrame(columns=columns)
+    table = of.merge(pd.concat(filled), on="configuration")[columns]
+    return table.sort_values("configuration", ignore_index=True)
+
+
+def _of_cell(cell: Cell, found: Scores, confidence: float) -> pd.DataFrame:
+    if cell.reference is None:
+        return pd.DataFrame()
+    reference = cell.reference.record
+    rows = pairs.oriented(cell.pairs, reference.index)
+    outcomes = {standing.record.index: standing.outcome for standing in cell.standings}
+    values = [
+        differences(found.finished[index], found.finished[reference.index])
+        for index in rows["configuration"]
+    ]
+    intervals = [(np.nan, np.nan) if found.crossed else bca_interval(v, confidence) for v in values]
+    return rows.assign(
+        reference=reference.index,
+        reference_init=reference.init,
+        is_baseline=cell.is_baseline,
+        p_holm=rows["p_deciding"],
+        family=rows["family_deciding"],
+        interquartile_mean=[interquartile_mean(v) for v in values],
+        bca_low=[low for low, _ in intervals],
+        bca_high=[high for _, high in intervals],
+        outcome=[outcomes[index] for index in rows["configuration"]],
+    )
+
+
+def pairs_table(cells: Sequence[Cell]) -> pd.DataFrame:
+    """Returns `pairs.csv`: every two configurations of a cell, a minus b, by seed.
+
+    Columns `cell` (its factors), `configuration_a, init_a, configuration_b, init_b, metric`, those
+    of `differences.csv` where they make sense (`p_holm` is corrected for all pairs of all cells),
+    and `success_difference` (share of replicates that trained, a minus b), `p_fisher`,
+    `p_fisher_holm`.
+    """
+    columns = [
+        *("cell", "configuration_a", "init_a", "configuration_b", "init_b", "metric"),
+        *(*_PAIRS, *_SUCCESS),
+    ]
+    filled = [cell.pairs.assign(cell=cell.name) for cell in cells if len(cell.pairs)]
+    if not filled:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(filled, ignore_index=True)
+    standings = {s.record.index: s for cell in cells for s in cell.standings}
+    fisher = pairs.fisher(table, *_successes(standings))
+    inits = {index: standing.record.init for index, standing in standings.items()}
+    return pd.concat([table, fisher], axis=1).assign(
+        init_a=table["configuration_a"].map(inits), init_b=table["configuration_b"].map(inits)
+    )[columns]
+
+
+def _successes(standings: dict[int, Standing]) -> tuple[pd.Series, pd.Series]:
+    succeeded = {index: standing.num_succeeded for index, standing in standings.items()}
+    ended = {index: standing.num_ended for index, standing in standings.items()}
+    return pd.Series(succeeded, dtype=int), pd.Series(ended, dtype=int)

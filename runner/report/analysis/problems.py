@@ -1,0 +1,152 @@
+"""Several data sets or models: ranks of the initializers, and how often they reach what score."""
+
+import numpy as np
+import pandas as pd
+
+from runner.records import ConfigurationRecord, lower_is_better
+from runner.report.analysis.rankings import (
+    Choice,
+    choices,
+    downward,
+    is_tuned,
+    own_best,
+    told_scores,
+)
+from runner.report.results import Results
+from runner.report.scores import Scores, constant_guess
+from runner.report.statistics import ranks
+from runner.report.statistics.proportions import wilson_interval
+
+_RANKS = ["init", "average_rank", "num_problems", "friedman_p", "critical_difference"]
+_PAIRS = ["init_a", "init_b", "rank_difference", "p_nemenyi", "distinguishable"]
+_PROFILES = ["init", "threshold", "share", "ci_low", "ci_high", "num_replicates"]
+_MAX_THRESHOLDS = 200
+
+
+def rank_tables(results: Results, found: Scores) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Returns `ranks.csv` and `rank_pairs.csv`; empty below two problems or two initializers.
+
+    An initializer is ranked by its mean score, failures counted, in each problem; where ways to
+    train vary, at its own best. Only initializers that were trained on every problem are ranked.
+
+    Returns:
+      `init, average_rank, num_problems, friedman_p, critical_difference` and a column
+      `rank: <problem>` each, best first; and `init_a, init_b, rank_difference, p_nemenyi,
+      distinguishable` of every two.
+    """
+    of = _best_of_problems(results, found)
+    inits = _everywhere(of)
+    if len(of) < 2 or len(inits) < 2:
+        return pd.DataFrame(columns=_RANKS), pd.DataFrame(columns=_PAIRS)
+    scores = np.array(
+        [[-downward(*_told(results, chosen[init])) for init in inits] for chosen in of.values()]
+    )
+    each = ranks.ranks(scores)
+    average = each.mean(axis=0)
+    size = len(inits), len(of)
+    critical = ranks.critical_difference(*size, 1 - results.sweep.confidence)
+    table = pd.DataFrame(
+        {
+            "init": inits,
+            "average_rank": average,
+            "num_problems": len(of),
+            "friedman_p": ranks.friedman(np.where(np.isfinite(scores), scores, -1e300)),
+            "critical_difference": critical,
+        }
+        | {f"rank: {problem}": row for problem, row in zip(of, each, strict=True)}
+    ).sort_values("average_rank", kind="stable", ignore_index=True)
+    return table, _rank_pairs(inits, average, size, 1 - results.sweep.confidence)
+
+
+def _rank_pairs(
+    inits: list[str], average: np.ndarray, size: tuple[int, int], level: float
+) -> pd.DataFrame:
+    first, second = np.triu_indices(len(inits), k=1)
+    difference = average[first] - average[second]
+    p = ranks.nemenyi(difference, *size)
+    return pd.DataFrame(
+        {
+            "init_a": [inits[place] for place in first],
+            "init_b": [inits[place] for place in second],
+            "rank_difference": difference,
+            "p_nemenyi": p,
+            "distinguishable": p <= level,
+        }
+    )
+
+
+def _best_of_problems(results: Results, found: Scores) -> dict[str, dict[str, Choice]]:
+    """Returns problem -> initializer -> the configuration that stands for it."""
+    return {
+        problem: {of_init[0].record.init: own_best(of_init) for of_init in inits}
+        for problem, inits in choices(results, found).items()
+    }
+
+
+def _everywhere(of: dict[str, dict[str, Choice]]) -> list[str]:
+    """Returns the initializers that every problem has, in their order."""
+    inits = dict.fromkeys(init for chosen in of.values() for init in chosen)
+    return [init for init in inits if all(init in chosen for chosen in of.values())]
+
+
+def _told(results: Results, choice: Choice) -> tuple[ConfigurationRecord, float]:
+    _, _, counted = told_scores(results, [choice.record], on_test=_is_chosen(results))
+    values = counted.get(choice.record.index, [])
+    return choice.record, float(np.mean(values)) if values else np.nan
+
+
+def _is_chosen(results: Results) -> bool:
+    """Whether the setting of training is chosen by the endpoint, which then flatters."""
+    return any(is_tuned(key) for record in results.configurations for key in record.factors)
+
+
+def profiles_table(results: Results, found: Scores) -> pd.DataFrame:
+    """Returns `profiles.csv`: the share of replicates, over all problems, that reach a score.
+
+    Scores are normalized: 0 is the best constant guess, 1 is perfect; a replicate that diverged is
+    below every threshold. Columns `init, threshold, share, ci_low, ci_high` (Wilson, pointwise),
+    `num_replicates`. Empty below two problems.
+    """
+    of = _best_of_problems(results, found)
+    inits = _everywhere(of)
+    if len(of) < 2 or not inits:
+        return pd.DataFrame(columns=_PROFILES)
+    scores = {
+        init: _normalized(results, [chosen[init] for chosen in of.values()]) for init in inits
+    }
+    thresholds = _thresholds(np.concatenate(list(scores.values())))
+    blocks = []
+    for init, values in scores.items():
+        reached = ranks.profile(values, thresholds)
+        low, high = wilson_interval(
+            reached, np.full(len(reached), len(values)), results.sweep.confidence
+        )
+        share = reached / len(values) if len(values) else np.full(len(reached), np.nan)
+        columns = {"threshold": thresholds, "share": share, "ci_low": low, "ci_high": high}
+        blocks.append(pd.DataFrame({"init": init, **columns, "num_replicates": len(values)}))
+    return pd.concat(blocks, ignore_index=True)[_PROFILES]
+
+
+def _normalized(results: Results, chosen: list[Choice]) -> np.ndarray:
+    """Returns the normalized scores of all replicates with an outcome, -inf for failures."""
+    found: list[float] = []
+    rows = results.replicates
+    for choice in chosen:
+        record = choice.record
+        metric, finished, _ = told_scores(results, [record], on_test=_is_chosen(results))
+        guess = constant_guess(record)
+        perfect = 0.0 if lower_is_better(metric) else 1.0
+        found += [(value - guess) / (perfect - guess) for value in finished.get(record.index, [])]
+        lost = (rows["configuration"] == record.index) & (rows["status"] == "diverged")
+        found += [-np.inf] * int(lost.sum())
+    values = np.array(found, float)
+    return values[~np.isnan(values)]
+
+
+def _thresholds(values: np.ndarray) -> np.ndarray:
+    """Returns at most so many of the scores that occur, evenly among them."""
+    distinct = np.unique(values[np.isfinite(values)])
+    if len(distinct) <= _MAX_THRESHOLDS:
+        return distinct
+    places = np.linspace(0, len(distinct) - 1, _MAX_THRESHOLDS).round().astype(int)
+    return distinct[places]

@@ -1,0 +1,204 @@
+"""Differences of configurations on the same seeds: all pairs, and each to its reference."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from runner.records import lower_is_better
+from runner.report.scores import SEEDS, Scores
+from runner.report.statistics import crossed, paired
+from runner.report.statistics.proportions import fisher_exact
+
+STATISTICS = [
+    *("num_pairs", "mean", "ci_low", "ci_high", "std", "p_t"),
+    *("p_wilcoxon", "p_sign_flip", "p_smallest", "d_z", "probability_better", "median"),
+]
+
+
+def statistics(
+    table: pd.DataFrame,
+    first: Sequence[int],
+    second: Sequence[int],
+    lower: Sequence[bool],
+    confidence: float,
+    is_crossed: bool,
+) -> pd.DataFrame:
+    """Returns what the differences `first - second` tell, one row a pair of configurations.
+
+    Args:
+      table: Endpoints, shape (seeds, configurations).
+      first, second: Columns of the table, shape (pairs,).
+      lower: Whether lower is better, shape (pairs,).
+      confidence: Level of the intervals.
+      is_crossed: Whether the table's seeds are crossed.
+
+    Returns:
+      The columns `STATISTICS`. Of crossed seeds: interval and `p_t` by `crossed.crossed_mean`, and
+      no exact tests, which need independent replicates.
+    """
+    values = table.to_numpy(float).T
+    place: dict[Any, int] = {column: position for position, column in enumerate(table.columns)}
+    rows = [[place[column] for column in side] for side in (first, second)]
+    of_pairs = paired.differences(values[rows[0]], values[rows[1]])
+    frame = paired.paired_statistics(of_pairs.reshape(len(first), len(table)), confidence)
+    share = frame.pop("probability_higher")
+    frame["probability_better"] = np.where(np.asarray(lower, bool), 1 - share, share)
+    if is_crossed and len(frame):
+        frame = _with_crossed(frame, of_pairs, table.index, confidence)
+    return frame[STATISTICS]
+
+
+def _with_crossed(
+    frame: pd.DataFrame, of_pairs: np.ndarray, seeds: pd.Index, confidence: float
+) -> pd.DataFrame:
+    weights, batches = (pd.factorize(seeds.get_level_values(key))[0] for key in SEEDS)
+    grid = np.full((len(of_pairs), weights.max() + 1, batches.max() + 1), np.nan)
+    grid[:, weights, batches] = of_pairs
+    found = np.array([crossed.crossed_mean(values, confidence) for values in grid])
+    return frame.assign(
+        ci_low=found[:, 1],
+        ci_high=found[:, 2],
+        p_t=found[:, 3],
+        p_wilcoxon=np.nan,
+        p_sign_flip=np.nan,
+        p_smallest=np.nan,
+    )
+
+
+@dataclass(frozen=True)
+class Group:
+    """The configurations of a cell that have a score.
+
+    Attributes:
+      members: In their order.
+      repeated: Those with more than one score.
+      reference, leader: Two of them, each compared with all others whatever those have.
+      is_baseline: Whether the reference was fixed beforehand.
+      metric: What is compared.
+    """
+
+    members: tuple[int, ...]
+    repeated: frozenset[int]
+    reference: int
+    leader: int
+    is_baseline: bool
+    metric: str
+
+
+def compare(groups: Sequence[Group], found: Scores, confidence: float) -> pd.DataFrame:
+    """Returns every pair of configurations of each group, corrected together.
+
+    Args:
+      groups: The cells.
+      found: The endpoints.
+      confidence: Level of the intervals; 1 - confidence is that of the tests.
+
+    Returns:
+      Columns `group` (its position), `configuration_a`, `configuration_b`, `metric`, `STATISTICS`
+      of a minus b, `p_holm` and `family` (corrected for all rows, and for how many), `p_deciding`
+      and `family_deciding` (for the comparisons with baselines and all pairs of groups without one;
+      missing for others), `further_seeds` (at the level of the family that decides on the row).
+    """
+    table = _all_pairs(groups)
+    group = [groups[number] for number in table["group"]]
+    first, second = table["configuration_a"].tolist(), table["configuration_b"].tolist()
+    lower = [lower_is_better(of.metric) for of in group]
+    told = statistics(found.finished, first, second, lower, confidence, found.crossed)
+    deciding = np.array(
+        [
+            not of.is_baseline or of.reference in pair
+            for of, pair in zip(group, zip(first, second, strict=True), strict=True)
+        ],
+        bool,
+    )
+    p_deciding = told["p_t"].where(deciding)
+    tested, num_deciding = int(told["p_t"].count()), int(p_deciding.count())
+    size = np.where(deciding, num_deciding, tested)
+    further = paired.further_seeds(
+        told["d_z"], told["num_pairs"], (1 - confidence) / np.maximum(size, 1)
+    )
+    is_known = told["p_sign_flip"].notna()  # seeds that are crossed are no design for this formula
+    return table.assign(metric=[of.metric for of in group], **told).assign(
+        p_holm=paired.holm(told["p_t"]),
+        family=tested,
+        p_deciding=paired.holm(p_deciding),
+        family_deciding=num_deciding,
+        further_seeds=np.where(is_known, further, np.nan),
+    )
+
+
+def _all_pairs(groups: Sequence[Group]) -> pd.DataFrame:
+    blocks = [np.empty((0, 3), int)]
+    for number, group in enumerate(groups):
+        members = np.asarray(group.members, int)
+        rows, columns = np.triu_indices(len(members), k=1)
+        pair = np.column_stack([members[rows], members[columns]])
+        repeated = np.isin(pair, list(group.repeated)).all(axis=1)
+        chosen = pair[repeated | np.isin(pair, [group.reference, group.leader]).any(axis=1)]
+        blocks.append(np.column_stack([np.full(len(chosen), number), chosen]))
+    return pd.DataFrame(
+        np.concatenate(blocks), columns=["group", "configuration_a", "configuration_b"]
+    )
+
+
+def by_group(table: pd.DataFrame, num_groups: int) -> list[pd.DataFrame]:
+    """Returns the rows of each group."""
+    found = dict(list(table.groupby("group")))
+    return [found.get(number, table.iloc[:0]) for number in range(num_groups)]
+
+
+_SIGNED = ["mean", "median", "d_z"]
+
+
+def oriented(table: pd.DataFrame, to: int) -> pd.DataFrame:
+    """Returns the comparisons with one configuration, all as the other minus this one.
+
+    Args:
+      table: What `compare` returns.
+      to: The configuration.
+
+    Returns:
+      The same columns but for `configuration_a` and `configuration_b`, which become
+      `configuration`: the other.
+    """
+    is_first = table["configuration_a"] == to
+    rows = table[is_first | (table["configuration_b"] == to)]
+    turned = is_first[rows.index].to_numpy()
+    other = np.where(turned, rows["configuration_b"], rows["configuration_a"])
+    sign = np.where(turned, -1.0, 1.0)
+    flipped = {name: rows[name] * sign for name in _SIGNED}
+    return rows.assign(
+        configuration=other,
+        **flipped,
+        ci_low=np.where(turned, -rows["ci_high"], rows["ci_low"]),
+        ci_high=np.where(turned, -rows["ci_low"], rows["ci_high"]),
+        probability_better=np.where(
+            turned, 1 - rows["probability_better"], rows["probability_better"]
+        ),
+    ).drop(columns=["configuration_a", "configuration_b"])
+
+
+def fisher(pairs: pd.DataFrame, succeeded: pd.Series, ended: pd.Series) -> pd.DataFrame:
+    """Returns how the success of two configurations differs, one row a pair.
+
+    Args:
+      pairs: With the columns `configuration_a` and `configuration_b`.
+      succeeded, ended: Numbers of replicates by configuration.
+
+    Returns:
+      Columns `success_difference` (share of a minus share of b), `p_fisher`, `p_fisher_holm`.
+    """
+    counts = [
+        of.reindex(pairs[f"configuration_{side}"]).fillna(0).to_numpy(int)
+        for side in "ab"
+        for of in (succeeded, ended)
+    ]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        difference = counts[0] / counts[1] - counts[2] / counts[3]
+    p = fisher_exact(*counts)
+    return pd.DataFrame(
+        {"success_difference": difference, "p_fisher": p, "p_fisher_holm": paired.holm(p)}
+    )

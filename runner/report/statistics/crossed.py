@@ -1,0 +1,167 @@
+"""Seeds of the weights crossed with seeds of the batches: two sources of luck in one table.
+
+The model is xᵢⱼ = μ + wᵢ + bⱼ + eᵢⱼ with independent wᵢ, bⱼ, eᵢⱼ of mean zero: initial weights,
+order of the data, and their interaction, which with one replicate for each pair of seeds cannot be
+told from other noise.
+Estimators are those of the analysis of variance (Searle, Casella & McCulloch 1992, chapter 4):
+E[MS_w] = σ²_e + B σ²_w, E[MS_b] = σ²_e + W σ²_b, E[MS_e] = σ²_e for W weight and B batch seeds.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+from scipy.special import stdtr, stdtrit
+
+SOURCES = ("weights", "batches", "residual")
+
+
+@dataclass(frozen=True)
+class MeanSquares:
+    """The analysis of variance of a table.
+
+    Attributes:
+      weights, batches, residual: Mean squares.
+      num_weights, num_batches: Size of the table.
+    """
+
+    weights: float
+    batches: float
+    residual: float
+    num_weights: int
+    num_batches: int
+
+    @property
+    def degrees(self) -> tuple[int, int, int]:
+        """Degrees of freedom of the three."""
+        rows, columns = self.num_weights - 1, self.num_batches - 1
+        return rows, columns, rows * columns
+
+
+def complete_part(table: ArrayLike) -> np.ndarray:
+    """Returns the table without the weight or batch seeds of which a replicate is missing.
+
+    Whichever of the two keeps more replicates is dropped, one seed after the other.
+
+    Args:
+      table: Shape (weight seeds, batch seeds), NaN where a replicate has no value.
+    """
+    values = np.asarray(table, float)
+    while np.isnan(values).any():
+        rows, columns = (np.isnan(values).sum(axis=axis) for axis in (1, 0))
+        if rows.max() / values.shape[1] >= columns.max() / values.shape[0]:
+            values = np.delete(values, rows.argmax(), axis=0)
+        else:
+            values = np.delete(values, columns.argmax(), axis=1)
+    return values
+
+
+def mean_squares(table: ArrayLike) -> MeanSquares | None:
+    """Returns the analysis of variance, or None below two seeds of either kind.
+
+    Args:
+      table: Shape (weight seeds, batch seeds), without gaps.
+    """
+    values = np.asarray(table, float)
+    rows, columns = values.shape
+    if rows < 2 or columns < 2:
+        return None
+    values = values - values.mean()
+    of_rows, of_columns = values.mean(axis=1), values.mean(axis=0)
+    residual = values - of_rows[:, np.newaxis] - of_columns
+    return MeanSquares(
+        weights=float(columns * np.sum(of_rows**2) / (rows - 1)),
+        batches=float(rows * np.sum(of_columns**2) / (columns - 1)),
+        residual=float(np.sum(residual**2) / ((rows - 1) * (columns - 1))),
+        num_weights=rows,
+        num_batches=columns,
+    )
+
+
+def variance_components(table: ArrayLike) -> pd.DataFrame:
+    """Returns how much of the variance of one replicate comes from each source.
+
+    Args:
+      table: Shape (weight seeds, batch seeds); seeds with a missing replicate are left out.
+
+    Returns:
+      One row a source: `source`, `num_weights`, `num_batches`, `mean_square`, `df`, `variance`,
+      `truncated` (whether the estimate was negative and is set to zero), `share`, `std`, `p_value`
+      (F test that the source has no variance). No rows below two seeds of either kind.
+    """
+    squares = mean_squares(complete_part(table))
+    if squares is None:
+        return pd.DataFrame(columns=_COMPONENTS)
+    noise = squares.residual
+    raw = {
+        "weights": (squares.weights - noise) / squares.num_batches,
+        "batches": (squares.batches - noise) / squares.num_weights,
+        "residual": noise,
+    }
+    variances = {source: max(value, 0.0) for source, value in raw.items()}
+    total = sum(variances.values())
+    rows = [
+        {
+            "source": source,
+            "num_weights": squares.num_weights,
+            "num_batches": squares.num_batches,
+            "mean_square": getattr(squares, source),
+            "df": degrees,
+            "variance": variances[source],
+            "truncated": raw[source] < 0,
+            "share": variances[source] / total if total else np.nan,
+            "std": np.sqrt(variances[source]),
+            "p_value": _f_test(squares, source, degrees),
+        }
+        for source, degrees in zip(SOURCES, squares.degrees, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=_COMPONENTS)
+
+
+_COMPONENTS = [
+    *("source", "num_weights", "num_batches", "mean_square", "df"),
+    *("variance", "truncated", "share", "std", "p_value"),
+]
+
+
+def _f_test(squares: MeanSquares, source: str, degrees: int) -> float:
+    if source == "residual" or squares.residual == 0:
+        return np.nan
+    ratio = getattr(squares, source) / squares.residual
+    return float(stats.f.sf(ratio, degrees, squares.degrees[2]))
+
+
+def crossed_mean(table: ArrayLike, confidence: float) -> tuple[float, float, float, float]:
+    """Returns the mean of a crossed table, its interval, and the p of a zero mean.
+
+    The squared standard error is (MS_w + MS_b) / (W B), which is on the average too large by
+    σ²_e / (W B): an interval that is rather too wide. Its degrees of freedom are Satterthwaite's,
+    (MS_w + MS_b)² / (MS_w² / (W - 1) + MS_b² / (B - 1)). Replicates that share a seed are not
+    independent, and an interval over W B independent ones would be too narrow.
+
+    Args:
+      table: Shape (weight seeds, batch seeds); seeds with a missing replicate are left out.
+      confidence: Level of the interval.
+
+    Returns:
+      Mean, low, high, p; what cannot be computed is NaN. A table of equal numbers, whose spread
+      tells nothing, has p 1 if they are zero and else NaN.
+
+    Reference:
+      Satterthwaite (1946), An Approximate Distribution of Estimates of Variance Components.
+    """
+    values = complete_part(table)
+    squares = mean_squares(values)
+    if squares is None:
+        return float(values.mean()) if values.size else np.nan, np.nan, np.nan, np.nan
+    mean = float(values.mean())
+    rows, columns, _ = squares.degrees
+    spread = squares.weights + squares.batches
+    if not spread > (1e-12 * abs(mean)) ** 2:
+        return mean, mean, mean, 1.0 if mean == 0 else np.nan
+    error = np.sqrt(spread / values.size)
+    degrees = spread**2 / (squares.weights**2 / rows + squares.batches**2 / columns)
+    width = float(stdtrit(degrees, (1 + confidence) / 2) * error)
+    return mean, mean - width, mean + width, float(2 * stdtr(degrees, -abs(mean) / error))
