@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 from runner.report import drawing, load
+from runner.report.analysis import analyse
 from runner.report.figures import all_figures, coverage_note, legend
 from runner.report.figures.curves import curve_figures
-from runner.report.figures.maps import factor_figures, movement_figures
+from runner.report.figures.maps import movement_figures, trainability_figures
 from runner.report.figures.points import MAX_CURVES, curve_points, thinned
 from runner.report.figures.scores import score_figures
 from runner.report.figures.statuses import status_figures
@@ -29,7 +30,7 @@ Scored = Callable[..., Results]
 
 def figures(folder: Path) -> dict[str, Figure]:
     results = load(folder)
-    return {figure.name: figure for figure in all_figures(results, judge(results))}
+    return {figure.name: figure for figure in all_figures(results, analyse(results))}
 
 
 def scores(folder: Path) -> Figure:
@@ -52,15 +53,16 @@ SWEEPS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "one seed": ({"seeds": [0]}, {"curves_loss", "curves_accuracy", "scores", "movement"}),
     "one numeric factor": (
         {"factors": [{"model.depth": 2}, {"model.depth": 8}]},
-        {"curves_loss", "curves_accuracy", "scores", "factors", "movement"},
+        {"curves_loss", "curves_accuracy", "scores", "differences", "trainability", "movement"},
     ),
     "two numeric factors": (
         {"factors": [{"a.x": 1, "a.y": 0.1}, {"a.x": 1, "a.y": 0.2}, {"a.x": 2, "a.y": 0.1}]},
-        {"curves_loss", "curves_accuracy", "scores", "factors", "movement"},
+        {"curves_loss", "curves_accuracy", "scores", "differences", "movement"}
+        | {"trainability_0", "trainability_1"},
     ),
     "a factor in words": (
         {"factors": [{"model.activation": "relu"}, {"model.activation": "tanh"}]},
-        {"curves_loss", "curves_accuracy", "scores", "movement"},
+        {"curves_loss", "curves_accuracy", "scores", "differences", "movement"},
     ),
 }
 
@@ -99,7 +101,7 @@ def test_what_did_not_finish_is_drawn_as_a_status(
 def test_every_figure_of_means_says_over_how_many(build: Build, behaviour: Any) -> None:
     lossy = behaviour(ends={0: "diverged"})
     found = figures(build({"a": lossy}, factors=[{"a.b": 1}, {"a.b": 2}], epochs=2))
-    for name in ("curves_loss", "curves_accuracy", "scores", "factors"):
+    for name in ("curves_loss", "curves_accuracy", "scores", "trainability"):
         assert "means over 8 of 10 replicates; 2 diverged" in found[name].caption
         assert "8 of 10 replicates; 2 diverged" in found[name].spec["title"]["subtitle"]
 
@@ -157,7 +159,7 @@ def test_the_factor_map_has_a_cell_for_each_configuration(build: Build, behaviou
     factors = [{"optimizer.learning_rate": rate} for rate in (0.5, 0.01, 0.1)]
     lost = behaviour(ends=dict.fromkeys(range(5), "diverged"))
     folder = build({"a": behaviour(), "b": lost}, factors=factors, epochs=2)
-    (figure,) = factor_figures(judge(load(folder)), "")
+    (figure,) = trainability_figures(analyse(load(folder)).trainability, "")
     cells = data(figure)
     assert len(cells) == 6
     assert (cells.query("row == 'b'")["text"] == "✕").all()

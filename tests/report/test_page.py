@@ -57,7 +57,14 @@ def test_nothing_is_fetched(reader: Reader, page: str) -> None:
 
 def test_links_lead_to_the_tables_beside_the_page(reader: Reader, written: Path) -> None:
     assert "comparison.csv" in reader.links
-    assert all((written / link).is_file() for link in reader.links)
+    files = [link for link in reader.links if not link.startswith("#")]
+    assert {"differences.csv", "success.csv", "ranks.csv"} <= set(files)
+    assert all((written / link).is_file() for link in files)
+
+
+def test_contents_lead_to_the_sections(reader: Reader, page: str) -> None:
+    anchors = [link.removeprefix("#") for link in reader.links if link.startswith("#")]
+    assert anchors == re.findall(r'<section id="([a-z]+)">', page)[1:]  # the verdict needs no link
 
 
 def test_the_libraries_stand_in_the_page_once(reader: Reader, page: str) -> None:

@@ -90,7 +90,7 @@ def profile_figures(profiles: pd.DataFrame, series: Sequence[Series]) -> list[Fi
       profiles: See `runner.report.analysis`.
       series: How each is drawn.
     """
-    if profiles.empty:
+    if profiles["init"].nunique() < 2:
         return []
     label = [names.one_line(str(init)) for init in profiles["init"]]
     shares = Shares(

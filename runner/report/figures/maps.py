@@ -96,7 +96,7 @@ def _trainability_map(rows: pd.DataFrame, factor: str, metric: str) -> HeatMap:
                 for value, rate in zip(values, success, strict=True)
             ],
             "hint": [
-                f"{rate:.0%} of {int(count)} trained" if count else "no replicate ended"
+                f"{100 * rate:.0f} % of {int(count)} trained" if count else "no replicate ended"
                 for rate, count in zip(success, shown["num_ended"], strict=True)
             ],
         }

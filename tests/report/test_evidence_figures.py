@@ -1,0 +1,210 @@
+"""Figures of statistics, from frames that are small enough to be seen through."""
+
+import io
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from runner.report import drawing
+from runner.report.figures.intervals import difference_figures, predictor_figures
+from runner.report.figures.lines import profile_figures, target_figures
+from runner.report.figures.maps import trainability_figures
+from runner.report.figures.ranks import choice_figures, rank_figures
+from runner.report.figures.theme import Figure, series_of
+from runner.report.figures.variance import variance_figures
+from runner.report.names import Name
+
+NAMES = {0: Name("glorot_uniform"), 1: Name("he_normal"), 2: Name("zero"), 3: Name("a<b>|`c`")}
+SERIES = series_of([name.series for name in NAMES.values()])
+
+DIFFERENCES = pd.DataFrame(
+    {
+        "configuration": [1, 2, 3],
+        "reference_init": "glorot_uniform",
+        "metric": "val_accuracy",
+        "num_pairs": [5, 5, 1],
+        "mean": [0.02, -0.8, 0.01],
+        "ci_low": [0.01, -0.81, np.nan],
+        "ci_high": [0.03, -0.79, np.nan],
+        "p_holm": [0.004, 1e-9, np.nan],
+        "outcome": ["better", "unlearned", "unknown"],
+    }
+)
+SURVIVAL = pd.DataFrame(
+    [
+        (0, "epochs", 0, 0.0, np.nan, np.nan),
+        (0, "epochs", 4, 1.0, np.nan, np.nan),
+        (1, "epochs", 0, 0.0, np.nan, np.nan),
+        (1, "epochs", 3, 0.5, 0.1, 0.9),
+        (1, "epochs", 10, 0.5, 0.1, 0.9),
+        (1, "seconds", 1.5, 0.5, 0.1, 0.9),
+    ],
+    columns=["configuration", "unit", "time", "share_reached", "ci_low", "ci_high"],
+)
+TIMES = pd.DataFrame({"target_metric": ["val_accuracy"], "target_value": [0.9]})
+RANKS = pd.DataFrame(
+    {
+        "init": ["he_normal", "glorot_uniform", "zero"],
+        "average_rank": [1.0, 2.0, 3.0],
+        "num_problems": 4,
+        "friedman_p": 0.018,
+        "critical_difference": 1.66,
+        "rank: digits": [1.0, 2.0, 3.0],
+        "rank: wine": [1.0, 2.0, 3.0],
+    }
+)
+PROFILES = pd.DataFrame(
+    {
+        "init": ["he_normal"] * 2 + ["zero"] * 2,
+        "threshold": [0.0, 0.9] * 2,
+        "share": [1.0, 0.5, 1.0, 0.0],
+        "ci_low": [0.7, 0.2, 0.7, 0.0],
+        "ci_high": [1.0, 0.8, 1.0, 0.3],
+    }
+)
+RANKINGS = pd.DataFrame(
+    {
+        "ranking": ["shared", "shared", "own best", "own best"],
+        "problem": "digits",
+        "init": ["he_normal", "zero"] * 2,
+        "setting": ["learning_rate=0.1"] * 2 + ["learning_rate=0.01", "learning_rate=0.1"],
+        "metric": "test_accuracy",
+        "counted_mean": [0.5, 0.1, 0.9, 0.1],
+        "ci_low": [0.4, 0.1, 0.85, 0.1],
+        "ci_high": [0.6, 0.1, 0.95, 0.1],
+        "num_diverged": [2, 0, 0, 0],
+        "same_data": False,
+    }
+)
+TRAINABILITY = pd.DataFrame(
+    {
+        "init": ["he_normal", "he_normal", "zero", "zero"],
+        "factor": "optimizer.learning_rate",
+        "value": [0.1, 0.01] * 2,
+        "problem": "",
+        "metric": "val_accuracy",
+        "counted_mean": [0.9, 0.8, 0.1, 0.1],
+        "success_rate": [1.0, 0.8, 0.0, 0.0],
+        "num_ended": 5,
+    }
+)
+VARIANCE = pd.DataFrame(
+    {
+        "configuration": [0] * 3,
+        "source": ["weights", "batches", "residual"],
+        "share": [0.6, 0.3, 0.1],
+        "std": [0.02, 0.01, 0.005],
+    }
+)
+PREDICTORS = pd.DataFrame(
+    {
+        "group": "digits",
+        "quantity": ["activation_ratio", "gradient_ratio"],
+        "transform": ["value", "distance from 1"],
+        "num_configurations": 10,
+        "rho": [0.5, -0.7],
+        "ci_low": [-0.2, -0.9],
+        "ci_high": [0.9, -0.2],
+        "p_holm": [0.2, 0.03],
+    }
+)
+DRAWN: dict[str, Any] = {
+    "differences": lambda: difference_figures(DIFFERENCES, NAMES),
+    "target": lambda: target_figures(SURVIVAL, TIMES, NAMES, SERIES),
+    "ranks": lambda: rank_figures(RANKS),
+    "profiles": lambda: profile_figures(PROFILES, SERIES),
+    "choices": lambda: choice_figures(RANKINGS),
+    "trainability": lambda: trainability_figures(TRAINABILITY, ""),
+    "variance": lambda: variance_figures(VARIANCE, NAMES),
+    "predictors": lambda: predictor_figures(PREDICTORS),
+}
+EMPTY: dict[str, Any] = {
+    "differences": lambda: difference_figures(DIFFERENCES[:0], NAMES),
+    "target": lambda: target_figures(SURVIVAL[:0], TIMES[:0], NAMES, SERIES),
+    "ranks": lambda: rank_figures(RANKS[:0]),
+    "profiles": lambda: profile_figures(PROFILES[:0], SERIES),
+    "choices": lambda: choice_figures(RANKINGS[:0]),
+    "trainability": lambda: trainability_figures(TRAINABILITY[:0], ""),
+    "variance": lambda: variance_figures(VARIANCE[:0], NAMES),
+    "predictors": lambda: predictor_figures(PREDICTORS[:0]),
+}
+
+
+def drawn(name: str) -> Figure:
+    (figure,) = DRAWN[name]()
+    return figure
+
+
+def data(figure: Figure) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(figure.spec["data"]["values"]))
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_it_can_be_drawn(name: str) -> None:
+    figure = drawn(name)
+    assert figure.name == name
+    root = ET.fromstring(drawing.svg(figure.spec))
+    assert float(root.attrib["width"]) > 200
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 5
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_nothing_is_drawn_where_there_is_nothing(name: str) -> None:
+    assert EMPTY[name]() == []
+
+
+def test_what_never_learned_does_not_stretch_the_axis() -> None:
+    rows = data(drawn("differences")).set_index("title")
+    assert np.isnan(rows["value"]["zero"])
+    assert rows["aside"]["zero"] == "never learned: \N{MINUS SIGN}0.8"
+    assert rows["value"]["he_normal"] == 0.02
+    assert rows["outcome"].to_dict() == {
+        "he_normal": "better",
+        "zero": "worse",
+        "a<b>|`c`": "not distinguishable",
+    }
+
+
+def test_losses_are_better_to_the_left() -> None:
+    (figure,) = difference_figures(DIFFERENCES.assign(metric="val_loss"), NAMES)
+    titles = [layer["encoding"]["x"].get("title") for layer in figure.spec["layer"]]
+    assert "difference in validation loss (left is better)" in titles
+
+
+def test_shares_hold_to_the_end_of_the_axis() -> None:
+    figure = drawn("target")
+    assert figure.title == "Time to a validation accuracy of 0.9"
+    last = data(figure).groupby("series").last()
+    assert last["x"].tolist() == [10, 10]
+    assert last["share"].tolist() == [1.0, 0.5]
+    assert len(data(figure)) == 6  # five of epochs, and one to the end
+
+
+def test_bars_join_ranks_within_the_critical_difference() -> None:
+    bars = [
+        layer["data"]["values"][0]
+        for layer in drawn("ranks").spec["layer"]
+        if "y2" in layer["encoding"]
+    ]
+    assert bars == [
+        {"first": "he_normal", "last": "glorot_uniform"},
+        {"first": "glorot_uniform", "last": "zero"},
+    ]
+
+
+def test_an_interval_over_survivors_is_not_drawn_at_a_mean_of_all() -> None:
+    rows = data(drawn("choices")).set_index(["title", "ranking"])
+    assert np.isnan(rows["low"]["he_normal", "shared"])
+    assert rows["low"]["he_normal", "own best"] == 0.85
+    y = drawn("choices").spec["layer"][0]["encoding"]["y"]
+    assert y["sort"] == ["he_normal", "zero"]
+
+
+def test_the_map_goes_by_number_and_marks_what_never_trained() -> None:
+    figure = drawn("trainability")
+    assert figure.spec["layer"][0]["encoding"]["x"]["sort"] == ["0.01", "0.1"]
+    assert data(figure)["text"].tolist() == ["0.900", "0.800", "✕", "✕"]
+    assert data(figure)["hint"].tolist()[1] == "80 % of 5 trained"
