@@ -16,9 +16,14 @@ _STYLES: dict[Kind, str] = {
     "same": "cyan",
     "worse": "yellow",
     "unknown": "dim",
+    "fragile": "yellow",
     "unlearned": "red",
     "lost": "red",
+    "next": "bold",
+    "overall": "",
 }
+# Of several cells only the table tells these.
+_DETAIL: set[Kind] = {"better", "same", "worse", "unknown", "fragile", "next"}
 _EMPHASIS = {"good": "green", "bad": "red", "muted": "dim", "": ""}
 # The longest of the classic names with its prefix, keras1/glorot_normal, stays in one line.
 _NAME_WIDTH = 20
@@ -45,7 +50,9 @@ def view(comparison: Comparison) -> RenderableType:
 
 def _findings(findings: Sequence[Sequence[Sentence]]) -> list[RenderableType]:
     """Returns the sentences; of several cells the details stand in the table only."""
-    detail = {"better", "same", "worse", "unknown"} if len(findings) > 1 else set()
+    detail = (
+        {"better", "same", "worse", "unknown", "fragile", "next"} if len(findings) > 1 else set()
+    )
     shown: list[RenderableType] = [
         Text(sentence.text, style=_STYLES[sentence.kind])
         for sentences in findings[:_MAX_CELLS]
