@@ -43,6 +43,7 @@ def view(comparison: Comparison) -> RenderableType:
         _table(comparison.ranking),
         Text(),
         *_findings(comparison.beyond_headline()),
+        *(Text(sentence.text) for sentence in comparison.overall),
         *(Text(f"! {caution}", style="yellow") for caution in comparison.cautions),
         *([Text(comparison.method, style="dim")] if comparison.method else []),
     )

@@ -25,7 +25,7 @@ def write(folder: Path, figures: bool = True) -> Comparison:
     results = load(folder)
     analysis = analyse(results)
     _write_tables(results, analysis)
-    comparison = compare(results, analysis.cells)
+    comparison = compare(results, analysis)
     drawings = _draw(results, analysis.cells) if figures else Drawings()
     _remove_figures(folder / "figures", drawings)
     content = document(results, comparison, drawings)

@@ -80,9 +80,9 @@ class Standing:
       difference: Its endpoint minus the reference's over the seeds that both finished, or None for
         the reference and where there are none.
       to_leader: The same to the leader of its cell.
-      outcome: What `difference` says; `"unknown"` where it has no test, as with fewer than two
-        shared seeds, `"unlearned"` where no finished replicate learned, `"unfinished"` where none
-        finished.
+      outcome: What `difference` says; `"unknown"` where it has no test, as with fewer than
+        three shared seeds, `"unlearned"` where no finished replicate learned, `"unfinished"` where
+        none finished.
       start: What was seen before training, such as `"exploding"`; empty where unknown.
     """
 

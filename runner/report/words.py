@@ -7,6 +7,7 @@ from typing import Literal
 
 from runner.records import lower_is_better
 from runner.report import names
+from runner.report.pairs import MIN_DEGREES
 from runner.report.statistics.paired import MAX_FURTHER, POWER
 from runner.report.verdict import Cell, Difference, Outcome, Standing
 
@@ -25,6 +26,7 @@ Kind = Literal[
 
 _MAX_LISTED = 12
 _MAX_IN_HEADLINE = 4
+_MIN_SEEDS = MIN_DEGREES + 1
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,7 @@ def _comparisons(cell: Cell) -> list[Sentence]:
         ("better", f"Better than {who}: ", lambda s: _by(s, cell)),
         ("same", f"Not distinguishable from {who}: ", lambda s: _around(s, cell)),
         ("worse", f"Worse than {who}: ", lambda s: _by(s, cell)),
-        ("unknown", f"Fewer than two seeds shared with {who}, no comparison: ", lambda s: ""),
+        ("unknown", f"Fewer than three seeds shared with {who}, no test: ", lambda s: ""),
     ]
     return [
         Sentence(kind, start + _enumerated([_told(s, detail(s)) for s in group]) + ".")
@@ -388,8 +390,8 @@ def _next_seeds(cell: Cell) -> str:
         return "another learning rate or more epochs, as nothing has learned with these."
     if len(scored) == 1:
         return ""
-    if all(s.score.count == 1 for s in scored):
-        return "several seeds, such as `seeds=5`; with one each a difference may be luck."
+    if all(s.score.count < _MIN_SEEDS for s in scored):
+        return "more seeds, such as `seeds=5`; with so few any difference may be luck."
     rivals = [s for s in cell.leaders if s is not leader and s.to_leader is not None]
     if not rivals:
         return ""

@@ -75,7 +75,7 @@ def test_one_seed_allows_no_statement_of_certainty(scored: Scored) -> None:
     )
     assert told(results) == {
         "leads": headline(results),
-        "next": "Next: several seeds, such as `seeds=5`; with one each a difference may be luck.",
+        "next": "Next: more seeds, such as `seeds=5`; with so few any difference may be luck.",
     }
     assert words.method(judge(results), 0.95) == ""
 
@@ -126,7 +126,7 @@ def test_partly_unlearned_is_counted(scored: Scored) -> None:
 
 def test_too_few_shared_seeds_are_named(scored: Scored) -> None:
     found = told(scored({"good": GOOD, "lossy": [0.9, None, None, None, None]}))
-    assert found["unknown"] == "Fewer than two seeds shared with good, no comparison: lossy."
+    assert found["unknown"] == "Fewer than three seeds shared with good, no test: lossy."
 
 
 def test_a_fixed_baseline_is_what_the_others_are_compared_with(scored: Scored) -> None:
