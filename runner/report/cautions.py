@@ -85,8 +85,9 @@ def _crossed(results: Results) -> str:
     if results.replicates["seed"].notna().all():
         return ""
     return (
-        "Weight and batch seeds are crossed: replicates that share one are not independent, and "
-        "intervals that treat them as independent are too narrow."
+        "Weight and batch seeds are crossed: replicates that share one are not independent. The "
+        "intervals of differences allow for that, those of single configurations and curves do not "
+        "and are too narrow."
     )
 
 
@@ -112,7 +113,7 @@ def _absent_baseline(results: Results, cells: Sequence[Cell]) -> str:
         return ""
     return (
         f"The baseline {wanted} has no finished replicate in every setting; where it is absent, "
-        f"the comparison is with the best mean."
+        f"the comparison is with the best median."
     )
 
 

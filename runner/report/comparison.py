@@ -1,16 +1,16 @@
 """The comparison as people see it: a headline, sentences, cautions and a ranked table."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from runner.report import names, words
+from runner.report.analysis import Analysis, analyse
 from runner.report.cautions import cautions
+from runner.report.overall import overall
 from runner.report.ranking import Table, metrics, ranking
 from runner.report.results import Results
-from runner.report.verdict import Cell, judge
 
 # So many are told in sentences; the ranked table has them all.
 MAX_CELLS = 12
@@ -24,6 +24,7 @@ class Comparison:
       title: What was compared.
       headline: The outcome in a sentence or two.
       findings: For each cell, its sentences.
+      overall: What is told of the sweep as a whole.
       method: How to read the intervals.
       cautions: What limits the comparison.
       metric: What the ranked table shows, in words.
@@ -34,6 +35,7 @@ class Comparison:
     title: str
     headline: str
     findings: tuple[tuple[words.Sentence, ...], ...]
+    overall: tuple[words.Sentence, ...]
     method: str
     cautions: tuple[str, ...]
     metric: str
@@ -54,18 +56,20 @@ class Comparison:
         return console.view(self)
 
 
-def compare(results: Results, cells: Sequence[Cell] | None = None) -> Comparison:
+def compare(results: Results, analysis: Analysis | None = None) -> Comparison:
     """Returns the comparison of a sweep.
 
     Args:
       results: The sweep.
-      cells: What `judge` says of it, if that has been asked already.
+      analysis: Its numbers, if they are there already.
     """
-    cells = judge(results) if cells is None else cells
+    analysis = analyse(results) if analysis is None else analysis
+    cells = analysis.cells
     return Comparison(
         title=title(results),
         headline=words.headline(cells),
         findings=tuple(tuple(words.sentences(cell)) for cell in cells),
+        overall=tuple(overall(analysis, results.sweep.confidence)),
         method=words.method(cells, results.sweep.confidence),
         cautions=tuple(cautions(results, cells)),
         metric=names.listed(metrics(cells)),

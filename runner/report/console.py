@@ -16,9 +16,14 @@ _STYLES: dict[Kind, str] = {
     "same": "cyan",
     "worse": "yellow",
     "unknown": "dim",
+    "fragile": "yellow",
     "unlearned": "red",
     "lost": "red",
+    "next": "bold",
+    "overall": "",
 }
+# Of several cells only the table tells these.
+_DETAIL: set[Kind] = {"better", "same", "worse", "unknown", "fragile", "next"}
 _EMPHASIS = {"good": "green", "bad": "red", "muted": "dim", "": ""}
 # The longest of the classic names with its prefix, keras1/glorot_normal, stays in one line.
 _NAME_WIDTH = 20
@@ -38,6 +43,7 @@ def view(comparison: Comparison) -> RenderableType:
         _table(comparison.ranking),
         Text(),
         *_findings(comparison.beyond_headline()),
+        *(Text(sentence.text) for sentence in comparison.overall),
         *(Text(f"! {caution}", style="yellow") for caution in comparison.cautions),
         *([Text(comparison.method, style="dim")] if comparison.method else []),
     )
@@ -45,7 +51,9 @@ def view(comparison: Comparison) -> RenderableType:
 
 def _findings(findings: Sequence[Sequence[Sentence]]) -> list[RenderableType]:
     """Returns the sentences; of several cells the details stand in the table only."""
-    detail = {"better", "same", "worse", "unknown"} if len(findings) > 1 else set()
+    detail = (
+        {"better", "same", "worse", "unknown", "fragile", "next"} if len(findings) > 1 else set()
+    )
     shown: list[RenderableType] = [
         Text(sentence.text, style=_STYLES[sentence.kind])
         for sentences in findings[:_MAX_CELLS]

@@ -26,7 +26,7 @@ def write(results: Results, folder: Path, figures: bool = True) -> Comparison:
     """Writes the tables and the report of results into a folder; see `runner.report.write`."""
     analysis = analyse(results)
     _write_tables(results, analysis, folder)
-    comparison = compare(results, analysis.cells)
+    comparison = compare(results, analysis)
     drawings = _draw(results, analysis, folder / "figures") if figures else Drawings()
     _remove_figures(folder / "figures", drawings)
     content = document(results, analysis, comparison, drawings)

@@ -76,6 +76,7 @@ def _findings(comparison: Comparison) -> list[str]:
         for sentences in comparison.beyond_headline()
         for sentence in sentences
     ]
+    found += [f"- {escaped(sentence.text)}" for sentence in comparison.overall]
     cautions = [f"- {escaped(caution)}" for caution in comparison.cautions]
     limits = ["**Read with care**", "\n".join(cautions)] if cautions else []
     return ["\n".join(found), *limits]

@@ -95,7 +95,9 @@ def metrics(cells: Sequence[Cell]) -> list[str]:
 
 def _numbers(cells: Sequence[Cell], confidence: float, compared: bool) -> list[Column]:
     baselines = {cell.is_baseline for cell in cells}
-    reference = "reference" if len(baselines) > 1 else "baseline" if True in baselines else "best"
+    reference = (
+        "reference" if len(baselines) > 1 else "baseline" if True in baselines else "best median"
+    )
     columns: list[Column] = [
         ("mean", lambda place: _number(place, place.standing.score.mean)),
         (f"{100 * confidence:g} % interval", _interval),
@@ -168,7 +170,9 @@ _OUTCOMES: dict[Outcome, tuple[str, str]] = {
 
 def _outcome(place: Place) -> Entry:
     if place.standing.outcome == "reference":
-        return Entry("baseline") if place.cell.is_baseline else Entry("best mean", emphasis="good")
+        return (
+            Entry("baseline") if place.cell.is_baseline else Entry("best median", emphasis="good")
+        )
     text, emphasis = _OUTCOMES[place.standing.outcome]
     return Entry(text, emphasis=emphasis)
 

@@ -47,6 +47,7 @@ class Difference(Summary):
       further_seeds: How many more seeds tell the two apart with 80 % power if the difference is
         what it looks like; NaN where more than a thousand would be needed or nobody knows.
       is_apart: Whether the corrected test tells the two apart.
+      is_independent: Whether the pairs are independent, which crossed seeds are not.
     """
 
     p_value: float = math.nan
@@ -54,6 +55,13 @@ class Difference(Summary):
     family: int = 0
     further_seeds: float = math.nan
     is_apart: bool = False
+    is_independent: bool = True
+
+    @property
+    def can_plan(self) -> bool:
+        """Whether the number of further seeds could be worked out, or is only too large."""
+        known = not math.isnan(self.p_value) and self.count > 1 and self.std > 0
+        return known and self.is_independent
 
 
 @dataclass(frozen=True)
@@ -72,9 +80,9 @@ class Standing:
       difference: Its endpoint minus the reference's over the seeds that both finished, or None for
         the reference and where there are none.
       to_leader: The same to the leader of its cell.
-      outcome: What `difference` says; `"unknown"` where it has no test, as with fewer than two
-        shared seeds, `"unlearned"` where no finished replicate learned, `"unfinished"` where none
-        finished.
+      outcome: What `difference` says; `"unknown"` where it has no test, as with fewer than
+        three shared seeds, `"unlearned"` where no finished replicate learned, `"unfinished"` where
+        none finished.
       start: What was seen before training, such as `"exploding"`; empty where unknown.
     """
 
@@ -177,7 +185,10 @@ class Cell:
     def _keeps_up(self, other: Standing) -> bool:
         if not other.num_succeeded or other.to_leader is None or math.isnan(other.to_leader.p_holm):
             return False
-        return not (other.to_leader.is_apart and (self.shows_differences or not self.is_baseline))
+        lower = other.to_leader.mean < 0
+        is_worse = lower != lower_is_better(other.record.endpoint)
+        told = self.shows_differences or not self.is_baseline
+        return not (other.to_leader.is_apart and is_worse and told)
 
 
 def judge(results: Results, start: Mapping[int, str] | None = None) -> list[Cell]:
@@ -351,6 +362,7 @@ def _differences(
             family=int(row[family]),
             further_seeds=row["further_seeds"],
             is_apart=bool(row[p_column] <= 1 - confidence),
+            is_independent=not math.isnan(row["p_sign_flip"]),
         )
         for row in rows.to_dict("records")
         if row["num_pairs"]

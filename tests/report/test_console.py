@@ -36,7 +36,7 @@ def test_names_scores_and_outcomes_fit_eighty_columns(scored: Scored) -> None:
         "[0.901,",
         "0.979]",
         "best",
-        "mean",
+        "median",
         "5",
     ]
     assert any("not distinguishable" in line for line in lines)
@@ -54,4 +54,4 @@ def test_of_many_cells_the_first_are_told(scored: Scored, num_cells: int) -> Non
     text = shown(scored(dict.fromkeys(names, GOOD), factors=factors))
     assert text.count("share the highest mean") == min(num_cells, 6)
     assert ("1 more settings" in text) == (num_cells == 7)
-    assert text.count("best mean") == num_cells
+    assert text.count("best median") == num_cells

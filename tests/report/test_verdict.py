@@ -75,7 +75,7 @@ def test_what_mostly_diverged_does_not_lead(scored: Scored) -> None:
     results = scored({"survivor": survivor, "good": GOOD, "lost": ["diverged"] * 5})
     cell = only(results)
     assert [s.name.series for s in cell.standings] == ["good", "survivor", "lost"]
-    assert [s.outcome for s in cell.standings] == ["reference", "same", "unfinished"]
+    assert [s.outcome for s in cell.standings] == ["reference", "unknown", "unfinished"]
 
 
 def test_the_leader_can_be_worse_on_the_shared_seeds(scored: Scored) -> None:
