@@ -145,6 +145,65 @@ def test_a_double_click_shows_one_alone(page: Any) -> None:
     assert page.execute_script(DRAWN_SERIES) == ["zero"]
 
 
+AXIS = """
+const { view } = views.get(charts.find((chart) => chart.dataset.figure === 'curves_loss'));
+let type = null;
+const visit = (item) => {
+  if (item.context && item.context.scales?.y) type = item.context.scales.y.value.type;
+  (item.items ?? []).forEach(visit);
+};
+visit(view.scenegraph().root);
+return type ?? view.scale('y').type;
+"""
+
+
+def test_an_axis_changes_between_linear_and_logarithmic(page: Any) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    button = page.find_element("css selector", 'button[data-axis="curves_loss"]')
+    assert not page.find_elements("css selector", 'button[data-axis="curves_accuracy"]')
+    before = page.execute_script(AXIS)
+    assert (before == "log") == (button.get_attribute("aria-pressed") == "true")
+    button.click()
+    WebDriverWait(page, 20, 0.1).until(lambda chrome: chrome.execute_script(AXIS) != before)
+    assert {before, page.execute_script(AXIS)} == {"linear", "log"}
+    assert page.get_log("browser") == []
+
+
+def test_drawing_twice_at_once_leaves_every_chart(page: Any) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    page.execute_script("drawAll(); drawAll();")
+    WebDriverWait(page, 60, 0.1).until(
+        lambda chrome: chrome.execute_script(
+            "return document.documentElement.dataset.drawn === 'true'"
+        )
+    )
+    drawn = page.execute_script(
+        "return charts.map(chart => chart.querySelectorAll('svg.marks, canvas.marks').length)"
+    )
+    assert drawn == [1] * len(drawn)
+    assert page.get_log("browser") == []
+
+
+def test_figures_can_be_saved(page: Any) -> None:
+    figures = page.find_elements("css selector", ".chart")
+    for figure in figures:
+        links = [
+            link.get_attribute("textContent")
+            for link in figure.find_elements("css selector", ".vega-actions a")
+        ]
+        assert links == ["Save as SVG", "Save as PNG"]
+
+
+def test_contents_lead_to_their_sections(page: Any) -> None:
+    page.find_element("css selector", 'nav a[href="#differences"]').click()
+    top = page.execute_script(
+        "return document.querySelector('#differences').getBoundingClientRect().top"
+    )
+    assert 0 <= top < 200
+
+
 def test_hidden_curves_stay_hidden_when_the_window_changes(page: Any) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
