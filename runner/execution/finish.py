@@ -26,7 +26,7 @@ from runner.plan import NoTracking, Tracking, factors
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.mlflow_store import ui_command
-from runner.recording.recorder import End, Recorder
+from runner.recording.recorder import End, Recorder, Verdict
 from runner.records import (
     ConfigurationRecord,
     read_configurations,
@@ -50,6 +50,7 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
         log.warning("Interrupted. What has finished is kept.")
     stream.stop(end)
     comparison = report.write(folder, figures=figures)
+    stream.tell(Verdict(comparison.description, comparison.ranks, comparison.outcomes))
     stream.close(end, folder)
     get_console().print(comparison)
     _tell_where(folder, stream.recorders)

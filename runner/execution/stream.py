@@ -5,7 +5,7 @@ from pathlib import Path
 
 from runner.execution.interruption import deferred
 from runner.plan import Replicate
-from runner.recording.recorder import End, Recorder
+from runner.recording.recorder import End, Recorder, Verdict
 from runner.records import (
     ConfigurationRecord,
     Curves,
@@ -68,6 +68,11 @@ class Stream:
         for index in self.configurations:
             if index not in self.closed:
                 self._close_configuration(index, end)
+
+    def tell(self, verdict: Verdict) -> None:
+        """Hands on what the report says."""
+        for recorder in self.recorders:
+            recorder.tell(verdict)
 
     def close(self, end: End, folder: Path | None) -> None:
         """Ends the sweep, whose report lies in `folder`."""

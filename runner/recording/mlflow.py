@@ -24,7 +24,7 @@ from runner.config import masked
 from runner.plan import Replicate, Tracking
 from runner.recording import mlflow_fields as fields
 from runner.recording import mlflow_store as store
-from runner.recording.recorder import End, Recorder
+from runner.recording.recorder import End, Recorder, Verdict
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
 
 log = logging.getLogger(__name__)
@@ -118,6 +118,7 @@ class MlflowRecorder(Recorder):
         self._common_tags: dict[str, str] = {}
         self._configurations: dict[int, ConfigurationRecord] = {}
         self._sweep_run = ""
+        self._page = self._command = ""
         self._configuration_runs: dict[int, str] = {}
         self._replicates: dict[tuple[int, Replicate], _OpenReplicate] = {}
 
@@ -193,10 +194,20 @@ class MlflowRecorder(Recorder):
         record = self._configurations[configuration]
         if record.error is not None:
             return  # its run has ended before anything was trained
-        points = self._points(fields.endpoint_metrics(record, endpoint))
+        points = self._points(fields.endpoint_metrics(endpoint))
         for row in summary.to_dict("records"):
             points += self._points(fields.curve_metrics(row), row["epoch"])
         self._end_configuration(record, end, points, {})
+
+    @_best_effort
+    def tell(self, verdict: Verdict) -> None:
+        """Adds rank and outcome to the configurations, and the verdict to the sweep's page."""
+        for index, run_id in self._configuration_runs.items():
+            ranks = {"rank": verdict.ranks[index]} if index in verdict.ranks else {}
+            tags = {"verdict": verdict.outcomes[index]} if index in verdict.outcomes else {}
+            self._log_batch(run_id, self._points(ranks), tags=tags)
+        note = fields.note(self._page, self._command, verdict.text)
+        self._log_batch(self._sweep_run, tags={"mlflow.note.content": note})
 
     def finish_sweep(self, end: End, folder: Path | None) -> None:
         """Adds the report's files and ends every run that is still open.
@@ -219,6 +230,7 @@ class MlflowRecorder(Recorder):
         records = list(self._configurations.values())
         page = fields.curves_page(self._store.experiment_id, sweep, records)
         self.curves_url = f"{store.ui_address(self.uri)}/{page}"
+        self._page, self._command = page, sweep.command
         self._sweep_run = self._create(
             "sweep",
             sweep.name,

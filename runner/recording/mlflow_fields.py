@@ -23,6 +23,17 @@ from runner.records import (
     replicates_table,
 )
 
+# In characters; a tag holds 5000 in every version of MLflow.
+_MAX_VERDICT = 3000
+_ENDPOINT = {
+    "mean": "score",
+    "ci_low": "score_low",
+    "ci_high": "score_high",
+    "num_finished": "finished",
+    "num_diverged": "diverged",
+    "num_failed": "failed",
+}
+
 _GROUPS = ("init", "dataset", "model", "optimizer", "training")
 
 
@@ -49,6 +60,7 @@ def configuration_tags(record: ConfigurationRecord) -> dict[str, str]:
     option = {group: record.settings.get(group, {}).get("name", "unknown") for group in _GROUPS}
     tags = {
         "init": record.init,
+        **({"endpoint": f"{record.endpoint_at} {record.endpoint}"} if record.endpoint else {}),
         "dataset": str(record.dataset.get("name") or option["dataset"]),
         "model": record.model or str(option["model"]),
     }
@@ -67,13 +79,27 @@ def sweep_tags(
     """
     each = [configuration_tags(record) for record in records]
     keys = dict.fromkeys(key for tags in each for key in tags)
-    command = masked(sweep.command)
     return {
         **{key: _listed(tags[key] for tags in each if key in tags) for key in keys},
-        "command": command,
+        "command": masked(sweep.command),
         "machine": sweep.machine,
-        "mlflow.note.content": f"[The curves of its configurations]({page})\n\n`{command}`",
+        "mlflow.note.content": note(page, sweep.command),
     }
+
+
+def note(page: str, command: str, verdict: str = "") -> str:
+    """Returns the description of the sweep's run: the verdict, where the curves are, the command.
+
+    Args:
+      page: From `curves_page`.
+      command: The command line.
+      verdict: As Markdown; what is too long for MLflow is left to the report.
+    """
+    if len(verdict) > _MAX_VERDICT:
+        kept = verdict[:_MAX_VERDICT].rpartition("\n")[0]
+        verdict = f"{kept}\n\nMore in report.html."
+    told = (verdict, f"[The curves of its configurations]({page})", f"`{masked(command)}`")
+    return "\n\n".join(part for part in told if part)
 
 
 def curves_page(
@@ -84,11 +110,10 @@ def curves_page(
     It is sorted by a metric, because MLflow hides children in closed parents while it sorts by
     time, and shows the model-training side of the UI, which hides behind the one for agents.
     """
-    metric = _endpoint_prefix(records[0]) + "mean"
     query = {
         "workflowType": "machine_learning",
         "searchFilter": f"tags.sweep = '{sweep.name}' and tags.level = 'configuration'",
-        "orderByKey": f"metrics.`{metric}`",
+        "orderByKey": "metrics.`score`",
         "orderByAsc": _text(lower_is_better(records[0].endpoint)),
         "compareRunsMode": "CHART",
     }
@@ -150,23 +175,14 @@ def curve_metrics(row: Mapping[Any, Any]) -> dict[str, float]:
     metric = row["metric"]
     return {
         metric: row["mean"],
-        f"{metric}_ci_low": row["ci_low"],
-        f"{metric}_ci_high": row["ci_high"],
+        f"{metric}_low": row["ci_low"],
+        f"{metric}_high": row["ci_high"],
     }
 
 
-def endpoint_metrics(
-    record: ConfigurationRecord, endpoint: Mapping[str, float]
-) -> dict[str, float]:
-    """Returns numbers of `comparison.csv`: `final_val_accuracy_mean`, ..., `num_finished`."""
-    prefix = _endpoint_prefix(record)
-    return {
-        key if key.startswith("num_") else prefix + key: value for key, value in endpoint.items()
-    }
-
-
-def _endpoint_prefix(record: ConfigurationRecord) -> str:
-    return f"{record.endpoint_at}_{record.endpoint}_"
+def endpoint_metrics(endpoint: Mapping[str, float]) -> dict[str, float]:
+    """Returns numbers of `comparison.csv` under names that are short enough for columns."""
+    return {name: endpoint[key] for key, name in _ENDPOINT.items() if key in endpoint}
 
 
 def _text(value: object) -> str:

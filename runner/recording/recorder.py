@@ -1,6 +1,7 @@
 """What every recorder does with the stream of records."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,21 @@ from runner.plan import Replicate
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
 
 End = Literal["finished", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the report says of a sweep.
+
+    Attributes:
+      text: The verdict as Markdown.
+      ranks: Configuration -> its place in its comparison, 1 is the best; only those with a score.
+      outcomes: Configuration -> a word or two, such as `"worse"`.
+    """
+
+    text: str
+    ranks: Mapping[int, int]
+    outcomes: Mapping[int, str]
 
 
 class Recorder:
@@ -54,6 +70,9 @@ class Recorder:
             without rows where there are none.
           endpoint: The configuration's numbers of `comparison.csv`, by column name.
         """
+
+    def tell(self, verdict: Verdict) -> None:
+        """All configurations have ended and the report is written; the sweep ends after that."""
 
     def finish_sweep(self, end: End, folder: Path | None) -> None:
         """Everything has ended; `folder` holds the report's files, or None if there is none."""

@@ -1,5 +1,6 @@
 """The comparison as people see it: a headline, sentences, cautions and a ranked table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from runner.report import names, words
 from runner.report.analysis import Analysis, analyse
 from runner.report.cautions import cautions
 from runner.report.overall import overall
-from runner.report.ranking import Table, metrics, ranking
+from runner.report.ranking import Table, metrics, outcomes, ranking, ranks
 from runner.report.results import Results
 
 # So many are told in sentences; the ranked table has them all.
@@ -30,6 +31,8 @@ class Comparison:
       metric: What the ranked table shows, in words.
       ranking: One row a configuration, best first.
       table: `comparison.csv`.
+      ranks: Configuration -> its place in its cell, where it has a score.
+      outcomes: Configuration -> what the ranked table calls its outcome.
     """
 
     title: str
@@ -41,6 +44,15 @@ class Comparison:
     metric: str
     ranking: Table
     table: pd.DataFrame
+    ranks: Mapping[int, int]
+    outcomes: Mapping[int, str]
+
+    @property
+    def description(self) -> str:
+        """The verdict as Markdown, for a page that is not the report's own."""
+        from runner.report.markdown import description
+
+        return description(self)
 
     def beyond_headline(self) -> list[list[words.Sentence]]:
         """Returns the findings without what the headline or, of many cells, the table tells."""
@@ -75,6 +87,8 @@ def compare(results: Results, analysis: Analysis | None = None) -> Comparison:
         metric=names.listed(metrics(cells)),
         ranking=ranking(cells, results.sweep.confidence),
         table=results.comparison,
+        ranks=ranks(cells),
+        outcomes=outcomes(cells),
     )
 
 

@@ -38,6 +38,12 @@ def markdown(document: Document) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
+def description(comparison: Comparison) -> str:
+    """Returns headline, findings and cautions alone."""
+    blocks = [f"**{escaped(comparison.headline)}**", *_findings(comparison)]
+    return "\n\n".join(block for block in blocks if block)
+
+
 def escaped(text: str) -> str:
     """Returns a text that Markdown shows as it is, in a table too."""
     line = " ".join(text.split())

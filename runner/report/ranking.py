@@ -87,6 +87,26 @@ def ranking(cells: Sequence[Cell], confidence: float) -> Table:
     )
 
 
+def ranks(cells: Sequence[Cell]) -> dict[int, int]:
+    """Returns the place of each configuration in its cell, if it has a score."""
+    return {
+        standing.record.index: rank
+        for cell in cells
+        for rank, standing in enumerate(cell.standings, start=1)
+        if standing.score.count
+    }
+
+
+def outcomes(cells: Sequence[Cell]) -> dict[int, str]:
+    """Returns what the table calls the outcome of each configuration; none that is alone."""
+    return {
+        standing.record.index: _outcome(Place(0, standing, cell)).text
+        for cell in cells
+        if len(cell.standings) > 1
+        for standing in cell.standings
+    }
+
+
 def metrics(cells: Sequence[Cell]) -> list[str]:
     """Returns what the cells compare, in words."""
     found = (names.endpoint_name(s.record) for cell in cells for s in cell.standings)

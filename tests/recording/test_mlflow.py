@@ -21,9 +21,10 @@ import yaml
 from runner import report
 from runner.config import ConfigError, convert, masked
 from runner.plan import NoTracking, Replicate, Tracking
-from runner.recording import mlflow_store
+from runner.recording import mlflow_fields, mlflow_store
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
+from runner.recording.recorder import Verdict
 from runner.records import (
     ConfigurationRecord,
     ReplicateRecord,
@@ -119,7 +120,12 @@ def summary(index: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["epoch", "metric", "mean", "ci_low", "ci_high"])
 
 
-ENDPOINT = {"mean": 0.5, "median": 0.25, "std": math.nan, "num_finished": 2, "num_diverged": 0}
+ENDPOINT = {"mean": 0.5, "median": 0.25, "ci_low": math.nan, "num_finished": 2, "num_diverged": 0}
+VERDICT = Verdict(
+    "**he_uniform leads.**\n\n- Worse: zero.",
+    ranks={0: 2, 1: 1},
+    outcomes={0: "worse", 1: "best mean"},
+)
 
 
 class Clock:
@@ -144,6 +150,7 @@ def record_live(recorder: Any, record: ReplicateRecord) -> None:
 def finish(recorder: Any, folder: Path | None) -> None:
     for index, end in enumerate(ENDS):
         recorder.finish_configuration(index, end, summary(index), ENDPOINT)
+    recorder.tell(VERDICT)
     recorder.finish_sweep("failed", folder)
 
 
@@ -340,12 +347,13 @@ def test_a_configuration_has_mean_and_interval_of_each_curve(recorded: Any) -> N
     rows = summary(1)
     for metric in ("loss", "val_accuracy"):
         expected = rows[rows.metric == metric]
-        for column, suffix in [("mean", ""), ("ci_low", "_ci_low"), ("ci_high", "_ci_high")]:
+        for column, suffix in [("mean", ""), ("ci_low", "_low"), ("ci_high", "_high")]:
             curve = history(recorded.client, run, metric + suffix)
             assert curve == list(zip(expected.epoch, expected[column], strict=True))
-    assert run.data.metrics["final_val_accuracy_mean"] == 0.5
-    assert run.data.metrics["num_finished"] == 2
-    assert "final_val_accuracy_std" not in run.data.metrics  # not finite
+    assert run.data.metrics.items() >= {"score": 0.5, "finished": 2, "rank": 1}.items()
+    assert "score_low" not in run.data.metrics  # not finite
+    assert run.data.tags["verdict"] == "best mean"
+    assert run.data.tags["endpoint"] == "final val_accuracy"
     assert "seed" not in run.data.params
 
 
@@ -369,8 +377,25 @@ def test_the_page_of_curves_shows_the_configurations_of_the_sweep(recorded: Any)
     assert {run.info.run_name for run in found} == {
         name for name, (level, *_) in RUNS.items() if level == "configuration"
     }
-    assert "final_val_accuracy_mean" in query["orderByKey"]
-    assert "final_val_accuracy_mean" in found[0].data.metrics
+    assert query["orderByKey"] == "metrics.`score`"
+    assert "score" in found[0].data.metrics
+
+
+def test_the_verdict_is_the_description_of_the_sweep(recorded: Any) -> None:
+    note = recorded.runs[SWEEP.name].data.tags["mlflow.note.content"]
+    assert note.startswith("**he_uniform leads.**\n\n- Worse: zero.")
+    assert recorded.runs["he_uniform model.depth=2"].data.tags["verdict"] == "worse"
+    assert recorded.runs["he_uniform model.depth=2"].data.metrics["rank"] == 2
+    assert "rank" not in recorded.runs["identity model.depth=2"].data.metrics
+
+
+def test_a_long_verdict_is_left_to_the_report() -> None:
+    lines = "\n".join(f"- sentence {number}" for number in range(1000))
+    note = mlflow_fields.note("#/page", "python -m runner", f"**headline**\n\n{lines}")
+    assert len(note) < 4000
+    told, _, rest = note.partition("\n\nMore in report.html.\n\n")
+    assert set(told.splitlines()[2:]) <= set(lines.splitlines())
+    assert rest == "[The curves of its configurations](#/page)\n\n`python -m runner`"
 
 
 def test_the_sweep_has_the_common_params(recorded: Any) -> None:
