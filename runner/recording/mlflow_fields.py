@@ -25,10 +25,12 @@ from runner.records import (
 
 # In characters; a tag holds 5000 in every version of MLflow.
 _MAX_VERDICT = 3000
+# Names are short, for they are columns, and in the order of MLflow's charts the ends of intervals
+# come after the means, even after "val_loss".
 _ENDPOINT = {
     "mean": "score",
-    "ci_low": "score_low",
-    "ci_high": "score_high",
+    "ci_low": "within_score_low",
+    "ci_high": "within_score_high",
     "num_finished": "finished",
     "num_diverged": "diverged",
     "num_failed": "failed",
@@ -90,6 +92,8 @@ def sweep_tags(
 def note(page: str, command: str, verdict: str = "") -> str:
     """Returns the description of the sweep's run: the verdict, where the curves are, the command.
 
+    MLflow folds what is longer than a few lines, so the link to the curves stands first.
+
     Args:
       page: From `curves_page`.
       command: The command line.
@@ -98,7 +102,8 @@ def note(page: str, command: str, verdict: str = "") -> str:
     if len(verdict) > _MAX_VERDICT:
         kept = verdict[:_MAX_VERDICT].rpartition("\n")[0]
         verdict = f"{kept}\n\nMore in report.html."
-    told = (verdict, f"[The curves of its configurations]({page})", f"`{masked(command)}`")
+    link = f"[The curves of its configurations]({page})"
+    told = (link, verdict, f"`{masked(command)}`")
     return "\n\n".join(part for part in told if part)
 
 
@@ -175,14 +180,18 @@ def curve_metrics(row: Mapping[Any, Any]) -> dict[str, float]:
     metric = row["metric"]
     return {
         metric: row["mean"],
-        f"{metric}_low": row["ci_low"],
-        f"{metric}_high": row["ci_high"],
+        f"within_{metric}_low": row["ci_low"],
+        f"within_{metric}_high": row["ci_high"],
     }
 
 
 def endpoint_metrics(endpoint: Mapping[str, float]) -> dict[str, float]:
-    """Returns numbers of `comparison.csv` under names that are short enough for columns."""
-    return {name: endpoint[key] for key, name in _ENDPOINT.items() if key in endpoint}
+    """Returns numbers of `comparison.csv`; `diverged` and `failed` only where there are any."""
+    return {
+        name: endpoint[key]
+        for key, name in _ENDPOINT.items()
+        if key in endpoint and (endpoint[key] or name not in ("diverged", "failed"))
+    }
 
 
 def _text(value: object) -> str:

@@ -347,11 +347,16 @@ def test_a_configuration_has_mean_and_interval_of_each_curve(recorded: Any) -> N
     rows = summary(1)
     for metric in ("loss", "val_accuracy"):
         expected = rows[rows.metric == metric]
-        for column, suffix in [("mean", ""), ("ci_low", "_low"), ("ci_high", "_high")]:
-            curve = history(recorded.client, run, metric + suffix)
+        for column, name in [
+            ("mean", "{}"),
+            ("ci_low", "within_{}_low"),
+            ("ci_high", "within_{}_high"),
+        ]:
+            curve = history(recorded.client, run, name.format(metric))
             assert curve == list(zip(expected.epoch, expected[column], strict=True))
     assert run.data.metrics.items() >= {"score": 0.5, "finished": 2, "rank": 1}.items()
-    assert "score_low" not in run.data.metrics  # not finite
+    assert "within_score_low" not in run.data.metrics  # not finite
+    assert "diverged" not in run.data.metrics  # none has
     assert run.data.tags["verdict"] == "best mean"
     assert run.data.tags["endpoint"] == "final val_accuracy"
     assert "seed" not in run.data.params
@@ -383,7 +388,8 @@ def test_the_page_of_curves_shows_the_configurations_of_the_sweep(recorded: Any)
 
 def test_the_verdict_is_the_description_of_the_sweep(recorded: Any) -> None:
     note = recorded.runs[SWEEP.name].data.tags["mlflow.note.content"]
-    assert note.startswith("**he_uniform leads.**\n\n- Worse: zero.")
+    assert note.startswith("[The curves of its configurations](#/")
+    assert "\n\n**he_uniform leads.**\n\n- Worse: zero.\n\n`python -m runner" in note
     assert recorded.runs["he_uniform model.depth=2"].data.tags["verdict"] == "worse"
     assert recorded.runs["he_uniform model.depth=2"].data.metrics["rank"] == 2
     assert "rank" not in recorded.runs["identity model.depth=2"].data.metrics
@@ -393,9 +399,11 @@ def test_a_long_verdict_is_left_to_the_report() -> None:
     lines = "\n".join(f"- sentence {number}" for number in range(1000))
     note = mlflow_fields.note("#/page", "python -m runner", f"**headline**\n\n{lines}")
     assert len(note) < 4000
-    told, _, rest = note.partition("\n\nMore in report.html.\n\n")
-    assert set(told.splitlines()[2:]) <= set(lines.splitlines())
-    assert rest == "[The curves of its configurations](#/page)\n\n`python -m runner`"
+    link, head, *told, more, command = note.split("\n\n")
+    assert head == "**headline**"
+    assert link == "[The curves of its configurations](#/page)"
+    assert set("".join(told).splitlines()) < set(lines.splitlines())
+    assert (more, command) == ("More in report.html.", "`python -m runner`")
 
 
 def test_the_sweep_has_the_common_params(recorded: Any) -> None:

@@ -28,6 +28,14 @@ function compareKeys(a, b, direction) {
   return direction * String(a).localeCompare(String(b));
 }
 
+// Contents: within MLflow's frame, which has no address, a link to a section leads nowhere.
+for (const link of document.querySelectorAll("nav a")) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    document.querySelector(link.getAttribute("href")).scrollIntoView();
+  });
+}
+
 // Figures: the specification of the files, laid out for the width of the screen.
 const figures = JSON.parse(document.getElementById("figures")?.textContent ?? "{}");
 const charts = [...document.querySelectorAll(".chart")];
