@@ -10,14 +10,12 @@ In a notebook, `load` gives pandas frames. How do the seeds of each initializer 
 >>> results = runner.report.load("results/latest")                         # doctest: +SKIP
 >>> results.replicates.boxplot("final_val_accuracy", by="init")            # doctest: +SKIP
 
-Which initializers get through at a high learning rate, over all sweeps of a day?
+Who learns fastest, of some initializers over two sweeps?
 
->>> from pathlib import Path
->>> day = Path("results/2026-11-23").iterdir()                             # doctest: +SKIP
->>> results = runner.report.load(*day, where=["init=he_*,glorot_*", "learning_rate>=0.1"])
-...                                                                        # doctest: +SKIP
->>> results.replicates.pivot_table(                                        # doctest: +SKIP
-...     "best_val_accuracy", "init", "optimizer.learning_rate", aggfunc="median")
+>>> day = runner.report.load("results/A", "results/B", where=["init=he_*,glorot_*"])
+... # doctest: +SKIP
+>>> losses = day.curves.query("metric == 'val_loss'")                      # doctest: +SKIP
+>>> losses.pivot_table("value", "epoch", "init", aggfunc="median").plot()  # doctest: +SKIP
 """
 
 from collections.abc import Sequence
