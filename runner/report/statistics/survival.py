@@ -4,6 +4,7 @@ A replicate that has not reached the target when it was last looked at is *censo
 longer than that, nobody knows how much.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +38,8 @@ def kaplan_meier(times: ArrayLike, reached: ArrayLike, confidence: float) -> pd.
     when, event = np.asarray(times, float), np.asarray(reached, bool)
     table = _counts(when, event)
     curve = stats.ecdf(_censored(when, event)).sf
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The confidence interval is undefined", RuntimeWarning)
         interval: Any = curve.confidence_interval(confidence, method="log-log")
     at = table["time"].to_numpy()
     share = 1 - curve.evaluate(at)
