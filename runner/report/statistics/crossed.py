@@ -68,7 +68,8 @@ def mean_squares(table: ArrayLike) -> MeanSquares | None:
     rows, columns = values.shape
     if rows < 2 or columns < 2:
         return None
-    values = values - values.mean()
+    # The rounding of a mean must not pass for spread.
+    values = values - values.mean() if np.ptp(values) else np.zeros_like(values)
     of_rows, of_columns = values.mean(axis=1), values.mean(axis=0)
     residual = values - of_rows[:, np.newaxis] - of_columns
     return MeanSquares(

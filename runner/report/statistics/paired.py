@@ -222,9 +222,11 @@ def power(effect: ArrayLike, count: ArrayLike, level: ArrayLike) -> np.ndarray:
     degrees = number - 1
     shift = np.abs(np.asarray(effect, float)) * np.sqrt(number)
     critical = stdtrit(degrees, 1 - np.asarray(level, float) / 2)
-    # Far from zero the probability of an error of the sign vanishes, and scipy gives NaN for it.
-    wrong_sign = np.nan_to_num(nctdtr(degrees, shift, -critical))
-    return 1 - nctdtr(degrees, shift, critical) + wrong_sign
+    # Far out in a tail, where a probability vanishes, scipy gives NaN for it.
+    missed, wrong_sign = (
+        np.nan_to_num(nctdtr(degrees, shift, end)) for end in (critical, -critical)
+    )
+    return np.where(np.isnan(shift), np.nan, 1 - missed + wrong_sign)
 
 
 def further_seeds(effect: ArrayLike, count: ArrayLike, level: ArrayLike) -> np.ndarray:

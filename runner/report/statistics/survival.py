@@ -39,9 +39,7 @@ def kaplan_meier(times: ArrayLike, reached: ArrayLike, confidence: float) -> pd.
     table = _counts(when, event)
     curve = stats.ecdf(_censored(when, event)).sf
     with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", RuntimeWarning
-        )  # undefined where none or all have reached it
+        warnings.filterwarnings("ignore", "The confidence interval is undefined", RuntimeWarning)
         interval: Any = curve.confidence_interval(confidence, method="log-log")
     at = table["time"].to_numpy()
     share = 1 - curve.evaluate(at)
