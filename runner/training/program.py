@@ -24,7 +24,7 @@ from runner.training.objective import loss_function, metric
 from runner.training.pure import PureOptimizer
 
 # Examples per evaluation step of all replicas together: bounds the memory of the activations.
-_EVALUATION_ROWS = 8192
+_EVALUATION_ROWS = 32768
 
 
 class State(NamedTuple):
@@ -78,10 +78,12 @@ class _Rates(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, course: Any) -> None:
         self.course = course
-        self.start: Any = 1.0
+        self.start: Any = tf.constant(1.0)
 
     def __call__(self, step: Any) -> Any:
-        return self.start * (self.course(step) if callable(self.course) else self.course)
+        if not callable(self.course):
+            return self.start * self.course
+        return self.start * tf.cast(self.course(step), self.start.dtype)  # Keras's are float32
 
 
 class Program:
@@ -269,7 +271,7 @@ class Program:
 
     def _evaluate(self, state: State, x: Any, y: Any) -> tuple[Any, Any]:
         """Returns the sums of loss and metric over all examples, (replicas,) each, float64."""
-        rows = min(max(_EVALUATION_ROWS // self.num_replicas, 64), x.shape[0])
+        rows = _block_size(x.shape[0], max(_EVALUATION_ROWS // self.num_replicas, 64))
         full, rest = divmod(x.shape[0], rows)
 
         def block(first: Any, count: int) -> Any:
@@ -349,3 +351,13 @@ class Program:
         flat = [tf.reshape(new, old.shape) for new, old in zip(new_other, other, strict=True)]
         measured = metric(self.cohort.dataset.task, y, outputs)
         return tf.cast(loss, self._dtype), tf.cast(measured, self._dtype), flat
+
+
+def _block_size(num_examples: int, limit: int) -> int:
+    """Returns how many examples to look at together: a divisor of all, if one is near the limit.
+
+    A rest would have to be compiled apart.
+    """
+    largest = min(limit, num_examples)
+    divisors = (size for size in range(largest, largest // 4, -1) if num_examples % size == 0)
+    return next(divisors, largest)

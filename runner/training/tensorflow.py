@@ -1,11 +1,14 @@
 """Starts TensorFlow quietly and finds the device that the configuration asks for."""
 
+import logging
 import os
 import re
 from typing import Any
 
 from runner.config import ConfigError
 from runner.terminal import quiet_stderr
+
+log = logging.getLogger(__name__)
 
 DEVICE_RULE = "auto, cpu, gpu, or gpu:<number>"
 
@@ -44,7 +47,8 @@ def device_name(device: str) -> str:
     Raises:
       ConfigError: A GPU was asked for that TensorFlow does not see.
     """
-    gpus = start().config.list_physical_devices("GPU")
+    tf = start()
+    gpus = tf.config.list_physical_devices("GPU")
     if device == "cpu" or (device == "auto" and not gpus):
         return "/CPU:0"
     number = int(device.partition(":")[2] or 0)
@@ -53,4 +57,12 @@ def device_name(device: str) -> str:
             f"`device` asks for {device}, but TensorFlow sees {len(gpus)} GPUs here. "
             f"Use device=cpu, or install the CUDA libraries: pip install 'runner[gpu]'."
         )
+    name = tf.config.experimental.get_device_details(gpus[number]).get("device_name", "a GPU")
+    tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+    log.info(
+        "Device: GPU:%d, %s; TF32, which rounds the factors of products to 10 bits, is %s.",
+        number,
+        name,
+        "on" if tf32 else "off",
+    )
     return f"/GPU:{number}"

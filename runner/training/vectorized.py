@@ -23,6 +23,7 @@ from runner.machine import num_cores
 from runner.records import EpochRecord, Outcome
 from runner.training.cohort import Cohort, Member, movement
 from runner.training.forms import Form, candidates
+from runner.training.memory import Need, need
 from runner.training.objective import METRIC
 from runner.training.program import Constants, Epochs, Program, State
 from runner.training.randomness import epoch_order, first_state, seed_generators
@@ -63,11 +64,24 @@ def train(cohort: Cohort) -> Iterator[EpochRecord | Outcome]:
     A member whose weights cannot be drawn ends as `failed`; one whose loss is lost is frozen and
     ends as `diverged`; neither touches the others.
     """
+    count, on_gpu = len(cohort.members), "GPU" in cohort.device
+    at_a_time = count if on_gpu else min(_need(cohort).max_replicas(), count)
+    if at_a_time < count:
+        log.info("Engine: %d of %d replicates at a time, for want of memory.", at_a_time, count)
+    for first in range(0, count, at_a_time):
+        yield from _train_some(cohort, range(first, min(first + at_a_time, count)))
+
+
+def _need(cohort: Cohort) -> Need:
+    return need(cohort.model, cohort.training.batch_size)
+
+
+def _train_some(cohort: Cohort, positions: Sequence[int]) -> Iterator[EpochRecord | Outcome]:
     began = time.perf_counter()
     drawn: dict[int, list[np.ndarray]] = {}
-    for position, member in enumerate(cohort.members):
+    for position in positions:
         try:
-            drawn[position] = member.draw()
+            drawn[position] = cohort.members[position].draw()
         except Exception as error:  # one replicate's error must not stop the others
             yield Outcome(position, "failed", 0.0, error=told(error))
     if drawn:
@@ -144,9 +158,11 @@ class _Training:
         raise AssertionError  # the last form has returned or raised
 
     def _build(self, form: Form) -> None:
-        count = len(self.drawn)
-        # As few chunks as the form allows, but as many as keep all threads busy to the end.
-        rounds = math.ceil(count / (self.num_threads * form.max_replicas))
+        count, limit = len(self.drawn), form.max_replicas
+        if "GPU" not in self.cohort.device:
+            limit = max(1, min(limit, _need(self.cohort).max_in_step() // self.num_threads))
+        # As few chunks as the form and the memory allow, but as many as keep all threads busy.
+        rounds = math.ceil(count / (self.num_threads * limit))
         width = math.ceil(count / (self.num_threads * rounds))
         self.program = Program(self.cohort, form, width)
         positions = np.array(sorted(self.drawn))
