@@ -1,29 +1,31 @@
-"""vl-convert's work: specifications to SVG, SVG to PNG, the page's libraries; without a network."""
+"""vl-convert's work: specifications to SVG, SVG to PNG; without a network.
+
+vl-convert takes a second to start and holds Python's lock while it draws, so that a process of its
+own draws what a report writes to files. That process runs this file alone, without the package.
+"""
 
 import contextlib
 import json
-import os
+import pickle
 import re
+import signal
 import struct
 import subprocess
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import vl_convert
-
-from runner.records import write_text
 
 # Twice the nominal size is sharp on today's screens; so many pixels of lines, points or cells take
 # about `MAX_PNG_BYTES`.
 _SCALES = (2.0, 1.5)
 _MAX_PIXELS = 1_600_000
 MAX_PNG_BYTES = 150_000
-_BUNDLE = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle().encode())"
 # Names of the PNG specification's numbers (RFC 2083, sections 2.3 and 6).
 _NO_FILTER, _LEFT_NEIGHBOUR = 0, 1
 _RGBA, _RGB_TYPE = 4, 2
@@ -31,36 +33,65 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LEVEL = 7  # the higher ones of zlib take five times as long for two percent
 
 
-def svg(spec: Mapping[str, Any]) -> str:
-    """Returns a Vega-Lite specification as an SVG document."""
-    return vl_convert.vegalite_to_svg(json.dumps(spec))
+@dataclass(frozen=True)
+class Image:
+    """One figure for files."""
+
+    svg: str
+    png: bytes
 
 
-def libraries() -> str:
-    """Returns Vega, Vega-Lite and Vega-Embed as one script.
+class Drawer:
+    """A process that draws while this one goes on; to be used in a `with` statement."""
 
-    vl-convert bundles them in four seconds, so the result is kept in the user's cache.
-    """
-    kept = _cache() / f"vega-{version('vl-convert-python')}.js"
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        return kept.read_text("utf-8")
-    script = _bundled()
-    with contextlib.suppress(OSError):
-        write_text(kept, script)
-    return script
+    def __enter__(self) -> "Drawer":
+        """Starts the process. `-P` keeps this file's neighbours from passing for other modules."""
+        command = [sys.executable, "-P", __file__]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._beside = ThreadPoolExecutor(max_workers=1)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._beside.shutdown(cancel_futures=True)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        self._process.wait()
+
+    def draw(self, spec: Mapping[str, Any]) -> "Future[Image]":
+        """Returns what will be the image of a Vega-Lite specification."""
+        return self._beside.submit(self._draw, json.dumps(spec))
+
+    def _draw(self, spec: str) -> Image:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is not None and stdout is not None:
+            with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
+                stdin.write(f"{spec}\n".encode())
+                stdin.flush()
+                return Image(*pickle.load(stdout))
+        return _image(spec)  # the process has died: slower, but the same
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "runner"
+def serve() -> None:
+    """Draws each line of the standard input and writes the images to the standard output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for it
+    for line in sys.stdin:
+        image = _image(line)
+        pickle.dump((image.svg, image.png), sys.stdout.buffer)
+        sys.stdout.buffer.flush()
 
 
-def _bundled() -> str:
-    """Bundles in a process of its own: vl-convert holds Python's lock meanwhile."""
-    try:
-        command = [sys.executable, "-c", _BUNDLE]
-        return subprocess.run(command, capture_output=True, check=True).stdout.decode()
-    except (OSError, subprocess.CalledProcessError):
-        return vl_convert.javascript_bundle()  # type: ignore[call-arg]
+def _image(spec: str) -> Image:
+    drawing = svg(spec)
+    return Image(drawing, png(drawing))
+
+
+def svg(spec: str) -> str:
+    """Returns a Vega-Lite specification, as JSON, as an SVG document."""
+    return vl_convert.vegalite_to_svg(spec)
 
 
 def png(drawing: str) -> bytes:
@@ -111,3 +142,7 @@ def _chunks(image: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+if __name__ == "__main__":
+    serve()

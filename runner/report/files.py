@@ -11,6 +11,7 @@ from runner.report.analysis import Analysis, analyse
 from runner.report.comparison import Comparison, compare
 from runner.report.document import Drawings, document
 from runner.report.latex import latex
+from runner.report.libraries import libraries
 from runner.report.markdown import markdown
 from runner.report.page import page
 from runner.report.results import Results
@@ -24,10 +25,29 @@ _OWN_FIGURES = re.compile(
 
 def write(results: Results, folder: Path, figures: bool = True) -> Comparison:
     """Writes the tables and the report of results into a folder; see `runner.report.write`."""
-    analysis = analyse(results)
+    if not figures:
+        return _write(results, analyse(results), folder, Drawings())
+    from runner.report.drawing import Drawer
+
+    with Drawer() as drawer, ThreadPoolExecutor(max_workers=1) as beside:
+        script = beside.submit(libraries)
+        analysis = analyse(results)
+        from runner.report.figures import all_figures, legend
+
+        drawn = all_figures(results, analysis)
+        images = [drawer.draw(figure.spec) for figure in drawn]
+        drawings = Drawings(drawn, legend(results), script.result())
+        comparison = _write(results, analysis, folder, drawings)
+        for figure, image in zip(drawn, images, strict=True):
+            write_text(folder / "figures" / f"{figure.name}.svg", image.result().svg)
+            write_bytes(folder / "figures" / f"{figure.name}.png", image.result().png)
+    return comparison
+
+
+def _write(results: Results, analysis: Analysis, folder: Path, drawings: Drawings) -> Comparison:
+    """Writes everything but the images."""
     _write_tables(results, analysis, folder)
     comparison = compare(results, analysis)
-    drawings = _draw(results, analysis, folder / "figures") if figures else Drawings()
     _remove_figures(folder / "figures", drawings)
     content = document(results, analysis, comparison, drawings)
     write_text(folder / "report.md", markdown(content))
@@ -46,24 +66,6 @@ def _write_tables(results: Results, analysis: Analysis, folder: Path) -> None:
             write_text(path, table.to_csv(index=False))
         else:
             path.unlink(missing_ok=True)  # it would be out of date
-
-
-def _draw(results: Results, analysis: Analysis, folder: Path) -> Drawings:
-    """Writes the figures; what does not need vl-convert's one thread is done beside it."""
-    from runner.report import drawing
-    from runner.report.figures import all_figures, legend
-
-    with ThreadPoolExecutor(max_workers=2) as beside:
-        libraries = beside.submit(drawing.libraries)
-        figures = all_figures(results, analysis)
-        images = []
-        for figure in figures:
-            svg = drawing.svg(figure.spec)
-            write_text(folder / f"{figure.name}.svg", svg)
-            images.append(beside.submit(drawing.png, svg))
-        for figure, image in zip(figures, images, strict=True):
-            write_bytes(folder / f"{figure.name}.png", image.result())
-        return Drawings(figures, legend(results), libraries.result())
 
 
 def _remove_figures(folder: Path, but: Drawings) -> None:

@@ -1,6 +1,7 @@
 """Figures of statistics, from frames that are small enough to be seen through."""
 
 import io
+import json
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -146,7 +147,7 @@ def data(figure: Figure) -> pd.DataFrame:
 def test_it_can_be_drawn(name: str) -> None:
     figure = drawn(name)
     assert figure.name == name
-    root = ET.fromstring(drawing.svg(figure.spec))
+    root = ET.fromstring(drawing.svg(json.dumps(figure.spec)))
     assert float(root.attrib["width"]) > 200
     assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 5
 

@@ -75,7 +75,7 @@ def test_every_sort_of_sweep_has_its_figures_and_they_can_be_drawn(
     found = figures(build({"he_normal": behaviour()}, **({"epochs": 2} | options)))
     assert set(found) == expected
     for figure in found.values():
-        root = ET.fromstring(drawing.svg(figure.spec))
+        root = ET.fromstring(drawing.svg(json.dumps(figure.spec)))
         assert float(root.attrib["width"]) > 200
         assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 2
 
@@ -249,7 +249,7 @@ def test_repacking_keeps_every_pixel() -> None:
         "encoding": {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "y"}},
         "background": "white",
     }
-    drawn = drawing.svg(spec)
+    drawn = drawing.svg(json.dumps(spec))
     image = drawing.vl_convert.svg_to_png(drawn, scale=1.0)
     smaller = drawing.repacked(image)
     assert len(smaller) < len(image)

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import altair as alt
+
 from runner.report.analysis import Analysis
 from runner.report.figures.curves import curve_figures
 from runner.report.figures.intervals import difference_figures, predictor_figures
@@ -23,20 +25,23 @@ def all_figures(results: Results, analysis: Analysis) -> list[Figure]:
     series = legend(results)
     note = coverage_note(results)
     order = [s.record.index for cell in analysis.cells for s in cell.standings]
-    return [
-        *curve_figures(results, names, series, note),
-        *score_figures(results, analysis.cells, series, note),
-        *difference_figures(ordered(analysis.differences, order), names),
-        *target_figures(analysis.survival, analysis.times, names, series),
-        *choice_figures(analysis.rankings),
-        *trainability_figures(analysis.trainability, note),
-        *rank_figures(analysis.ranks),
-        *profile_figures(analysis.profiles, series),
-        *variance_figures(analysis.variance, names),
-        *predictor_figures(analysis.predictors),
-        *status_figures(analysis.cells),
-        *movement_figures(results, names),
-    ]
+    # Altair checks every part against its schema, which takes as long as all else; what it would
+    # find, the tests find by drawing.
+    with alt.utils.schemapi.debug_mode(False):
+        return [
+            *curve_figures(results, names, series, note),
+            *score_figures(results, analysis.cells, series, note),
+            *difference_figures(ordered(analysis.differences, order), names),
+            *target_figures(analysis.survival, analysis.times, names, series),
+            *choice_figures(analysis.rankings),
+            *trainability_figures(analysis.trainability, note),
+            *rank_figures(analysis.ranks),
+            *profile_figures(analysis.profiles, series),
+            *variance_figures(analysis.variance, names),
+            *predictor_figures(analysis.predictors),
+            *status_figures(analysis.cells),
+            *movement_figures(results, names),
+        ]
 
 
 def legend(results: Results) -> list[Series]:
