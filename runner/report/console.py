@@ -1,5 +1,6 @@
 """The comparison on a terminal."""
 
+import itertools
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -9,6 +10,8 @@ from rich.text import Text
 from runner.report.comparison import Comparison
 from runner.report.ranking import Entry, Table
 from runner.report.words import Kind, Sentence
+
+Row = tuple[Entry, ...]
 
 _STYLES: dict[Kind, str] = {
     "leads": "",
@@ -40,7 +43,7 @@ def view(comparison: Comparison) -> RenderableType:
         Text(comparison.headline),
         Text(),
         Text(f"{comparison.metric[:1].upper()}{comparison.metric[1:]}", style="bold"),
-        _table(comparison.ranking),
+        *_tables(comparison.ranking),
         Text(),
         *_findings(comparison.beyond_headline()),
         *(Text(sentence.text) for sentence in comparison.overall),
@@ -66,36 +69,75 @@ def _findings(findings: Sequence[Sequence[Sentence]]) -> list[RenderableType]:
     return shown
 
 
-def _table(table: Table) -> RichTable:
-    """Returns the table without what its sentences or the files tell: it has to fit 80 columns."""
-    rich_table = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+def _tables(table: Table) -> list[RenderableType]:
+    """Returns the ranking in 80 columns: what sentences or files tell is left out.
+
+    Factors that several rows have in common stand above these rows instead of in columns.
+    """
+    rows = table.rows[:_MAX_ROWS]
+    factors = _factors(table)
+    labels = [", ".join(f"{table.columns[p]}={row[p].text}" for p in factors) for row in rows]
+    groups = [(label, [row for _, row in pairs]) for label, pairs in _runs(labels, rows)]
+    if not factors or 2 * len(groups) > len(rows):
+        groups, factors = [("", list(rows))], []
+    shown: list[RenderableType] = []
+    for place, (label, of_label) in enumerate(groups):
+        shown += [Text(label, style="bold")] if label else []
+        shown.append(_table(table, of_label, set(factors), show_header=place == 0))
+    left_out = len(table.rows[_MAX_ROWS:])
+    return [*shown, *([Text(f"… {left_out} more in the report")] if left_out else [])]
+
+
+def _factors(table: Table) -> list[int]:
+    """Returns the places of the columns that name factors."""
+    first, mean = table.columns.index("initializer"), table.columns.index("mean")
+    return [place for place in range(first + 1, mean) if table.columns[place] != "metric"]
+
+
+def _runs(labels: Sequence[str], rows: Sequence[Row]) -> list[tuple[str, list[tuple[str, Row]]]]:
+    pairs = itertools.groupby(zip(labels, rows, strict=True), key=lambda pair: pair[0])
+    return [(label, list(run)) for label, run in pairs]
+
+
+def _table(table: Table, rows: Sequence[Row], grouped: set[int], show_header: bool) -> RichTable:
+    """Returns some rows, as wide as all would be."""
+    rich_table = RichTable(
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="bold",
+        show_header=show_header,
+    )
     mean, interval = (_position(table, text) for text in ("mean", " interval"))
     left_out = {interval, *(_position(table, text) for text in ("median", "std", "difference"))}
-    shown = [place for place in range(len(table.columns)) if place not in left_out]
+    shown = [place for place in range(len(table.columns)) if place not in left_out | grouped]
     for place in shown:
         title = table.columns[place]
         header = f"mean [{table.columns[interval]}]" if place == mean else title
-        longest = max((len(row[place].text) for row in table.rows), default=0)
+        longest = max((len(_shown(row, place, mean, interval)) for row in table.rows), default=0)
+        width = max(longest, len(header))
+        is_fixed = place == mean or title in _UNBROKEN
         rich_table.add_column(
             Text(header),
-            min_width=min(longest, _NAME_WIDTH) if title == "initializer" else None,
-            no_wrap=place == mean or title in _UNBROKEN,
+            min_width=width if is_fixed else _name_width(title, longest),
+            no_wrap=is_fixed,
             overflow="fold",
         )
-    for row in table.rows[:_MAX_ROWS]:
-        texts = [_text(row[place]) for place in shown]
-        texts[shown.index(mean)] = Text(f"{row[mean].text} {row[interval].text}")
+    for row in rows:
+        texts = [Text(_shown(row, p, mean, interval), _EMPHASIS[row[p].emphasis]) for p in shown]
         rich_table.add_row(*texts)
-    if len(table.rows) > _MAX_ROWS:
-        rich_table.add_row(Text("…"), Text(f"{len(table.rows) - _MAX_ROWS} more in the report"))
     return rich_table
+
+
+def _name_width(title: str, longest: int) -> int | None:
+    return min(max(longest, len(title)), _NAME_WIDTH) if title == "initializer" else None
+
+
+def _shown(row: Row, place: int, mean: int, interval: int) -> str:
+    return f"{row[mean].text} {row[interval].text}" if place == mean else row[place].text
 
 
 def _position(table: Table, text: str) -> int:
     """Returns the place of the column whose title contains `text`; -1 if there is none."""
     found = [place for place, title in enumerate(table.columns) if text in title]
     return found[0] if found else -1
-
-
-def _text(entry: Entry) -> Text:
-    return Text(entry.text, _EMPHASIS[entry.emphasis])
