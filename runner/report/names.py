@@ -28,12 +28,14 @@ class Name:
       values: The values in `cell` without their keys.
       heading: What `short_title` consists of, such as `"initializer · depth"`; empty where that is
         a single name.
+      shared: What the values in `cell` are of, such as `("depth",)`.
     """
 
     series: str
     cell: str = ""
     values: str = ""
     heading: str = ""
+    shared: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -73,6 +75,7 @@ def configuration_names(
             cell=one_line(", ".join(_assignments(within))),
             values=one_line(", ".join(within.values())),
             heading=f"{_series_heading(apart)} · {heading}" if within else "",
+            shared=tuple(within),
         )
     repeated = Counter(names.values())
     return {

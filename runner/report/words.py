@@ -57,8 +57,8 @@ def headline(cells: Sequence[Cell]) -> str:
         return "No replicate has finished: there is nothing to compare."
     if len(scored) == 1:
         return _result(scored[0]) + _company(scored[0])
-    factors = names.short_keys(key for c in scored for s in c.standings for key in s.record.factors)
-    of = f" of {names.listed(list(factors.values()))}" if factors else ""
+    shared = list(dict.fromkeys(key for c in scored for s in c.standings for key in s.name.shared))
+    of = f" of {names.listed(shared)}" if shared else ""
     told = f"Configurations are compared within each of the {len(scored)} settings{of}."
     return f"{best_of_all(scored)} {told}".strip()
 

@@ -39,6 +39,31 @@ def test_one_initializer_is_called_by_its_factors() -> None:
     ]
 
 
+def test_what_is_compared_may_be_chosen() -> None:
+    pairs = [(init, {"model.depth": depth}) for init in ("zero", "ones") for depth in (2, 8)]
+
+    def named(*by: str) -> list[tuple[str, str]]:
+        found = names.configuration_names(configurations(*pairs), by)
+        return [(name.series, name.cell) for name in found.values()]
+
+    assert named("model.depth") == [(init, f"depth={f['model.depth']}") for init, f in pairs]
+    assert named("init") == [(f"depth={f['model.depth']}", init) for init, f in pairs]
+    assert named() == [(f"{init}, depth={f['model.depth']}", "") for init, f in pairs]
+    assert named("init", "model.depth")[0] == ("zero", "zero, depth=2")
+
+
+def test_headings_tell_what_names_consist_of() -> None:
+    pairs = [("zero", {"model.depth": 2}), ("ones", {"model.depth": 8})]
+
+    def heading(by: list[str] | None) -> str | None:
+        found = names.configuration_names(configurations(*pairs), by)
+        return names.row_heading(found.values())
+
+    assert heading(None) == "initializer · depth"
+    assert heading(["init"]) == "depth · initializer"
+    assert heading([]) is None
+
+
 def test_names_are_unique_and_single_lines() -> None:
     assert titles(("a\nb", {}), ("a b", {}), ("c", {})) == ["a b #0", "a b #1", "c"]
 
