@@ -1,6 +1,7 @@
 """The tables of a sweep, each against numbers worked out beside it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from scipy import stats
 
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
 from runner.report.analysis import Analysis, analyse
+from runner.report.comparison import compare
 from runner.report.results import Results, collect
 
 Scored = Callable[..., Results]
@@ -383,6 +385,21 @@ def test_step_zero_is_correlated_with_the_outcome(scored: Scored) -> None:
     assert (table["quantity"] == "gradient_ratio").all()
 
 
+def test_a_logarithm_is_measured_from_zero_and_a_spectrum_counts_once(scored: Scored) -> None:
+    results = scored({f"i{k}": [0.5 + 0.05 * k, 0.52 + 0.05 * k] for k in range(6)})
+    gains = dict(enumerate([1.5, -1.2, 0.9, -0.6, 0.3, 0.0]))
+    spectra = [propagation(gains, f"singular_value_{k}") for k in (1, 2, 10)]
+    table = analyse(results, pd.concat([propagation(gains, "log10_gain"), *spectra])).predictors
+    assert set(table["quantity"]) == {"log10_gain", "singular_value_1"}
+    rho = table.set_index(["quantity", "transform"])["rho"]
+    assert rho["log10_gain", "distance from 0"] == pytest.approx(-1)
+    told = compare(results, analyse(results, propagation(gains, "log10_gain"))).overall
+    assert told[-1].text.startswith(
+        "At step 0, the distance of log10 gain from 0 goes with the outcome most closely: rank "
+        "correlation \N{MINUS SIGN}1.00 ["
+    )
+
+
 def test_without_propagation_nothing_is_predicted(scored: Scored) -> None:
     assert analyse(scored({"a": GOOD})).predictors.empty
     assert analyse(scored({"a": GOOD}), propagation({})).predictors.empty
@@ -392,5 +409,8 @@ def test_what_was_seen_before_training_is_kept(scored: Scored) -> None:
     start = pd.DataFrame(
         {"configuration": [0, 0, 0, 1], "verdict": ["dead", "dead", "healthy", "healthy"]}
     )
-    table = analyse(scored({"a": GOOD, "b": WORSE, "c": SAME}), start=start).success
+    results = scored({"a": GOOD, "b": WORSE, "c": SAME})
+    table = analyse(results, start=start).success
     assert table["start"].tolist() == ["dead in 2 of 3", "healthy", ""]
+    told = replace(results, replicates=results.replicates.assign(verdict="healthy"))
+    assert analyse(told).success["start"].tolist() == ["healthy"] * 3
