@@ -1,10 +1,84 @@
-"""What this process may use of the machine."""
+"""What this process may use of the machine: cores and memory, by the limits it runs under.
 
+A container shows the whole machine and grants a share of it, so the control groups are asked too
+(cgroup v2: `cpu.max`, `memory.max`; v1: `cpu.cfs_quota_us`, `memory.limit_in_bytes`).
+"""
+
+import math
 import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_ROOT = Path("/")
 
 
-def num_cores() -> int:
-    """Returns the number of processor cores that this process may use."""
+def num_cores(root: Path = _ROOT) -> int:
+    """Returns the number of processor cores that this process may use, at least 1.
+
+    Args:
+      root: Where `proc` and `sys` lie.
+    """
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min([cores, *(math.ceil(quota) for quota in _quotas(root))]))
+
+
+def available_memory(root: Path = _ROOT) -> float:
+    """Returns the bytes of memory that this process may still take; infinity where nothing tells.
+
+    Args:
+      root: Where `proc` and `sys` lie.
+    """
+    amounts = [limit - used for limit, used in _memory_limits(root)]
+    for line in _text(root / "proc/meminfo").splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            amounts.append(int(value.split()[0]) * 1024)  # given in KiB
+    return max(min(amounts, default=math.inf), 0)
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Yields the cores that each control group around this process grants."""
+    for folder in _groups(root, "cpu"):
+        pair = _text(folder / "cpu.max").split() or [
+            _text(folder / "cpu.cfs_quota_us").strip(),
+            _text(folder / "cpu.cfs_period_us").strip(),
+        ]
+        quota, period = (int(value) if value.isdecimal() else 0 for value in pair)
+        if quota and period:  # "max" and -1 mean no limit
+            yield quota / period
+
+
+def _memory_limits(root: Path) -> Iterator[tuple[int, int]]:
+    """Yields the limit and the use of each control group around this process, in bytes."""
+    for folder in _groups(root, "memory"):
+        for limit_name, used_name in (
+            ("memory.max", "memory.current"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ):
+            limit, used = (_text(folder / name).strip() for name in (limit_name, used_name))
+            if limit.isdecimal() and used.isdecimal():
+                yield int(limit), int(used)
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """Yields the folders of the control groups that this process is in, from within outward.
+
+    In a container the paths may be those outside of it; then only the mounted root exists.
+    """
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        mounted = root / "sys/fs/cgroup" / (controller if controllers else "")
+        inner = Path(path.lstrip("/"))
+        yield from (mounted / folder for folder in (inner, *inner.parents))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("ascii")
+    except OSError:
+        return ""

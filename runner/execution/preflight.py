@@ -82,6 +82,7 @@ def prepare(jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]
             loaded.append((item, _dataset(data, item)))
         except ConfigError as error:
             refused.append(_incomplete(item, varying[item.index], error))
+    _start_tensorflow([item for item, _ in loaded])
     ready, built = [], _Cache()
     for item, dataset in loaded:
         try:
@@ -89,6 +90,15 @@ def prepare(jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]
         except ConfigError as error:
             refused.append(_incomplete(item, varying[item.index], error))
     return ready, sorted(refused, key=lambda record: record.index)
+
+
+def _start_tensorflow(items: Sequence[Configuration]) -> None:
+    from runner.training import tensorflow
+
+    convolutional = all(c.engine == "vectorized" and c.model.name == "cnn" for c in items)
+    fewest = min((len(c.replicates) for c in items), default=0)
+    if items:
+        tensorflow.start(tensorflow.threads_per_operation(convolutional, fewest))
 
 
 def _dataset(cache: _Cache, item: Configuration) -> Dataset:

@@ -3,8 +3,8 @@
 - `stacked`: `tf.vectorized_map` turns the model's computation for one replica into one for all of
   them. The quickest where every operation has a form with a replica axis.
 - `unrolled`: the computation of every replica stands in one graph, and TensorFlow runs what it can
-  in parallel, without XLA. For convolutions on a CPU, which `vectorized_map` would run one by one
-  and XLA compiles badly inside a loop; for recurrent layers, which XLA cannot compile with a
+  in parallel. For convolutions, which `vectorized_map` would run one by one (on a CPU without XLA,
+  which compiles them badly inside a loop); for recurrent layers, which XLA cannot compile with a
   replica axis; for random layers, whose numbers are others under XLA.
 - `single`: one replica per program, in the variables' natural shapes. For optimizers that look at
   more than one element at a time, and so must not see other replicas' elements.
@@ -20,8 +20,9 @@ from runner.training.randomness import seed_generators
 # Beyond this many replicas in one graph, building it takes longer than it saves.
 _MAX_UNROLLED = 10
 
-# Few enough that a step's activations stay in a core's cache, enough to amortize each operation.
-_MAX_STACKED = 50
+# On a CPU few enough that a step's activations stay in a core's cache and enough to amortize each
+# operation; a GPU wants all the work that there is.
+_MAX_STACKED = {"CPU": 50, "GPU": 1000}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,11 @@ def candidates(model: Any, optimizer: Choice, device: str, num_replicas: int) ->
       device: TensorFlow's name.
       num_replicas: Size of the cohort.
     """
-    against_xla = _against_xla(model, "CPU" in device)
+    kind = "GPU" if "GPU" in device else "CPU"
+    convolves = _has(model, _convolutions())
+    against_xla = _against_xla(model)
+    if kind == "CPU" and convolves and not against_xla:
+        against_xla = "the model has convolutions, which XLA compiles badly inside a loop on a CPU"
     last = Form("single", False, 1, "nothing quicker can be built for this model")
     alone = _coupling(optimizer) or ("there is one replicate" if num_replicas == 1 else "")
     if alone:
@@ -58,18 +63,19 @@ def candidates(model: Any, optimizer: Choice, device: str, num_replicas: int) ->
     unrolled = Form("unrolled", False, _MAX_UNROLLED, against_xla or "nothing quicker works")
     if against_xla:
         return [unrolled, last]
+    if convolves:
+        reason = "convolutions would run one by one with a replica axis"
+        return [Form("unrolled", True, _MAX_UNROLLED, reason), unrolled, last]
     reason = "every layer has a form with a replica axis"
-    return [Form("stacked", True, _MAX_STACKED, reason), unrolled, last]
+    return [Form("stacked", True, _MAX_STACKED[kind], reason), unrolled, last]
 
 
-def _against_xla(model: Any, on_cpu: bool) -> str:
-    """Returns why XLA should not compile the model, or ``""``."""
+def _against_xla(model: Any) -> str:
+    """Returns why XLA should not compile the model on any device, or ``""``."""
     if _has(model, _recurrent()):  # these own a random state even where they drop nothing out
         return "the model has recurrent layers, which XLA cannot compile with a replica axis"
     if seed_generators(model):
         return "the model draws random numbers, and XLA's are others than TensorFlow's"
-    if on_cpu and _has(model, _convolutions()):
-        return "the model has convolutions, which XLA compiles badly inside a loop on a CPU"
     return ""
 
 

@@ -24,7 +24,7 @@ from runner.training.objective import loss_function, metric
 from runner.training.pure import PureOptimizer
 
 # Examples per evaluation step of all replicas together: bounds the memory of the activations.
-_EVALUATION_ROWS = 8192
+_EVALUATION_ROWS = 32768
 
 
 class State(NamedTuple):
@@ -54,17 +54,23 @@ class Constants(NamedTuple):
     rates: Any
 
 
-class Epoch(NamedTuple):
-    """What an epoch of training yields.
+class Epochs(NamedTuple):
+    """What a call of the training function yields; rows of epochs not trained mean nothing.
 
     Attributes:
-      loss, metric: Of every step, shape (steps, replicas).
-      bad_step: The first step of the epoch whose loss was lost, counted from 0; -1 if none was.
+      loss, metric: Of every step, shape (epochs, steps, replicas).
+      bad_step: The first step of the epoch whose loss was lost, counted from 0; -1 if none was;
+        (epochs, replicas).
+      val_loss, val_metric: Sums over the validation part after each epoch, (epochs, replicas).
+      alive: Whether the replica is trained on after the epoch, (epochs, replicas).
     """
 
     loss: Any
     metric: Any
     bad_step: Any
+    val_loss: Any
+    val_metric: Any
+    alive: Any
 
 
 class _Rates(keras.optimizers.schedules.LearningRateSchedule):
@@ -72,17 +78,19 @@ class _Rates(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, course: Any) -> None:
         self.course = course
-        self.start: Any = 1.0
+        self.start: Any = tf.constant(1.0)
 
     def __call__(self, step: Any) -> Any:
-        return self.start * (self.course(step) if callable(self.course) else self.course)
+        if not callable(self.course):
+            return self.start * self.course
+        return self.start * tf.cast(self.course(step), self.start.dtype)  # Keras's are float32
 
 
 class Program:
     """The functions of one program shape: `num_replicas` replicas of a cohort's model.
 
     Attributes:
-      num_traces: How often TensorFlow has traced the training of an epoch.
+      num_traces: How often TensorFlow has traced the training.
     """
 
     def __init__(self, cohort: Cohort, form: Form, num_replicas: int) -> None:
@@ -139,47 +147,97 @@ class Program:
         return tf.constant(np.reshape(values, self._stored_shape(variable)), variable.dtype)
 
     def _train(
-        self, state: State, constants: Constants, x: Any, y: Any, orders: Any
-    ) -> tuple[State, Epoch]:
-        """Trains one epoch.
+        self,
+        state: State,
+        constants: Constants,
+        train: tuple[Any, Any],
+        validation: tuple[Any, Any],
+        orders: Any,
+        num_epochs: Any,
+    ) -> tuple[State, Epochs]:
+        """Trains some epochs, and evaluates the validation part after each.
 
         Args:
-          state: Before it.
+          state: Before them.
           constants: Of the chunk.
-          x, y: The training part.
-          orders: Orders of the examples, shape (orders, examples), int32.
+          train, validation: Inputs and targets of these parts.
+          orders: Orders of the examples, shape (epochs, orders, examples), int32.
+          num_epochs: How many of these epochs to train, a scalar tensor: calls for a few epochs
+            and for many share one compiled program.
         """
         self.num_traces += 1  # runs while tracing only
         self._rates.start = constants.rates[0, 0] if self._single else constants.rates
-        size = self.cohort.training.batch_size
-        num_examples = orders.shape[1]
-        full, rest = divmod(num_examples, size)
-        steps = full + (rest > 0)
-        loss, measured = (tf.TensorArray(self._dtype, steps) for _ in range(2))
-        bad_step = tf.fill([self.num_replicas], -1)
+        max_epochs, steps = orders.shape[0], self.cohort.steps_per_epoch
+        sizes = [max_epochs * steps] * 2 + [max_epochs] * 4
+        dtypes = [self._dtype] * 2 + [tf.int32, tf.float64, tf.float64, tf.bool]
+        shape = [self.num_replicas]
+        kept = Epochs(
+            *(
+                tf.TensorArray(dtype, size, element_shape=shape)
+                for dtype, size in zip(dtypes, sizes, strict=True)
+            )
+        )
 
-        def one_step(step: Any, rows: Any, carried: Any) -> Any:
+        def body(epoch: Any, state: State, kept: Epochs) -> tuple[Any, State, Epochs]:
+            state, bad_step, kept = self._epoch(state, constants, train, orders, epoch, kept)
+            val_loss, val_metric = self._evaluate(state, *validation)
+            limit = self.cohort.training.divergence_limit * validation[0].shape[0]
+            state = state._replace(alive=state.alive & (val_loss <= limit))
+            kept = kept._replace(
+                bad_step=kept.bad_step.write(epoch, bad_step),
+                val_loss=kept.val_loss.write(epoch, val_loss),
+                val_metric=kept.val_metric.write(epoch, val_metric),
+                alive=kept.alive.write(epoch, state.alive),
+            )
+            return epoch + 1, state, kept
+
+        _, state, kept = tf.while_loop(
+            lambda epoch, *_: epoch < num_epochs,
+            body,
+            (0, state, kept),
+            maximum_iterations=max_epochs,
+        )
+        loss, measured, *others = (array.stack() for array in kept)
+        by_epoch = [max_epochs, steps, self.num_replicas]
+        return state, Epochs(tf.reshape(loss, by_epoch), tf.reshape(measured, by_epoch), *others)
+
+    def _epoch(
+        self,
+        state: State,
+        constants: Constants,
+        train: tuple[Any, Any],
+        orders: Any,
+        epoch: Any,
+        kept: Epochs,
+    ) -> tuple[State, Any, Epochs]:
+        """Trains one epoch; returns the state, the first bad steps, and `kept` with its steps."""
+        size, num_examples = self.cohort.training.batch_size, orders.shape[2]
+        full, rest = divmod(num_examples, size)
+        first = epoch * self.cohort.steps_per_epoch
+
+        def one_step(step: Any, num_rows: int, carried: Any) -> Any:
             state, bad_step, loss, measured = carried
-            state, step_loss, step_metric = self._step(state, constants, x, y, rows)
+            rows = tf.slice(orders, [epoch, 0, step * size], [1, orders.shape[1], num_rows])[0]
+            state, step_loss, step_metric = self._step(state, constants, *train, rows)
             ok = tf.math.is_finite(step_loss)
             ok &= step_loss <= tf.cast(self.cohort.training.divergence_limit, self._dtype)
             bad_step = tf.where(state.alive & ~ok, step, bad_step)
             state = state._replace(alive=state.alive & ok)
-            return state, bad_step, loss.write(step, step_loss), measured.write(step, step_metric)
+            loss = loss.write(first + step, step_loss)
+            return state, bad_step, loss, measured.write(first + step, step_metric)
 
-        def body(step: Any, *carried: Any) -> Any:
-            rows = tf.slice(orders, [0, step * size], [orders.shape[0], size])
-            return (step + 1, *one_step(step, rows, carried))
-
-        carried = (state, bad_step, loss, measured)
+        carried = (state, tf.fill([self.num_replicas], -1), kept.loss, kept.metric)
         if full:
             carried = tf.while_loop(
-                lambda step, *_: step < full, body, (0, *carried), maximum_iterations=full
+                lambda step, *_: step < full,
+                lambda step, *carried: (step + 1, *one_step(step, size, carried)),
+                (0, *carried),
+                maximum_iterations=full,
             )[1:]
         if rest:
-            carried = one_step(full, orders[:, full * size :], carried)
+            carried = one_step(full, rest, carried)
         state, bad_step, loss, measured = carried
-        return state, Epoch(loss.stack(), measured.stack(), bad_step)
+        return state, bad_step, kept._replace(loss=loss, metric=measured)
 
     def _step(
         self, state: State, constants: Constants, x: Any, y: Any, rows: Any
@@ -213,7 +271,7 @@ class Program:
 
     def _evaluate(self, state: State, x: Any, y: Any) -> tuple[Any, Any]:
         """Returns the sums of loss and metric over all examples, (replicas,) each, float64."""
-        rows = min(max(_EVALUATION_ROWS // self.num_replicas, 64), x.shape[0])
+        rows = _block_size(x.shape[0], max(_EVALUATION_ROWS // self.num_replicas, 64))
         full, rest = divmod(x.shape[0], rows)
 
         def block(first: Any, count: int) -> Any:
@@ -293,3 +351,13 @@ class Program:
         flat = [tf.reshape(new, old.shape) for new, old in zip(new_other, other, strict=True)]
         measured = metric(self.cohort.dataset.task, y, outputs)
         return tf.cast(loss, self._dtype), tf.cast(measured, self._dtype), flat
+
+
+def _block_size(num_examples: int, limit: int) -> int:
+    """Returns how many examples to look at together: a divisor of all, if one is near the limit.
+
+    A rest would have to be compiled apart.
+    """
+    largest = min(limit, num_examples)
+    divisors = (size for size in range(largest, largest // 4, -1) if num_examples % size == 0)
+    return next(divisors, largest)

@@ -1,11 +1,16 @@
 """Starts TensorFlow quietly and finds the device that the configuration asks for."""
 
+import logging
 import os
 import re
+from contextlib import suppress
 from typing import Any
 
 from runner.config import ConfigError
+from runner.machine import num_cores
 from runner.terminal import quiet_stderr
+
+log = logging.getLogger(__name__)
 
 DEVICE_RULE = "auto, cpu, gpu, or gpu:<number>"
 
@@ -21,18 +26,40 @@ def check_device(device: str) -> str:
     return device
 
 
-def start() -> Any:
-    """Imports TensorFlow and Keras without their chatter; returns the `tensorflow` module."""
+def start(threads_per_operation: int = 0) -> Any:
+    """Imports TensorFlow and Keras without their chatter; returns the `tensorflow` module.
+
+    Args:
+      threads_per_operation: On a CPU; 0 leaves it to TensorFlow, which takes all cores. Only the
+        first call in a process can set it.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with quiet_stderr():
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
+        if threads_per_operation:
+            with suppress(RuntimeError):  # it has started already
+                tf.config.threading.set_intra_op_parallelism_threads(threads_per_operation)
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
         tf.config.list_logical_devices()  # starts the devices, which log too
     return tf
+
+
+def threads_per_operation(convolutional: bool, num_replicates: int) -> int:
+    """Returns what `start` should be given for the engine `vectorized`.
+
+    Its programs for convolutions run without XLA. Where each core has one, operations need no
+    other cores, and small ones are up to twice as quick without. Programs that XLA has compiled
+    would wait for each other then.
+
+    Args:
+      convolutional: Whether all models are convolutional networks.
+      num_replicates: Of the smallest cohort.
+    """
+    return 1 if convolutional and num_replicates >= num_cores() else 0
 
 
 def device_name(device: str) -> str:
@@ -44,7 +71,8 @@ def device_name(device: str) -> str:
     Raises:
       ConfigError: A GPU was asked for that TensorFlow does not see.
     """
-    gpus = start().config.list_physical_devices("GPU")
+    tf = start()
+    gpus = tf.config.list_physical_devices("GPU")
     if device == "cpu" or (device == "auto" and not gpus):
         return "/CPU:0"
     number = int(device.partition(":")[2] or 0)
@@ -53,4 +81,12 @@ def device_name(device: str) -> str:
             f"`device` asks for {device}, but TensorFlow sees {len(gpus)} GPUs here. "
             f"Use device=cpu, or install the CUDA libraries: pip install 'runner[gpu]'."
         )
+    name = tf.config.experimental.get_device_details(gpus[number]).get("device_name", "a GPU")
+    tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+    log.info(
+        "Device: GPU:%d, %s; TF32, which rounds the factors of products to 10 bits, is %s.",
+        number,
+        name,
+        "on" if tf32 else "off",
+    )
     return f"/GPU:{number}"

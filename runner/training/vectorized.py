@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,22 @@ from runner.machine import num_cores
 from runner.records import EpochRecord, Outcome
 from runner.training.cohort import Cohort, Member, movement
 from runner.training.forms import Form, candidates
+from runner.training.memory import Need, need
 from runner.training.objective import METRIC
-from runner.training.program import Constants, Epoch, Program, State
+from runner.training.program import Constants, Epochs, Program, State
 from runner.training.randomness import epoch_order, first_state, seed_generators
 
 log = logging.getLogger(__name__)
 
 Metrics = dict[str, np.ndarray]
+
+# Epochs in one call of the program at the most, and how long a call should take: long enough to
+# forget what a call costs, short enough for people to see the training move.
+_MAX_EPOCHS = 16
+_CALL_S = 0.3
+
+# Bytes of the data orders that one call is given, at the most.
+_MAX_ORDERS = 16 * 2**20
 
 
 @dataclass
@@ -54,11 +64,24 @@ def train(cohort: Cohort) -> Iterator[EpochRecord | Outcome]:
     A member whose weights cannot be drawn ends as `failed`; one whose loss is lost is frozen and
     ends as `diverged`; neither touches the others.
     """
+    count, on_gpu = len(cohort.members), "GPU" in cohort.device
+    at_a_time = count if on_gpu else min(_need(cohort).max_replicas(), count)
+    if at_a_time < count:
+        log.info("Engine: %d of %d replicates at a time, for want of memory.", at_a_time, count)
+    for first in range(0, count, at_a_time):
+        yield from _train_some(cohort, range(first, min(first + at_a_time, count)))
+
+
+def _need(cohort: Cohort) -> Need:
+    return need(cohort.model, cohort.training.batch_size)
+
+
+def _train_some(cohort: Cohort, positions: Sequence[int]) -> Iterator[EpochRecord | Outcome]:
     began = time.perf_counter()
     drawn: dict[int, list[np.ndarray]] = {}
-    for position, member in enumerate(cohort.members):
+    for position in positions:
         try:
-            drawn[position] = member.draw()
+            drawn[position] = cohort.members[position].draw()
         except Exception as error:  # one replicate's error must not stop the others
             yield Outcome(position, "failed", 0.0, error=told(error))
     if drawn:
@@ -83,17 +106,28 @@ class _Training:
         self.alive = np.zeros(len(cohort.members), bool)
         self.alive[list(drawn)] = True
         self.share_s = 0.0
+        order_bytes = 4 * len(self.batch_seeds) * len(data.train)
+        self.max_epochs = max(
+            min(_MAX_EPOCHS, cohort.training.epochs, _MAX_ORDERS // order_bytes), 1
+        )
+        self.threads = ThreadPoolExecutor(self.num_threads)
 
     def run(self) -> Iterator[EpochRecord | Outcome]:
         """Yields the stream of records."""
-        first = self._start()
-        yield from self._close(0, first, {})
-        for epoch in range(1, self.cohort.training.epochs + 1):
-            if not self.alive.any():
-                return
-            metrics, bad_steps = self._epoch(epoch)
-            yield from self._close(epoch, metrics, bad_steps)
-        yield from self._finish()
+        with self.threads:
+            yield from self._begin(self._start())
+            epoch, count = 1, 1
+            while epoch <= self.cohort.training.epochs and self.alive.any():
+                count = min(count, self.cohort.training.epochs - epoch + 1)
+                began = time.perf_counter()
+                done = self._epochs(epoch, count)
+                seconds = time.perf_counter() - began
+                for metrics, alive, bad_steps in done:
+                    yield from self._close(epoch, metrics, alive, bad_steps)
+                    epoch += 1
+                count = min(max(int(count * _CALL_S / seconds), 1), self.max_epochs)
+            if self.alive.any():
+                yield from self._finish()
 
     def _start(self) -> Metrics:
         """Builds the quickest program that works; returns the metrics of the untrained models."""
@@ -104,7 +138,7 @@ class _Training:
                 self._build(form)
                 metrics = self._evaluate("train") | _prefixed("val_", self._evaluate("val"))
                 if c.training.epochs:
-                    self._train(self.chunks[0], self._orders(1))  # compiles; its result is not used
+                    self._train(self.chunks[0], self._orders(1, 1), 1)  # compiles; for nothing else
             except Exception as error:
                 if form is forms[-1]:
                     raise
@@ -124,9 +158,11 @@ class _Training:
         raise AssertionError  # the last form has returned or raised
 
     def _build(self, form: Form) -> None:
-        count = len(self.drawn)
-        # As few chunks as the form allows, but as many as keep all threads busy to the end.
-        rounds = math.ceil(count / (self.num_threads * form.max_replicas))
+        count, limit = len(self.drawn), form.max_replicas
+        if "GPU" not in self.cohort.device:
+            limit = max(1, min(limit, _need(self.cohort).max_in_step() // self.num_threads))
+        # As few chunks as the form and the memory allow, but as many as keep all threads busy.
+        rounds = math.ceil(count / (self.num_threads * limit))
         width = math.ceil(count / (self.num_threads * rounds))
         self.program = Program(self.cohort, form, width)
         positions = np.array(sorted(self.drawn))
@@ -169,12 +205,19 @@ class _Training:
             [values(variable) for variable in model.non_trainable_variables],
         )
 
-    def _orders(self, epoch: int) -> Any:
-        count = len(self.cohort.dataset.train)
-        return tf.constant(np.stack([epoch_order(s, epoch, count) for s in self.batch_seeds]))
+    def _orders(self, epoch: int, count: int) -> Any:
+        """Returns the orders of `count` epochs, filled up to (max_epochs, orders, examples)."""
+        num_examples = len(self.cohort.dataset.train)
+        orders = np.zeros((self.max_epochs, len(self.batch_seeds), num_examples), np.int32)
+        for row, seed in product(range(count), range(len(self.batch_seeds))):
+            orders[row, seed] = epoch_order(self.batch_seeds[seed], epoch + row, num_examples)
+        return tf.constant(orders)
 
-    def _train(self, chunk: _Chunk, orders: Any) -> tuple[State, Epoch]:
-        return self.program.train(chunk.state, chunk.constants, *self.parts["train"], orders)
+    def _train(self, chunk: _Chunk, orders: Any, count: int) -> tuple[State, Epochs]:
+        parts = self.parts["train"], self.parts["val"]
+        return self.program.train(
+            chunk.state, chunk.constants, *parts, orders, tf.constant(count, tf.int32)
+        )
 
     def _each_chunk(self, work: Any) -> list[Any]:
         """Returns the work's result for every chunk, done on all threads."""
@@ -185,8 +228,7 @@ class _Training:
             with tf.device(self.cohort.device):
                 return work(chunk)
 
-        with ThreadPoolExecutor(self.num_threads) as threads:
-            return list(threads.map(on_device, self.chunks))
+        return list(self.threads.map(on_device, self.chunks))
 
     def _evaluate(self, part: str) -> Metrics:
         count = self.parts[part][0].shape[0]
@@ -198,31 +240,45 @@ class _Training:
 
         return self._joined(self._each_chunk(work))
 
-    def _epoch(self, epoch: int) -> tuple[Metrics, dict[int, int]]:
-        """Trains an epoch; returns its metrics and the first bad step of those that were lost."""
-        orders = self._orders(epoch)
-        size, count = self.cohort.training.batch_size, len(self.cohort.dataset.train)
-        sizes = np.diff([*range(0, count, size), count])
+    def _epochs(self, first: int, count: int) -> list[tuple[Metrics, np.ndarray, dict[int, int]]]:
+        """Trains epochs `first` to `first + count - 1`.
 
-        def work(chunk: _Chunk) -> tuple[list[np.ndarray], np.ndarray]:
-            chunk.state, results = self._train(chunk, orders)
-            steps = [
-                v.numpy().astype(float) * sizes[:, None] for v in (results.loss, results.metric)
-            ]
-            if self.cohort.dataset.task == "classification":
-                steps[1] = np.rint(steps[1])  # numbers of examples, exactly
-            return [step.sum(axis=0) / count for step in steps], results.bad_step.numpy()
+        Returns:
+          For each its metrics, which replicates are alive after it, and the first bad step of those
+          that were lost in a step.
+        """
+        orders = self._orders(first, count)
+
+        def work(chunk: _Chunk) -> Epochs:
+            chunk.state, results = self._train(chunk, orders, count)
+            return Epochs(*(values.numpy()[:count] for values in results))
 
         done = self._each_chunk(work)
-        metrics = self._joined([means for means, _ in done])
+        return [self._epoch(first + row, row, done) for row in range(count)]
+
+    def _epoch(
+        self, epoch: int, row: int, done: Sequence[Epochs]
+    ) -> tuple[Metrics, np.ndarray, dict[int, int]]:
+        """Returns what `_epochs` says of one epoch, from that row of what the chunks yielded."""
+        train, validation = self.cohort.dataset.train, self.cohort.dataset.validation
+        size = self.cohort.training.batch_size
+        sizes = np.diff([*range(0, len(train), size), len(train)])
+        alive = np.zeros(len(self.cohort.members), bool)
         first_step = (epoch - 1) * self.cohort.steps_per_epoch + 1
-        bad_steps = {
-            int(position): first_step + int(step)
-            for chunk, (_, steps) in zip(self.chunks, done, strict=True)
-            for position, step in zip(chunk.positions, steps, strict=False)
-            if step >= 0
-        }
-        return metrics | _prefixed("val_", self._evaluate("val")), bad_steps
+        means, val_means, bad_steps = [], [], {}
+        for chunk, results in zip(self.chunks, done, strict=True):
+            steps = [v[row].astype(float) * sizes[:, None] for v in (results.loss, results.metric)]
+            if self.cohort.dataset.task == "classification":
+                steps[1] = np.rint(steps[1])  # numbers of examples, exactly
+            means.append([step.sum(axis=0) / len(train) for step in steps])
+            sums = results.val_loss[row], results.val_metric[row]
+            val_means.append([value / len(validation) for value in sums])
+            alive[chunk.positions] = results.alive[row, : len(chunk.positions)]
+            for position, step in zip(chunk.positions, results.bad_step[row], strict=False):
+                if step >= 0:
+                    bad_steps[int(position)] = first_step + int(step)
+        metrics = self._joined(means) | _prefixed("val_", self._joined(val_means))
+        return metrics, alive, bad_steps
 
     def _joined(self, values: Sequence[Sequence[np.ndarray]]) -> Metrics:
         """Returns loss and metric by the position in the cohort, from those of the chunks."""
@@ -233,20 +289,24 @@ class _Training:
                 joined[name][chunk.positions] = result[: len(chunk.positions)]
         return joined
 
-    def _close(
-        self, epoch: int, metrics: Metrics, bad_steps: dict[int, int]
-    ) -> Iterator[EpochRecord | Outcome]:
-        """Yields the record of an epoch and the outcomes of those that it has lost."""
-        last_step = epoch * self.cohort.steps_per_epoch
+    def _begin(self, metrics: Metrics) -> Iterator[EpochRecord | Outcome]:
+        """Yields the records of the untrained models, and freezes those that are lost already."""
         limit = self.cohort.training.divergence_limit
         with np.errstate(invalid="ignore"):
             fine = np.all([metrics[name] <= limit for name in ("loss", "val_loss")], axis=0)
-        lost = self.alive & ~fine | np.isin(np.arange(len(fine)), list(bad_steps))
-        self.alive &= ~lost
-        for chunk in self.chunks if lost.any() else ():
+        for chunk in self.chunks:
             alive = np.zeros(self.program.num_replicas, bool)
-            alive[: len(chunk.positions)] = self.alive[chunk.positions]
+            alive[: len(chunk.positions)] = fine[chunk.positions]
             chunk.state = chunk.state._replace(alive=tf.constant(alive))
+        yield from self._close(0, metrics, fine, {})
+
+    def _close(
+        self, epoch: int, metrics: Metrics, alive: np.ndarray, bad_steps: dict[int, int]
+    ) -> Iterator[EpochRecord | Outcome]:
+        """Yields the record of an epoch and the outcomes of those that it has lost."""
+        last_step = epoch * self.cohort.steps_per_epoch
+        lost = self.alive & ~alive
+        self.alive &= alive
         rows = np.flatnonzero(self.alive)
         if rows.size:
             values = {name: value[rows] for name, value in metrics.items()}

@@ -161,10 +161,11 @@ def serve(connection: Any, name: str, work: str, num_replicates: int) -> None:
     if name == "jax":
         os.environ["KERAS_BACKEND"] = "jax"
     else:
-        from runner.training.tensorflow import start
+        from runner.training.tensorflow import start, threads_per_operation
 
         if name != "joblib":
-            start()
+            convolutional = name == "vectorized" and WORKS[work].convolutional
+            start(threads_per_operation(convolutional, num_replicates))
     side = Product() if name == "product" else make(name, WORKS[work], num_replicates)
     while True:
         try:

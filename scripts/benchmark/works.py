@@ -26,6 +26,7 @@ class Work:
       learning_rate: Of SGD.
       own_randomness: Whether the model draws random numbers while it is trained: XLA's are others
         than TensorFlow's.
+      convolutional: Whether the model is the option `cnn`.
       targets: A side, a number of replicates, and how many times quicker the vectorized engine has
         to be there.
       peak_target: Share of the machine's matrix-product peak to be reached at 100 replicates.
@@ -37,6 +38,7 @@ class Work:
     replicates: tuple[int, ...]
     learning_rate: float = 0.1
     own_randomness: bool = False
+    convolutional: bool = False
     targets: tuple[tuple[str, int, float], ...] = ()
     peak_target: float | None = None
 
@@ -160,6 +162,7 @@ WORKS: dict[str, Work] = {
         _digits,
         lambda: _cnn(_SMALL),
         (1, 10, 100),
+        convolutional=True,
         targets=(("fit", 10, 8),),
     ),
     "cnn8-bn-dropout": Work(
@@ -168,6 +171,7 @@ WORKS: dict[str, Work] = {
         lambda: _cnn(_SMALL, batch_norm=True, dropout=0.2),
         (1, 10, 100),
         own_randomness=True,
+        convolutional=True,
         targets=(("fit", 10, 5),),
     ),
     "cnn28": Work(
@@ -176,6 +180,7 @@ WORKS: dict[str, Work] = {
         lambda: _cnn(_LARGE),
         (1, 10),
         learning_rate=0.01,
+        convolutional=True,
         targets=(("fit", 10, 3),),
     ),
     "cnn28-bn-dropout": Work(
@@ -185,6 +190,7 @@ WORKS: dict[str, Work] = {
         (1, 10),
         learning_rate=0.01,
         own_randomness=True,
+        convolutional=True,
         targets=(("fit", 10, 2.5),),
     ),
     "transformer": Work(

@@ -94,13 +94,13 @@ def member(model, seed, rate=0.05, spoil=False):
     return Member(draw, batch_seed=seed % 3, learning_rate=rate)
 
 
-def cohort(model, members, optimizer="sgd", epochs=2, data=None, **settings):
+def cohort(model, members, optimizer="sgd", epochs=2, data=None, device="/CPU:0", **settings):
     return Cohort(
         model=model,
         dataset=data or dataset(),
         optimizer=Choice(optimizer, optimizers.CATALOGUE[optimizer](**settings)),
         training=Training(epochs=epochs, batch_size=BATCH),
-        device="/CPU:0",
+        device=device,
         members=members,
     )
 
@@ -178,17 +178,32 @@ def test_optimizers_update_as_in_the_reference_engine(keras, engines, name):
     assert_same(engines, cohort(model, members, name, **OPTIMIZERS[name]), rtol=5e-5)
 
 
-def test_float64_agrees_to_1e_9_over_a_whole_run(keras, engines):
+@pytest.fixture
+def float64(keras):
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
-    try:
-        model = mlp(keras, batch_norm=True)
-        members = [member(model, seed) for seed in range(2)]
-        data = dataset()
-        assert_same(engines, cohort(model, members, "adam", epochs=5, data=data), rtol=1e-9)
-    finally:
-        keras.config.set_floatx("float32")
-        keras.config.set_dtype_policy("float32")
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+
+
+WHOLE_RUNS = {
+    **{name: (model, "sgd", {}, 1e-9) for name, model in MODELS.items()},
+    "batch norm and adam": (lambda keras: mlp(keras, batch_norm=True), "adam", {}, 1e-9),
+    "momentum": (mlp, "momentum", {}, 1e-9),
+    "adamw": (mlp, "adamw", {}, 1e-9),
+    "rmsprop": (mlp, "rmsprop", {}, 1e-9),
+    # Keras computes schedules in float32, whatever the model's numbers are.
+    "adamw, cosine": (mlp, "adamw", {"schedule": "cosine"}, 1e-6),
+}
+
+
+@pytest.mark.parametrize("name", some_slow(WHOLE_RUNS, quick=["batch norm and adam"]))
+def test_float64_agrees_over_a_whole_run(keras, engines, float64, name):
+    build, optimizer, settings, rtol = WHOLE_RUNS[name]
+    model = build(keras)
+    members = [member(model, seed) for seed in range(2)]
+    assert_same(engines, cohort(model, members, optimizer, epochs=5, **settings), rtol)
 
 
 def test_every_replica_has_its_own_learning_rate(keras, engines):
@@ -272,3 +287,63 @@ def test_an_epoch_is_traced_once_per_program_shape(keras, engines):
     work = cohort(model, [member(model, seed) for seed in range(7)], epochs=4)
     list(Spy(work, {i: one.draw() for i, one in enumerate(work.members)}, 0.0).run())
     assert [program.num_traces for program in programs] == [1]
+
+
+@pytest.mark.slow
+def test_little_memory_makes_more_programs_and_the_same_numbers(keras, engines, monkeypatch):
+    from runner.training import memory
+
+    model = mlp(keras)
+    members = [member(model, seed) for seed in range(5)]
+    wanted, _ = run(engines["vectorized"], cohort(model, members))
+    one = memory.need(model, BATCH)
+    monkeypatch.setattr(memory, "available_memory", lambda: 4 * 2 * one.state_bytes)
+    got, ends = run(engines["vectorized"], cohort(model, members))
+    assert {end.status for end in ends.values()} == {"finished"}
+    assert got.keys() == wanted.keys()
+    for key, metrics in wanted.items():
+        assert got[key] == pytest.approx(metrics, rel=1e-5)
+
+
+@pytest.fixture
+def gpu(keras):
+    """The first GPU, without TF32."""
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        pytest.skip("TensorFlow sees no GPU")
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    yield "/GPU:0"
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", MODELS)
+def test_a_gpu_trains_as_the_reference_engine_does(keras, engines, gpu, name):
+    model = MODELS[name](keras)
+    members = [member(model, seed) for seed in range(3)]
+    assert_same(engines, cohort(model, members, device=gpu), rtol=1e-4)
+
+
+@pytest.mark.gpu
+def test_a_gpu_holds_the_state_and_the_data(keras, engines, gpu):
+    import tensorflow as tf
+
+    from runner.training import vectorized
+
+    model = mlp(keras)
+    work = cohort(model, [member(model, seed) for seed in range(3)], "adam", device=gpu)
+    with tf.device(gpu):
+        training = vectorized._Training(work, {i: m.draw() for i, m in enumerate(work.members)}, 0)
+        list(training.run())
+    state = training.chunks[0].state
+    for tensor in (*state.trainable, *state.optimizer[1:], *training.parts["train"]):
+        assert "GPU" in tensor.device
+
+
+@pytest.mark.gpu
+def test_gpu_memory_grows_on_demand(gpu):
+    import tensorflow as tf
+
+    for device in tf.config.list_physical_devices("GPU"):
+        assert tf.config.experimental.get_memory_growth(device)

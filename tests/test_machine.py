@@ -1,0 +1,112 @@
+"""Cores and memory under limits, read from trees like those of Linux."""
+
+import os
+
+import pytest
+
+from runner import machine
+
+
+def tree(root, files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "ascii")
+    return root
+
+
+@pytest.fixture
+def many_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(64)), raising=False)
+
+
+V2 = {"proc/self/cgroup": "0::/box/job\n"}
+V1 = {"proc/self/cgroup": "4:cpu,cpuacct:/outside/of/it\n3:memory:/outside/of/it\n"}
+
+CORES = {
+    "no groups": ({}, 64),
+    "no limit": (V2 | {"sys/fs/cgroup/box/job/cpu.max": "max 100000\n"}, 64),
+    "whole cores": (V2 | {"sys/fs/cgroup/box/job/cpu.max": "300000 100000\n"}, 3),
+    "a part of a core counts": (V2 | {"sys/fs/cgroup/box/job/cpu.max": "150000 100000\n"}, 2),
+    "less than a core": (V2 | {"sys/fs/cgroup/box/job/cpu.max": "10000 100000\n"}, 1),
+    "an outer group is tighter": (
+        V2
+        | {
+            "sys/fs/cgroup/box/job/cpu.max": "800000 100000\n",
+            "sys/fs/cgroup/box/cpu.max": "200000 100000\n",
+        },
+        2,
+    ),
+    "version 1 in a container": (
+        V1
+        | {
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "400000\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+        },
+        4,
+    ),
+    "version 1 without a limit": (
+        V1
+        | {
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+        },
+        64,
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "cores"), CORES.values(), ids=CORES)
+def test_cores_follow_the_quota(tmp_path, many_cores, files, cores):
+    assert machine.num_cores(tree(tmp_path, files)) == cores
+
+
+def test_cores_follow_the_affinity(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5}, raising=False)
+    files = V2 | {"sys/fs/cgroup/box/job/cpu.max": "800000 100000\n"}
+    assert machine.num_cores(tree(tmp_path, files)) == 2
+
+
+MEMINFO = {"proc/meminfo": "MemTotal:  64 kB\nMemAvailable:       8 kB\n"}
+
+MEMORY = {
+    "nothing tells": ({}, float("inf")),
+    "the machine's": (MEMINFO, 8192),
+    "a group's limit less its use": (
+        MEMINFO
+        | V2
+        | {
+            "sys/fs/cgroup/box/job/memory.max": "6000\n",
+            "sys/fs/cgroup/box/job/memory.current": "1000\n",
+        },
+        5000,
+    ),
+    "no limit": (
+        MEMINFO
+        | V2
+        | {
+            "sys/fs/cgroup/box/job/memory.max": "max\n",
+            "sys/fs/cgroup/box/job/memory.current": "1000\n",
+        },
+        8192,
+    ),
+    "version 1": (
+        MEMINFO
+        | V1
+        | {
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "4000\n",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": "5000\n",
+        },
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "amount"), MEMORY.values(), ids=MEMORY)
+def test_memory_is_the_least_of_all_limits(tmp_path, files, amount):
+    assert machine.available_memory(tree(tmp_path, files)) == amount
+
+
+def test_this_machine_grants_something():
+    assert 1 <= machine.num_cores() <= (os.cpu_count() or 1)
+    assert machine.available_memory() > 0
