@@ -96,6 +96,16 @@ def test_a_diverged_replicate_has_no_final_value():
     assert row["epochs_to_target"] is pd.NA
 
 
+def test_the_endpoint_at_an_epoch_has_a_column_where_it_was_asked_for():
+    asked = dataclasses.replace(CONFIGURATION, endpoint_at="epoch", endpoint_epoch=1)
+    table = records.replicates_table([asked], [FINISHED, DIVERGED])
+    assert table["epoch_val_accuracy"][0] == 0.7
+    assert math.isnan(table["epoch_val_accuracy"][1])
+    assert list(table.columns).index("epoch_val_accuracy") < list(table.columns).index("best_epoch")
+    later = dataclasses.replace(asked, endpoint_epoch=4)  # never trained so long
+    assert math.isnan(records.replicates_table([later], [FINISHED])["epoch_val_accuracy"][0])
+
+
 def test_curves_table_is_long_and_ends_where_the_replicate_diverged():
     table = records.curves_table([CONFIGURATION], [FINISHED, DIVERGED])
     assert list(table.columns) == [*records.KEY_COLUMNS, "epoch", "step", "metric", "value"]

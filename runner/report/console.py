@@ -72,18 +72,22 @@ def _findings(findings: Sequence[Sequence[Sentence]]) -> list[RenderableType]:
 def _tables(table: Table) -> list[RenderableType]:
     """Returns the ranking in 80 columns: what sentences or files tell is left out.
 
-    Factors that several rows have in common stand above these rows instead of in columns.
+    What several rows have in common, factors or the initializer, stands above these rows instead of
+    in a column.
     """
     rows = table.rows[:_MAX_ROWS]
-    factors = _factors(table)
-    labels = [", ".join(f"{table.columns[p]}={row[p].text}" for p in factors) for row in rows]
-    groups = [(label, [row for _, row in pairs]) for label, pairs in _runs(labels, rows)]
-    if not factors or 2 * len(groups) > len(rows):
-        groups, factors = [("", list(rows))], []
+    initializer = table.columns.index("initializer")
+    groups: list[tuple[str, list[Row]]] = [("", list(rows))]
+    grouped: Sequence[int] = ()
+    for places in (_factors(table), [initializer]):
+        runs = _runs([_label(table, row, places) for row in rows], rows)
+        if places and 2 * len(runs) <= len(rows):
+            groups, grouped = runs, places
+            break
     shown: list[RenderableType] = []
     for place, (label, of_label) in enumerate(groups):
         shown += [Text(label, style="bold")] if label else []
-        shown.append(_table(table, of_label, set(factors), show_header=place == 0))
+        shown.append(_table(table, of_label, set(grouped), show_header=place == 0))
     left_out = len(table.rows[_MAX_ROWS:])
     return [*shown, *([Text(f"… {left_out} more in the report")] if left_out else [])]
 
@@ -94,9 +98,16 @@ def _factors(table: Table) -> list[int]:
     return [place for place in range(first + 1, mean) if table.columns[place] != "metric"]
 
 
-def _runs(labels: Sequence[str], rows: Sequence[Row]) -> list[tuple[str, list[tuple[str, Row]]]]:
+def _label(table: Table, row: Row, places: Sequence[int]) -> str:
+    """Returns such as `"depth=2, width=64"`; an initializer needs no key."""
+    told = [(table.columns[place], row[place].text) for place in places]
+    return ", ".join(text if key == "initializer" else f"{key}={text}" for key, text in told)
+
+
+def _runs(labels: Sequence[str], rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Returns the rows that follow each other with the same label."""
     pairs = itertools.groupby(zip(labels, rows, strict=True), key=lambda pair: pair[0])
-    return [(label, list(run)) for label, run in pairs]
+    return [(label, [row for _, row in run]) for label, run in pairs]
 
 
 def _table(table: Table, rows: Sequence[Row], grouped: set[int], show_header: bool) -> RichTable:

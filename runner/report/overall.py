@@ -143,23 +143,25 @@ def _variance(table: pd.DataFrame) -> str:
 def _predictors(table: pd.DataFrame, confidence: float) -> list[str]:
     """Returns which number at step 0 goes with the outcome most closely, for each data set."""
     known = table[table["rho"].notna()]
-    return [_predictor(rows, confidence) for _, rows in known.groupby("group", sort=False)]
+    groups = list(known.groupby("group", sort=False))
+    told = [(str(group), _predictor(rows, confidence)) for group, rows in groups]
+    return [
+        text if len(told) == 1 else f"On {names.one_line(group)}: {text}" for group, text in told
+    ]
 
 
 def _predictor(rows: pd.DataFrame, confidence: float) -> str:
     row = rows.iloc[int(rows["rho"].abs().argmax())]
     quantity = str(row["quantity"]).replace("_", " ")
     if row["transform"] != "value":
-        quantity = f"the distance of {quantity} from 1"
+        quantity = f"the {row['transform'].replace('distance', f'distance of {quantity}')}"
     numbers = (
         f"rank correlation {names.number(row['rho'], 2)} "
         f"[{names.number(row['ci_low'], 2)}, {names.number(row['ci_high'], 2)}] with "
         f"{names.metric_name(str(row['metric']))} over {row['num_configurations']} configurations"
     )
     if row["p_holm"] <= 1 - confidence:
-        return (
-            f"Of what is seen at step 0, {quantity} goes with the outcome most closely: {numbers}."
-        )
+        return f"At step 0, {quantity} goes with the outcome most closely: {numbers}."
     return (
         f"Nothing at step 0 goes with the outcome beyond chance; closest is {quantity}: {numbers}."
     )

@@ -190,8 +190,8 @@ def _company(cell: Cell) -> str:
     if not others or any(s.score.count and s not in (*others, leader) for s in cell.standings):
         return ""
     told = _to_baseline(cell, leader)
-    if any(s.to_leader and s.to_leader.is_apart and s in cell.leaders for s in others):
-        return told  # one that is better on the seeds that it shares with the leader
+    if any(_is_better(s) for s in others):
+        return told  # on the seeds that it shares with the leader
     if all(s.counted == leader.counted for s in others):
         return told
     same = [s for s in others if s in cell.leaders]
@@ -202,6 +202,14 @@ def _company(cell: Cell) -> str:
     if all(s.to_leader and s.to_leader.is_apart for s in others):
         return f"{told} {_all_apart(len(others))}"
     return told
+
+
+def _is_better(standing: Standing) -> bool:
+    """Whether a configuration is told apart from the leader as the better one."""
+    difference = standing.to_leader
+    if difference is None or not difference.is_apart:
+        return False
+    return (difference.mean < 0) == lower_is_better(standing.record.endpoint)
 
 
 def _told_same(cell: Cell, same: Sequence[Standing], num_others: int) -> str:
@@ -310,7 +318,7 @@ def _held_back(difference: Difference) -> str:
         return ""
     if difference.low == difference.high:
         return f"the same for all {difference.count}, too few to tell"
-    return f"p = {difference.p_holm:.2g} after Holm's correction for {difference.family}"
+    return f"p = {difference.p_holm:.2g} after Holm's correction for {difference.family:,}"
 
 
 def _further(difference: Difference) -> str:
@@ -444,7 +452,7 @@ def best_of_all(cells: Sequence[Cell]) -> str:
         return ""
     endpoint = leaders[0].record.endpoint
     pick = min if lower_is_better(endpoint) else max
-    best = pick(leaders, key=lambda standing: standing.score.mean)
+    best = pick(leaders, key=lambda standing: standing.counted)
     count = sum(len(cell.standings) for cell in cells)
     value = names.mean_and_interval(best.score, names.decimals([best.score]))
     return (

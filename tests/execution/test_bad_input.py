@@ -24,6 +24,12 @@ REFUSED = {
     "metric of another task": (["dataset=diabetes", "report.metric=accuracy"], "`report.metric`"),
     "target without value": (["training.target_metric=val_loss"], "belong together"),
     "report at": (["report.at=middle"], "`report.at` must be one of final, best"),
+    "no report epoch": (["report.at=epoch"], "`report.epoch` belong together"),
+    "report epoch for nothing": (["report.epoch=3"], "`report.epoch` belong together"),
+    "report epoch too late": (
+        ["report.at=epoch", "report.epoch=9", "training.epochs=5"],
+        "`report.epoch` must be at most the number of epochs trained, 5. Received: 9",
+    ),
     "missing file": (["dataset=arrays", "dataset.path=nowhere.npz"], "nowhere.npz"),
     "no file named": (["dataset=table", "dataset.target=y"], "`dataset.path`"),
     "no validation": (["dataset.validation=0"], "`dataset.validation`"),

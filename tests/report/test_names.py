@@ -140,3 +140,10 @@ def test_metrics_in_words(scored: Callable) -> None:
     final, best = (scored({"a": [0.9]}, at=at).configurations[0] for at in ("final", "best"))
     assert names.endpoint_name(final) == "final validation accuracy"
     assert names.endpoint_name(best) == "best validation accuracy"
+
+
+def test_an_endpoint_at_an_epoch_is_told_with_the_epoch() -> None:
+    record = ConfigurationRecord(
+        0, "a", {}, {}, endpoint="val_loss", endpoint_at="epoch", endpoint_epoch=20
+    )
+    assert names.endpoint_name(record) == "validation loss at epoch 20"

@@ -47,14 +47,15 @@ def test_rows_stand_in_the_order_of_the_configurations(scored: Scored) -> None:
     assert np.isnan(table["mean"][2])
 
 
-def test_the_best_epoch_counts_if_that_was_asked_for(scored: Scored) -> None:
+def test_the_best_or_a_given_epoch_counts_if_that_was_asked_for(scored: Scored) -> None:
     curves = {"loss": [2.0, 0.5, 0.7], "val_loss": [2.0, 0.4, 0.9]}
     replicates = pd.DataFrame(
         {"configuration": [0], "status": ["finished"]}
         | {f"final_{name}": [line[-1]] for name, line in curves.items()}
         | {f"best_{name}": [min(line)] for name, line in curves.items()}
+        | {"epoch_val_loss": [2.0]}
     )
-    for at, expected in (("final", 0.9), ("best", 0.4)):
+    for at, expected in (("final", 0.9), ("best", 0.4), ("epoch", 2.0)):
         record = ConfigurationRecord(0, "a", {}, {}, endpoint="val_loss", endpoint_at=at)
         table = tables.comparison_table([record], replicates, 0.95)
         assert table["mean"][0] == expected

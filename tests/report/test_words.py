@@ -219,3 +219,90 @@ def test_what_limits_the_comparison_is_said(scored: Scored, name: str) -> None:
 
 def test_a_sound_comparison_needs_no_caution(scored: Scored) -> None:
     assert compare(scored({"a": GOOD, "b": WORSE})).cautions == ()
+
+
+def test_the_way_to_tell_rivals_apart_is_told(scored: Scored) -> None:
+    # Differences of mean 0.01 and d_z = 0.877: 13 pairs have 80 % power at 5 % (statsmodels).
+    near = [0.898, 0.912, 0.910, 0.955, 0.975]
+    found = told(scored({"good": GOOD, "near": near}))
+    assert found["next"] == (
+        "Next: about 8 more seeds (`seeds=13`) would tell near from good with 80 % power, if they "
+        "differ by what it looks like."
+    )
+    assert "; about 8 more seeds to tell)" in found["same"]
+
+
+def test_a_hopeless_comparison_is_said_so(scored: Scored) -> None:
+    found = told(scored({"good": GOOD, "same": [0.92, 0.90, 0.96, 0.94, 0.9799]}))
+    assert "more than 1,000 more seeds to tell" in found["same"]
+    assert found["next"].startswith("Next: no number of seeds up to 1,000 more would tell")
+
+
+def test_a_difference_that_the_correction_takes_back_is_told_with_its_p(scored: Scored) -> None:
+    near = [0.881, 0.905, 0.939, 0.930, 0.955]  # interval excludes zero, p = 0.03
+    found = told(scored({"good": GOOD, "near": near, "same": SAME}))
+    assert "after Holm's correction for 3" in found["same"]
+    assert "worse" not in found
+
+
+def test_equal_differences_at_few_seeds_are_no_difference(scored: Scored) -> None:
+    found = told(scored({"good": GOOD, "shifted": [score - 0.02 for score in GOOD]}))
+    assert "the same for all 5, too few to tell" in found["same"]
+
+
+def test_what_keeps_up_but_fails_more_often_does_not_lead(scored: Scored) -> None:
+    lossy = [*SAME, "diverged", "diverged"]
+    results = scored({"good": [*GOOD, 0.95, 0.96], "lossy": lossy})
+    found = told(results)
+    assert found["fragile"] == (
+        "Not distinguishable from good where they finished, but failed more often: "
+        "lossy (trained in 5 of 7)."
+    )
+    assert "None of the others" not in headline(results)
+    (cell,) = judge(results)
+    assert [standing.name.series for standing in cell.leaders] == ["good"]
+
+
+def test_survivors_do_not_lead_over_what_never_fails(scored: Scored) -> None:
+    survivor = [0.99, 0.99, 0.99, "diverged", "diverged"]
+    results = scored({"survivor": survivor, "good": GOOD})
+    assert headline(results).startswith("good has the highest mean")
+    assert "survivor (mean over 3 of 5; 2 diverged)" in told(results)["lost"]
+
+
+def test_a_leader_with_losses_is_told_with_them(scored: Scored) -> None:
+    results = scored({"lossy": [*GOOD, "diverged"], "worse": [0.5, 0.51, 0.49, 0.5, 0.51, 0.5]})
+    assert "over 5 of 6 seeds; 1 diverged." in headline(results)
+
+
+def test_the_leader_is_set_against_the_default_baseline(scored: Scored) -> None:
+    near = [0.899, 0.922, 0.937, 0.958, 0.983]
+    results = scored({"glorot_uniform": WORSE, "good": GOOD, "near": near})
+    assert headline(results) == (
+        "good has the highest mean final validation accuracy, 0.940 [0.901, 0.979] over 5 seeds. "
+        "It is better than the baseline glorot_uniform by 0.0200 [0.0188, 0.0212]. 1 of the 2 "
+        "others is not distinguishable from it: near."
+    )
+    assert told(results)["better"].startswith("Better than glorot_uniform, the baseline: good by")
+
+
+def test_a_baseline_that_shows_no_difference_leaves_all_together(scored: Scored) -> None:
+    spread = [0.90, 0.80, 0.99, 0.70, 0.95]
+    results = scored({"glorot_uniform": spread, "good": GOOD, "worse": WORSE})
+    assert headline(results).endswith(
+        "None of the others can be told apart from it with these seeds."
+    )
+
+
+def test_what_was_seen_before_training_explains_a_failure(scored: Scored) -> None:
+    results = scored({"good": GOOD, "lost": ["diverged"] * 5})
+    (cell,) = judge(results, {1: "exploding"})
+    found = {sentence.kind: sentence.text for sentence in words.sentences(cell)}
+    assert found["lost"] == (
+        "Not all replicates finished: lost (0 of 5; 5 diverged; at step 0: exploding)."
+    )
+
+
+def test_nothing_learned_asks_for_another_way_to_train(scored: Scored) -> None:
+    results = scored({"a": [0.1] * 5, "b": [0.1] * 5}, loss={k: [2.31] * 5 for k in "ab"})
+    assert told(results)["next"].startswith("Next: another learning rate or more epochs")

@@ -68,10 +68,14 @@ def analyse(
 
     Args:
       results: The sweep.
-      propagation: `propagation.parquet`, where there is one.
+      propagation: `propagation.parquet`; None stands for that of the results, if they have one.
       start: What was seen before training: columns `configuration` and `verdict`, one row a
-        replicate or a configuration.
+        replicate or a configuration; None stands for `replicates.csv`, if that tells.
     """
+    if propagation is None:
+        propagation = getattr(results, "propagation", None)
+    if start is None and "verdict" in results.replicates:
+        start = results.replicates[["configuration", "verdict"]]
     trained = [record for record in results.configurations if record.error is None]
     found = scores(results, trained)
     cells = judge(results, start_texts(start))

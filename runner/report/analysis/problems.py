@@ -50,7 +50,7 @@ def rank_tables(results: Results, found: Scores) -> tuple[pd.DataFrame, pd.DataF
             "init": inits,
             "average_rank": average,
             "num_problems": len(of),
-            "friedman_p": ranks.friedman(np.where(np.isfinite(scores), scores, -1e300)),
+            "friedman_p": ranks.friedman(-each),
             "critical_difference": critical,
         }
         | {f"rank: {problem}": row for problem, row in zip(of, each, strict=True)}

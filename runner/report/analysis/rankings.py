@@ -74,7 +74,12 @@ def _choice(record: ConfigurationRecord, found: Scores, shortened: Mapping[str, 
 
 
 def _distinct(problems: Sequence[tuple[str, Choice]]) -> list[str]:
-    """Returns one name a problem; where the factors do not tell them apart the number does."""
+    """Returns one name a problem; where the factors do not tell them apart the number does.
+
+    A single problem keeps its factors, and has no name where none vary.
+    """
+    if len(problems) == 1:
+        return [problems[0][0]]
     texts = [text or str(first.record.dataset.get("name", "")) for text, first in problems]
     if len(set(texts)) == len(texts):
         return texts

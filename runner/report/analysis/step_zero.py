@@ -16,7 +16,11 @@ _COLUMNS = [
     *("group", "quantity", "transform", "metric", "num_configurations"),
     *("rho", "ci_low", "ci_high", "p_value", "p_holm"),
 ]
-VALUE, DISTANCE = "value", "distance from 1"
+VALUE, FROM_ONE, FROM_ZERO = "value", "distance from 1", "distance from 0"
+# Already on a logarithmic scale.
+_LOGARITHM = "log10_"
+# The largest singular value is a headline number; those after it are a spectrum.
+_SPECTRUM = r"singular_value_(?!1$)\d+"
 
 
 def predictors_table(
@@ -24,9 +28,10 @@ def predictors_table(
 ) -> pd.DataFrame:
     """Returns `predictors.csv`: how the numbers at step 0 go with the endpoint over the sweep.
 
-    Columns: `group` (data set), `quantity`, `transform` (`"value"`, or `"distance from 1"`, the
-    absolute logarithm, of a quantity that is positive: too much and too little may both be bad),
-    `metric`, `num_configurations`, `rho` (Spearman's), `ci_low`, `ci_high`, `p_value`, `p_holm`
+    Columns: `group` (data set), `quantity`, `transform` (`"value"`; `"distance from 1"`, the
+    absolute logarithm of a quantity that is positive, or `"distance from 0"` of one that is a
+    logarithm: too much and too little may both be bad), `metric`, `num_configurations`, `rho`
+    (Spearman's), `ci_low`, `ci_high`, `p_value`, `p_holm`
     (corrected for all rows). Each configuration counts once: with the median of the quantity over
     its replicates and its mean endpoint, failures counted.
 
@@ -65,14 +70,17 @@ def _groups(results: Results) -> list[list[ConfigurationRecord]]:
 def _medians(propagation: pd.DataFrame) -> pd.DataFrame:
     """Returns the quantities of whole networks: configurations down, quantities across."""
     layers = propagation["layer"].fillna("").astype(str)
-    whole = propagation[(propagation["layer_index"] < 0) | (layers == "")]
+    spectrum = propagation["quantity"].astype(str).str.fullmatch(_SPECTRUM)
+    whole = propagation[((propagation["layer_index"] < 0) | (layers == "")) & ~spectrum]
     return whole.pivot_table("measured", "configuration", "quantity", aggfunc="median")
 
 
 def _transforms(values: pd.Series) -> Mapping[str, pd.Series]:
     known = values.dropna()
+    if str(values.name).startswith(_LOGARITHM):
+        return {VALUE: values, FROM_ZERO: values.abs()}
     if len(known) and (known > 0).all():
-        return {VALUE: values, DISTANCE: np.log(values).abs()}
+        return {VALUE: values, FROM_ONE: np.log(values).abs()}
     return {VALUE: values}
 
 

@@ -197,16 +197,18 @@ def _rank_sum_distribution(ranks: np.ndarray) -> np.ndarray:
 def holm(p_values: ArrayLike) -> np.ndarray:
     """Returns p adjusted for so many comparisons; missing ones stay missing and do not count.
 
+    The i-th smallest of m, times m - i + 1, but not below a smaller one and not above 1. (That of
+    statsmodels collects garbage at every call, which takes longer than all the rest of a report.)
+
     Reference:
       Holm (1979), A Simple Sequentially Rejective Multiple Test Procedure.
     """
-    from statsmodels.stats.multitest import multipletests
-
     p = np.asarray(p_values, float)
     adjusted = np.full(p.shape, np.nan)
-    known = ~np.isnan(p)
-    if known.any():
-        adjusted[known] = multipletests(p[known], method="holm")[1]
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    steps = p[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
 
 

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from runner.report.statistics import paired
@@ -130,6 +131,11 @@ def test_holm_worked_by_hand() -> None:
     assert paired.holm([0.9, 0.8]).max() == 1
     assert np.isnan(paired.holm([np.nan])).all()
     assert paired.holm([]).size == 0
+
+
+def test_holm_is_statsmodels() -> None:
+    p = np.random.default_rng(3).uniform(0, 0.1, 40).round(2)  # with ties
+    assert paired.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
 
 
 @pytest.mark.parametrize("effect", [0.1, -0.5, 1.0, 3.0])
