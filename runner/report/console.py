@@ -30,6 +30,7 @@ _DETAIL: set[Kind] = {"better", "same", "worse", "unknown", "fragile", "next"}
 _EMPHASIS = {"good": "green", "bad": "red", "muted": "dim", "": ""}
 # The longest of the classic names with its prefix, keras1/glorot_normal, stays in one line.
 _NAME_WIDTH = 20
+_LEAST_WIDTHS = {"finished": len("finished")}
 _UNBROKEN = {"#", "outcome"}
 _MAX_CELLS = 6
 _MAX_ROWS = 40
@@ -130,7 +131,7 @@ def _table(table: Table, rows: Sequence[Row], grouped: set[int], show_header: bo
         is_fixed = place == mean or title in _UNBROKEN
         rich_table.add_column(
             Text(header),
-            min_width=width if is_fixed else _name_width(title, longest),
+            min_width=width if is_fixed else min(width, _LEAST_WIDTHS.get(title, _NAME_WIDTH)),
             no_wrap=is_fixed,
             overflow="fold",
         )
@@ -138,10 +139,6 @@ def _table(table: Table, rows: Sequence[Row], grouped: set[int], show_header: bo
         texts = [Text(_shown(row, p, mean, interval), _EMPHASIS[row[p].emphasis]) for p in shown]
         rich_table.add_row(*texts)
     return rich_table
-
-
-def _name_width(title: str, longest: int) -> int | None:
-    return min(max(longest, len(title)), _NAME_WIDTH) if title == "initializer" else None
 
 
 def _shown(row: Row, place: int, mean: int, interval: int) -> str:
