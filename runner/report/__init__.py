@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 def load(
     *folders: Path | str,
-    mlflow: Sequence[str] = (),
+    mlflow: str | Sequence[str] = (),
     tracking_uri: str | None = None,
-    where: Sequence[str] = (),
-    by: Sequence[str] | None = None,
+    where: str | Sequence[str] = (),
+    by: str | Sequence[str] | None = None,
 ) -> "Results":
     """Returns the records of one or several sweeps as tidy frames; see `runner.report.results`.
 
@@ -45,14 +45,26 @@ def load(
       tracking_uri: Where; None for `MLFLOW_TRACKING_URI`, else `mlflow.db` here.
       where: Conditions such as `"init=he_*"` or `"model.depth<=8"`; see `runner.report.selection`.
       by: What configurations have in common that are compared with each other, such as
-        `["model.depth"]`; None for every factor.
+        `"model.depth"`; None for every factor.
+
+    `mlflow`, `where` and `by` may be one text or several.
 
     Raises:
       ResultsError: A place has no records, one of them is corrupted, or nothing is left.
     """
     from runner.report import results
 
-    return results.load([Path(folder) for folder in folders], mlflow, tracking_uri, where, by)
+    return results.load(
+        [Path(folder) for folder in folders],
+        _several(mlflow),
+        tracking_uri,
+        _several(where),
+        None if by is None else _several(by),
+    )
+
+
+def _several(texts: str | Sequence[str]) -> Sequence[str]:
+    return [texts] if isinstance(texts, str) else texts
 
 
 def write(folder: Path | str, figures: bool = True) -> "Comparison":

@@ -28,12 +28,11 @@ def write(results: Results, folder: Path, figures: bool = True) -> Comparison:
     if not figures:
         return _write(results, analyse(results), folder, Drawings())
     from runner.report.drawing import Drawer
+    from runner.report.figures import all_figures, legend
 
     with Drawer() as drawer, ThreadPoolExecutor(max_workers=1) as beside:
         script = beside.submit(libraries)
         analysis = analyse(results)
-        from runner.report.figures import all_figures, legend
-
         drawn = all_figures(results, analysis)
         images = [drawer.draw(figure.spec) for figure in drawn]
         drawings = Drawings(drawn, legend(results), script.result())

@@ -92,4 +92,5 @@ def test_grouping_by_the_initializer_compares_the_factors(build: Build, behaviou
     assert {s.name.title for s in whole.standings} == {
         f"{init}, depth={depth}" for init in ("zero", "ones") for depth in (2, 8)
     }
-    assert len(judge(load(folder))) == len(judge(load(folder, by=["depth"]))) == 2
+    assert len(judge(load(folder))) == len(judge(load(folder, by="depth"))) == 2
+    assert {r.init for r in load(folder, where="init=z*").configurations} == {"zero"}

@@ -174,7 +174,7 @@ for (const button of document.querySelectorAll("button[data-axis]")) {
     logarithmic.set(name, !logarithmic.get(name));
     button.setAttribute("aria-pressed", logarithmic.get(name));
     const chart = charts.find((other) => other.dataset.figure === name);
-    drawing = drawing.then(() => draw(chart));
+    drawing = drawing.then(() => draw(chart)).catch((error) => console.error(name, error));
   });
 }
 
