@@ -86,7 +86,7 @@ def _ranks(table: pd.DataFrame, pairs: pd.DataFrame, confidence: float) -> str:
     of_first = pairs[(pairs["init_a"] == first["init"]) | (pairs["init_b"] == first["init"])]
     apart = int(of_first["distinguishable"].sum())
     p = first["friedman_p"]
-    test = "" if pd.isna(p) else f"; Friedman p = {p:.2g}"
+    test = "" if pd.isna(p) else f"; Friedman p {names.p_value(p)}"
     if not apart or p > 1 - confidence:
         return (
             f"{start}; no other is told apart from it (Nemenyi, critical difference "
@@ -121,7 +121,7 @@ def _times(means: pd.DataFrame, times: pd.DataFrame) -> list[str]:
         text += f"; {len(never)} of {names.counted(len(rows), 'configuration')} never"
     p = first["p_all"]
     if len(rows) > 1 and rows["p_all"].nunique() == 1 and not pd.isna(p):
-        text += f"; log-rank test of all: p = {p:.2g}"
+        text += f"; log-rank test of all: p {names.p_value(p)}"
     return [f"{text}."]
 
 

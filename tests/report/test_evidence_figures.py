@@ -172,7 +172,7 @@ def test_what_never_learned_does_not_stretch_the_axis() -> None:
 def test_losses_are_better_to_the_left() -> None:
     (figure,) = difference_figures(DIFFERENCES.assign(metric="val_loss"), NAMES)
     titles = [layer["encoding"]["x"].get("title") for layer in figure.spec["layer"]]
-    assert "difference in validation loss (left is better)" in titles
+    assert "difference (left is better)" in titles
 
 
 def test_shares_hold_to_the_end_of_the_axis() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner import report
-from runner.report.page import script_json
+from runner.report.page import code, script_json
 
 
 class Reader(HTMLParser):
@@ -86,6 +86,12 @@ def test_specifications_are_read_back_as_they_were() -> None:
     text = script_json(value)
     assert json.loads(text) == value
     assert not set("<>&") & set(text)
+
+
+def test_commands_are_code_and_nothing_else_is_markup() -> None:
+    assert code("try `seeds=9` <b>") == "try <code>seeds=9</code> &lt;b&gt;"
+    assert code("`<script>`") == "<code>&lt;script&gt;</code>"
+    assert code("one ` alone") == "one ` alone"
 
 
 def test_charts_have_specifications(reader: Reader, page: str) -> None:

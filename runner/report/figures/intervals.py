@@ -76,7 +76,7 @@ def _difference_figure(
     plot = Rows(
         data=_difference_rows(shown, by),
         heading=names.row_heading(by.values()),
-        x_title=f"difference in {what} ({better} is better)",
+        x_title=f"difference ({better} is better)",
         zero=to,
     )
     title = f"Paired differences to {to}"
@@ -90,7 +90,7 @@ def _difference_figure(
     if len(shown) < len(rows):
         caption += f" The first {len(shown)} of {len(rows)} are drawn."
     name = f"differences_{metric}" if is_one_of_many else "differences"
-    return Figure(name, title, caption, finish(_chart(plot), title, ""))
+    return Figure(name, title, caption, finish(_chart(plot), title, what))
 
 
 def _difference_rows(rows: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:

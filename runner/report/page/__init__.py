@@ -1,11 +1,12 @@
 """`report.html`: one file that opens offline, the figures interactive."""
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from runner.report.document import Document
 
@@ -26,6 +27,7 @@ def page(document: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = code
     figures = document.drawings.figures
     return environment.get_template("page.html.jinja").render(
         doc=document,
@@ -35,11 +37,16 @@ def page(document: Document) -> str:
     )
 
 
+def code(text: str) -> Markup:
+    """Returns a text in which what stands between backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 def script_json(value: Any) -> Markup:
     """Returns JSON that can stand in a script element: no character of it is markup."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for character, escape in _SCRIPT_SAFE.items():
-        text = text.replace(character, escape)
+    for character, replacement in _SCRIPT_SAFE.items():
+        text = text.replace(character, replacement)
     return Markup(text)
 
 
