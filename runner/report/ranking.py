@@ -42,16 +42,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Place:
-    """A standing with what its row needs to know of its cell."""
+    """A standing with what its row needs to know of its cell.
+
+    Attributes:
+      rank: Its place in the cell, from 1.
+      digits, difference_digits: Decimals of the cell's scores and of its differences.
+    """
 
     rank: int
     standing: Standing
     cell: Cell
-
-    @property
-    def digits(self) -> int:
-        """Decimals of the cell's scores."""
-        return words.digits(self.cell)
+    digits: int
+    difference_digits: int
 
 
 Column = tuple[str, Callable[[Place], Entry]]
@@ -75,11 +77,7 @@ def ranking(cells: Sequence[Cell], confidence: float) -> Table:
         *([("outcome", _outcome)] if compared else []),
         ("finished", _coverage),
     ]
-    places = [
-        Place(rank, standing, cell)
-        for cell in cells
-        for rank, standing in enumerate(cell.standings, start=1)
-    ]
+    places = [place for cell in cells for place in _places(cell)]
     return Table(
         columns=tuple(title for title, _ in columns),
         rows=tuple(tuple(entry(place) for _, entry in columns) for place in places),
@@ -100,11 +98,19 @@ def ranks(cells: Sequence[Cell]) -> dict[int, int]:
 def outcomes(cells: Sequence[Cell]) -> dict[int, str]:
     """Returns what the table calls the outcome of each configuration; none that is alone."""
     return {
-        standing.record.index: _outcome(Place(0, standing, cell)).text
+        place.standing.record.index: _outcome(place).text
         for cell in cells
         if len(cell.standings) > 1
-        for standing in cell.standings
+        for place in _places(cell)
     }
+
+
+def _places(cell: Cell) -> list[Place]:
+    digits, difference_digits = words.digits(cell), words.difference_digits(cell)
+    return [
+        Place(rank, standing, cell, digits, difference_digits)
+        for rank, standing in enumerate(cell.standings, start=1)
+    ]
 
 
 def metrics(cells: Sequence[Cell]) -> list[str]:
@@ -174,7 +180,7 @@ def _difference(place: Place) -> Entry:
     difference = place.standing.difference
     if difference is None or not difference.count:
         return Entry("")
-    text = names.mean_and_interval(difference, words.difference_digits(place.cell), signed=True)
+    text = names.mean_and_interval(difference, place.difference_digits, signed=True)
     return Entry(text, difference.mean)
 
 

@@ -249,6 +249,15 @@ def test_each_initializer_at_its_own_best_is_told_on_the_test_part() -> None:
     assert not table["same_data"].any()
 
 
+def test_a_sweep_that_was_ended_early_has_rankings() -> None:
+    whole = tuned(with_test=False)
+    none_of_first = whole.replicates[whole.replicates["configuration"] != 0]
+    table = analyse(replace(whole, replicates=none_of_first)).rankings
+    assert (table["num_finished"] == 5).all()  # what has no replicate is never chosen
+    nothing = analyse(replace(whole, replicates=whole.replicates.iloc[:0])).rankings
+    assert (nothing["num_finished"] == 0).all()
+
+
 def test_without_a_test_part_the_choice_is_confessed() -> None:
     table = analyse(tuned(with_test=False)).rankings
     assert table["same_data"].all()

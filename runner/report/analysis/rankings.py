@@ -5,6 +5,7 @@ ways to train, which a fair comparison may choose for each initializer: on the v
 failures counted, and told on the test part where there is one.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -213,7 +214,7 @@ def told_scores(
 
 
 def _by_configuration(rows: pd.DataFrame, values: pd.Series) -> dict[int, list[float]]:
-    found: dict[int, list[float]] = {int(index): [] for index in rows["configuration"].unique()}
+    found: dict[int, list[float]] = defaultdict(list)
     for index, value in zip(rows["configuration"], values, strict=True):
         if not np.isnan(value):
             found[int(index)].append(float(value))

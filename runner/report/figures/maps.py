@@ -74,7 +74,7 @@ def trainability_figures(trainability: pd.DataFrame, note: str) -> list[Figure]:
             if rows["problem"].nunique() > _MAX_PANELS:
                 caption += f" The first {_MAX_PANELS} settings of the other factors are drawn."
             name = f"trainability_{len(figures)}" if groups.ngroups > 1 else "trainability"
-            figures.append(_figure(name, title, caption, note, heat_map))
+            figures.append(heat_map_figure(name, title, caption, note, heat_map))
     return figures
 
 
@@ -164,7 +164,7 @@ def movement_figures(results: Results, by: Mapping[int, Name]) -> list[Figure]:
     )
     if len(medians) > MAX_ROWS:
         caption += f" The first {MAX_ROWS} of {len(medians)} configurations are drawn."
-    return [_figure("movement", "How far each parameter moved", caption, "", heat_map)]
+    return [heat_map_figure("movement", "How far each parameter moved", caption, "", heat_map)]
 
 
 def _is_decades(values: pd.Series) -> bool:
@@ -173,7 +173,8 @@ def _is_decades(values: pd.Series) -> bool:
     return bool((known > 0).all() and known.max() > 10 * known.min())
 
 
-def _figure(name: str, title: str, caption: str, note: str, heat_map: HeatMap) -> Figure:
+def heat_map_figure(name: str, title: str, caption: str, note: str, heat_map: HeatMap) -> Figure:
+    """Returns a heat map as a figure; `note` is its subtitle."""
     chart: Any = alt.layer(*_layers(heat_map))
     data = csv_data(heat_map.cells.assign(white=_white(heat_map)))
     height = _ROW_HEIGHT * len(heat_map.rows)

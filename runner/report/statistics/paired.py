@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
-from scipy.special import nctdtr, stdtr, stdtrit
+from scipy.special import nctdtrinc, stdtr, stdtrit
 
 from runner.report.statistics.summary import half_width
 
@@ -29,6 +29,7 @@ POWER = 0.8
 MAX_FURTHER = 1_000
 # Digits that a difference is worth: equal accuracies of 1,000 examples must be ties.
 _DIGITS = 12
+_MAX_CRITICAL = 100.0
 _BLOCK = 4_000_000  # numbers in memory at once
 
 
@@ -212,25 +213,6 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return adjusted
 
 
-def power(effect: ArrayLike, count: ArrayLike, level: ArrayLike) -> np.ndarray:
-    """Returns how probably a two-sided paired t test finds a true effect, shape of the arguments.
-
-    Args:
-      effect: d_z, mean over standard deviation of the differences.
-      count: Numbers of pairs, at least 2.
-      level: Level of the test.
-    """
-    number = np.asarray(count, float)
-    degrees = number - 1
-    shift = np.abs(np.asarray(effect, float)) * np.sqrt(number)
-    critical = stdtrit(degrees, 1 - np.asarray(level, float) / 2)
-    # Far out in a tail, where a probability vanishes, scipy gives NaN for it.
-    missed, wrong_sign = (
-        np.nan_to_num(nctdtr(degrees, shift, end)) for end in (critical, -critical)
-    )
-    return np.where(np.isnan(shift), np.nan, 1 - missed + wrong_sign)
-
-
 def further_seeds(effect: ArrayLike, count: ArrayLike, level: ArrayLike) -> np.ndarray:
     """Returns how many more seeds tell a difference with a probability of `POWER`.
 
@@ -246,17 +228,31 @@ def further_seeds(effect: ArrayLike, count: ArrayLike, level: ArrayLike) -> np.n
       `MAX_FURTHER` would be needed.
     """
     size, number, alpha = np.broadcast_arrays(
-        np.asarray(effect, float), np.asarray(count, float), np.asarray(level, float)
+        np.abs(np.asarray(effect, float)), np.asarray(count, float), np.asarray(level, float)
     )
-    low = np.full(size.shape, 1.0)  # too few: one pair tells nothing
-    high = number + MAX_FURTHER
-    with np.errstate(invalid="ignore"):
-        possible = (size != 0) & (power(size, np.fmax(high, 2), alpha) >= POWER)
-        while np.any(high - low > 1):
-            middle = np.floor((low + high) / 2)
-            enough = (power(size, np.fmax(middle, 2), alpha) >= POWER) & (middle >= 2)
-            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return np.where(possible, np.fmax(high - number, 0), np.nan)
+    further = np.full(size.shape, np.nan)
+    for of_level in np.unique(alpha):
+        chosen = (alpha == of_level) & (size > 0)
+        if chosen.any():
+            least = _least_effects(of_level, int(number[chosen].max()) + MAX_FURTHER)
+            needed = 2 + np.searchsorted(-least, -size[chosen])
+            further[chosen] = np.fmax(needed - number[chosen], 0)
+    return np.where(further <= MAX_FURTHER, further, np.nan)
+
+
+def _least_effects(level: float, most: int) -> np.ndarray:
+    """Returns the effects that 2, 3, ..., `most` pairs find with a probability of `POWER`.
+
+    An error of the sign is not counted as a find; it has no share in a power of that size. Where
+    the critical t is beyond all measure, and scipy's search for the effect without end, no effect
+    is large enough.
+    """
+    number = np.arange(2.0, most + 1)
+    critical = stdtrit(number - 1, 1 - level / 2)
+    least = np.full(number.shape, np.inf)
+    sane = critical < _MAX_CRITICAL
+    least[sane] = nctdtrinc(number[sane] - 1, 1 - POWER, critical[sane]) / np.sqrt(number[sane])
+    return least
 
 
 def bca_interval(sample: ArrayLike, confidence: float) -> tuple[float, float]:
