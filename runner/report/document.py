@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.report import sections
+from runner.report import propagation, sections
 from runner.report.comparison import Comparison
 from runner.report.ranking import Table
 from runner.report.results import Results
@@ -37,6 +37,8 @@ class Document:
       comparison: What it says first.
       drawings: The figures.
       movement, failures: Tables, or None where there is nothing to tell.
+      verdicts: How each configuration starts, or None where nothing was measured.
+      starts: The same of the first configurations in numbers.
       kernels: Which law drew each kernel, one table per set of kernels.
       trained: Data, model, optimizer, training.
       command: The command line.
@@ -48,6 +50,8 @@ class Document:
     drawings: Drawings
     movement: Table | None
     failures: Table | None
+    verdicts: Table | None
+    starts: Sequence[propagation.Start]
     kernels: Sequence[Table]
     trained: Table
     command: str
@@ -62,6 +66,8 @@ def document(results: Results, comparison: Comparison, drawings: Drawings) -> Do
         drawings=drawings,
         movement=sections.movement(results),
         failures=sections.failures(results),
+        verdicts=propagation.verdicts(results),
+        starts=propagation.starts(results),
         kernels=sections.kernels(results),
         trained=sections.trained(results),
         command=results.sweep.command,

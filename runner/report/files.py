@@ -16,7 +16,9 @@ from runner.report.results import Results, load
 from runner.report.verdict import Cell, judge
 
 # Every name that a report gives to a figure; one that is not drawn again would be out of date.
-_OWN_FIGURES = re.compile(r"(curves_.+|scores(_.+)?|factors|statuses|movement)\.(svg|png)")
+_OWN_FIGURES = re.compile(
+    r"(curves_.+|scores(_.+)?|factors|statuses|movement|propagation_.+)\.(svg|png)"
+)
 
 
 def write(folder: Path, figures: bool = True) -> Comparison:
@@ -37,7 +39,9 @@ def _write_tables(results: Results) -> None:
     for name in ("replicates", "movement", "comparison"):
         table: pd.DataFrame = getattr(results, name)
         write_text(results.folder / f"{name}.csv", table.to_csv(index=False))
-    write_bytes(results.folder / "curves.parquet", results.curves.to_parquet(index=False))
+    for name in ("curves", "propagation"):
+        frame: pd.DataFrame = getattr(results, name)
+        write_bytes(results.folder / f"{name}.parquet", frame.to_parquet(index=False))
 
 
 def _draw(results: Results, cells: Sequence[Cell]) -> Drawings:

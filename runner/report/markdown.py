@@ -30,13 +30,15 @@ def markdown(document: Document) -> str:
         *[block for figure in document.drawings.figures for block in _figure(figure)],
         *_titled("How far each parameter moved, in numbers", document.movement),
         *_titled("Failures", document.failures),
+        *_titled("Before training", document.verdicts),
         *_titled("Initial weights", *document.kernels),
         *_titled("What was trained", document.trained),
         "## Where it comes from",
         fenced(document.command),
         table(document.origin),
         "Tables: [replicates.csv](replicates.csv), [curves.parquet](curves.parquet), "
-        "[movement.csv](movement.csv), [comparison.csv](comparison.csv). "
+        "[movement.csv](movement.csv), [propagation.parquet](propagation.parquet), "
+        "[comparison.csv](comparison.csv). "
         "The same report to click through: [report.html](report.html).",
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"

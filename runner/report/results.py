@@ -8,12 +8,15 @@ from typing import TypeVar
 
 import pandas as pd
 
+from runner.propagation.tables import Opinion, opinion
 from runner.records import (
     ConfigurationRecord,
+    PropagationRecord,
     ReplicateRecord,
     SweepRecord,
     curves_table,
     movement_table,
+    propagation_table,
     read_configurations,
     read_replicates,
     read_sweep,
@@ -41,6 +44,9 @@ class Results:
       replicates: `replicates.csv`, one row a replicate that has ended.
       curves: `curves.parquet`, one row per replicate, epoch and metric.
       movement: `movement.csv`, one row per replicate and trainable variable.
+      propagation: `propagation.parquet`, one row per replicate, layer and quantity.
+      measured: What was measured before training, of each configuration where anything was.
+      opinions: What is said of it.
       comparison: `comparison.csv`, one row a configuration.
       failures: One row a refused configuration or a replicate that did not finish, with its reason.
     """
@@ -51,6 +57,9 @@ class Results:
     replicates: pd.DataFrame
     curves: pd.DataFrame
     movement: pd.DataFrame
+    propagation: pd.DataFrame
+    measured: dict[int, list[PropagationRecord]]
+    opinions: dict[int, Opinion]
     comparison: pd.DataFrame
     failures: pd.DataFrame
 
@@ -81,6 +90,10 @@ def collect(
 ) -> Results:
     """Returns the records with their tables."""
     replicates = tables.filled_replicates_table(configurations, records)
+    measured: dict[int, list[PropagationRecord]] = {}
+    for record in records:
+        if record.propagation is not None:
+            measured.setdefault(record.configuration, []).append(record.propagation)
     return Results(
         folder=folder,
         sweep=sweep,
@@ -88,6 +101,13 @@ def collect(
         replicates=replicates,
         curves=curves_table(configurations, records),
         movement=movement_table(configurations, records),
+        propagation=propagation_table(configurations, records),
+        measured=measured,
+        opinions={
+            record.index: opinion(record, measured[record.index])
+            for record in configurations
+            if record.index in measured
+        },
         comparison=tables.comparison_table(configurations, replicates, sweep.confidence),
         failures=tables.failures_table(configurations, records),
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from runner.report.figures.curves import curve_figures
 from runner.report.figures.maps import factor_figures, movement_figures
+from runner.report.figures.propagation import propagation_figures
 from runner.report.figures.scores import score_figures
 from runner.report.figures.statuses import status_figures
 from runner.report.figures.theme import Figure, Series, series_of
@@ -24,6 +25,7 @@ def all_figures(results: Results, cells: Sequence[Cell]) -> list[Figure]:
         *factor_figures(cells, note),
         *status_figures(cells),
         *movement_figures(results, names),
+        *propagation_figures(results, names, series),
     ]
 
 

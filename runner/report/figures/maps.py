@@ -69,7 +69,7 @@ def factor_figures(cells: Sequence[Cell], note: str) -> list[Figure]:
     title = heat_map.legend.removeprefix("mean ").capitalize()
     title += f" by {names.listed([names.short_keys(factors)[key] for key in factors])}"
     caption = f"Lighter is better; {note}. ✕: no replicate finished."
-    return [_figure("factors", title, caption, note, heat_map)]
+    return [heat_map_figure("factors", title, caption, note, heat_map)]
 
 
 def _is_number(value: Any) -> bool:
@@ -159,7 +159,7 @@ def movement_figures(results: Results, by: Mapping[int, Name]) -> list[Figure]:
     )
     if len(medians) > MAX_ROWS:
         caption += f" The first {MAX_ROWS} of {len(medians)} configurations are drawn."
-    return [_figure("movement", "How far each parameter moved", caption, "", heat_map)]
+    return [heat_map_figure("movement", "How far each parameter moved", caption, "", heat_map)]
 
 
 def _is_decades(values: pd.Series) -> bool:
@@ -168,7 +168,8 @@ def _is_decades(values: pd.Series) -> bool:
     return bool((known > 0).all() and known.max() > 10 * known.min())
 
 
-def _figure(name: str, title: str, caption: str, note: str, heat_map: HeatMap) -> Figure:
+def heat_map_figure(name: str, title: str, caption: str, note: str, heat_map: HeatMap) -> Figure:
+    """Returns a heat map as a figure; `note` is its subtitle."""
     chart: Any = alt.layer(*_layers(heat_map))
     data = csv_data(heat_map.cells.assign(white=_white(heat_map)))
     height = _ROW_HEIGHT * len(heat_map.rows)

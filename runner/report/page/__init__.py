@@ -52,6 +52,7 @@ def _embedded(figure: "Figure") -> dict[str, Any]:
 def _grouped(figures: Sequence["Figure"]) -> dict[str, list["Figure"]]:
     """Returns the figures by their section of the page."""
     groups: dict[str, list[Figure]] = {"curves": [], "scores": [], "statuses": [], "movement": []}
+    groups["propagation"] = []
     for figure in figures:
         start = figure.name.partition("_")[0]
         groups["scores" if start == "factors" else start].append(figure)
