@@ -33,6 +33,7 @@ class Schema:
     init: Any = MISSING
     optimizer: Any = MISSING
     training: Any = MISSING
+    diagnostics: Any = MISSING
     engine: Any = MISSING
     tracking: Any = MISSING
     report: Any = MISSING

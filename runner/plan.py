@@ -128,6 +128,7 @@ class Configuration:
       device: `"auto"`, `"cpu"` or `"gpu"`.
       replicates: One per seed.
       settings: The resolved configuration as plain Python values.
+      diagnostics: Settings of what is measured before training; None for nothing.
     """
 
     index: int
@@ -141,6 +142,7 @@ class Configuration:
     device: str
     replicates: tuple[Replicate, ...]
     settings: Mapping[str, Any]
+    diagnostics: Any = None
 
 
 def replicates(

@@ -79,6 +79,50 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class PropagationRecord:
+    """How signal and gradient travel through a replicate before training.
+
+    A number that does not exist, or is not finite, is None.
+
+    Attributes:
+      layers: Names of the layers in the order of their calls; one that is called twice is there
+        twice.
+      activations: Names of their activations, empty where there is none that is elementwise.
+      num_units: Size of each one's last axis.
+      judged: Places of the layers whose kernels make pre-activations.
+      kernels: Path -> realised standard deviation.
+      measured: Quantity -> value of each layer; `runner.propagation.measurement` defines them.
+      predicted: The same by mean-field theory, as far as it goes.
+      network: Numbers of the whole net.
+      singular_values: Of the input-output Jacobian, largest first, means over examples.
+      verdict: On this replicate alone, such as `"healthy"`.
+      reason: Why.
+    """
+
+    layers: list[str]
+    activations: list[str]
+    num_units: list[int]
+    judged: list[int]
+    kernels: dict[str, float | None]
+    measured: dict[str, list[float | None]]
+    predicted: dict[str, list[float | None]] = field(default_factory=dict)
+    network: dict[str, float | None] = field(default_factory=dict)
+    singular_values: list[float | None] = field(default_factory=list)
+    verdict: str = ""
+    reason: str = ""
+
+    def values(self, quantity: str, predicted: bool = False) -> np.ndarray:
+        """Returns a quantity of all layers, float64, shape (layers,); NaN where there is none."""
+        kept = (self.predicted if predicted else self.measured).get(quantity)
+        return np.array([None] * len(self.layers) if kept is None else kept, float)
+
+    def number(self, name: str) -> float:
+        """Returns a number of the whole net, NaN where there is none."""
+        value = self.network.get(name)
+        return math.nan if value is None else float(value)
+
+
+@dataclass(frozen=True)
 class ReplicateRecord:
     """One replicate, as it is kept.
 
@@ -87,6 +131,7 @@ class ReplicateRecord:
       seed: None where `weight_seed` and `batch_seed` were crossed and differ.
       steps: Optimizer updates at epochs 0, 1, ...; as long as each curve.
       curves: Metric -> value per epoch.
+      propagation: What was measured before training, if anything.
       Other attributes: see `Outcome`.
     """
 
@@ -105,6 +150,7 @@ class ReplicateRecord:
     error: str | None = None
     reused_from: str | None = None
     wall_time_shared: bool = False
+    propagation: PropagationRecord | None = None
 
     @property
     def key(self) -> str:
@@ -120,11 +166,17 @@ class KernelRecord:
       path: Position and name in the model, such as `"dense/kernel"`.
       shape: As Keras stores it.
       law: Label of the law that it is drawn from; the fallback's where that was used.
+      fan_in, fan_out: As Keras's initializers count them.
+      stddev: Standard deviation that the law intends for the kernel's entries; None where only the
+        law's own code could tell.
     """
 
     path: str
     shape: tuple[int, ...]
     law: str
+    fan_in: int = 0
+    fan_out: int = 0
+    stddev: float | None = None
 
 
 @dataclass(frozen=True)
@@ -241,7 +293,7 @@ def read_configurations(folder: Path) -> list[ConfigurationRecord]:
     for path in folder.glob("*/configuration.json"):
         content = json.loads(path.read_text("utf-8"))
         content["kernels"] = [
-            KernelRecord(kernel["path"], tuple(kernel["shape"]), kernel["law"])
+            KernelRecord(**{**kernel, "shape": tuple(kernel["shape"])})
             for kernel in content["kernels"]
         ]
         content["target"] = tuple(content["target"]) if content["target"] else None
@@ -255,6 +307,8 @@ def read_replicates(folder: Path) -> list[ReplicateRecord]:
     for path in folder.glob("*/replicates/*.json"):
         content = json.loads(path.read_text("utf-8"))
         content["movement"] = {key: tuple(pair) for key, pair in content["movement"].items()}
+        if content.get("propagation"):
+            content["propagation"] = PropagationRecord(**content["propagation"])
         records.append(ReplicateRecord(**content))
     return sorted(records, key=lambda r: (r.configuration, r.weight_seed, r.batch_seed))
 
@@ -280,6 +334,7 @@ def replicates_table(
         *_epoch_columns(configurations),
         *("best_epoch", "epochs_to_target", "steps_to_target", "wall_time_s", "wall_time_shared"),
         *(f"test_{metric}" for metric in _union(record.test for record in replicates)),
+        *(["verdict"] if any(record.propagation for record in replicates) else []),
     ]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(_INTEGERS, "Int64"))
 
@@ -331,6 +386,8 @@ def _replicate_row(configuration: ConfigurationRecord, record: ReplicateRecord) 
     row |= _time_to_target(record, configuration.target)
     row["wall_time_s"] = record.wall_time_s
     row["wall_time_shared"] = record.wall_time_shared
+    if record.propagation is not None:
+        row["verdict"] = record.propagation.verdict
     return row
 
 
@@ -384,6 +441,50 @@ def movement_table(
     for position, column in enumerate(["parameter", "rms_start", "rms_change"]):
         table[column] = [row[position] for row in rows]
     return table
+
+
+# Where the numbers of the whole net stand among those of its layers.
+NETWORK_INDEX, NETWORK = -1, "network"
+
+
+def propagation_table(
+    configurations: Sequence[ConfigurationRecord], replicates: Sequence[ReplicateRecord]
+) -> pd.DataFrame:
+    """Returns `propagation.parquet`: one row per replicate, layer and quantity.
+
+    Numbers of the whole net have the `layer_index` -1 and the `layer` "network"; the singular
+    values of its Jacobian are `singular_value_1`, ..., largest first.
+    """
+    blocks = [
+        (record, block)
+        for record in replicates
+        if record.propagation is not None
+        for block in _propagation_blocks(record.propagation)
+    ]
+    table = _keyed(configurations, [(record, len(block[0])) for record, block in blocks])
+    names = ("layer_index", "layer", "quantity", "measured", "predicted")
+    kinds: tuple[type, ...] = (np.int64, object, object, np.float64, np.float64)
+    for place, (name, kind) in enumerate(zip(names, kinds, strict=True)):
+        table[name] = _joined([block[place] for _, block in blocks], kind)
+    return table
+
+
+_Block = tuple[np.ndarray, list[str], list[str], np.ndarray, np.ndarray]
+
+
+def _propagation_blocks(record: PropagationRecord) -> Iterable[_Block]:
+    """Yields indices, layers, quantities, measured and predicted values."""
+    for quantity in record.measured:
+        measured, predicted = record.values(quantity), record.values(quantity, predicted=True)
+        rows = np.flatnonzero(~np.isnan(measured) | ~np.isnan(predicted))
+        layers = [record.layers[row] for row in rows]
+        yield rows, layers, [quantity] * len(rows), measured[rows], predicted[rows]
+    of_net = {name: record.number(name) for name in record.network}
+    for rank, value in enumerate(record.singular_values, start=1):
+        of_net[f"singular_value_{rank}"] = math.nan if value is None else value
+    count, nothing = len(of_net), np.full(len(of_net), np.nan)
+    index = np.full(count, NETWORK_INDEX)
+    yield index, [NETWORK] * count, list(of_net), np.array(list(of_net.values())), nothing
 
 
 def _keyed(

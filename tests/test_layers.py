@@ -17,6 +17,7 @@ ROWS = [
     {"plan", "imports"},
     {"records"},
     {"datasets", "models", "initializers"},
+    {"propagation"},
     {"training", "recording", "report"},
     {"execution"},
     {"__main__"},

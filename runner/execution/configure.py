@@ -19,6 +19,7 @@ from runner.plan import (
     Training,
     replicates,
 )
+from runner.propagation.settings import CATALOGUE as DIAGNOSTICS
 from runner.training import optimizers
 from runner.training.tensorflow import check_device
 
@@ -80,6 +81,9 @@ def configuration(job: Job) -> Configuration:
         init=_choice(initializers.CATALOGUE, settings, "init"),
         optimizer=_choice(optimizers.CATALOGUE, settings, "optimizer"),
         training=choose(TRAINING, settings["training"], "training"),
+        diagnostics=choose(
+            DIAGNOSTICS, settings.get("diagnostics", {"name": "none"}), "diagnostics"
+        ),
         engine=one_of(*ENGINES).apply("engine.name", settings["engine"].get("name")),
         device=check_device(str(settings["device"])),
         replicates=replicates(settings["seeds"], settings["weight_seeds"], settings["batch_seeds"]),

@@ -11,6 +11,7 @@ from runner.records import (
     Curves,
     EpochRecord,
     Outcome,
+    PropagationRecord,
     ReplicateRecord,
     SweepRecord,
 )
@@ -32,6 +33,7 @@ class Stream:
         self.recorders = recorders
         self.sweep = sweep
         self.configurations = {record.index: record for record in configurations}
+        self.diagnoses: dict[Key, PropagationRecord] = {}
         self.running: dict[Key, tuple[list[int], Curves]] = {}
         self.ended: dict[int, list[ReplicateRecord]] = {index: [] for index in self.configurations}
         self.closed: set[int] = set()
@@ -48,6 +50,22 @@ class Stream:
         for index, configuration in self.configurations.items():
             if configuration.error is not None:
                 self._close_configuration(index, "failed")
+
+    def diagnosed(self, keys: Sequence[Key], records: Sequence[PropagationRecord | None]) -> None:
+        """Hands on what was measured before training; it becomes part of the replicates' records.
+
+        Args:
+          keys: Of a cohort's replicates.
+          records: Theirs, or None where nothing was measured.
+        """
+        found = {key: r for key, r in zip(keys, records, strict=True) if r is not None}
+        self.diagnoses |= found
+        for index in dict.fromkeys(index for index, _ in found):
+            with deferred():
+                for recorder in self.recorders:
+                    recorder.record_propagation(
+                        index, [r for k, r in found.items() if k[0] == index]
+                    )
 
     def consume(self, keys: Sequence[Key], events: Iterable[EpochRecord | Outcome]) -> None:
         """Records what an engine yields; `keys[i]` is the replicate at position i of its cohort."""
@@ -134,6 +152,7 @@ class Stream:
             movement=dict(outcome.movement),
             error=outcome.error,
             wall_time_shared=outcome.wall_time_shared,
+            propagation=self.diagnoses.pop(key, None),
         )
         del self.running[key]
         self._finish(record)

@@ -11,6 +11,7 @@ from pathlib import Path
 from runner.execution import environment, folders
 from runner.execution.cohorts import cohort_of, cohorts, engine
 from runner.execution.configure import Job, SweepSettings, sweep_settings
+from runner.execution.diagnostics import Diagnostician, unmet
 from runner.execution.dry_run import show_plan
 from runner.execution.finish import conclude
 from runner.execution.preflight import Ready, prepare
@@ -93,9 +94,12 @@ def _train(
     log_files = {job.index: job.log_file for job in jobs}
     end: End = "failed"  # until it has come to an end
     try:
+        diagnostician = Diagnostician()
         for items in cohorts(ready):
             with _logging_to([log_files[item.record.index] for item in items]):
                 keys, cohort = cohort_of(items)
+                diagnoses, cohort = diagnostician.diagnose(items, keys, cohort)
+                stream.diagnosed(keys, diagnoses)
                 stream.consume(keys, engine(items[0].configuration.engine)(cohort))
         end = "failed" if stream.failures() else "finished"
     except KeyboardInterrupt:
@@ -104,7 +108,10 @@ def _train(
     finally:
         ending(end)
     values = {job.index: stream.endpoint(job.index).get("mean", math.nan) for job in jobs}
-    errors = stream.failures()
+    errors = unmet(ready, stream.ended)
+    for error in errors.values():
+        log.error("%s", error)
+    errors |= stream.failures()
     return {index: Result(value, errors.get(index)) for index, value in values.items()}
 
 

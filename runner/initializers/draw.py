@@ -24,7 +24,7 @@ from runner.config import ConfigError, changed_settings
 from runner.imports import told
 from runner.initializers import CATALOGUE, own
 from runner.initializers.custom import Custom
-from runner.initializers.kernels import Weight, weights
+from runner.initializers.kernels import Weight, fans, weights
 from runner.initializers.laws import KEEP, Initializer, UndefinedError
 from runner.plan import Choice
 from runner.records import KernelRecord
@@ -102,13 +102,16 @@ def prepare(model: keras.Model, init: Choice) -> Drawer:
     draws = [draw_of(place) for place in places]
     return Drawer(
         label=_label(init, used_fallback=any(law is not init for law in laws.values())),
-        kernels=[
-            KernelRecord(kernel.path, kernel.shape, _law_label(laws[kernel.position]))
-            for kernel in kernels
-        ],
+        kernels=[_record(kernel, laws[kernel.position]) for kernel in kernels],
         unknown=unknown,
         draws=draws,
     )
+
+
+def _record(kernel: Weight, law: Choice) -> KernelRecord:
+    fan_in, fan_out = fans(kernel)
+    stddev = law.settings.stddev(kernel)
+    return KernelRecord(kernel.path, kernel.shape, _law_label(law), fan_in, fan_out, stddev)
 
 
 def _label(init: Choice, *, used_fallback: bool) -> str:

@@ -1,5 +1,6 @@
 """Which of a model's weights are kernels, and which layer each weight belongs to."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -98,3 +99,17 @@ def weights(model: Any) -> list[Weight]:
         Weight(position, variable_path(model, variable), owners.get(id(variable)), variable)
         for position, variable in enumerate(model.weights)
     ]
+
+
+def fans(kernel: Weight) -> tuple[int, int]:
+    """Returns (fan_in, fan_out) as Keras's initializers count them; see `laws`."""
+    if kernel.fan_axes:
+        fan_in, fan_out = (
+            math.prod(kernel.shape[axis] for axis in kernel.fan_axes[f"{side}_axes"])
+            for side in ("input", "output")
+        )
+        return fan_in, fan_out
+    if len(kernel.shape) < 2:
+        return kernel.shape[0], kernel.shape[0]
+    taps = math.prod(kernel.shape[:-2])
+    return taps * kernel.shape[-2], taps * kernel.shape[-1]

@@ -18,12 +18,13 @@ References:
   Keras 1.2.2, keras/initializations.py.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from runner.config import NUMBER, POSITIVE, Rule, one_of, optional, setting
-from runner.initializers.kernels import Weight
+from runner.initializers.kernels import Weight, fans
 
 KEEP = "keep"
 
@@ -43,6 +44,15 @@ _BIAS = Rule(
     f"a finite number, or {KEEP}",
     lambda value: KEEP if value == KEEP else NUMBER.accept(value),
 )
+
+
+# Standard deviation of a standard normal variable that is redrawn beyond 2.
+_TRUNCATED = 0.8796256610342398
+
+
+def _fan(kernel: Weight, mode: str) -> float:
+    fan_in, fan_out = fans(kernel)
+    return {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
 
 
 class UndefinedError(ValueError):
@@ -81,6 +91,10 @@ class Law(ABC):
           UndefinedError: The law is not defined for this kernel. The initializer may raise it too.
         """
 
+    def stddev(self, kernel: Weight) -> float | None:
+        """Returns the standard deviation of a kernel's entries; None if only drawing them tells."""
+        return None
+
 
 @dataclass(frozen=True)
 class Uniform(Law):
@@ -93,6 +107,9 @@ class Uniform(Law):
 
         return initializers.RandomUniform(-self.scale, self.scale, seed=seed)
 
+    def stddev(self, kernel: Weight) -> float:
+        return self.scale / math.sqrt(3)
+
 
 @dataclass(frozen=True)
 class Normal(Law):
@@ -104,6 +121,9 @@ class Normal(Law):
         from keras import initializers
 
         return initializers.RandomNormal(stddev=self.scale, seed=seed)
+
+    def stddev(self, kernel: Weight) -> float:
+        return self.scale
 
 
 @dataclass(frozen=True)
@@ -121,6 +141,9 @@ class TruncatedNormal(Law):
         from keras import initializers
 
         return initializers.TruncatedNormal(stddev=self.scale, seed=seed)
+
+    def stddev(self, kernel: Weight) -> float:
+        return _TRUNCATED * self.scale
 
 
 @dataclass(frozen=True)
@@ -145,6 +168,9 @@ class VarianceScaling(Law):
             self.scale, self.mode, self.distribution, seed=seed, **kernel.fan_axes
         )
 
+    def stddev(self, kernel: Weight) -> float:
+        return math.sqrt(self.scale / _fan(kernel, self.mode))
+
 
 @dataclass(frozen=True)
 class _FanScaled(Law):
@@ -163,6 +189,9 @@ class _FanScaled(Law):
         return initializers.VarianceScaling(
             scale, self.mode, self.distribution, seed=seed, **kernel.fan_axes
         )
+
+    def stddev(self, kernel: Weight) -> float:
+        return self.gain * math.sqrt(self.factor / _fan(kernel, self.mode))
 
 
 class LecunUniform(_FanScaled):
@@ -238,6 +267,11 @@ class Orthogonal(Law):
             raise UndefinedError("it is defined for two axes or more")
         return initializers.Orthogonal(self.gain, seed=seed)
 
+    def stddev(self, kernel: Weight) -> float:
+        # As many orthonormal vectors as the shorter side has, of as many entries as the longer.
+        columns = kernel.shape[-1]
+        return self.gain / math.sqrt(max(math.prod(kernel.shape) // columns, columns))
+
 
 @dataclass(frozen=True)
 class Keras1Orthogonal(Orthogonal):
@@ -268,6 +302,11 @@ class Identity(Law):
         values = self.gain * identity_kernel(kernel)
         return lambda shape, dtype: values.astype(kernel.dtype)
 
+    def stddev(self, kernel: Weight) -> float:
+        from runner.initializers.identity import identity_kernel
+
+        return abs(self.gain) * float(identity_kernel(kernel).std())
+
 
 @dataclass(frozen=True)
 class Keras1Identity(Identity):
@@ -290,6 +329,9 @@ class Constant(Law):
 
         return initializers.Constant(self.value)
 
+    def stddev(self, kernel: Weight) -> float:
+        return 0.0
+
 
 class Zero(Law):
     """Every value is 0."""
@@ -299,6 +341,9 @@ class Zero(Law):
 
         return initializers.Zeros()
 
+    def stddev(self, kernel: Weight) -> float:
+        return 0.0
+
 
 class Ones(Law):
     """Every value is 1."""
@@ -307,3 +352,6 @@ class Ones(Law):
         from keras import initializers
 
         return initializers.Ones()
+
+    def stddev(self, kernel: Weight) -> float:
+        return 0.0

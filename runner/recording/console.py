@@ -7,16 +7,27 @@ from pathlib import Path
 
 import pandas as pd
 from rich import get_console
+from rich.console import JustifyMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from runner.plan import Replicate
+from runner.propagation.tables import card_table, layers_table, opinion, shortened
 from runner.recording.recorder import End, Recorder
-from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
+from runner.records import (
+    ConfigurationRecord,
+    PropagationRecord,
+    ReplicateRecord,
+    SweepRecord,
+)
 
 log = logging.getLogger(__name__)
 
 # Without a live display, a long silence would look like a hang.
 _HEARTBEAT_S = 60.0
+# Of more configurations the verdicts are told only; the report has the tables.
+_MAX_TABLES = 3
+_MAX_ROWS = 24
 
 
 class ConsoleRecorder(Recorder):
@@ -57,6 +68,18 @@ class ConsoleRecorder(Recorder):
         """Opens the display."""
         self.configurations = {record.index: record for record in configurations}
         self.progress.start()
+
+    def record_propagation(self, configuration: int, records: Sequence[PropagationRecord]) -> None:
+        """Tells the verdict on a configuration; with few of them, the tables behind it too."""
+        record = self.configurations[configuration]
+        if len(self.configurations) <= _MAX_TABLES:
+            title = f"{self._title(configuration)}: initial weights"
+            get_console().print(_table(title, *card_table(record, records)))
+            title = f"{self._title(configuration)}: before training, mean of {len(records)} seeds"
+            get_console().print(_table(title, *layers_table(records)))
+        found = opinion(record, records)
+        text = f"{self._title(configuration)} is {found.verdict}. {found.advice}".rstrip()
+        log.log(logging.INFO if found.verdict.name == "healthy" else logging.WARNING, "%s", text)
 
     def start_replicate(self, configuration: int, replicate: Replicate) -> None:
         """Shows which replicate is being trained."""
@@ -114,3 +137,15 @@ class ConsoleRecorder(Recorder):
 
     def _name(self, configuration: int, replicate: Replicate) -> str:
         return f"{self._title(configuration)} {replicate.key.replace('-', ' ')}"
+
+
+def _table(title: str, titles: Sequence[str], rows: Sequence[list[str]]) -> Table:
+    """Returns rows for rich: texts flush left, numbers flush right."""
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    texts = ("layer", "kernel", "shape", "law")
+    for name in titles:
+        justify: JustifyMethod = "left" if name in texts else "right"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name not in texts)
+    for row in shortened(rows, _MAX_ROWS):
+        table.add_row(*row)
+    return table

@@ -22,10 +22,16 @@ import pandas as pd
 from runner import archive
 from runner.config import masked
 from runner.plan import Replicate, Tracking
+from runner.propagation.tables import opinion
 from runner.recording import mlflow_fields as fields
 from runner.recording import mlflow_store as store
 from runner.recording.recorder import End, Recorder, Verdict
-from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
+from runner.records import (
+    ConfigurationRecord,
+    PropagationRecord,
+    ReplicateRecord,
+    SweepRecord,
+)
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +127,7 @@ class MlflowRecorder(Recorder):
         self._page = self._command = ""
         self._configuration_runs: dict[int, str] = {}
         self._replicates: dict[tuple[int, Replicate], _OpenReplicate] = {}
+        self._propagation: dict[int, list[PropagationRecord]] = {}
 
     def start_sweep(
         self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
@@ -182,6 +189,10 @@ class MlflowRecorder(Recorder):
         run.points += self._points(fields.replicate_metrics(configuration, record))
         told = {"error": record.error, "reused_from": record.reused_from}
         tags = {name: text for name, text in told.items() if text}
+        if (found := record.propagation) is not None:
+            self._propagation.setdefault(record.configuration, []).append(found)
+            run.points += self._points(fields.propagation_metrics([found]))
+            tags |= {"step0": found.verdict, "step0.reason": found.reason}
         self._send(run, {"status": record.status, **tags})
         self._end(run.run_id, record.status)
         del self._replicates[key]
@@ -197,7 +208,12 @@ class MlflowRecorder(Recorder):
         points = self._points(fields.endpoint_metrics(endpoint))
         for row in summary.to_dict("records"):
             points += self._points(fields.curve_metrics(row), row["epoch"])
-        self._end_configuration(record, end, points, {})
+        tags = {}
+        if found := self._propagation.get(configuration):
+            points += self._points(fields.propagation_metrics(found))
+            verdict = opinion(record, found).verdict
+            tags = {"step0": verdict.name, "step0.reason": verdict.reason}
+        self._end_configuration(record, end, points, tags)
 
     @_best_effort
     def tell(self, verdict: Verdict) -> None:

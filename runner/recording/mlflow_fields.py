@@ -6,10 +6,12 @@ All values are plain text and finite or non-finite floats; nothing here talks to
 import contextlib
 import getpass
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import numpy as np
 import pandas as pd
 
 from runner.config import masked
@@ -17,6 +19,7 @@ from runner.plan import Replicate
 from runner.recording.mlflow_store import process_tags
 from runner.records import (
     ConfigurationRecord,
+    PropagationRecord,
     ReplicateRecord,
     SweepRecord,
     lower_is_better,
@@ -166,13 +169,44 @@ def replicate_metrics(
     """
     row = replicates_table([configuration], [record]).iloc[0].to_dict()
     keys = {"configuration", "init", "seed", "weight_seed", "batch_seed", *configuration.factors}
-    texts = {"status", "reused_from"}
+    texts = {"status", "reused_from", "verdict"}
     metrics = {
         str(column): float(value)
         for column, value in row.items()
         if column not in keys | texts and pd.notna(value)
     }
     return metrics | ({"diverged": 1.0} if record.status == "diverged" else {})
+
+
+# Numbers of the whole net that are metrics of its run.
+_NETWORK_METRICS = (
+    *("log10_signal_gain", "log10_gradient_gain"),
+    *("singular_value_mean", "jacobian_condition", "gradient_quotient"),
+)
+
+
+def propagation_metrics(records: Sequence[PropagationRecord]) -> dict[str, float]:
+    """Returns the headline numbers of step 0, means over replicates; what is missing is left out.
+
+    To those of the whole net come `max_off_share` and `last_correlation`, of the hidden layers.
+    """
+    found = [_headlines(record) for record in records]
+    shared = set.intersection(*(set(one) for one in found))
+    return {
+        name: math.fsum(one[name] for one in found) / len(found)
+        for name in found[0]
+        if name in shared
+    }
+
+
+def _headlines(record: PropagationRecord) -> dict[str, float]:
+    numbers = {name: record.number(name) for name in _NETWORK_METRICS}
+    off = record.values("off_share")
+    if not np.isnan(off).all():
+        numbers["max_off_share"] = float(np.nanmax(off))
+    if inner := record.judged[:-1]:
+        numbers["last_correlation"] = float(record.values("correlation")[inner[-1]])
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
 def curve_metrics(row: Mapping[Any, Any]) -> dict[str, float]:

@@ -8,7 +8,12 @@ from typing import Literal
 import pandas as pd
 
 from runner.plan import Replicate
-from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
+from runner.records import (
+    ConfigurationRecord,
+    PropagationRecord,
+    ReplicateRecord,
+    SweepRecord,
+)
 
 End = Literal["finished", "failed", "interrupted"]
 
@@ -41,6 +46,9 @@ class Recorder:
         self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
     ) -> None:
         """Opens the sweep. `configurations` are all of them, those that were refused included."""
+
+    def record_propagation(self, configuration: int, records: Sequence[PropagationRecord]) -> None:
+        """What was measured of a configuration's replicates before training, if anything was."""
 
     def start_replicate(self, configuration: int, replicate: Replicate) -> None:
         """A replicate begins."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.report import evidence, sections
+from runner.report import evidence, propagation, sections
 from runner.report.analysis import Analysis
 from runner.report.comparison import Comparison
 from runner.report.ranking import Table
@@ -183,6 +183,24 @@ def _explained(results: Results, analysis: Analysis, drawings: Drawings) -> list
     """Returns what may explain the outcome."""
     by = results.names
     return [
+        Section(
+            "propagation",
+            "Before training: signal and gradient through the layers",
+            note="z: pre-activations, h: activations, w: kernel entries; means over replicates. "
+            "Layer by layer in numbers: propagation.parquet.",
+            figures=drawings.named("propagation"),
+            blocks=[
+                *_blocks(propagation.verdicts(results)),
+                *(
+                    Block(table, f"{start.title}: {what}", folded=True)
+                    for start in propagation.starts(results)
+                    for what, table in (
+                        ("kernels", start.card),
+                        ("layers, measured beside predicted", start.layers),
+                    )
+                ),
+            ],
+        ),
         Section(
             "variance",
             "Luck of the weights, luck of the order",

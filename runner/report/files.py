@@ -19,7 +19,7 @@ from runner.report.results import Results
 # Every name that a report gives to a figure; one that is not drawn again would be out of date.
 _OWN_FIGURES = re.compile(
     r"(curves|scores|differences|target|choices|trainability|ranks|profiles|variance|predictors"
-    r"|statuses|movement|factors)(_.+)?\.(svg|png)"
+    r"|statuses|movement|propagation|factors)(_.+)?\.(svg|png)"
 )
 
 
@@ -59,7 +59,9 @@ def _write_tables(results: Results, analysis: Analysis, folder: Path) -> None:
     for name in ("replicates", "movement", "comparison"):
         table: pd.DataFrame = getattr(results, name)
         write_text(folder / f"{name}.csv", table.to_csv(index=False))
-    write_bytes(folder / "curves.parquet", results.curves.to_parquet(index=False))
+    for name in ("curves", "propagation"):
+        frame: pd.DataFrame = getattr(results, name)
+        write_bytes(folder / f"{name}.parquet", frame.to_parquet(index=False))
     for path, table in analysis.tables(folder):
         if len(table):
             write_text(path, table.to_csv(index=False))

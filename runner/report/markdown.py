@@ -31,7 +31,8 @@ def markdown(document: Document) -> str:
         fenced(document.command),
         table(document.origin),
         "Tables: [replicates.csv](replicates.csv), [curves.parquet](curves.parquet), "
-        "[movement.csv](movement.csv), [comparison.csv](comparison.csv). "
+        "[movement.csv](movement.csv), [propagation.parquet](propagation.parquet), "
+        "[comparison.csv](comparison.csv). "
         "The same report to click through: [report.html](report.html); its tables for a paper: "
         "[report.tex](report.tex).",
     ]
@@ -105,4 +106,6 @@ def _figure(figure: "Figure") -> list[str]:
 
 def _block(block: Block) -> list[str]:
     link = f"In numbers: [{block.csv}]({block.csv})" if block.csv else ""
+    if block.folded:
+        return [link]
     return [f"### {escaped(block.title)}" if block.title else "", table(block.table), link]

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from runner.propagation.tables import Opinion, opinion
 from runner.records import (
     ConfigurationRecord,
+    PropagationRecord,
     ReplicateRecord,
     SweepRecord,
     curves_table,
     movement_table,
+    propagation_table,
 )
 from runner.report import tables
 from runner.report.combining import combined, one_sweep
@@ -36,6 +39,9 @@ class Results:
       replicates: `replicates.csv`, one row a replicate that has ended.
       curves: `curves.parquet`, one row per replicate, epoch and metric.
       movement: `movement.csv`, one row per replicate and trainable variable.
+      propagation: `propagation.parquet`, one row per replicate, layer and quantity.
+      measured: What was measured before training, of each configuration where anything was.
+      opinions: What is said of it.
       comparison: `comparison.csv`, one row a configuration.
       failures: One row a refused configuration or a replicate that did not finish, with its reason.
       sweeps: The single commands.
@@ -50,6 +56,9 @@ class Results:
     replicates: pd.DataFrame
     curves: pd.DataFrame
     movement: pd.DataFrame
+    propagation: pd.DataFrame
+    measured: dict[int, list[PropagationRecord]]
+    opinions: dict[int, Opinion]
     comparison: pd.DataFrame
     failures: pd.DataFrame
     sweeps: tuple[SweepRecord, ...] = ()
@@ -100,12 +109,23 @@ def _tabulated(
     sweep = one_sweep(records.sweeps)
     configurations, ended = records.configurations, records.replicates
     replicates = tables.filled_replicates_table(configurations, ended)
+    measured: dict[int, list[PropagationRecord]] = {}
+    for record in ended:
+        if record.propagation is not None:
+            measured.setdefault(record.configuration, []).append(record.propagation)
     return Results(
         sweep=sweep,
         configurations=configurations,
         replicates=replicates,
         curves=curves_table(configurations, ended),
         movement=movement_table(configurations, ended),
+        propagation=propagation_table(configurations, ended),
+        measured=measured,
+        opinions={
+            record.index: opinion(record, measured[record.index])
+            for record in configurations
+            if record.index in measured
+        },
         comparison=tables.comparison_table(configurations, replicates, sweep.confidence),
         failures=tables.failures_table(configurations, ended),
         sweeps=records.sweeps,

@@ -6,7 +6,6 @@ import pytest
 from runner import seeds
 from runner.config import ConfigError
 from runner.initializers import CATALOGUE
-from runner.records import KernelRecord
 
 OPTIONS = [name for name in CATALOGUE if name != "custom"]
 RANDOM = [
@@ -237,9 +236,9 @@ def test_fallback_draws_the_kernels_that_have_no_such_law(keras, prepare):
     drawer = prepare(model, "keras1/identity", gain=2.0, fallback="glorot_uniform", bias=0.5)
     assert drawer.label.startswith("keras1/identity(")
     assert "fallback=glorot_uniform" in drawer.label
-    assert drawer.kernels == [
-        KernelRecord("layer_4/kernel", (4, 4), "keras1/identity(gain=2)"),
-        KernelRecord("layer_3/kernel", (4, 3), "glorot_uniform"),
+    assert [(kernel.path, kernel.shape, kernel.law) for kernel in drawer.kernels] == [
+        ("layer_4/kernel", (4, 4), "keras1/identity(gain=2)"),
+        ("layer_3/kernel", (4, 3), "glorot_uniform"),
     ]
     values = drawer.draw(5)
     np.testing.assert_array_equal(values[0], 2 * np.eye(4))

@@ -11,7 +11,10 @@ from runner.report.document import Drawings
 from runner.report.results import ResultsError
 
 Build = Callable[..., Path]
-TABLES = {"replicates.csv", "curves.parquet", "movement.csv", "comparison.csv"}
+TABLES = {
+    *("replicates.csv", "curves.parquet", "movement.csv"),
+    *("propagation.parquet", "comparison.csv"),
+}
 NUMBERS = {
     *("differences.csv", "pairs.csv", "success.csv", "trainability.csv"),
     *("ranks.csv", "rank_pairs.csv", "profiles.csv"),
@@ -55,7 +58,7 @@ def test_a_sweep_without_results_has_a_report(build: Build, behaviour: Any, stat
     folder = build({"a": behaviour(ends=dict.fromkeys(range(5), status))}, epochs=2)
     comparison = report.write(folder, figures=False)
     assert comparison.headline == "No replicate has finished: there is nothing to compare."
-    for name in TABLES - {"curves.parquet"}:
+    for name in TABLES - {"curves.parquet", "propagation.parquet"}:
         assert (folder / name).read_text().startswith("configuration,init")
     assert len(pd.read_parquet(folder / "curves.parquet").columns) == 9
 

@@ -9,6 +9,7 @@ from runner.report.figures.curves import curve_figures
 from runner.report.figures.intervals import difference_figures, predictor_figures
 from runner.report.figures.lines import profile_figures, target_figures
 from runner.report.figures.maps import movement_figures, trainability_figures
+from runner.report.figures.propagation import propagation_figures
 from runner.report.figures.ranks import choice_figures, rank_figures
 from runner.report.figures.scores import score_figures
 from runner.report.figures.statuses import status_figures
@@ -41,6 +42,7 @@ def all_figures(results: Results, analysis: Analysis) -> list[Figure]:
             *predictor_figures(analysis.predictors),
             *status_figures(analysis.cells),
             *movement_figures(results, names),
+            *propagation_figures(results, names, series),
         ]
 
 

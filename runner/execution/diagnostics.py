@@ -1,0 +1,153 @@
+"""Diagnoses the replicates of a cohort before they are trained, and holds the gate."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from runner.execution.preflight import Ready
+from runner.imports import told
+from runner.plan import Replicate
+from runner.propagation.advice import advice
+from runner.propagation.judgement import judge
+from runner.propagation.settings import Diagnostics
+from runner.records import PropagationRecord, ReplicateRecord
+
+if TYPE_CHECKING:
+    from runner.propagation.diagnosis import Examination
+    from runner.training.cohort import Cohort
+
+log = logging.getLogger(__name__)
+
+# Weights drawn for the diagnosis are kept for the training up to this size; others are drawn again.
+_KEPT_BYTES = 2**30
+
+Diagnoses = list[PropagationRecord | None]
+"""One of each member of a cohort; None where nothing was measured."""
+
+
+class Diagnostician:
+    """Diagnoses cohorts; what was compiled for a model is kept for the next one."""
+
+    def __init__(self) -> None:
+        self._examinations: dict[Any, Examination] = {}
+
+    def diagnose(
+        self, items: Sequence[Ready], keys: Sequence[tuple[int, Replicate]], cohort: "Cohort"
+    ) -> "tuple[Diagnoses, Cohort]":
+        """Returns what was measured of each member, and the cohort without drawing anything twice.
+
+        A model that cannot be measured is told of, and trained all the same.
+
+        Args:
+          items: The configurations of the cohort.
+          keys: Of its members.
+          cohort: What is going to be trained.
+        """
+        found: Diagnoses = [None] * len(keys)
+        kept = _Kept()
+        for item in items:
+            settings = item.configuration.diagnostics
+            if not isinstance(settings, Diagnostics):
+                continue
+            positions = [place for place, key in enumerate(keys) if key[0] == item.record.index]
+            drawn: list[int] = []
+            try:
+                examination = self._examination(item, settings)
+                weights = kept.draws(cohort, positions, drawn)
+                records = _on_device(item.device, partial(examination.examine, weights))
+            except Exception as error:  # diagnostics must not stand in the way of training
+                log.warning(
+                    "%s: nothing could be measured before training: %s",
+                    item.record.init,
+                    told(error),
+                )
+                continue
+            for place, record in zip(drawn, records, strict=True):
+                found[place] = record
+        return found, kept.spared(cohort)
+
+    def _examination(self, item: Ready, settings: Diagnostics) -> "Examination":
+        from runner.propagation.diagnosis import Examination
+        from runner.training.objective import loss_function
+
+        key = (id(item.model), id(item.dataset), item.device, type(settings), settings)
+        if key not in self._examinations:
+            loss = loss_function(item.model, item.dataset.task)
+            make = partial(Examination, item.model, item.dataset, loss, settings)
+            self._examinations[key] = _on_device(item.device, make)
+        return self._examinations[key]
+
+
+class _Kept:
+    """Weights that were drawn and not yet used."""
+
+    def __init__(self) -> None:
+        self.weights: dict[int, list[np.ndarray]] = {}
+        self.num_bytes = 0
+
+    def draws(
+        self, cohort: "Cohort", positions: Sequence[int], drawn: list[int]
+    ) -> Iterator[list[np.ndarray]]:
+        """Yields the weights of these members; notes in `drawn` those that could be drawn."""
+        for position in positions:
+            try:
+                values = cohort.members[position].draw()
+            except Exception:  # the engine will meet it again and record it
+                continue
+            size = sum(value.nbytes for value in values)
+            if self.num_bytes + size <= _KEPT_BYTES:
+                self.weights[position] = values
+                self.num_bytes += size
+            drawn.append(position)
+            yield values
+
+    def spared(self, cohort: "Cohort") -> "Cohort":
+        """Returns the cohort whose members give the kept weights the first time."""
+        members = [
+            dataclasses.replace(member, draw=partial(self._take, position, member.draw))
+            for position, member in enumerate(cohort.members)
+        ]
+        return dataclasses.replace(cohort, members=members)
+
+    def _take(self, position: int, draw: Callable[[], list[np.ndarray]]) -> list[np.ndarray]:
+        return self.weights.pop(position, None) or draw()
+
+
+def _on_device(device: str, work: Callable[[], Any]) -> Any:
+    import tensorflow as tf
+
+    with tf.device(device):
+        return work()
+
+
+def unmet(ready: Sequence[Ready], ended: Mapping[int, Sequence[ReplicateRecord]]) -> dict[int, str]:
+    """Returns why configurations do not have the verdict that `diagnostics.require` asks for.
+
+    Args:
+      ready: The configurations.
+      ended: Their replicates.
+    """
+    errors = {}
+    for item in ready:
+        settings, index = item.configuration.diagnostics, item.record.index
+        records = [r.propagation for r in ended[index] if r.propagation is not None]
+        if not isinstance(settings, Diagnostics) or settings.require is None:
+            continue
+        if not records:
+            errors[index] = (
+                f"{item.record.init}: nothing could be measured, so it is not known "
+                + (f"to be {settings.require} (`diagnostics.require`).")
+            )
+            continue
+        verdict = judge(records, settings)
+        if verdict.name != settings.require:
+            hint = advice(verdict, records, item.record.settings)
+            errors[index] = (
+                f"`diagnostics.require` asks for {settings.require}; {item.record.init} is "
+                f"{verdict}. {hint}".strip()
+            )
+    return errors

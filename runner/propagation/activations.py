@@ -1,0 +1,256 @@
+r"""Gaussian expectations of activation functions, the raw material of mean-field theory.
+
+In a wide random net the pre-activations of two inputs are jointly Gaussian with mean 0, variances
+q1 and q2 and correlation c. What the theory needs of an activation f are
+
+    E[f(u)],  E[f(u)^2],  E[f'(u)^2],  E[f(u1) f(u2)],  E[f'(u1) f'(u2)].
+
+For linear, ReLU and leaky ReLU they have closed forms. For all others they are integrals, taken
+with Gauss-Legendre nodes on both sides of 0 and, for two inputs, in polar coordinates between the
+four rays on which u1 or u2 changes its sign. Gauss-Hermite nodes would do as well for smooth
+functions, but lose all accuracy at a kink (SELU, ELU) and where the variance makes a smooth step
+steep (tanh at q = 10^4); these nodes lose none.
+
+References:
+  Cho and Saul (2009), "Kernel methods for deep learning": the arc-cosine kernels.
+  Poole et al. (2016), "Exponential expressivity in deep neural networks through transient chaos".
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+from scipy import special
+
+Array = np.ndarray
+Function = Callable[[Array], Array]
+
+# A standard normal variable is larger once in 10^23.
+_FARTHEST = 10.0
+_LINE_NODES = 96
+_ARC_NODES = 20
+_RADIAL_NODES = 64
+# Points whose integrals are taken together: bounds the memory at about 100 MB.
+_BLOCK = 2048
+# Below it, sqrt(q) times a node would lose digits to underflow.
+_LEAST_VARIANCE = 1e-200
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation function whose expectations are taken numerically.
+
+    All methods broadcast over arrays of variances and correlations.
+
+    Attributes:
+      name: As in Keras.
+      function: f, elementwise on float64 arrays.
+      derivative: f'; at a kink either one-sided derivative.
+    """
+
+    name: str
+    function: Function = field(repr=False)
+    derivative: Function = field(repr=False)
+
+    def mean(self, q: Array | float) -> Array:
+        """Returns E[f(u)], u ~ N(0, q)."""
+        return _expectation(self.function, np.asarray(q, float))
+
+    def second_moment(self, q: Array | float) -> Array:
+        """Returns E[f(u)^2], u ~ N(0, q)."""
+        return _expectation(lambda u: self.function(u) ** 2, np.asarray(q, float))
+
+    def squared_slope(self, q: Array | float) -> Array:
+        """Returns E[f'(u)^2], u ~ N(0, q)."""
+        return _expectation(lambda u: self.derivative(u) ** 2, np.asarray(q, float))
+
+    def growth(self, q: Array | float) -> Array:
+        """Returns d E[f(u)^2] / dq = E[f(u) f'(u) z] / sqrt(q), u = sqrt(q) z."""
+        lengths = np.maximum(np.asarray(q, float), _LEAST_VARIANCE)
+
+        def integrand(u: Array) -> Array:
+            return self.function(u) * self.derivative(u) * u
+
+        return _expectation(integrand, lengths) / lengths
+
+    def product(self, q1: Array | float, q2: Array | float, c: Array | float) -> Array:
+        """Returns E[f(u1) f(u2)] for variances q1 and q2 and correlation c."""
+        return _joint_expectation(self.function, q1, q2, c)
+
+    def slope_product(self, q1: Array | float, q2: Array | float, c: Array | float) -> Array:
+        """Returns E[f'(u1) f'(u2)] for variances q1 and q2 and correlation c."""
+        return _joint_expectation(self.derivative, q1, q2, c)
+
+
+class Rectifier(Activation):
+    r"""f(x) = x above 0 and a x below, in closed form: linear (a = 1), ReLU (a = 0), leaky ReLU.
+
+    It is (1 + a)/2 x + (1 - a)/2 |x|; the mixed terms of products vanish by symmetry, and
+
+        E[|u1 u2|] = (2/pi) sqrt(q1 q2) (sqrt(1 - c^2) + c arcsin c),
+        E[sign(u1) sign(u2)] = (2/pi) arcsin c.
+    """
+
+    def __init__(self, name: str, negative_slope: float) -> None:
+        def function(x: Array) -> Array:
+            return np.where(x > 0, x, negative_slope * x)
+
+        def derivative(x: Array) -> Array:
+            return np.where(x > 0, 1.0, negative_slope)
+
+        super().__init__(name, function, derivative)
+        object.__setattr__(self, "negative_slope", float(negative_slope))
+
+    negative_slope: float = 0.0
+
+    @property
+    def _even_and_odd(self) -> tuple[float, float]:
+        return (1 - self.negative_slope) / 2, (1 + self.negative_slope) / 2
+
+    def mean(self, q: Array | float) -> Array:
+        return (1 - self.negative_slope) * np.sqrt(np.asarray(q, float) / (2 * np.pi))
+
+    def second_moment(self, q: Array | float) -> Array:
+        return np.asarray(q, float) * (1 + self.negative_slope**2) / 2
+
+    def squared_slope(self, q: Array | float) -> Array:
+        return np.full_like(np.asarray(q, float), (1 + self.negative_slope**2) / 2)
+
+    def growth(self, q: Array | float) -> Array:
+        return self.squared_slope(q)
+
+    def product(self, q1: Array | float, q2: Array | float, c: Array | float) -> Array:
+        even, odd = self._even_and_odd
+        c = np.clip(c, -1.0, 1.0)
+        absolute = 2 / np.pi * (np.sqrt(1 - c**2) + c * np.arcsin(c))
+        return np.sqrt(np.asarray(q1, float) * q2) * (odd**2 * c + even**2 * absolute)
+
+    def slope_product(self, q1: Array | float, q2: Array | float, c: Array | float) -> Array:
+        even, odd = self._even_and_odd
+        signs = 2 / np.pi * np.arcsin(np.clip(c, -1.0, 1.0))
+        return odd**2 + even**2 * signs + np.zeros(np.broadcast_shapes(np.shape(q1), np.shape(q2)))
+
+
+@cache
+def _line_nodes() -> tuple[Array, Array]:
+    """Returns nodes z and weights that sum f(z) to E[f(z)], z standard normal."""
+    nodes, weights = np.polynomial.legendre.leggauss(_LINE_NODES)
+    z = _FARTHEST / 2 * (nodes + 1)
+    density = _FARTHEST / 2 * weights * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    return np.concatenate([-z, z]), np.concatenate([density, density])
+
+
+def _expectation(function: Function, q: Array) -> Array:
+    """Returns E[function(sqrt(q) z)] in the shape of `q`."""
+    z, weights = _line_nodes()
+    return function(np.sqrt(q)[..., None] * z) @ weights
+
+
+@cache
+def _polar_nodes() -> tuple[Array, Array, Array, Array]:
+    """Returns places in (0, 1) of an arc and radii, each with its weights."""
+    place, arc = np.polynomial.legendre.leggauss(_ARC_NODES)
+    node, radial = np.polynomial.legendre.leggauss(_RADIAL_NODES)
+    radius = _FARTHEST / 2 * (node + 1)
+    density = _FARTHEST / 2 * radial * radius * np.exp(-(radius**2) / 2)
+    return (place + 1) / 2, arc / 2, radius, density
+
+
+def _joint_expectation(
+    function: Function, q1: Array | float, q2: Array | float, c: Array | float
+) -> Array:
+    """Returns E[function(u1) function(u2)] in the common shape of the arguments."""
+    given = np.broadcast_arrays(np.asarray(q1, float), q2, np.clip(c, -1.0, 1.0))
+    flat = [array.ravel() for array in given]
+    blocks = [
+        _joint_block(function, *(array[first : first + _BLOCK] for array in flat))
+        for first in range(0, flat[0].size, _BLOCK)
+    ]
+    return np.concatenate(blocks or [np.empty(0)]).reshape(given[0].shape)
+
+
+def _joint_block(function: Function, q1: Array, q2: Array, c: Array) -> Array:
+    r"""Returns the expectations of a block of points, shape (points,).
+
+    With u1 = sqrt(q1) r cos(t - a), u2 = sqrt(q2) r cos(t + a) and cos(2 a) = c the pair has the
+    wanted distribution if r has the density r exp(-r^2 / 2) and t is uniform. Both change their
+    signs on rays of the plane only, so each arc between two rays sees smooth functions.
+    """
+    place, arc, radius, density = _polar_nodes()
+    total = np.zeros(q1.shape)
+    a = np.arccos(c) / 2
+    rays = np.stack([a - np.pi / 2, np.pi / 2 - a, np.pi / 2 + a, 3 * np.pi / 2 - a])
+    rays = np.concatenate([rays, rays[:1] + 2 * np.pi])
+    for low, high in pairwise(rays):
+        angle = low[:, None] + (high - low)[:, None] * place
+        first = np.sqrt(q1)[:, None] * np.cos(angle - a[:, None])
+        second = np.sqrt(q2)[:, None] * np.cos(angle + a[:, None])
+        for r, weight in zip(radius, density, strict=True):
+            values = function(r * first) * function(r * second)
+            total += weight * (high - low) * (values @ arc)
+    return total / (2 * np.pi)
+
+
+def _sigmoid_slope(x: Array) -> Array:
+    return special.expit(x) * special.expit(-x)
+
+
+def _gelu(x: Array) -> Array:
+    return x * special.ndtr(x)
+
+
+def _gelu_slope(x: Array) -> Array:
+    return special.ndtr(x) + x * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+
+
+def _silu(x: Array) -> Array:
+    return x * special.expit(x)
+
+
+def _silu_slope(x: Array) -> Array:
+    return special.expit(x) + x * _sigmoid_slope(x)
+
+
+def _tanh_slope(x: Array) -> Array:
+    # Not 1 - tanh^2, which is rounded to 0 where the slope is 10^-16.
+    return 4 * special.expit(2 * x) * special.expit(-2 * x)
+
+
+# Klambauer et al. (2017), "Self-normalizing neural networks", equation 14; as in Keras.
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+def _elu(scale: float, alpha: float) -> tuple[Function, Function]:
+    def function(x: Array) -> Array:
+        return scale * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+    def derivative(x: Array) -> Array:
+        return scale * np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0)))
+
+    return function, derivative
+
+
+# Keras's function `leaky_relu` has this slope; its layer `LeakyReLU` has 0.3 unless told otherwise.
+_LEAKY_SLOPE = 0.2
+
+ACTIVATIONS: dict[str, Activation] = {
+    activation.name: activation
+    for activation in (
+        Rectifier("linear", 1.0),
+        Rectifier("relu", 0.0),
+        Rectifier("leaky_relu", _LEAKY_SLOPE),
+        Activation("tanh", np.tanh, _tanh_slope),
+        Activation("sigmoid", special.expit, _sigmoid_slope),
+        Activation("softsign", lambda x: x / (1 + np.abs(x)), lambda x: (1 + np.abs(x)) ** -2.0),
+        Activation("erf", special.erf, lambda x: 2 / np.sqrt(np.pi) * np.exp(-(x**2))),
+        Activation("gelu", _gelu, _gelu_slope),
+        Activation("silu", _silu, _silu_slope),
+        Activation("elu", *_elu(1.0, 1.0)),
+        Activation("selu", *_elu(_SELU_SCALE, _SELU_ALPHA)),
+        Activation("softplus", lambda x: np.logaddexp(0, x), special.expit),
+    )
+}
+"""Those that the theory knows by name; `swish` is Keras's second name of `silu`."""
+ACTIVATIONS["swish"] = ACTIVATIONS["silu"]

@@ -1,0 +1,163 @@
+"""From the weights of a configuration's replicates to their records."""
+
+import dataclasses
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from runner.datasets.dataset import Dataset
+from runner.propagation.jacobian import FullMeter
+from runner.propagation.judgement import gain, judge
+from runner.propagation.measurement import Loss, Measurement, Meter
+from runner.propagation.prediction import Moments, predict
+from runner.propagation.settings import Diagnostics
+from runner.records import PropagationRecord
+
+log = logging.getLogger(__name__)
+
+# So many are kept, the largest first; of more outputs the others are in the mean only.
+_MAX_SINGULAR_VALUES = 100
+# As many digits as float32 has.
+_DIGITS = 7
+
+
+class Examination:
+    """What is measured of the replicates of one model; its programs are compiled once."""
+
+    def __init__(self, model: Any, dataset: Dataset, loss: Loss, settings: Diagnostics) -> None:
+        rows = _probe(len(dataset.train), settings.examples)
+        x, y = dataset.train.x[rows], dataset.train.y[rows]
+        self._meter = Meter(model, loss, x, y)
+        self._full = FullMeter(self._meter) if settings.is_full else None
+        self._settings = settings
+        self._judged = [
+            row for row, layer in enumerate(self._meter.layers) if layer.has_preactivations
+        ]
+        self._given = {
+            "uninformed_loss": dataset.uninformed_loss,
+            "input_mean_square": float(np.mean(np.square(x, dtype=np.float64))),
+            "input_correlation": _correlation(x),
+        }
+
+    def examine(self, replicates: Iterator[Sequence[np.ndarray]]) -> list[PropagationRecord]:
+        """Returns the records of a configuration's replicates, in their order.
+
+        Args:
+          replicates: Yields the weights of each, in the order of `model.weights`.
+        """
+        moments = Moments()
+        measured: list[PropagationRecord] = []
+        for weights in replicates:
+            moments.add(weights)
+            measured.append(self._measured(weights))
+        if not measured:
+            return []
+        predicted = self._predicted(moments, measured)
+        return [self._judged_alone(record, predicted) for record in measured]
+
+    def _measured(self, weights: Sequence[np.ndarray]) -> PropagationRecord:
+        found = self._meter.measure(weights)
+        layers = self._meter.layers
+        network = self._given | self._network(found)
+        spectrum: list[float | None] = []
+        if self._full is not None:
+            values = self._full.singular_values(weights)
+            network |= _spectrum(values)
+            network["gradient_quotient"] = self._full.gradient_quotient(weights)
+            spectrum = _plain(values.mean(axis=0)[:_MAX_SINGULAR_VALUES])
+        return PropagationRecord(
+            layers=[layer.path for layer in layers],
+            activations=[layer.activation.name if layer.activation else "" for layer in layers],
+            num_units=[layer.num_units for layer in layers],
+            judged=self._judged,
+            kernels=dict(zip(found.kernels, _plain(list(found.kernels.values())), strict=True)),
+            measured={
+                name: _plain(values)
+                for name, values in found.quantities.items()
+                if not np.isnan(values).all()
+            },
+            network=dict(zip(network, _plain(list(network.values())), strict=True)),
+            singular_values=spectrum,
+        )
+
+    def _network(self, found: Measurement) -> dict[str, float]:
+        """Returns the numbers of the whole net; `log10_*_gain` are what verdicts go by."""
+        numbers = {"loss": found.loss}
+        of_layers = ("preactivation_variance", "activation_variance", "gradient_variance")
+        present = [found.quantities[name] for name in of_layers]
+        # The NaN of a quantity that a layer does not have is the same for all replicates.
+        broken = np.isinf(present).any(axis=0) | np.isnan(present[1])
+        numbers["nonfinite_layers"] = float(broken.sum()) + (not math.isfinite(found.loss))
+        if len(self._judged) < 2:  # without a hidden layer nothing can vanish on its way
+            return numbers
+        mean, variance, gradients = (
+            found.quantities[name]
+            for name in ("preactivation_mean", "preactivation_variance", "gradient_variance")
+        )
+        first, inner, last = self._judged[0], self._judged[-2], self._judged[-1]
+        size = [layer.size for layer in self._meter.layers]
+        end = mean[inner] ** 2 + variance[inner]
+        start = self._given["input_mean_square"]
+        numbers["log10_signal_gain"] = gain(start, end)
+        numbers["log10_gradient_gain"] = gain(
+            gradients[last] * size[last], gradients[first] * size[first]
+        )
+        return numbers
+
+    def _predicted(
+        self, moments: Moments, measured: Sequence[PropagationRecord]
+    ) -> dict[str, list[float | None]]:
+        if not self._judged:
+            return {}
+        last = [record.values("gradient_variance")[self._judged[-1]] for record in measured]
+        try:
+            with np.errstate(all="ignore"):
+                predicted = predict(self._meter, moments, float(np.mean(last)))
+        except Exception as error:  # a layer that refuses second moments is no reason to stop
+            log.debug("Nothing is predicted: %s", error)
+            predicted = None
+        return {name: _plain(values) for name, values in (predicted or {}).items()}
+
+    def _judged_alone(
+        self, record: PropagationRecord, predicted: dict[str, list[float | None]]
+    ) -> PropagationRecord:
+        verdict = judge([record], self._settings)
+        return dataclasses.replace(
+            record, predicted=predicted, verdict=verdict.name, reason=verdict.reason
+        )
+
+
+def _probe(num_examples: int, wanted: int) -> np.ndarray:
+    """Returns the rows of the probe: spread over the training part, an even number of them."""
+    count = max(min(num_examples, wanted) // 2 * 2, 2)
+    return np.linspace(0, num_examples - 1, count).round().astype(int)
+
+
+def _correlation(x: np.ndarray) -> float:
+    """Returns the mean correlation of the probe's pairs of inputs, not centred."""
+    first, second = np.split(x.reshape(len(x), -1).astype(np.float64), 2)
+    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    told = norms > 0
+    return float(np.mean(np.sum(first * second, axis=1)[told] / norms[told]))
+
+
+def _spectrum(values: np.ndarray) -> dict[str, float]:
+    """Returns mean, largest and condition number, means over examples."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        condition = np.mean(values[:, 0] / values[:, -1])
+    return {
+        "singular_value_mean": float(values.mean()),
+        "singular_value_max": float(values[:, 0].mean()),
+        "jacobian_condition": float(condition),
+    }
+
+
+def _plain(values: Sequence[float] | np.ndarray) -> list[float | None]:
+    """Returns numbers as JSON takes them, without digits that mean nothing."""
+    return [
+        float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
+        for value in np.asarray(values, float)
+    ]

@@ -1,0 +1,341 @@
+r"""Measures how signal and gradient travel through a model's layers before any training.
+
+One compiled program takes the weights of a replicate and returns its numbers; the replicates of a
+cohort go through it one after the other. So it is compiled once, works for every model that can be
+trained, gives each replicate the same bits whatever its company, and holds the activations of one
+replicate on the probe at a time: about three times (forward, gradient, one layer's statistics in
+float64) what the model's activations take.
+
+The probe is a batch of training examples. Normalizations see it as in training; dropout and noise
+are off, because what they switch off is not the initializer's doing. Gradients are of the real loss
+and per example: the gradient of the batch's mean loss times the number of examples, so that they do
+not depend on the size of the probe.
+
+What is measured of a place (see `runner.propagation.tracing`), h for its activations, z for its
+pre-activations, over examples, positions and units unless something else is said:
+
+    preactivation_mean, preactivation_variance    of z, where there is one
+    activation_mean, activation_variance          of h
+    zero_share        of h that are exactly 0
+    saturated_share   of h that are not 0, but where the slope of the activation is small
+    off_share         of the units whose slope is small for the whole probe
+    gradient_variance of the gradient of an example's loss with respect to z (or h)
+    correlation       mean over pairs of examples of h1 h2 / |h1| |h2|, not centred
+    participation_ratio    (sum of eigenvalues)^2 / sum of their squares, of h's covariance over
+                           examples: the number of dimensions that the representation fills
+    kernel_stddev     of the kernel's entries about their mean
+    weight_variance   fan_in times their mean square: sigma_w^2 of mean-field theory
+    kernel_gradient_variance    of the gradient of the mean loss with respect to the kernel
+    weight_gradient_ratio  root mean square of the kernel over that of its gradient
+    unit_difference   largest difference between the kernels of two units
+
+Kernels that are not called `kernel` have their name in front (`recurrent_kernel_stddev`).
+
+References:
+  Glorot and Bengio (2010): variances of activations and gradients against depth.
+  Gao et al. (2017), "A theory of multineuronal dimensionality": the participation ratio.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from runner.initializers.kernels import Weight, fans
+from runner.propagation.activations import Activation
+from runner.propagation.elementwise import active_interval
+from runner.propagation.tracing import Anatomy, Place, Trace, anatomy, intercepted
+
+Loss = Callable[[Any, Any], Any]
+"""Keras's loss: (targets, outputs) -> mean over the examples."""
+
+OF_PLACES = (
+    *("preactivation_mean", "preactivation_variance", "activation_mean", "activation_variance"),
+    *("zero_share", "saturated_share", "off_share", "gradient_variance"),
+    *("correlation", "participation_ratio"),
+)
+_MISSING = tf.constant(np.nan, tf.float64)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row of the tables: a layer's call.
+
+    Attributes:
+      path: Name of the layer in the model.
+      kernels: Its kernels.
+      activation: Between its pre-activations and its activations, if it is elementwise.
+      has_preactivations: Whether a kernel makes something that enters an activation, or would.
+      num_units: Size of the last axis.
+      size: Elements per example.
+    """
+
+    path: str
+    kernels: tuple[Weight, ...]
+    activation: Activation | None
+    has_preactivations: bool
+    num_units: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The numbers of one replicate.
+
+    Attributes:
+      quantities: Name -> values of all layers, shape (layers,); NaN where there is no such number.
+      loss: Of the probe.
+      kernels: Path -> realised standard deviation.
+    """
+
+    quantities: dict[str, np.ndarray]
+    loss: float
+    kernels: dict[str, float]
+
+
+class Meter:
+    """Measures replicates of one model.
+
+    Attributes:
+      layers: The rows, in the order of the calls.
+    """
+
+    def __init__(self, model: Any, loss: Loss, x: np.ndarray, y: np.ndarray) -> None:
+        """Finds the layers; compiles nothing yet.
+
+        Args:
+          model: A built `keras.Model`.
+          loss: What is minimized.
+          x, y: The probe; an even number n of examples, of which i and i + n/2 are a pair.
+        """
+        self.model = model
+        self.x, self.y = tf.constant(x), tf.constant(y)
+        self._loss = loss
+        self.anatomy, self.layers = _dissected(model, self.x[:2])
+        self._intervals = [
+            None if layer.activation is None else active_interval(layer.activation)
+            for layer in self.layers
+        ]
+        self._measured = tf.function(self._measure, autograph=False)
+
+    def measure(self, weights: Sequence[np.ndarray]) -> Measurement:
+        """Returns the numbers of the replicate that starts with these weights.
+
+        Args:
+          weights: In the order of `model.weights`.
+        """
+        values, loss, gradients = self._measured(*variables(self.model, weights))
+        quantities = {name: value.numpy() for name, value in values.items()}
+        gradient_of = {
+            id(variable): gradient.numpy()
+            for variable, gradient in zip(self.model.trainable_variables, gradients, strict=True)
+        }
+        realised = {}
+        for row, layer in enumerate(self.layers):
+            for kernel in layer.kernels:
+                name = kernel.name
+                found = kernel_numbers(kernel, weights[kernel.position])
+                realised[kernel.path] = found["stddev"]
+                squares, variance = gradient_of[id(kernel.variable)]
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    ratio = found["rms"] / np.sqrt(squares)
+                entries = {
+                    f"{name}_stddev": found["stddev"],
+                    f"{name}_gradient_variance": variance,
+                    _prefixed(name, "weight_variance"): fans(kernel)[0] * found["rms"] ** 2,
+                    _prefixed(name, "weight_gradient_ratio"): ratio,
+                    _prefixed(name, "unit_difference"): found["unit_difference"],
+                }
+                for key, value in entries.items():
+                    column = quantities.setdefault(key, np.full(len(self.layers), np.nan))
+                    column[row] = value
+        return Measurement(quantities, float(loss), realised)
+
+    def _measure(
+        self, trainable: Sequence[Any], other: Sequence[Any]
+    ) -> tuple[dict[str, Any], Any, list[Any]]:
+        """Returns the quantities of the layers, the loss, and moments of the kernels' gradients."""
+        with tf.GradientTape() as tape:
+            tape.watch(trainable)
+
+            def watch(tensor: Any) -> Any:
+                tape.watch(tensor)
+                return tensor
+
+            trace = Trace(self.anatomy, watch)
+            with intercepted(self.anatomy, trace):
+                loss = self.total_loss(trainable, other)
+        sources = [_differentiated(place) for place in trace.places]
+        gradients = tape.gradient(loss, [*sources, *trainable], unconnected_gradients="zero")
+        rows = [
+            _statistics(place, gradient, interval)
+            for place, gradient, interval in zip(
+                trace.places, gradients[: len(sources)], self._intervals, strict=True
+            )
+        ]
+        quantities = {
+            name: tf.stack([row.get(name, _MISSING) for row in rows]) for name in OF_PLACES
+        }
+        return quantities, loss, [_moments(gradient) for gradient in gradients[len(sources) :]]
+
+    def total_loss(self, trainable: Sequence[Any], other: Sequence[Any]) -> Any:
+        """Returns the loss of the probe, the layers' own regularization included."""
+        outputs, _, penalties = self.model.stateless_call(
+            list(trainable), list(other), self.x, training=True, return_losses=True
+        )
+        return self._loss(self.y, outputs) + sum(tf.cast(p, outputs.dtype) for p in penalties)
+
+
+def variables(model: Any, weights: Sequence[np.ndarray]) -> tuple[list[Any], list[Any]]:
+    """Returns the values of a model's trainable and other variables as tensors.
+
+    Args:
+      model: A built `keras.Model`.
+      weights: In the order of `model.weights`; what is not among them is as it is in the model.
+    """
+    value_of = {id(v): value for v, value in zip(model.weights, weights, strict=True)}
+
+    def tensor(variable: Any) -> Any:
+        value = value_of.get(id(variable))
+        return tf.constant(variable.numpy() if value is None else value)
+
+    return (
+        [tensor(variable) for variable in model.trainable_variables],
+        [tensor(variable) for variable in model.non_trainable_variables],
+    )
+
+
+def _dissected(model: Any, x: Any) -> tuple[Anatomy, tuple[Layer, ...]]:
+    """Returns the anatomy that can be traced, and the layers in the order of their calls."""
+    for composites in (True, False):
+        found = anatomy(model, composites)
+        trace = Trace(found)
+        try:
+            with intercepted(found, trace):
+                tf.function(_called, autograph=False)(model, x, trace)
+            return found, tuple(_layer(found, place) for place in trace.places)
+        except Exception:  # layers of layers may do anything with them; taken as a whole they work
+            if not composites:
+                raise
+    raise AssertionError
+
+
+def _called(model: Any, x: Any, trace: Trace) -> None:
+    """Calls a model in a graph.
+
+    Raises:
+      ValueError: What a layer makes stays inside of a loop.
+    """
+    model(x, training=True)
+    graph = tf.compat.v1.get_default_graph()
+    if any(place.signal.graph is not graph for place in trace.places):
+        raise ValueError("A layer is called inside a loop.")
+
+
+def _layer(found: Anatomy, place: Place) -> Layer:
+    shape = place.signal.shape[1:]
+    return Layer(
+        path=found.path(place),
+        kernels=tuple(place.kernels),
+        activation=place.activation,
+        has_preactivations=place.before is not None and found.roles[id(place.layer)] == "kernel",
+        num_units=int(shape[-1]),
+        size=int(np.prod(shape)),
+    )
+
+
+def _differentiated(place: Place) -> Any:
+    return place.after if place.before is None else place.before
+
+
+def _statistics(place: Place, gradient: Any, interval: Any) -> dict[str, Any]:
+    """Returns the quantities of one place, each a float64 scalar."""
+    signal = tf.cast(place.signal, tf.float64)
+    examples = tf.cast(tf.shape(signal)[0], tf.float64)
+    numbers: dict[str, Any] = {}
+    if place.before is not None:
+        before = tf.cast(place.before, tf.float64)
+        mean, variance = _mean_and_variance(before)
+        numbers |= {"preactivation_mean": mean, "preactivation_variance": variance}
+        if place.after is not None and interval is not None:
+            numbers |= _shares(before, signal, interval)
+    mean, variance = _mean_and_variance(signal)
+    numbers |= {"activation_mean": mean, "activation_variance": variance}
+    _, numbers["gradient_variance"] = _mean_and_variance(tf.cast(gradient, tf.float64) * examples)
+    return numbers | _geometry(signal)
+
+
+def _mean_and_variance(values: Any) -> tuple[Any, Any]:
+    mean = tf.reduce_mean(values)
+    return mean, tf.reduce_mean(tf.square(values - mean))
+
+
+def _moments(gradient: Any) -> Any:
+    """Returns mean square and variance."""
+    _, variance = _mean_and_variance(values := tf.cast(gradient, tf.float64))
+    return tf.stack([tf.reduce_mean(tf.square(values)), variance])
+
+
+def _shares(before: Any, after: Any, interval: tuple[float, float]) -> dict[str, Any]:
+    low, high = interval
+    slope_is_small = (before <= low) | (before >= high)
+    is_zero = tf.equal(after, 0)
+    off = tf.reduce_all(slope_is_small, axis=list(range(before.shape.rank - 1)))
+    shares = {
+        "zero_share": is_zero,
+        "saturated_share": slope_is_small & ~is_zero,
+        "off_share": off,
+    }
+    return {name: tf.reduce_mean(tf.cast(value, tf.float64)) for name, value in shares.items()}
+
+
+def _geometry(signal: Any) -> dict[str, Any]:
+    """Returns the correlation of pairs and the participation ratio of a representation."""
+    rows = tf.reshape(signal, [tf.shape(signal)[0], -1])
+    scale = tf.reduce_max(tf.abs(rows))
+    rows = rows / tf.where(scale > 0, scale, 1.0)  # so that squares neither vanish nor overflow
+    first, second = tf.split(rows, 2)
+    norms = tf.norm(first, axis=1) * tf.norm(second, axis=1)
+    told = norms > 0  # what is zero throughout has no direction
+    cosines = tf.math.divide_no_nan(tf.reduce_sum(first * second, axis=1), norms)
+    correlation = tf.reduce_sum(cosines) / tf.reduce_sum(tf.cast(told, tf.float64))
+    centred = rows - tf.reduce_mean(rows, axis=0)
+    gram = tf.matmul(centred, centred, transpose_b=True)
+    ratio = tf.square(tf.linalg.trace(gram)) / tf.reduce_sum(tf.square(gram))
+    return {"correlation": correlation, "participation_ratio": ratio}
+
+
+def kernel_numbers(kernel: Weight, values: np.ndarray) -> dict[str, float]:
+    """Returns standard deviation, root mean square and the largest difference between units.
+
+    Args:
+      kernel: Which one.
+      values: Of the kernel, as Keras stores it.
+    """
+    wide = np.asarray(values, np.float64)
+    units = by_unit(kernel, wide)
+    difference = np.ptp(units, axis=1).max() if units.shape[1] > 1 else np.nan
+    return {
+        "stddev": float(wide.std()),
+        "rms": float(np.sqrt(np.mean(wide**2))),
+        "unit_difference": float(difference),
+    }
+
+
+def by_unit(kernel: Weight, values: np.ndarray) -> np.ndarray:
+    """Returns a kernel with one column for each unit, shape (inputs, units)."""
+    if kernel.fan_axes:
+        axes = [axis for axis in range(values.ndim) if axis not in kernel.fan_axes["output_axes"]]
+        order = [*axes, *kernel.fan_axes["output_axes"]]
+        rows = int(np.prod([values.shape[axis] for axis in axes], dtype=int))
+        return values.transpose(order).reshape(rows, -1)
+    last = 2 if kernel.name == "depthwise_kernel" else 1
+    columns = int(np.prod(values.shape[-last:], dtype=int))
+    return values.reshape(-1, columns)
+
+
+def _prefixed(kernel: str, quantity: str) -> str:
+    """Returns the quantity's name, with the kernel's in front where that is a special one."""
+    return quantity if kernel == "kernel" else f"{kernel}_{quantity}"

@@ -1,0 +1,252 @@
+"""Signal and gradient before training: lines against depth, a map of layers, a spectrum."""
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from runner.records import NETWORK
+from runner.report.figures.maps import HeatMap, heat_map_figure
+from runner.report.figures.theme import (
+    MAX_ROWS,
+    MUTED,
+    Figure,
+    Series,
+    color,
+    csv_data,
+    finish,
+)
+from runner.report.names import Name
+from runner.report.results import Results
+
+_WIDTH, _HEIGHT = 340, 220
+_MAX_CELLS = 4
+# A figure with more layers than this takes every second, third, ... of them.
+_MAX_LAYERS = 60
+_MAX_MAP_LAYERS = 16
+_PANELS = {
+    "preactivation_variance": "variance of pre-activations",
+    "gradient_variance": "variance of their gradient",
+}
+_SINGULAR = "singular_value_"
+_KEY = ["configuration", "layer_index", "layer", "quantity"]
+
+
+def propagation_figures(
+    results: Results, names: Mapping[int, Name], series: Sequence[Series]
+) -> list[Figure]:
+    """Returns the figures of step 0; none where nothing was measured.
+
+    Args:
+      results: The sweep.
+      names: Of its configurations.
+      series: How each is drawn.
+    """
+    layers = results.propagation[results.propagation["layer"] != NETWORK]
+    if layers.empty:
+        return []
+    figures = [
+        _lines(
+            _means(layers, list(_PANELS), geometric=True),
+            names,
+            series,
+            name="propagation_variance",
+            title="Signal and gradient before training",
+            caption="Variance of the pre-activations of each layer, and of the gradient with "
+            "respect to them, before training: geometric means over replicates.",
+            is_log=True,
+        ),
+        _lines(
+            _means(layers, ["correlation"], geometric=False),
+            names,
+            series,
+            name="propagation_correlation",
+            title="Are inputs told apart?",
+            caption="Correlation (not centred) of what a layer makes of two different inputs, "
+            "before training, means over pairs and replicates: at 1 they are no longer told apart.",
+            is_log=False,
+        ),
+        _map(_means(layers, ["preactivation_variance"], geometric=True), names),
+        _spectrum(results.propagation, names, series),
+    ]
+    return [figure for figure in figures if figure is not None]
+
+
+def _means(layers: pd.DataFrame, quantities: list[str], geometric: bool) -> pd.DataFrame:
+    """Returns measured and predicted means over replicates, one row per layer and quantity."""
+    chosen = layers[layers["quantity"].isin(quantities)]
+    columns = ["measured", "predicted"]
+    if geometric:
+        chosen = chosen.assign(**{c: np.log(chosen[c].where(chosen[c] > 0)) for c in columns})
+    means = chosen.groupby(_KEY, sort=False)[columns].mean().reset_index()
+    if geometric:
+        means[columns] = np.exp(means[columns])
+    return means.sort_values(["configuration", "layer_index"], kind="stable")
+
+
+def _lines(
+    means: pd.DataFrame,
+    names: Mapping[int, Name],
+    series: Sequence[Series],
+    *,
+    name: str,
+    title: str,
+    caption: str,
+    is_log: bool,
+) -> Figure | None:
+    """Returns a line per series against depth, with the theory beside it where there is one."""
+    cells = list(dict.fromkeys(names[index].cell for index in means["configuration"]))
+    shown = means[[names[i].cell in cells[:_MAX_CELLS] for i in means["configuration"]]]
+    frame = _long(shown, names)
+    if frame.empty or frame["layer"].nunique() < 2:
+        return None
+    told = [item for item in series if item.name in set(frame["series_name"])]
+    panels = list(dict.fromkeys(frame["panel"]))
+    has_theory = bool((frame["kind"] == "theory").any())
+    if has_theory:
+        caption += " Dashed: what mean-field theory predicts."
+    if len(cells) > _MAX_CELLS:
+        caption += f" The first {_MAX_CELLS} of {len(cells)} settings are drawn."
+    scale = alt.Scale(type="log", nice=False) if is_log else alt.Scale(zero=False)
+    format_ = ".1~e" if is_log else "~g"
+    base = alt.Chart().encode(
+        x=alt.X("layer:Q", title="layer", axis=alt.Axis(tickMinStep=1, grid=False)),
+        y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(format=format_, tickCount=5)),
+        color=color(told),
+        tooltip=[
+            alt.Tooltip("series_name:N", title="initializer"),
+            alt.Tooltip("name:N", title="layer"),
+            alt.Tooltip("kind:N", title=" "),
+            alt.Tooltip("value:Q", format=".3~g"),
+        ],
+    )
+    measured = base.transform_filter("datum.kind == 'measured'")
+    layers = [measured.mark_line(strokeWidth=2), measured.mark_point(filled=True, size=24)]
+    if has_theory:
+        theory = base.transform_filter("datum.kind == 'theory'")
+        layers.append(theory.mark_line(strokeWidth=1.2, strokeDash=[5, 3], opacity=0.8))
+    chart = (
+        alt.layer(*layers)
+        .properties(width=_WIDTH, height=_HEIGHT)
+        .facet(
+            facet=alt.Facet("panel:N", sort=panels, title=None),
+            columns=min(len(panels), 2),
+            data=csv_data(frame),
+        )
+        .resolve_scale(y="independent")
+    )
+    subtitle = "dashed: mean-field theory" if has_theory else ""
+    return Figure(name, title, caption, finish(chart, title, subtitle), len(panels))
+
+
+def _long(means: pd.DataFrame, names: Mapping[int, Name]) -> pd.DataFrame:
+    """Returns columns `panel, series_name, layer, name, kind, value`: layers counted from 1."""
+    parts = []
+    for (index, quantity), part in means.groupby(["configuration", "quantity"], sort=False):
+        name = names[index]  # type: ignore[index]
+        panel = " · ".join(text for text in (_PANELS.get(str(quantity), ""), name.cell) if text)
+        step = -(-len(part) // _MAX_LAYERS)
+        kept = part.assign(place=np.arange(1, len(part) + 1)).iloc[::step]
+        for kind, column in (("measured", "measured"), ("theory", "predicted")):
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "panel": panel or "all layers",
+                        "series_name": name.series,
+                        "layer": kept["place"],
+                        "name": kept["layer"],
+                        "kind": kind,
+                        "value": kept[column],
+                    }
+                )
+            )
+    frame = pd.concat(parts, ignore_index=True)
+    return frame[np.isfinite(frame["value"])]
+
+
+def _map(means: pd.DataFrame, names: Mapping[int, Name]) -> Figure | None:
+    """Returns the variance of the pre-activations over configuration and layer."""
+    known = means[np.isfinite(means["measured"])]
+    layers = list(dict.fromkeys(known["layer"]))
+    indices = list(dict.fromkeys(known["configuration"]))[:MAX_ROWS]
+    if len(indices) < 2 or not layers:
+        return None
+    step = -(-len(layers) // _MAX_MAP_LAYERS)
+    drawn = layers[::step]
+    known = known[known["configuration"].isin(indices) & known["layer"].isin(drawn)]
+    cells = pd.DataFrame(
+        {
+            "row": [names[index].short_title for index in known["configuration"]],
+            "column": known["layer"],
+            "panel": "",
+            "value": known["measured"],
+            "text": [
+                f"{value:.1e}" if value < 0.01 else f"{value:.2g}" for value in known["measured"]
+            ],
+            "hint": "before training",
+        }
+    )
+    heat_map = HeatMap(
+        cells=cells,
+        rows=list(dict.fromkeys(cells["row"])),
+        columns=drawn,
+        panels=[],
+        x_title=None,
+        y_title=None,
+        legend="variance of pre-activations",
+        scheme="viridis",
+        dark_is_high=True,
+        is_log=True,
+    )
+    caption = "Variance of the pre-activations of each layer before training, by initializer."
+    if step > 1:
+        caption += f" Every {step}th layer is drawn."
+    return heat_map_figure("propagation_map", "Variance in each layer", caption, "", heat_map)
+
+
+def _short(value: float) -> str:
+    return f"{value:.1e}" if value < 0.01 or value >= 1000 else f"{value:.2g}"
+
+
+def _spectrum(
+    propagation: pd.DataFrame, names: Mapping[int, Name], series: Sequence[Series]
+) -> Figure | None:
+    """Returns the singular values of the Jacobian by rank, where they were measured."""
+    values = propagation[propagation["quantity"].str.startswith(_SINGULAR)]
+    rank = pd.to_numeric(values["quantity"].str.removeprefix(_SINGULAR), errors="coerce")
+    values = values.assign(rank=rank)[rank.notna() & (values["measured"] > 0)]
+    if values.empty:
+        return None
+    means = np.exp(
+        np.log(values["measured"]).groupby([values["configuration"], values["rank"]]).mean()
+    )
+    frame = means.rename("value").reset_index()
+    frame["series_name"] = [names[index].series for index in frame["configuration"]]
+    frame["cell"] = [names[index].cell for index in frame["configuration"]]
+    told = [item for item in series if item.name in set(frame["series_name"])]
+    base = alt.Chart(csv_data(frame)).encode(
+        x=alt.X("rank:Q", title="rank", axis=alt.Axis(tickMinStep=1, grid=False)),
+        y=alt.Y(
+            "value:Q",
+            title="singular value",
+            scale=alt.Scale(type="log", nice=False),
+            axis=alt.Axis(format=".1~e", tickCount=5),
+        ),
+        color=color(told),
+        detail="configuration:N",
+        tooltip=["series_name:N", "cell:N", "rank:Q", alt.Tooltip("value:Q", format=".3~g")],
+    )
+    isometry = (
+        alt.Chart(csv_data(pd.DataFrame({"one": [1.0]})))
+        .mark_rule(strokeDash=[2, 3], color=MUTED)
+        .encode(y="one:Q")
+    )
+    chart = alt.layer(isometry, base.mark_line(strokeWidth=1.5), base.mark_point(filled=True))
+    title = "Singular values of the input-output Jacobian"
+    caption = (
+        f"{title} before training, largest first: geometric means over replicates of means over "
+        "examples. All of them 1 is dynamical isometry."
+    )
+    spec = finish(chart.properties(width=2 * _WIDTH, height=_HEIGHT), title, "")
+    return Figure("propagation_spectrum", title, caption, spec)

@@ -1,0 +1,78 @@
+"""Diagnostics by the command line: tables, records, the gate, MLflow, stock launchers."""
+
+import json
+import math
+
+import pandas as pd
+import pytest
+
+KEYS = ["configuration", "init", "seed", "layer_index", "layer", "quantity"]
+
+
+def test_training_none_tells_everything_and_the_gate_lets_the_healthy_pass(command):
+    done = command(
+        "training=none", "init=he_normal", "seeds=2", "tracking=none", "report.figures=false",
+        "diagnostics.require=healthy",
+    )  # fmt: skip
+    assert done.code == 0, done.output
+    assert "he_normal is healthy" in done.output
+    for text in ("hidden_1/kernel", "intended", "0.177", "theory", "fan_in"):
+        assert text in done.output
+    table = pd.read_parquet(done.folder / "propagation.parquet")
+    assert list(table.columns) == [
+        *("configuration", "init", "seed", "weight_seed", "batch_seed"),
+        *("layer_index", "layer", "quantity", "measured", "predicted"),
+    ]
+    assert not table.duplicated(KEYS).any()
+    assert set(table["layer"]) == {"hidden_1", "hidden_2", "output", "network"}
+    variance = table[table["quantity"] == "preactivation_variance"]
+    assert len(variance) == 2 * 3
+    assert variance["predicted"].notna().all()
+    assert pd.read_csv(done.folder / "replicates.csv")["verdict"].tolist() == ["healthy"] * 2
+
+
+@pytest.mark.parametrize("launcher", ["cohort", "basic"])
+def test_the_gate_stops_the_ill_with_one_line(command, launcher):
+    done = command(
+        "--multirun", "training=none", "init=he_normal,zero", "seeds=1", "tracking=none",
+        "report.figures=false", "diagnostics.require=healthy", f"hydra/launcher={launcher}",
+    )  # fmt: skip
+    assert done.code == 1
+    line = "`diagnostics.require` asks for healthy; zero is symmetric: all units of hidden_1"
+    assert line in done.output
+    verdicts = pd.read_csv(done.folder / "replicates.csv")["verdict"].tolist()
+    assert verdicts == ["healthy", "symmetric"]
+
+
+def test_none_measures_nothing(command):
+    done = command(
+        "training=none", "seeds=1", "diagnostics=none", "tracking=none", "report.figures=false"
+    )
+    assert done.code == 0, done.output
+    assert pd.read_parquet(done.folder / "propagation.parquet").empty
+    assert "verdict" not in pd.read_csv(done.folder / "replicates.csv")
+
+
+def test_training_starts_from_the_weights_that_were_measured(command):
+    options = ("seeds=2", "training.epochs=1", "tracking=none", "report.figures=false")
+    curves = []
+    for diagnostics in ("standard", "none"):
+        done = command(*options, f"diagnostics={diagnostics}")
+        assert done.code == 0, done.output
+        curves.append(pd.read_parquet(done.folder / "curves.parquet"))
+    pd.testing.assert_frame_equal(*curves)
+
+
+def test_verdicts_and_numbers_reach_mlflow(command, tracked):
+    done = command(
+        "training=none", "init=zero", "seeds=1", "report.figures=false", "diagnostics=full"
+    )
+    assert done.code == 0, done.output
+    name = json.loads((done.folder / "sweep.json").read_text())["name"]
+    _, runs = tracked(name)
+    found = {run.data.tags["level"]: run.data for run in runs}
+    for level in ("configuration", "replicate"):
+        assert found[level].tags["verdict"] == "symmetric"
+        assert found[level].metrics["max_off_share"] == 1
+        assert found[level].metrics["log10_signal_gain"] == -300
+    assert math.isfinite(found["replicate"].metrics["singular_value_mean"])

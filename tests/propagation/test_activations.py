@@ -1,0 +1,81 @@
+"""Gaussian expectations: numbers against closed forms, derivatives against differences."""
+
+import numpy as np
+import pytest
+
+from runner.propagation.activations import ACTIVATIONS, Activation, Rectifier
+
+RECTIFIERS = [Rectifier("linear", 1.0), Rectifier("relu", 0.0), Rectifier("leaky", 0.2)]
+CORRELATIONS = np.array([-1.0, -0.7, 0.0, 0.3, 0.9, 0.9999, 1.0])
+
+
+def numeric(rectifier):
+    """The same function, by quadrature."""
+    return Activation(rectifier.name, rectifier.function, rectifier.derivative)
+
+
+@pytest.mark.parametrize("closed", RECTIFIERS, ids=lambda rectifier: rectifier.name)
+@pytest.mark.parametrize("q", [1e-8, 1.0, 1e6])
+def test_quadrature_agrees_with_the_closed_forms(closed, q):
+    # Legendre nodes resolve both sides of the kink to rounding.
+    for name in ("mean", "second_moment", "squared_slope", "growth"):
+        expected = getattr(closed, name)(q)
+        scale = np.sqrt(q) if name == "mean" else 1.0
+        found = getattr(numeric(closed), name)(q)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15 * scale)
+    for name in ("product", "slope_product"):
+        expected = getattr(closed, name)(q, 2 * q, CORRELATIONS)
+        found = getattr(numeric(closed), name)(q, 2 * q, CORRELATIONS)
+        scale = 2 * q if name == "product" else 1.0
+        np.testing.assert_allclose(found, expected, atol=1e-12 * scale)
+
+
+@pytest.mark.parametrize("q", [1e-4, 1.0, 100.0])
+def test_erf_agrees_with_williams(q):
+    # Williams (1997), "Computing with infinite networks", equation 11. Steep at q = 100.
+    expected = 2 / np.pi * np.arcsin(2 * q * CORRELATIONS / (1 + 2 * q))
+    found = ACTIVATIONS["erf"].product(q, q, CORRELATIONS)
+    np.testing.assert_allclose(found, expected, rtol=1e-4 if q > 10 else 1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_derivatives_are_those_of_the_functions(name):
+    activation = ACTIVATIONS[name]
+    x = np.linspace(-6, 6, 241) + 1e-3  # off the kinks
+    step = 1e-5
+    slope = (activation.function(x + step) - activation.function(x - step)) / (2 * step)
+    # Central differences err by step^2 and by rounding over step.
+    np.testing.assert_allclose(activation.derivative(x), slope, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_expectations_fit_each_other(name):
+    activation = ACTIVATIONS[name]
+    q = np.array([0.3, 1.0, 4.0])
+    # The radial nodes resolve a variance of 4 to seven digits.
+    np.testing.assert_allclose(
+        activation.product(q, q, 1.0), activation.second_moment(q), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        activation.slope_product(q, q, 1.0), activation.squared_slope(q), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        activation.product(q, 2 * q, 0.0), activation.mean(q) * activation.mean(2 * q), atol=1e-7
+    )
+    step = 1e-5
+    growth = activation.second_moment(q + step) - activation.second_moment(q - step)
+    np.testing.assert_allclose(activation.growth(q), growth / (2 * step), rtol=1e-6)
+
+
+def test_shapes_follow_the_arguments():
+    tanh = ACTIVATIONS["tanh"]
+    assert tanh.second_moment(np.ones((2, 3))).shape == (2, 3)
+    assert tanh.product(np.ones((2, 1)), 1.0, np.zeros(3)).shape == (2, 3)
+    assert tanh.product(1.0, 1.0, np.empty(0)).shape == (0,)
+
+
+def test_blocks_of_many_points_change_nothing():
+    tanh = ACTIVATIONS["tanh"]
+    q = np.linspace(0.1, 3, 2100)
+    some = tanh.product(q[::299], 1.0, 0.5)
+    np.testing.assert_allclose(tanh.product(q, 1.0, 0.5)[::299], some, rtol=1e-14)
