@@ -113,16 +113,24 @@ def _times(means: pd.DataFrame, times: pd.DataFrame) -> list[str]:
     of = f"{first['num_reached']} of {first['num_replicates']} do"
     ends = "" if pd.isna(first["ci_low"]) else f" [{first['ci_low']:.1f}, {first['ci_high']:.1f}]"
     text = (
-        f"{_init(first)} reaches {target} soonest, after {first['restricted_mean']:.1f}{ends} "
+        f"{_place(first)} reaches {target} soonest, after {first['restricted_mean']:.1f}{ends} "
         f"epochs on the average over the first {first['horizon']:g} ({of})"
     )
     never = rows[rows["num_reached"] == 0]
     if len(never):
         text += f"; {len(never)} of {names.counted(len(rows), 'configuration')} never"
     p = first["p_all"]
-    if len(rows) > 1 and rows["p_all"].nunique() == 1 and not pd.isna(p):
+    if len(rows) > 1 and rows["p_all"].nunique(dropna=False) == 1 and not pd.isna(p):
         text += f"; log-rank test of all: p {names.p_value(p)}"
     return [f"{text}."]
+
+
+def _place(row: pd.Series) -> str:
+    """Returns initializer and factors of a row; these stand between that and its unit."""
+    columns = [str(column) for column in row.index]
+    factors = columns[columns.index("init") + 1 : columns.index("unit")]
+    told = [f"{short}={row[key]}" for key, short in names.short_keys(factors).items()]
+    return names.one_line(f"{row['init']} at {', '.join(told)}") if told else _init(row)
 
 
 def _variance(table: pd.DataFrame) -> str:

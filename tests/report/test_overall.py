@@ -122,5 +122,9 @@ def test_times_tell_the_soonest_and_those_that_never_do(scored: Scored) -> None:
         "over the first 20 (5 of 5 do); 1 of 2 configurations never; log-rank test of all: "
         "p = 0.0023."
     ]
+    means.insert(1, "optimizer.learning_rate", [0.1, 0.01])
+    (placed,) = told(scored, mean_times=means.assign(p_all=[0.0023, None]), times=times)
+    assert placed.startswith("a at learning_rate=0.1 reaches")
+    assert "log-rank" not in placed  # another setting has another test
     (nobody,) = told(scored, mean_times=means.assign(num_reached=0), times=times)
     assert nobody == "No replicate reaches validation accuracy ≥ 0.9."
