@@ -50,7 +50,7 @@ def replicate(
 
 def sweep(configurations: list[ConfigurationRecord], records: list[ReplicateRecord]) -> Results:
     record = SweepRecord("2026-11-23/18-02-11", "python -m runner", "", {}, "a machine")
-    return collect(Path("results"), record, configurations, records)
+    return collect(record, configurations, records)
 
 
 def configuration(index: int, init: str, **options: Any) -> ConfigurationRecord:
