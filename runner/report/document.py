@@ -189,6 +189,7 @@ def _explained(results: Results, analysis: Analysis, drawings: Drawings) -> list
             figures=drawings.named("variance"),
             blocks=_blocks(evidence.variance(analysis.variance, by), csv="variance.csv"),
         ),
+        Section("propagation", "Before training", figures=drawings.named("propagation")),
         Section(
             "predictors",
             "Step 0 and the outcome",

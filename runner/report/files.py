@@ -19,7 +19,7 @@ from runner.report.results import Results
 # Every name that a report gives to a figure; one that is not drawn again would be out of date.
 _OWN_FIGURES = re.compile(
     r"(curves|scores|differences|target|choices|trainability|ranks|profiles|variance|predictors"
-    r"|statuses|movement|factors)(_.+)?\.(svg|png)"
+    r"|statuses|movement|factors|propagation)(_.+)?\.(svg|png)"
 )
 
 
