@@ -11,9 +11,9 @@ import pytest
 
 from runner import report
 from runner.records import PropagationRecord
+from runner.report.analysis import analyse
 from runner.report.figures import all_figures
 from runner.report.propagation import starts, verdicts
-from runner.report.verdict import judge
 
 Build = Callable[..., Path]
 DEPTH = 12
@@ -91,7 +91,7 @@ def test_layers_stand_measured_beside_predicted(folder: Path) -> None:
 
 def test_figures_are_drawn_of_what_was_measured(folder: Path) -> None:
     results = report.load(folder)
-    names = [figure.name for figure in all_figures(results, judge(results))]
+    names = [figure.name for figure in all_figures(results, analyse(results))]
     expected = {f"propagation_{name}" for name in ("variance", "correlation", "map", "spectrum")}
     assert {name for name in names if name.startswith("propagation")} == expected
 
@@ -108,4 +108,4 @@ def test_older_records_have_nothing_to_tell(build: Build, behaviour: Any) -> Non
     results = report.load(build({"a": behaviour()}, epochs=2))
     assert results.propagation.empty
     assert verdicts(results) is None
-    assert not [f for f in all_figures(results, judge(results)) if "propagation" in f.name]
+    assert not [f for f in all_figures(results, analyse(results)) if "propagation" in f.name]

@@ -73,7 +73,7 @@ def analyse(
         replicate or a configuration; None stands for `replicates.csv`, if that tells.
     """
     if propagation is None:
-        propagation = getattr(results, "propagation", None)
+        propagation = results.propagation
     if start is None and "verdict" in results.replicates:
         start = results.replicates[["configuration", "verdict"]]
     trained = [record for record in results.configurations if record.error is None]
