@@ -38,6 +38,7 @@ References:
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -214,7 +215,8 @@ def _dissected(model: Any, x: Any) -> tuple[Anatomy, tuple[Layer, ...]]:
         trace = Trace(found)
         try:
             with intercepted(found, trace):
-                tf.function(_called, autograph=False)(model, x, trace)
+                call = partial(_called, model, x, trace)
+                tf.function(call, autograph=False).get_concrete_function()
             return found, tuple(_layer(found, place) for place in trace.places)
         except Exception:  # layers of layers may do anything with them; taken as a whole they work
             if not composites:

@@ -54,7 +54,8 @@ def test_none_measures_nothing(command):
 
 
 def test_training_starts_from_the_weights_that_were_measured(command):
-    options = ("seeds=2", "training.epochs=1", "tracking=none", "report.figures=false")
+    options = ("dataset=iris", "model.width=8", "seeds=2", "training.epochs=1", "engine=keras")
+    options += ("tracking=none", "report.figures=false")
     curves = []
     for diagnostics in ("standard", "none"):
         done = command(*options, f"diagnostics={diagnostics}")
@@ -65,7 +66,14 @@ def test_training_starts_from_the_weights_that_were_measured(command):
 
 def test_verdicts_and_numbers_reach_mlflow(command, tracked):
     done = command(
-        "training=none", "init=zero", "seeds=1", "report.figures=false", "diagnostics=full"
+        "training=none",
+        "dataset=iris",
+        "model.width=8",
+        "init=zero",
+        "seeds=1",
+        "report.figures=false",
+        "diagnostics=full",
+        "engine=keras",
     )
     assert done.code == 0, done.output
     name = json.loads((done.folder / "sweep.json").read_text())["name"]

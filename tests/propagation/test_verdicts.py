@@ -38,18 +38,11 @@ def test_verdict(examine, case):
         assert found.advice() == ""
 
 
+DEEP = [pytest.param(c, marks=pytest.mark.slow) for c in ("glorot at depth 30", "normal 0.5")]
+
+
 @pytest.mark.parametrize(
-    "case",
-    [
-        "glorot at depth 30",
-        "zero",
-        "normal 0.5",
-        "ones",
-        "small",
-        "negative biases",
-        "steep tanh",
-        "steep sigmoid",
-    ],
+    "case", ["zero", "ones", "small", "negative biases", "steep tanh", "steep sigmoid", *DEEP]
 )
 def test_every_advice_cures(examine, case):
     init, init_settings, mlp, _ = (FIXED | BUILT)[case]
@@ -64,6 +57,7 @@ def test_every_advice_cures(examine, case):
         assert cured.verdict().name == "healthy", f"{alternative}: {cured.verdict()}"
 
 
+@pytest.mark.slow
 def test_depth_widens_what_is_tolerated(examine):
     # A deep narrow net scatters by more than any fixed limit would allow.
     he = {"init": "he_normal", "width": 64, "depth": 50}
@@ -71,5 +65,5 @@ def test_depth_widens_what_is_tolerated(examine):
 
 
 def test_a_single_replicate_has_its_own_verdict(examine):
-    found = examine("glorot_uniform", width=256, depth=30)
-    assert {record.verdict for record in found.records} == {"vanishing"}
+    found = examine("normal", init_settings={"scale": 1e-4}, seeds=2)
+    assert [record.verdict for record in found.records] == ["vanishing"] * 2
