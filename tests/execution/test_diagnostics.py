@@ -80,7 +80,7 @@ def test_verdicts_and_numbers_reach_mlflow(command, tracked):
     _, runs = tracked(name)
     found = {run.data.tags["level"]: run.data for run in runs}
     for level in ("configuration", "replicate"):
-        assert found[level].tags["verdict"] == "symmetric"
+        assert found[level].tags["step0"] == "symmetric"
         assert found[level].metrics["max_off_share"] == 1
         assert found[level].metrics["log10_signal_gain"] == -300
     assert math.isfinite(found["replicate"].metrics["singular_value_mean"])
