@@ -40,6 +40,7 @@ class Schema:
     weight_seeds: Any = None
     batch_seeds: Any = None
     device: str = MISSING
+    rerun: bool = MISSING
     dry_run: bool = MISSING
 
 

@@ -71,6 +71,7 @@ class Tracking:
 
     uri: str | None = setting(optional(TEXT), None)
     experiment: str = setting(TEXT, "runner")
+    required: bool = setting(BOOLEAN, True)
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,14 @@ _MODULES = {"vectorized": "runner.training.vectorized", "keras": "runner.trainin
 
 
 def cohorts(ready: Sequence[Ready]) -> list[list[Ready]]:
-    """Groups the configurations that differ only in initializer, seeds and learning rate."""
+    """Groups the configurations that differ only in initializer, seeds and learning rate.
+
+    Those of which nothing is left to train are in no group.
+    """
     groups: dict[str, list[Ready]] = {}
     for item in ready:
+        if not item.replicates:
+            continue
         c = item.configuration
         optimizer = dataclasses.replace(c.optimizer.settings, learning_rate=1.0)
         shared = (c.dataset, c.model, c.optimizer.name, optimizer, c.training, c.engine)

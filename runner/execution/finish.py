@@ -4,31 +4,31 @@ A sweep that was trained in this process is concluded from its stream. One whose
 told again from its records on disk, and then concluded in the same way.
 """
 
-import contextlib
 import dataclasses
 import logging
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from omegaconf import OmegaConf
 from rich import get_console
 
 from runner import report
 from runner.config import ConfigError
 from runner.execution import folders
-from runner.execution.configure import Job, SweepSettings, configuration, sweep_settings
+from runner.execution.configure import Job, SweepSettings, sweep_settings
+from runner.execution.recorded import recorded_job, with_factors
 from runner.execution.stream import Stream
-from runner.plan import NoTracking, Tracking, factors
+from runner.execution.sync import send, sync_command
+from runner.plan import NoTracking, Tracking
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.mlflow_store import ui_command
-from runner.recording.recorder import End, Recorder
+from runner.recording.recorder import End
 from runner.records import (
     ConfigurationRecord,
+    RecordError,
     read_configurations,
     read_replicates,
     read_sweep,
@@ -52,7 +52,19 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
     comparison = report.write(folder, figures=figures)
     stream.close(end, folder)
     get_console().print(comparison)
-    _tell_where(folder, stream.recorders)
+    recorders = [item for item in stream.recorders if isinstance(item, MlflowRecorder)]
+    for recorder in recorders:
+        if recorder.lost and (end == "interrupted" or not _caught_up(folder)):
+            log.warning("MLflow lacks a part of this sweep. To send it: %s", sync_command(folder))
+    _tell_where(folder, recorders)
+
+
+def _caught_up(folder: Path) -> bool:
+    """Tells whether MLflow, lost on the way, is back by now and has got the whole sweep."""
+    try:
+        return send(folder)
+    except (ConfigError, RecordError):
+        return False
 
 
 def finish(folder: Path, end: End) -> End:
@@ -71,8 +83,8 @@ def finish(folder: Path, end: End) -> End:
     if all(record.error is not None for record in configurations):
         folders.discard(folder)
         return end if end == "interrupted" else "failed"
-    jobs = [_job(folder, record) for record in configurations]
-    stream, settings, well = _begun(folder, jobs, _with_factors(jobs, configurations))
+    jobs = [recorded_job(folder, record) for record in configurations]
+    stream, settings, well = _begun(folder, jobs, with_factors(jobs, configurations))
     try:
         stream.replay(read_replicates(folder))
     except KeyboardInterrupt:
@@ -119,42 +131,13 @@ def _opened(
     return stream
 
 
-def _job(folder: Path, record: ConfigurationRecord) -> Job:
-    """Returns the job that left this record."""
-    home = folder / str(record.index)
-    tracking = _unmasked(record.settings["tracking"], home / ".hydra" / "config.yaml")
-    settings = {**record.settings, "tracking": tracking}
-    return Job(record.index, folder, settings, home / "runner.log")
-
-
-def _unmasked(tracking: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
-    """Returns the tracking settings with the password that a record hides and Hydra's file has."""
-    if "***" not in str(tracking.get("uri")) or not path.exists():
-        return tracking
-    return {**tracking, "uri": OmegaConf.select(OmegaConf.load(path), "tracking.uri")}
-
-
-def _with_factors(
-    jobs: Sequence[Job], records: Sequence[ConfigurationRecord]
-) -> list[ConfigurationRecord]:
-    """Returns the records with what varies among them; as before for one that breaks a rule."""
-    typed = []
-    for job in jobs:
-        with contextlib.suppress(ConfigError):
-            typed.append(configuration(job))
-    varying = dict(zip([item.index for item in typed], factors(typed), strict=True))
-    return [
-        dataclasses.replace(record, factors=varying.get(record.index, {})) for record in records
-    ]
-
-
-def _tell_where(folder: Path, recorders: Sequence[Recorder]) -> None:
+def _tell_where(folder: Path, recorders: Sequence[MlflowRecorder]) -> None:
     log.info("Report: %s", folder / "report.html")
     for recorder in recorders:
-        if isinstance(recorder, MlflowRecorder) and not recorder.lost:
-            command = ui_command(recorder.uri)
-            if command.startswith("mlflow") and shutil.which("mlflow") is None:
-                command = f"{os.path.relpath(Path(sys.executable).parent)}/{command}"
-            log.info("Curves: %s", command)
-            if recorder.curves_url:
-                log.info("        %s", recorder.curves_url)
+        if not recorder.curves_url:
+            continue
+        command = ui_command(recorder.uri)
+        if command.startswith("mlflow") and shutil.which("mlflow") is None:
+            command = f"{os.path.relpath(Path(sys.executable).parent)}/{command}"
+        log.info("Curves: %s", command)
+        log.info("        %s", recorder.curves_url)

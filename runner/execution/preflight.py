@@ -10,8 +10,9 @@ from runner import datasets, models
 from runner.config import ConfigError, changed_settings, label, masked
 from runner.datasets.dataset import Dataset
 from runner.execution.configure import Job, configuration
+from runner.execution.identity import identity
 from runner.plan import Configuration, Replicate, factors
-from runner.records import ConfigurationRecord
+from runner.records import ConfigurationRecord, ReplicateRecord
 from runner.training.objective import METRIC
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Ready:
       drawer: Draws the initial weights for a seed.
       device: TensorFlow's name of the device.
       record: What is kept of it.
+      reused: Records of its replicates that earlier commands have finished.
     """
 
     configuration: Configuration
@@ -38,11 +40,13 @@ class Ready:
     drawer: Any
     device: str
     record: ConfigurationRecord
+    reused: tuple[ReplicateRecord, ...] = ()
 
     @property
     def replicates(self) -> tuple[Replicate, ...]:
         """What is to be trained of it."""
-        return self.configuration.replicates
+        done = {record.key for record in self.reused}
+        return tuple(item for item in self.configuration.replicates if item.key not in done)
 
 
 @dataclass
@@ -168,6 +172,7 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         endpoint_at=item.settings["report"]["at"],
         target=_target(item),
         num_replicates=len(item.replicates),
+        identity=identity(item, dataset, model, device),
     )
     return Ready(item, dataset, model, drawer, device, record)
 

@@ -23,6 +23,9 @@ from runner.records import (
     replicates_table,
 )
 
+# A tag holds 5000 characters in every version of MLflow, an id takes 33.
+_IDS_PER_TAG = 150
+
 _GROUPS = ("init", "dataset", "model", "optimizer", "training")
 
 
@@ -34,7 +37,12 @@ def title(record: ConfigurationRecord) -> str:
 
 def common_tags(sweep: SweepRecord) -> dict[str, str]:
     """Returns the tags that all runs of a sweep share: whose they are and what they ran with."""
-    tags = {"sweep": sweep.name, "mlflow.source.type": "LOCAL", "mlflow.source.name": "runner"}
+    tags = {
+        "sweep": sweep.name,
+        "sweep_id": sweep.id,
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": "runner",
+    }
     with contextlib.suppress(ImportError, KeyError, OSError):  # a container's user may be nameless
         tags["mlflow.user"] = getpass.getuser()
     versions = {f"version.{library}": version for library, version in sweep.versions.items()}
@@ -53,6 +61,24 @@ def configuration_tags(record: ConfigurationRecord) -> dict[str, str]:
         "model": record.model or str(option["model"]),
     }
     return tags | {key: _text(value) for key, value in record.factors.items()}
+
+
+def place_tags(record: ConfigurationRecord, replicate: Replicate | None = None) -> dict[str, str]:
+    """Returns the tags by which the run of a configuration, or of its replicate, is found again."""
+    tags = {"configuration": str(record.index), "identity": record.identity}
+    return tags if replicate is None else {**tags, "replicate": replicate.key}
+
+
+def reused_tags(run_ids: Sequence[str]) -> dict[str, str]:
+    """Returns the tags that name the earlier runs that a configuration stands on.
+
+    They are `reused_runs`, `reused_runs.2`, ..., because the length of a tag is limited.
+    """
+    parts = [run_ids[i : i + _IDS_PER_TAG] for i in range(0, len(run_ids), _IDS_PER_TAG)]
+    return {
+        "reused_runs" if number == 1 else f"reused_runs.{number}": " ".join(part)
+        for number, part in enumerate(parts, 1)
+    }
 
 
 def sweep_tags(

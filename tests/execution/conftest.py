@@ -1,6 +1,7 @@
 """Runs the command line inside the test process, where TensorFlow is imported only once."""
 
 import logging
+import shutil
 import sys
 import warnings
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
+
+from runner.training import reference
 
 
 @dataclass(frozen=True)
@@ -63,3 +66,35 @@ def tracked(tmp_path):
         return client, found
 
     return runs
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """A database as MLflow creates it, which takes seconds."""
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow about its own database library
+        from mlflow import MlflowClient
+
+        MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def database(empty_database, tmp_path):
+    """The database of the commands that a test runs, so that they need not create it."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The seeds of every member that the reference engine has been given, in order."""
+    train, seen = reference.train, []
+
+    def spy(cohort):
+        seen.extend(member.batch_seed for member in cohort.members)
+        return train(cohort)
+
+    monkeypatch.setattr(reference, "train", spy)
+    return seen

@@ -19,6 +19,7 @@ from runner.training import reference
 SMALL = (
     *("engine=keras", "dataset=iris", "model.width=8", "training.epochs=2", "seeds=2"),
     "report.figures=false",
+    "rerun=true",  # one command repeats what another has finished
 )
 SWEEP = ("--multirun", *SMALL)
 BASIC = (*SWEEP, "hydra/launcher=basic")
