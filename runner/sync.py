@@ -5,11 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.terminal import tolerate_any_terminal
+
 LATEST = Path("results/latest")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code: 0, or 1 if MLflow still lacks something."""
+    tolerate_any_terminal()
     options = _parser().parse_args(arguments)
     failed = [folder for folder in options.folders if not _sent(folder, options.tracking_uri)]
     return 1 if failed else 0
@@ -37,12 +40,15 @@ def _sent(folder: Path, uri: str | None) -> bool:
     from runner.records import RecordError
 
     try:
-        whole = send(folder, uri)
+        lacking = send(folder, uri)
     except (ConfigError, RecordError) as error:
         print(f"Error: {folder}: {error}", file=sys.stderr)
         return False
-    print(f"{folder}: MLflow has {'all of it' if whole else 'only a part of it'}.")
-    return whole
+    if lacking:
+        print(f"Error: {folder}: MLflow has only a part of it ({lacking}).", file=sys.stderr)
+        return False
+    print(f"{folder}: MLflow has all of it.")
+    return True
 
 
 if __name__ == "__main__":

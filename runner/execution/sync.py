@@ -21,7 +21,7 @@ from runner.records import (
 )
 
 
-def send(folder: Path, uri: str | None = None) -> bool:
+def send(folder: Path, uri: str | None = None) -> str:
     """Sends what MLflow lacks of a sweep that has ended; what it has is left as it is.
 
     Args:
@@ -29,7 +29,7 @@ def send(folder: Path, uri: str | None = None) -> bool:
       uri: Address of the store; None for the one that the sweep was to be recorded in.
 
     Returns:
-      Whether MLflow has all of it now.
+      Why MLflow still lacks a part of it; empty if it has all.
 
     Raises:
       ConfigError: The store cannot be used, or the sweep is still running.
@@ -38,14 +38,14 @@ def send(folder: Path, uri: str | None = None) -> bool:
     sweep, replicates = read_sweep(folder), read_replicates(folder)
     configurations = read_configurations(folder)
     jobs = [recorded_job(folder, record) for record in configurations]
-    recorder = MlflowRecorder(_tracking(sweep_settings(jobs[:1]).tracking, uri))
+    recorder = MlflowRecorder(_tracking(sweep_settings(jobs[:1]).tracking, uri), quiet=True)
     stream = Stream([recorder], sweep, with_factors(jobs, configurations))
     stream.open()
     stream.replay(replicates)
     end = _end(configurations, replicates)
     stream.stop(end)
     stream.close(end, folder)
-    return not recorder.lost
+    return recorder.loss
 
 
 def sync_command(folder: Path) -> str:

@@ -5,11 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.terminal import tolerate_any_terminal
+
 LATEST = Path("results/latest")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code: 0, or 1 if a folder could not be reported on."""
+    tolerate_any_terminal()
     options = _parser().parse_args(arguments)
     failed = [folder for folder in options.folders if not _report(folder, options.figures)]
     return 1 if failed else 0
