@@ -8,7 +8,7 @@ from rich import get_console
 from rich.table import Table
 
 from runner.datasets.dataset import Dataset, Part
-from runner.execution.cohorts import cohort_of, cohorts, engine
+from runner.execution.cohorts import cohort_of, cohorts, engine, pairs_of
 from runner.execution.preflight import Ready
 from runner.plan import Training
 from runner.records import EpochRecord
@@ -46,7 +46,7 @@ def _cohort_s(items: Sequence[Ready]) -> float:
 
     The first epoch is not counted as it may pay for compilation, which is counted once.
     """
-    _, cohort = cohort_of(items)
+    cohort = cohort_of(pairs_of(items))
     name = items[0].configuration.engine
     members = cohort.members if name == "vectorized" else cohort.members[:1]
     sample = _shortened(cohort.dataset, cohort.training.batch_size * _TIMED_BATCHES)

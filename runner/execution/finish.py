@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich import get_console
+from rich.table import Table
+from rich.text import Text
 
 from runner import report
 from runner.config import ConfigError
@@ -33,8 +35,13 @@ from runner.records import (
     read_replicates,
     read_sweep,
 )
+from runner.report import tables
+from runner.report.results import ResultsError
 
 log = logging.getLogger(__name__)
+
+# Beyond this many rows the table of failures would push the answer off the screen.
+_MAX_FAILURES = 20
 
 
 def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
@@ -47,23 +54,57 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
       end: How it ended.
     """
     if end == "interrupted":
-        log.warning("Interrupted. What has finished is kept.")
+        log.warning("Interrupted. What has finished is kept; the same command goes on from there.")
     stream.stop(end)
-    comparison = report.write(folder, figures=figures)
-    stream.close(end, folder)
-    get_console().print(comparison)
+    reported = _report(folder, figures)
+    stream.close(end, folder if reported else None)
+    _tell_failures(stream)
     recorders = [item for item in stream.recorders if isinstance(item, MlflowRecorder)]
     for recorder in recorders:
         if recorder.lost and (end == "interrupted" or not _caught_up(folder)):
             log.warning("MLflow lacks a part of this sweep. To send it: %s", sync_command(folder))
-    _tell_where(folder, recorders)
+    if reported:
+        log.info("Report: %s", folder / "report.html")
+    _tell_where(recorders)
+
+
+def _report(folder: Path, figures: bool) -> bool:
+    """Writes the report and prints its answer; tells what stands against it, if anything does."""
+    try:
+        comparison = report.write(folder, figures=figures)
+    except (ResultsError, OSError) as error:
+        log.error("No report: %s. When that is mended: python -m runner.report %s", error, folder)
+        return False
+    get_console().print(comparison)
+    return True
+
+
+def _tell_failures(stream: Stream) -> None:
+    """Prints what failed or was refused, with its reason, if there is any."""
+    ended = [record for records in stream.ended.values() for record in records]
+    table = tables.failures_table(list(stream.configurations.values()), ended)
+    failed = table[table["status"].isin(["refused", "failed"])]
+    if failed.empty:
+        return
+    shown = Table(title="What failed", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("", "init", "seeds", "reason"):
+        shown.add_column(column, overflow="fold")
+    for row in failed.head(_MAX_FAILURES).to_dict("records"):
+        name = tables.replicate_name
+        whole = row["status"] == "refused"
+        seeds = "all" if whole else name(row["weight_seed"], row["batch_seed"])
+        texts = (row["configuration"], row["init"], seeds, row["reason"])
+        shown.add_row(*(Text(str(text)) for text in texts))
+    if len(failed) > _MAX_FAILURES:
+        shown.add_row("", "", "", f"{len(failed) - _MAX_FAILURES} more in the report")
+    get_console().print(shown)
 
 
 def _caught_up(folder: Path) -> bool:
     """Tells whether MLflow, lost on the way, is back by now and has got the whole sweep."""
     try:
-        return send(folder)
-    except (ConfigError, RecordError):
+        return not send(folder)
+    except (ConfigError, RecordError, OSError):
         return False
 
 
@@ -131,8 +172,7 @@ def _opened(
     return stream
 
 
-def _tell_where(folder: Path, recorders: Sequence[MlflowRecorder]) -> None:
-    log.info("Report: %s", folder / "report.html")
+def _tell_where(recorders: Sequence[MlflowRecorder]) -> None:
     for recorder in recorders:
         if not recorder.curves_url:
             continue

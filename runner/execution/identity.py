@@ -15,7 +15,6 @@ import sys
 import sysconfig
 import warnings
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,7 +26,7 @@ from runner.plan import Choice, Configuration
 # Settings that change what is told about the numbers, or where they are, but not the numbers.
 _WITHOUT_EFFECT = {
     "dataset": {"path"},
-    "training": {"target_metric", "target_value"},
+    "training": {"target_metric", "target_value", "checkpoint_every_s"},
 }
 
 # Which setting of the option `custom` names the user's code.
@@ -154,10 +153,13 @@ def _versions() -> dict[str, str]:
 
     A checkout keeps its version number while its code changes.
     """
-    versions = {name: metadata.version(name) for name in ("tensorflow", "keras")}
+    import keras
+    import tensorflow as tf
+
     source = hashlib.sha256()
     for file in sorted(_package().rglob("*.py")):
         path = file.relative_to(_package())
         if path.parts[0] not in _TELLING:
             source.update(f"{path.as_posix()}\n".encode() + file.read_bytes())
+    versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
     return versions | {"runner": source.hexdigest()}

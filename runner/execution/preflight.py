@@ -11,6 +11,7 @@ from runner.config import ConfigError, changed_settings, label, masked
 from runner.datasets.dataset import Dataset
 from runner.execution.configure import Job, configuration
 from runner.execution.identity import identity
+from runner.imports import told
 from runner.plan import Configuration, Replicate, factors
 from runner.records import ConfigurationRecord, ReplicateRecord
 from runner.training.objective import METRIC
@@ -76,21 +77,21 @@ def prepare(jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]
     checked = []
     for job in jobs:
         try:
-            checked.append(configuration(job))
+            checked.append(_checked(configuration, job))
         except ConfigError as error:
             refused.append(_refused(job, error))
     loaded, data = [], _Cache()
     varying = dict(zip([c.index for c in checked], factors(checked), strict=True))
     for item in checked:
         try:
-            loaded.append((item, _dataset(data, item)))
+            loaded.append((item, _checked(_dataset, data, item)))
         except ConfigError as error:
             refused.append(_incomplete(item, varying[item.index], error))
     _start_tensorflow([item for item, _ in loaded])
     ready, built = [], _Cache()
     for item, dataset in loaded:
         try:
-            ready.append(_ready(built, item, dataset, varying[item.index]))
+            ready.append(_checked(_ready, built, item, dataset, varying[item.index]))
         except ConfigError as error:
             refused.append(_incomplete(item, varying[item.index], error))
     return ready, sorted(refused, key=lambda record: record.index)
@@ -103,6 +104,17 @@ def _start_tensorflow(items: Sequence[Configuration]) -> None:
     fewest = min((len(c.replicates) for c in items), default=0)
     if items:
         tensorflow.start(tensorflow.threads_per_operation(convolutional, fewest))
+
+
+def _checked(step: Callable[..., T], *args: Any) -> T:
+    """Returns what a step gives; whatever it raises refuses this configuration only."""
+    try:
+        return step(*args)
+    except ConfigError:
+        raise
+    except Exception as error:
+        log.debug("A configuration could not be checked.", exc_info=error)
+        raise ConfigError(f"The configuration cannot be prepared: {told(error)}") from error
 
 
 def _dataset(cache: _Cache, item: Configuration) -> Dataset:

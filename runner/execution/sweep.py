@@ -3,18 +3,18 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from runner.execution import environment, folders, reuse
-from runner.execution.cohorts import cohort_of, cohorts, engine
 from runner.execution.configure import Job, SweepSettings, sweep_settings
 from runner.execution.dry_run import show_plan
 from runner.execution.finish import conclude
 from runner.execution.preflight import Ready, prepare
 from runner.execution.stream import Stream
+from runner.execution.work import train_all
 from runner.plan import Tracking
 from runner.recording.console import ConsoleRecorder
 from runner.recording.disk import DiskRecorder
@@ -70,7 +70,7 @@ def run(jobs: Sequence[Job]) -> dict[int, Result]:
     stream.open()
     folders.point_latest(folder)
     ending = partial(conclude, stream, folder, settings.report.figures)
-    return _train(ready, jobs, stream, ending)
+    return _train(ready, jobs, stream, settings.rerun, ending)
 
 
 def run_alone(job: Job) -> Result:
@@ -95,21 +95,26 @@ def run_alone(job: Job) -> Result:
     stream = Stream([DiskRecorder(job.folder), console], read_sweep(job.folder), records)
     reuse.tell(ready)
     stream.open()
-    return _train(ready, [job], stream, partial(_close, stream))[job.index]
+    return _train(ready, [job], stream, settings.rerun, partial(_close, stream))[job.index]
 
 
 def _train(
-    ready: Sequence[Ready], jobs: Sequence[Job], stream: Stream, ending: Callable[[End], None]
+    ready: Sequence[Ready],
+    jobs: Sequence[Job],
+    stream: Stream,
+    rerun: bool,
+    ending: Callable[[End], None],
 ) -> dict[int, Result]:
     """Trains all, calls `ending` with how it ended, and returns the result of each job."""
     log_files = {job.index: job.log_file for job in jobs}
     end: End = "failed"  # until it has come to an end
+
+    def logging_to(indices: Sequence[int]) -> AbstractContextManager[None]:
+        return _logging_to([log_files[index] for index in indices])
+
     try:
         stream.replay(record for item in ready for record in item.reused)
-        for items in cohorts(ready):
-            with _logging_to([log_files[item.record.index] for item in items]):
-                keys, cohort = cohort_of(items)
-                stream.consume(keys, engine(items[0].configuration.engine)(cohort))
+        train_all(ready, stream, jobs[0].folder, rerun, logging_to)
         end = "failed" if stream.failures() else "finished"
     except KeyboardInterrupt:
         end = "interrupted"

@@ -78,14 +78,7 @@ def _best_effort(
             with store.unobtrusive():
                 method(self, *args, **kwargs)
         except Exception as error:
-            if self.lost:
-                return
-            self.lost = True
-            log.warning(
-                "MLflow at %s stopped working (%s). Training goes on and the records are on disk.",
-                masked(self.uri),
-                store.reason(error),
-            )
+            self._lose(store.reason(error))
 
     return attempt
 
@@ -99,16 +92,20 @@ class MlflowRecorder(Recorder):
         database, it is there once `store.ui_command(uri)` runs. Empty until the sweep starts.
       lost: Whether MLflow stopped working on the way, or never did and is not required. The
         recorder is silent from then on.
+      loss: Why, in one line.
     """
 
     _store: store.Store
 
-    def __init__(self, settings: Tracking, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, settings: Tracking, clock: Callable[[], float] = time.time, quiet: bool = False
+    ) -> None:
         """Finds the store without opening it.
 
         Args:
           settings: Which store and experiment.
           clock: Gives the time in seconds since 1970.
+          quiet: Whether the loss of MLflow is told by `loss` only.
 
         Raises:
           ConfigError: `tracking.uri` cannot be an address.
@@ -116,9 +113,12 @@ class MlflowRecorder(Recorder):
         self.uri = store.resolve_uri(settings)
         self.curves_url = ""
         self.lost = False
+        self.loss = ""
+        self._quiet = quiet
         self._settings = settings
         self._clock = clock
         self._next_flush = 0.0
+        self._flush_wait = _FLUSH_EVERY_S
         self._connected = False
         self._takes_artifacts = True
         self._common_tags: dict[str, str] = {}
@@ -214,7 +214,8 @@ class MlflowRecorder(Recorder):
         run = self._replicates[configuration, replicate]
         run.points += self._points(metrics, epoch)
         run.num_epochs = epoch + 1
-        if self._clock() >= self._next_flush:
+        # A clock that was set back must not keep the curves waiting for hours.
+        if not self._next_flush - self._flush_wait <= self._clock() < self._next_flush:
             self._flush()
 
     @_best_effort
@@ -275,8 +276,7 @@ class MlflowRecorder(Recorder):
             with store.unobtrusive():
                 self._end_all(end)
         except Exception as error:
-            if not self.lost:
-                log.warning("MLflow could not end this sweep's runs: %s.", store.reason(error))
+            self._lose(store.reason(error))
 
     def _open_sweep(self, sweep: SweepRecord) -> None:
         records = list(self._configurations.values())
@@ -287,13 +287,13 @@ class MlflowRecorder(Recorder):
         if found is not None:
             _check_over(found)
             self._sweep_run = found.info.run_id
-            return
-        self._sweep_run = self._create(
-            "sweep",
-            sweep.name,
-            fields.sweep_tags(sweep, records, page),
-            started_s=datetime.fromisoformat(sweep.started).timestamp(),
-        )
+        else:
+            self._sweep_run = self._create(
+                "sweep",
+                sweep.name,
+                fields.sweep_tags(sweep, records, page),
+                started_s=datetime.fromisoformat(sweep.started).timestamp(),
+            )
         self._log_batch(self._sweep_run, params=fields.sweep_params(records))
 
     @_best_effort
@@ -322,6 +322,16 @@ class MlflowRecorder(Recorder):
             and run.data.tags.get("status") == status
         )
 
+    def _lose(self, reason: str) -> None:
+        """Notes that MLflow stopped working, and tells it once."""
+        if not self.lost and not self._quiet:
+            log.warning(
+                "MLflow at %s stopped working (%s). Training goes on and the records are on disk.",
+                masked(self.uri),
+                reason,
+            )
+        self.lost, self.loss = True, self.loss or reason
+
     def _give_up(self, error: ConfigError) -> None:
         """Goes on without MLflow, or not.
 
@@ -330,7 +340,7 @@ class MlflowRecorder(Recorder):
         """
         if self._settings.required:
             raise error from None
-        self.lost = True
+        self.lost, self.loss = True, str(error)
         log.warning("%s Training goes on without it.", error)
 
     @_best_effort
@@ -358,8 +368,7 @@ class MlflowRecorder(Recorder):
 
     def _open_runs(self) -> list[str]:
         """Returns what the store holds to be running, for Ctrl-C may fall between two notes."""
-        mine = {key: self._common_tags[key] for key in ("sweep", "sweep_id")}
-        condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in mine.items())
+        condition = f"tags.sweep_id = '{self._common_tags['sweep_id']}'"
         runs = store.running(self._store.client, self._store.experiment_id, condition)
         return [run.info.run_id for run in runs]
 
@@ -418,7 +427,8 @@ class MlflowRecorder(Recorder):
         for run in self._replicates.values():
             self._send(run)
         ended = self._clock()
-        self._next_flush = ended + max(_FLUSH_EVERY_S, _FLUSH_SHARE * (ended - started))
+        self._flush_wait = max(_FLUSH_EVERY_S, _FLUSH_SHARE * (ended - started))
+        self._next_flush = ended + self._flush_wait
 
     def _send(self, run: _OpenReplicate, tags: Mapping[str, str] | None = None) -> None:
         self._log_batch(run.run_id, run.points, run.params, tags)

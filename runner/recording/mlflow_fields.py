@@ -6,6 +6,7 @@ All values are plain text and finite or non-finite floats; nothing here talks to
 import contextlib
 import getpass
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -25,6 +26,9 @@ from runner.records import (
 
 # A tag holds 5000 characters in every version of MLflow, an id takes 33.
 _IDS_PER_TAG = 150
+
+# In characters, for a param.
+_MAX_PARAM_NAME = 250
 
 _GROUPS = ("init", "dataset", "model", "optimizer", "training")
 
@@ -212,5 +216,10 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = _text(value)
+            flat[_param_name(f"{prefix}{key}")] = _text(value)
     return flat
+
+
+def _param_name(key: str) -> str:
+    """Returns a key with `_` for what MLflow does not admit: the user's arguments have any name."""
+    return re.sub(r"[^\w. -]", "_", key, flags=re.ASCII)[:_MAX_PARAM_NAME]

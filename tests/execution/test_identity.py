@@ -11,7 +11,7 @@ import runner.__main__ as entry
 from runner.execution.configure import Job
 from runner.execution.preflight import prepare
 
-BASE = ("dataset=iris", "model.width=8", "engine=keras", "init=normal")
+BASE = ("dataset=iris", "engine=keras", "init=normal")
 
 DECIDES = {
     "data": ["dataset=wine"],
@@ -32,7 +32,7 @@ DECIDES = {
 
 TELLS = {
     "again": [],
-    "spelled out": ["init.scale=0.05", "device=cpu", "optimizer.learning_rate=0.01"],
+    "spelled out": ["init.scale=0.05", "device=cpu", "optimizer.learning_rate=0.1"],
     "more seeds": ["seeds=9"],
     "crossed seeds": ["weight_seeds=[0]", "batch_seeds=[0,1]"],
     "tracking": ["tracking=none"],
@@ -50,7 +50,7 @@ def key(tmp_path, monkeypatch, keras):
     entry.ConfigStore.instance().store(name="base_config", node=entry.Schema)
 
     def of(*overrides: str) -> str:
-        with initialize_config_dir(entry._CONF, version_base="1.3"):
+        with initialize_config_dir(str(entry._CONF), version_base="1.3"):
             config = compose("config", [*BASE, *overrides])
         settings = OmegaConf.to_container(config, resolve=True)
         ready, refused = prepare([Job(0, tmp_path, settings, tmp_path / "log")])

@@ -12,6 +12,7 @@ SMALL = (
     *("dataset=iris", "model.width=8", "training.epochs=2", "report.figures=false"),
     "engine=keras",  # compiles nothing
 )
+SLOW_BASIC = pytest.param("basic", marks=pytest.mark.slow)
 QUIET = (*SMALL, "tracking=none")
 SWEEP = ("--multirun", *QUIET, "init=zero,he_normal", "seeds=2")
 
@@ -49,7 +50,7 @@ def test_the_same_command_again_trains_nothing(command, trained):
     )
 
 
-@pytest.mark.parametrize("launcher", ["cohort", "basic"])
+@pytest.mark.parametrize("launcher", ["cohort", SLOW_BASIC])
 def test_a_larger_command_trains_what_is_missing(command, trained, launcher):
     command(*QUIET, "init=he_normal", "seeds=2")
     trained.clear()
@@ -63,6 +64,7 @@ def test_a_larger_command_trains_what_is_missing(command, trained, launcher):
     assert pd.read_csv(done.folder / "comparison.csv")["num_finished"].tolist() == [3, 3, 3]
 
 
+@pytest.mark.slow
 def test_rerun_trains_everything(command, trained):
     command(*SWEEP)
     done = command(*SWEEP, "rerun=true")
@@ -71,6 +73,7 @@ def test_rerun_trains_everything(command, trained):
     assert pd.read_csv(done.folder / "replicates.csv")["reused_from"].isna().all()
 
 
+@pytest.mark.slow
 def test_a_dry_run_knows_what_is_finished(command, trained):
     command(*QUIET, "init=zero", "seeds=2")
     done = command("--multirun", *QUIET, "init=zero,ones", "seeds=2", "dry_run=true")
@@ -90,7 +93,16 @@ def test_divergence_is_not_repeated_but_failure_and_interruption_are(command, tr
     assert trained == [1, 2]
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[1, 2]", b'{"configuration": 0}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"{",
+        *(
+            pytest.param(damage, marks=pytest.mark.slow)
+            for damage in (b"", b"[1, 2]", b'{"configuration": 0}', b"\xff\xfe")
+        ),
+    ],
+)
 def test_a_damaged_record_is_named_and_trained_again(command, trained, damage):
     first = command(*QUIET, "init=zero", "seeds=2").folder.resolve()
     path = first / "0" / "replicates" / "seed-1.json"
@@ -102,6 +114,7 @@ def test_a_damaged_record_is_named_and_trained_again(command, trained, damage):
     assert done.code == 0
 
 
+@pytest.mark.slow
 def test_mixed_versions_are_told(command):
     first = command(*QUIET, "init=zero", "seeds=1").folder.resolve()
     sweep = json.loads((first / "sweep.json").read_text())
@@ -146,6 +159,7 @@ def test_another_machine_reuses_what_mlflow_has(command, database, trained, tmp_
     assert all(record.reused_from.startswith("mlflow:") for record in reused)
 
 
+@pytest.mark.slow
 def test_thousands_of_earlier_configurations_are_looked_through_quickly(
     command, tmp_path, monkeypatch
 ):
