@@ -36,13 +36,13 @@ _USER_CODE = {"model": "function", "init": "target", "optimizer": "target"}
 _TELLING = {"__main__.py", "execution", "recording", "report"}
 
 
-def identity(item: Configuration, dataset: Dataset, model: Any, device: str) -> str:
+def identity(item: Configuration, dataset: Dataset, model: str, device: str) -> str:
     """Returns the key of a configuration, 64 hexadecimal digits.
 
     Args:
       item: The settings.
       dataset: What it is trained on.
-      model: The built Keras model, as it was built.
+      model: Key of the model, from `model_key`.
       device: TensorFlow's name of the device.
     """
     parts = {
@@ -50,7 +50,7 @@ def identity(item: Configuration, dataset: Dataset, model: Any, device: str) -> 
         "training": _settings("training", item),
         "engine": item.engine,
         "data": dataset.fingerprint,
-        "built": _built(model),
+        "built": model,
         "code": {name: _user_code(name, getattr(item, name)) for name in _USER_CODE},
         "device": device.strip("/").partition(":")[0],
         "versions": _versions(),
@@ -71,14 +71,14 @@ def _settings(group: str, item: Configuration) -> Mapping[str, Any]:
     return {"name": option.name if isinstance(option, Choice) else type(option).__name__, **values}
 
 
-def _built(model: Any) -> list[Any]:
-    """Returns what was built: structure, values before any drawing, and precision."""
+def model_key(model: Any) -> str:
+    """Returns the key of a built Keras model: structure, values before any drawing, precision."""
     import keras
 
     values = hashlib.sha256()
     for weight in model.weights:
         values.update(weight.numpy().tobytes())
-    return [
+    parts = [
         _structure(model),
         [(weight.path, list(weight.shape), str(weight.dtype)) for weight in model.weights],
         [bool(weight.trainable) for weight in model.weights],
@@ -86,6 +86,7 @@ def _built(model: Any) -> list[Any]:
         keras.config.floatx(),
         keras.config.dtype_policy().name,
     ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _structure(model: Any) -> str:

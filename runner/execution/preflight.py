@@ -10,7 +10,7 @@ from runner import datasets, models
 from runner.config import ConfigError, changed_settings, label, masked
 from runner.datasets.dataset import Dataset
 from runner.execution.configure import Job, configuration
-from runner.execution.identity import identity
+from runner.execution.identity import identity, model_key
 from runner.imports import told
 from runner.plan import Configuration, Replicate, factors
 from runner.records import ConfigurationRecord, ReplicateRecord
@@ -163,6 +163,7 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         return models.build(item.model.name, item.model.settings, shape, outputs, task)
 
     model = cache.get((repr(item.model), shape, outputs, task, device), build)
+    key = cache.get(("key", id(model)), lambda: model_key(model))
     drawer = draw.prepare(model, item.init)
     if drawer.unknown:
         log.warning(
@@ -184,7 +185,7 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         endpoint_at=item.settings["report"]["at"],
         target=_target(item),
         num_replicates=len(item.replicates),
-        identity=identity(item, dataset, model, device),
+        identity=identity(item, dataset, key, device),
     )
     return Ready(item, dataset, model, drawer, device, record)
 
