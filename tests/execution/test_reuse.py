@@ -123,6 +123,7 @@ def test_mixed_versions_are_told(command):
     done = command(*QUIET, "init=zero", "seeds=2")
     assert "trained with numpy 1.0" in done.output
     assert read_sweep(done.folder).mixed_versions == {"numpy": ["1.0"]}
+    assert "some were trained with numpy 1.0 (here " in (done.folder / "report.md").read_text()
 
 
 def test_mlflow_has_each_replicate_once_and_every_mean(command, database, tracked):
