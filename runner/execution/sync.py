@@ -14,6 +14,7 @@ from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import End
 from runner.records import (
     ConfigurationRecord,
+    RecordError,
     ReplicateRecord,
     read_configurations,
     read_replicates,
@@ -37,6 +38,8 @@ def send(folder: Path, uri: str | None = None) -> str:
     """
     sweep, replicates = read_sweep(folder), read_replicates(folder)
     configurations = read_configurations(folder)
+    if not configurations:
+        raise RecordError(f"{folder}: there is no configuration.json. Nothing had been begun.")
     jobs = [recorded_job(folder, record) for record in configurations]
     recorder = MlflowRecorder(_tracking(sweep_settings(jobs[:1]).tracking, uri), quiet=True)
     stream = Stream([recorder], sweep, with_factors(jobs, configurations))

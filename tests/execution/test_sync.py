@@ -121,12 +121,18 @@ def test_an_interrupted_sweep_stays_interrupted(command, database, stored):
     assert statuses == ["KILLED", "KILLED", "FINISHED"]
 
 
+def forget_configurations(folder):
+    for number in ("0", "1"):
+        shutil.rmtree(folder / number)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (lambda folder: shutil.rmtree(folder), "sweep.json: cannot be read"),
         (lambda folder: (folder / "sweep.json").write_text("{"), "sweep.json: cannot be read"),
-        (lambda folder: None, "--tracking-uri"),
+        (lambda folder: shutil.rmtree(folder / "0"), "--tracking-uri"),
+        (forget_configurations, "there is no configuration.json"),
     ],
 )
 @pytest.mark.slow
