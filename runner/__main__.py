@@ -1,17 +1,24 @@
 """`python -m runner`: Hydra composes the configurations, `runner.execution` trains them."""
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra._internal import utils as hydra_utils
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig
 
 from runner.execution import folders, stock
 from runner.execution.interruption import termination_interrupts
+from runner.terminal import tolerate_any_terminal
 
 if TYPE_CHECKING:
     from runner.recording.recorder import End
@@ -41,6 +48,7 @@ class Schema:
     weight_seeds: Any = None
     batch_seeds: Any = None
     device: str = MISSING
+    rerun: bool = MISSING
     dry_run: bool = MISSING
 
 
@@ -71,10 +79,11 @@ def train(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     """Runs the command line. Exit codes: 0, 1 (something failed), 130 (interrupted)."""
+    tolerate_any_terminal()
     folders.register_resolver()
     ConfigStore.instance().store(name="base_config", node=Schema)
     try:
-        with termination_interrupts():
+        with termination_interrupts(), _one_line_errors():
             end = _train_and_finish()
     except KeyboardInterrupt:
         end = "interrupted"
@@ -82,6 +91,36 @@ def main() -> None:
         folders.release()
     if end in _EXIT_CODES:
         raise SystemExit(_EXIT_CODES[end])
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Makes Hydra report every error in one line, as it does its own, unless asked for all of it.
+
+    Hydra shows a traceback for what it does not expect, and some values of overrides it does not.
+    """
+    report = hydra_utils.run_and_report
+
+    def guarded(func: Any) -> Any:
+        return report(partial(_in_one_line, func))
+
+    hydra_utils.run_and_report = guarded
+    try:
+        yield
+    finally:
+        hydra_utils.run_and_report = report
+
+
+def _in_one_line(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except CompactHydraException:
+        raise
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR", "0") == "1":
+            raise
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise CompactHydraException(text) from error
 
 
 def _train_and_finish() -> "End":

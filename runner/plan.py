@@ -51,6 +51,7 @@ class Training:
     divergence_limit: float = setting(POSITIVE, 1e6)
     target_metric: str | None = setting(optional(TEXT), None)
     target_value: float | None = setting(optional(NUMBER), None)
+    checkpoint_every_s: float = setting(POSITIVE, 60.0)
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class NoTraining:
     divergence_limit: ClassVar[float] = float("inf")
     target_metric: ClassVar[str | None] = None
     target_value: ClassVar[float | None] = None
+    checkpoint_every_s: ClassVar[float] = float("inf")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Tracking:
 
     uri: str | None = setting(optional(TEXT), None)
     experiment: str = setting(TEXT, "runner")
+    required: bool = setting(BOOLEAN, True)
 
 
 @dataclass(frozen=True)

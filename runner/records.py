@@ -15,15 +15,18 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from runner.plan import Replicate
+
+T = TypeVar("T")
 
 Status = Literal["finished", "diverged", "failed", "interrupted"]
 
@@ -199,6 +202,7 @@ class ConfigurationRecord:
       endpoint_epoch: The epoch at which it is taken if `endpoint_at` is `"epoch"`.
       target: Metric and value that `epochs_to_target` waits for, or None.
       num_replicates: How many were asked for.
+      identity: Key of all that decides its numbers, seeds apart; see `runner.execution.identity`.
       error: Why it could not be trained, or None. A configuration that was refused has empty
         `dataset` and no kernels.
     """
@@ -216,6 +220,7 @@ class ConfigurationRecord:
     endpoint_epoch: int | None = None
     target: tuple[str, float] | None = None
     num_replicates: int = 0
+    identity: str = ""
     error: str | None = None
 
 
@@ -230,6 +235,8 @@ class SweepRecord:
       versions: Library -> version, Python included.
       machine: What it ran on, for people.
       confidence: Level of the intervals.
+      id: Tells it from all other commands, those on other machines too.
+      mixed_versions: Library -> other versions that the reused replicates were trained with.
     """
 
     name: str
@@ -238,6 +245,8 @@ class SweepRecord:
     versions: dict[str, str]
     machine: str
     confidence: float = 0.95
+    id: str = ""
+    mixed_versions: dict[str, list[str]] = field(default_factory=dict)
 
 
 def lower_is_better(metric: str) -> bool:
@@ -252,11 +261,18 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """As `write_text`, for bytes."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file beside `path`, which takes its place when the block has ended without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(beside).chmod(0o644)
@@ -267,9 +283,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_record(path: Path, record: Any) -> None:
-    """Writes a record dataclass as JSON; non-finite numbers become null."""
+    """Writes a record dataclass as JSON."""
+    write_text(path, record_text(record))
+
+
+def record_text(record: Any) -> str:
+    """Returns a record dataclass as JSON; non-finite numbers become null."""
     text = json.dumps(_finite(dataclasses.asdict(record)), indent=1, ensure_ascii=False)
-    write_text(path, text + "\n")
+    return text + "\n"
 
 
 def _finite(value: Any) -> Any:
@@ -282,35 +303,62 @@ def _finite(value: Any) -> Any:
     return value
 
 
+class RecordError(ValueError):
+    """A file that should hold a record and does not. Its message is one line that names it."""
+
+
 def read_sweep(folder: Path) -> SweepRecord:
-    """Reads `folder/sweep.json`."""
-    return SweepRecord(**json.loads((folder / "sweep.json").read_text("utf-8")))
+    """Reads `folder/sweep.json`.
+
+    Raises:
+      RecordError: It is not such a record. The other functions that read raise it too.
+    """
+    return _read(folder / "sweep.json", lambda content: SweepRecord(**content))
 
 
 def read_configurations(folder: Path) -> list[ConfigurationRecord]:
     """Reads every `<number>/configuration.json` of a results folder, by number."""
-    records = []
-    for path in folder.glob("*/configuration.json"):
-        content = json.loads(path.read_text("utf-8"))
-        content["kernels"] = [
-            KernelRecord(**{**kernel, "shape": tuple(kernel["shape"])})
-            for kernel in content["kernels"]
-        ]
-        content["target"] = tuple(content["target"]) if content["target"] else None
-        records.append(ConfigurationRecord(**content))
+    records = [_read(path, _configuration) for path in folder.glob("*/configuration.json")]
     return sorted(records, key=lambda record: record.index)
 
 
 def read_replicates(folder: Path) -> list[ReplicateRecord]:
     """Reads every `<number>/replicates/*.json` of a results folder, by configuration and seeds."""
-    records = []
-    for path in folder.glob("*/replicates/*.json"):
-        content = json.loads(path.read_text("utf-8"))
-        content["movement"] = {key: tuple(pair) for key, pair in content["movement"].items()}
-        if content.get("propagation"):
-            content["propagation"] = PropagationRecord(**content["propagation"])
-        records.append(ReplicateRecord(**content))
+    records = [read_replicate(path) for path in folder.glob("*/replicates/*.json")]
     return sorted(records, key=lambda r: (r.configuration, r.weight_seed, r.batch_seed))
+
+
+def read_replicate(path: Path) -> ReplicateRecord:
+    """Reads the record of one replicate."""
+    return _read(path, replicate_record)
+
+
+def replicate_record(content: dict[str, Any]) -> ReplicateRecord:
+    """Returns the record that was written as `content`.
+
+    Raises:
+      KeyError, TypeError, AttributeError: It was not.
+    """
+    movement = {key: tuple(pair) for key, pair in content["movement"].items()}
+    found = content.get("propagation")
+    propagation = PropagationRecord(**found) if found else None
+    return ReplicateRecord(**{**content, "movement": movement, "propagation": propagation})
+
+
+def _configuration(content: dict[str, Any]) -> ConfigurationRecord:
+    kernels = [
+        KernelRecord(**{**kernel, "shape": tuple(kernel["shape"])}) for kernel in content["kernels"]
+    ]
+    target = tuple(content["target"]) if content["target"] else None
+    return ConfigurationRecord(**{**content, "kernels": kernels, "target": target})
+
+
+def _read(path: Path, make: Callable[[dict[str, Any]], T]) -> T:
+    try:
+        return make(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RecordError(f"{path}: cannot be read as a record ({reason}).") from error
 
 
 def replicates_table(

@@ -1,11 +1,19 @@
 """What reaches the terminal: log lines beside a live display, and nothing from chatty libraries."""
 
+import io
 import logging
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+def tolerate_any_terminal() -> None:
+    """Lets what a terminal of another encoding cannot show appear as a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 class ConsoleHandler(logging.Handler):

@@ -20,7 +20,7 @@ ROWS = [
     {"propagation"},
     {"training", "recording", "report"},
     {"execution"},
-    {"__main__"},
+    {"__main__", "sync"},
 ]
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -60,6 +60,8 @@ def test_every_part_has_a_rank():
         "hydra_plugins.runner_launcher",
         "runner.execution.finish",
         "runner.report",
+        "runner.sync",
+        "runner.execution.sync",
     ],
 )
 def test_starts_without_tensorflow(module):

@@ -13,14 +13,22 @@ from runner.records import EpochRecord, Outcome
 if TYPE_CHECKING:
     from runner.training.cohort import Cohort
 
+Pair = tuple[Ready, Replicate]
+"""A replicate that is to be trained, and its configuration."""
+
 # Name of the engine -> its module, which brings TensorFlow along.
 _MODULES = {"vectorized": "runner.training.vectorized", "keras": "runner.training.reference"}
 
 
 def cohorts(ready: Sequence[Ready]) -> list[list[Ready]]:
-    """Groups the configurations that differ only in initializer, seeds and learning rate."""
+    """Groups the configurations that differ only in initializer, seeds and learning rate.
+
+    Those of which nothing is left to train are in no group.
+    """
     groups: dict[str, list[Ready]] = {}
     for item in ready:
+        if not item.replicates:
+            continue
         c = item.configuration
         optimizer = dataclasses.replace(c.optimizer.settings, learning_rate=1.0)
         shared = (c.dataset, c.model, c.optimizer.name, optimizer, c.training, c.engine)
@@ -28,11 +36,15 @@ def cohorts(ready: Sequence[Ready]) -> list[list[Ready]]:
     return list(groups.values())
 
 
-def cohort_of(items: Sequence[Ready]) -> "tuple[list[tuple[int, Replicate]], Cohort]":
-    """Returns a group's replicates, by number of the configuration, and what an engine is given."""
+def pairs_of(items: Sequence[Ready]) -> list[Pair]:
+    """Returns the replicates that are to be trained of a group."""
+    return [(item, replicate) for item in items for replicate in item.replicates]
+
+
+def cohort_of(pairs: Sequence[Pair]) -> "Cohort":
+    """Returns what an engine is given to train replicates of one group."""
     from runner.training.cohort import Cohort, Member
 
-    pairs = [(item, replicate) for item in items for replicate in item.replicates]
     members = [
         Member(
             draw=partial(item.drawer.draw, replicate.weight_seed),
@@ -41,8 +53,8 @@ def cohort_of(items: Sequence[Ready]) -> "tuple[list[tuple[int, Replicate]], Coh
         )
         for item, replicate in pairs
     ]
-    first = items[0]
-    cohort = Cohort(
+    first, _ = pairs[0]
+    return Cohort(
         model=first.model,
         dataset=first.dataset,
         optimizer=first.configuration.optimizer,
@@ -50,7 +62,6 @@ def cohort_of(items: Sequence[Ready]) -> "tuple[list[tuple[int, Replicate]], Coh
         device=first.device,
         members=members,
     )
-    return [(item.record.index, replicate) for item, replicate in pairs], cohort
 
 
 def engine(name: str) -> "Callable[[Cohort], Iterator[EpochRecord | Outcome]]":

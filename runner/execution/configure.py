@@ -63,6 +63,7 @@ class SweepSettings:
 
     tracking: Tracking | NoTracking
     report: Report
+    rerun: bool
     dry_run: bool
 
 
@@ -98,13 +99,14 @@ def sweep_settings(jobs: Sequence[Job]) -> SweepSettings:
       ConfigError: It is not, or a setting breaks its rule.
     """
     first = jobs[0].settings
-    for key in ("tracking", "report", "dry_run"):
+    for key in ("tracking", "report", "rerun", "dry_run"):
         for job in jobs[1:]:
             if job.settings[key] != first[key]:
                 raise ConfigError(f"`{key}` must be the same in every configuration of a sweep.")
     return SweepSettings(
         tracking=choose(TRACKING, first["tracking"], "tracking"),
         report=choose({"default": Report}, first["report"], "report"),
+        rerun=first["rerun"],
         dry_run=first["dry_run"],
     )
 

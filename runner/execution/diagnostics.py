@@ -10,7 +10,6 @@ import numpy as np
 
 from runner.execution.preflight import Ready
 from runner.imports import told
-from runner.plan import Replicate
 from runner.propagation.advice import advice
 from runner.propagation.judgement import judge
 from runner.propagation.settings import Diagnostics
@@ -36,7 +35,7 @@ class Diagnostician:
         self._examinations: dict[Any, Examination] = {}
 
     def diagnose(
-        self, items: Sequence[Ready], keys: Sequence[tuple[int, Replicate]], cohort: "Cohort"
+        self, items: Sequence[Ready], keys: Sequence[Any], cohort: "Cohort"
     ) -> "tuple[Diagnoses, Cohort]":
         """Returns what was measured of each member, and the cohort without drawing anything twice.
 
@@ -44,7 +43,8 @@ class Diagnostician:
 
         Args:
           items: The configurations of the cohort.
-          keys: Of its members.
+          keys: Of its members; one whose key does not begin with the number of an item is not
+            measured.
           cohort: What is going to be trained.
         """
         found: Diagnoses = [None] * len(keys)

@@ -8,7 +8,7 @@ from rich import get_console
 from rich.table import Table
 
 from runner.datasets.dataset import Dataset, Part
-from runner.execution.cohorts import cohort_of, cohorts, engine
+from runner.execution.cohorts import cohort_of, cohorts, engine, pairs_of
 from runner.execution.preflight import Ready
 from runner.plan import Training
 from runner.records import EpochRecord
@@ -29,11 +29,13 @@ def show_plan(ready: Sequence[Ready]) -> None:
         total_s += cohort_s
         count = sum(len(item.replicates) for item in items)
         rows += [(item, cohort_s * len(item.replicates) / count) for item in items]
+    rows += [(item, 0.0) for item in ready if not item.replicates]
     for item, seconds in sorted(rows, key=lambda row: row[0].record.index):
         factors = " ".join(f"{key}={value}" for key, value in item.record.factors.items())
         epochs = item.configuration.training.epochs
         counts = (len(item.replicates), item.record.num_parameters, epochs)
-        row = (item.record.index, item.record.init, factors, *counts, _duration(seconds))
+        about = _duration(seconds) if item.replicates else "finished"
+        row = (item.record.index, item.record.init, factors, *counts, about)
         table.add_row(*map(str, row))
     get_console().print(table)
     get_console().print(f"Training would take about {_duration(total_s)}. Nothing was trained.")
@@ -44,7 +46,7 @@ def _cohort_s(items: Sequence[Ready]) -> float:
 
     The first epoch is not counted as it may pay for compilation, which is counted once.
     """
-    _, cohort = cohort_of(items)
+    cohort = cohort_of(pairs_of(items))
     name = items[0].configuration.engine
     members = cohort.members if name == "vectorized" else cohort.members[:1]
     sample = _shortened(cohort.dataset, cohort.training.batch_size * _TIMED_BATCHES)

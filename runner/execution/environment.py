@@ -4,6 +4,7 @@ import platform
 import re
 import shlex
 import sys
+import uuid
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -30,6 +31,7 @@ def sweep_record(folder: Path, confidence: float) -> SweepRecord:
         | {library: _version(library) for library in _LIBRARIES},
         machine=_machine(),
         confidence=confidence,
+        id=uuid.uuid4().hex,
     )
 
 

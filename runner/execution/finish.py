@@ -4,37 +4,44 @@ A sweep that was trained in this process is concluded from its stream. One whose
 told again from its records on disk, and then concluded in the same way.
 """
 
-import contextlib
 import dataclasses
 import logging
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from omegaconf import OmegaConf
 from rich import get_console
+from rich.table import Table
+from rich.text import Text
 
 from runner import report
 from runner.config import ConfigError
 from runner.execution import folders
-from runner.execution.configure import Job, SweepSettings, configuration, sweep_settings
+from runner.execution.configure import Job, SweepSettings, sweep_settings
+from runner.execution.recorded import recorded_job, with_factors
 from runner.execution.stream import Stream
-from runner.plan import NoTracking, Tracking, factors
+from runner.execution.sync import send, sync_command
+from runner.plan import NoTracking, Tracking
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.mlflow_store import ui_command
-from runner.recording.recorder import End, Recorder, Verdict
+from runner.recording.recorder import End, Verdict
 from runner.records import (
     ConfigurationRecord,
+    RecordError,
     read_configurations,
     read_replicates,
     read_sweep,
 )
+from runner.report import tables
+from runner.report.results import ResultsError
 
 log = logging.getLogger(__name__)
+
+# Beyond this many rows the table of failures would push the answer off the screen.
+_MAX_FAILURES = 20
 
 
 def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
@@ -47,13 +54,60 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
       end: How it ended.
     """
     if end == "interrupted":
-        log.warning("Interrupted. What has finished is kept.")
+        log.warning("Interrupted. What has finished is kept; the same command goes on from there.")
     stream.stop(end)
-    comparison = report.write(folder, figures=figures)
-    stream.tell(Verdict(comparison.description, comparison.ranks, comparison.outcomes))
-    stream.close(end, folder)
+    comparison = _report(folder, figures)
+    if comparison is not None:
+        stream.tell(Verdict(comparison.description, comparison.ranks, comparison.outcomes))
+    stream.close(end, folder if comparison is not None else None)
+    _tell_failures(stream)
+    recorders = [item for item in stream.recorders if isinstance(item, MlflowRecorder)]
+    for recorder in recorders:
+        if recorder.lost and (end == "interrupted" or not _caught_up(folder)):
+            log.warning("MLflow lacks a part of this sweep. To send it: %s", sync_command(folder))
+    if comparison is not None:
+        log.info("Report: %s", folder / "report.html")
+    _tell_where(recorders)
+
+
+def _report(folder: Path, figures: bool) -> "report.Comparison | None":
+    """Writes the report and prints its answer; tells what stands against it, if anything does."""
+    try:
+        comparison = report.write(folder, figures=figures)
+    except (ResultsError, OSError) as error:
+        log.error("No report: %s. When that is mended: python -m runner.report %s", error, folder)
+        return None
     get_console().print(comparison)
-    _tell_where(folder, stream.recorders)
+    return comparison
+
+
+def _tell_failures(stream: Stream) -> None:
+    """Prints what failed or was refused, with its reason, if there is any."""
+    ended = [record for records in stream.ended.values() for record in records]
+    table = tables.failures_table(list(stream.configurations.values()), ended)
+    failed = table[table["status"].isin(["refused", "failed"])]
+    if failed.empty:
+        return
+    shown = Table(title="What failed", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("", "init", "seeds", "reason"):
+        shown.add_column(column, overflow="fold")
+    for row in failed.head(_MAX_FAILURES).to_dict("records"):
+        name = tables.replicate_name
+        whole = row["status"] == "refused"
+        seeds = "all" if whole else name(row["weight_seed"], row["batch_seed"])
+        texts = (row["configuration"], row["init"], seeds, row["reason"])
+        shown.add_row(*(Text(str(text)) for text in texts))
+    if len(failed) > _MAX_FAILURES:
+        shown.add_row("", "", "", f"{len(failed) - _MAX_FAILURES} more in the report")
+    get_console().print(shown)
+
+
+def _caught_up(folder: Path) -> bool:
+    """Tells whether MLflow, lost on the way, is back by now and has got the whole sweep."""
+    try:
+        return not send(folder)
+    except (ConfigError, RecordError, OSError):
+        return False
 
 
 def finish(folder: Path, end: End) -> End:
@@ -72,8 +126,8 @@ def finish(folder: Path, end: End) -> End:
     if all(record.error is not None for record in configurations):
         folders.discard(folder)
         return end if end == "interrupted" else "failed"
-    jobs = [_job(folder, record) for record in configurations]
-    stream, settings, well = _begun(folder, jobs, _with_factors(jobs, configurations))
+    jobs = [recorded_job(folder, record) for record in configurations]
+    stream, settings, well = _begun(folder, jobs, with_factors(jobs, configurations))
     try:
         stream.replay(read_replicates(folder))
     except KeyboardInterrupt:
@@ -120,42 +174,12 @@ def _opened(
     return stream
 
 
-def _job(folder: Path, record: ConfigurationRecord) -> Job:
-    """Returns the job that left this record."""
-    home = folder / str(record.index)
-    tracking = _unmasked(record.settings["tracking"], home / ".hydra" / "config.yaml")
-    settings = {**record.settings, "tracking": tracking}
-    return Job(record.index, folder, settings, home / "runner.log")
-
-
-def _unmasked(tracking: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
-    """Returns the tracking settings with the password that a record hides and Hydra's file has."""
-    if "***" not in str(tracking.get("uri")) or not path.exists():
-        return tracking
-    return {**tracking, "uri": OmegaConf.select(OmegaConf.load(path), "tracking.uri")}
-
-
-def _with_factors(
-    jobs: Sequence[Job], records: Sequence[ConfigurationRecord]
-) -> list[ConfigurationRecord]:
-    """Returns the records with what varies among them; as before for one that breaks a rule."""
-    typed = []
-    for job in jobs:
-        with contextlib.suppress(ConfigError):
-            typed.append(configuration(job))
-    varying = dict(zip([item.index for item in typed], factors(typed), strict=True))
-    return [
-        dataclasses.replace(record, factors=varying.get(record.index, {})) for record in records
-    ]
-
-
-def _tell_where(folder: Path, recorders: Sequence[Recorder]) -> None:
-    log.info("Report: %s", folder / "report.html")
+def _tell_where(recorders: Sequence[MlflowRecorder]) -> None:
     for recorder in recorders:
-        if isinstance(recorder, MlflowRecorder) and not recorder.lost:
-            command = ui_command(recorder.uri)
-            if command.startswith("mlflow") and shutil.which("mlflow") is None:
-                command = f"{os.path.relpath(Path(sys.executable).parent)}/{command}"
-            log.info("Curves: %s", command)
-            if recorder.curves_url:
-                log.info("        %s", recorder.curves_url)
+        if not recorder.curves_url:
+            continue
+        command = ui_command(recorder.uri)
+        if command.startswith("mlflow") and shutil.which("mlflow") is None:
+            command = f"{os.path.relpath(Path(sys.executable).parent)}/{command}"
+        log.info("Curves: %s", command)
+        log.info("        %s", recorder.curves_url)

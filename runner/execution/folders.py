@@ -2,10 +2,13 @@
 
 import os
 import shutil
+import sys
 from datetime import datetime
 from pathlib import Path
 
 from omegaconf import OmegaConf
+
+from runner.config import ConfigError
 
 ROOT = Path("results")
 
@@ -21,13 +24,31 @@ def register_resolver() -> None:
 
 def _resolve() -> str:
     if _VARIABLE not in os.environ:
-        os.environ[_VARIABLE] = str(claim(ROOT))
+        try:
+            os.environ[_VARIABLE] = str(claim(ROOT))
+        except ConfigError as error:
+            # OmegaConf would wrap the error, and Hydra would show the traceback of that.
+            print(error, file=sys.stderr)
+            raise SystemExit(1) from error
     return os.environ[_VARIABLE]
 
 
 def claim(root: Path, now: datetime | None = None) -> Path:
-    """Creates and returns `root/<YYYY-MM-DD>/<HH-MM-SS>`, or with `-2`, `-3`, … if that exists."""
-    moment = now or datetime.now()
+    """Creates and returns `root/<YYYY-MM-DD>/<HH-MM-SS>`, or with `-2`, `-3`, … if that exists.
+
+    Raises:
+      ConfigError: Nothing can be written there.
+    """
+    try:
+        return _claim(root, now or datetime.now())
+    except OSError as error:
+        raise ConfigError(
+            f"`{root}` must be a folder that can be written to. Received: {root.absolute()} "
+            f"({error.strerror or error}). Run the command in another folder."
+        ) from error
+
+
+def _claim(root: Path, moment: datetime) -> Path:
     day = root / moment.strftime("%Y-%m-%d")
     day.mkdir(parents=True, exist_ok=True)
     name, attempt = moment.strftime("%H-%M-%S"), 1

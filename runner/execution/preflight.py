@@ -10,8 +10,10 @@ from runner import datasets, models
 from runner.config import ConfigError, changed_settings, label, masked
 from runner.datasets.dataset import Dataset
 from runner.execution.configure import Job, configuration
+from runner.execution.identity import identity, model_key
+from runner.imports import told
 from runner.plan import Configuration, Replicate, factors
-from runner.records import ConfigurationRecord
+from runner.records import ConfigurationRecord, ReplicateRecord
 from runner.training.objective import METRIC
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ class Ready:
       drawer: Draws the initial weights for a seed.
       device: TensorFlow's name of the device.
       record: What is kept of it.
+      reused: Records of its replicates that earlier commands have finished.
     """
 
     configuration: Configuration
@@ -38,11 +41,13 @@ class Ready:
     drawer: Any
     device: str
     record: ConfigurationRecord
+    reused: tuple[ReplicateRecord, ...] = ()
 
     @property
     def replicates(self) -> tuple[Replicate, ...]:
         """What is to be trained of it."""
-        return self.configuration.replicates
+        done = {record.key for record in self.reused}
+        return tuple(item for item in self.configuration.replicates if item.key not in done)
 
 
 @dataclass
@@ -72,21 +77,21 @@ def prepare(jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]
     checked = []
     for job in jobs:
         try:
-            checked.append(configuration(job))
+            checked.append(_checked(configuration, job))
         except ConfigError as error:
             refused.append(_refused(job, error))
     loaded, data = [], _Cache()
     varying = dict(zip([c.index for c in checked], factors(checked), strict=True))
     for item in checked:
         try:
-            loaded.append((item, _dataset(data, item)))
+            loaded.append((item, _checked(_dataset, data, item)))
         except ConfigError as error:
             refused.append(_incomplete(item, varying[item.index], error))
     _start_tensorflow([item for item, _ in loaded])
     ready, built = [], _Cache()
     for item, dataset in loaded:
         try:
-            ready.append(_ready(built, item, dataset, varying[item.index]))
+            ready.append(_checked(_ready, built, item, dataset, varying[item.index]))
         except ConfigError as error:
             refused.append(_incomplete(item, varying[item.index], error))
     return ready, sorted(refused, key=lambda record: record.index)
@@ -99,6 +104,17 @@ def _start_tensorflow(items: Sequence[Configuration]) -> None:
     fewest = min((len(c.replicates) for c in items), default=0)
     if items:
         tensorflow.start(tensorflow.threads_per_operation(convolutional, fewest))
+
+
+def _checked(step: Callable[..., T], *args: Any) -> T:
+    """Returns what a step gives; whatever it raises refuses this configuration only."""
+    try:
+        return step(*args)
+    except ConfigError:
+        raise
+    except Exception as error:
+        log.debug("A configuration could not be checked.", exc_info=error)
+        raise ConfigError(f"The configuration cannot be prepared: {told(error)}") from error
 
 
 def _dataset(cache: _Cache, item: Configuration) -> Dataset:
@@ -160,6 +176,7 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         return models.build(item.model.name, item.model.settings, shape, outputs, task)
 
     model = cache.get((repr(item.model), shape, outputs, task, device), build)
+    key = cache.get(("key", id(model)), lambda: model_key(model))
     drawer = draw.prepare(model, item.init)
     if drawer.unknown:
         log.warning(
@@ -182,6 +199,7 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         endpoint_epoch=item.settings["report"].get("epoch"),
         target=_target(item),
         num_replicates=len(item.replicates),
+        identity=identity(item, dataset, key, device),
     )
     return Ready(item, dataset, model, drawer, device, record)
 

@@ -1,9 +1,10 @@
 """From an engine's stream to whole records and to the recorders."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from runner.execution.interruption import deferred
+from runner.execution.interruption import deferred, is_held
 from runner.plan import Replicate
 from runner.recording.recorder import End, Recorder, Verdict
 from runner.records import (
@@ -19,6 +20,10 @@ from runner.report import tables
 
 Key = tuple[int, Replicate]
 """Number of the configuration and the replicate in it."""
+
+
+class TrainingError(Exception):
+    """An engine raised; the reason is the exception's cause."""
 
 
 class Stream:
@@ -51,7 +56,7 @@ class Stream:
             if configuration.error is not None:
                 self._close_configuration(index, "failed")
 
-    def diagnosed(self, keys: Sequence[Key], records: Sequence[PropagationRecord | None]) -> None:
+    def diagnosed(self, keys: Sequence[Any], records: Sequence[PropagationRecord | None]) -> None:
         """Hands on what was measured before training; it becomes part of the replicates' records.
 
         Args:
@@ -67,11 +72,39 @@ class Stream:
                         index, [r for k, r in found.items() if k[0] == index]
                     )
 
-    def consume(self, keys: Sequence[Key], events: Iterable[EpochRecord | Outcome]) -> None:
-        """Records what an engine yields; `keys[i]` is the replicate at position i of its cohort."""
-        for event in events:
-            with deferred():
+    def consume(self, keys: Sequence[Any], events: Iterator[EpochRecord | Outcome]) -> None:
+        """Records what an engine yields; `keys[i]` is the replicate at position i of its cohort.
+
+        Positions that the engine says nothing of may have keys of another kind.
+
+        An interruption waits until nothing is cut in two: until the engine pauses between epochs
+        (`runner.execution.checkpoints`), or until none of its replicates is under way.
+
+        Raises:
+          TrainingError: The engine raised. What it had yielded is recorded.
+        """
+        with deferred("Stopping after this epoch. To stop at once, interrupt again."):
+            for event in _from_engine(events):
                 self._take(keys, event)
+                if is_held() and not self.running:
+                    return
+
+    def resume(self, key: Key, steps: Sequence[int], curves: Curves) -> None:
+        """Tells the recorders of the epochs that a replicate had when it was interrupted."""
+        with deferred():
+            for epoch, step in enumerate(steps):
+                metrics = {name: values[epoch] for name, values in curves.items()}
+                self._epoch(key, epoch, step, metrics)
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Takes back what was told of replicates under way, which begin anew."""
+        for key in keys:
+            self.running.pop(key, None)
+
+    def fail(self, key: Key, error: str) -> None:
+        """Ends a replicate that could not be trained."""
+        with deferred():
+            self._end(key, Outcome(replicate=0, status="failed", wall_time_s=0.0, error=error))
 
     def replay(self, records: Iterable[ReplicateRecord]) -> None:
         """Hands on replicates that ended elsewhere or earlier, from their records."""
@@ -96,6 +129,14 @@ class Stream:
         """Ends the sweep, whose report lies in `folder`."""
         for recorder in self.recorders:
             recorder.finish_sweep(end, folder)
+
+    def ended_keys(self) -> set[Key]:
+        """Returns the replicates that have ended, in whichever status."""
+        return {
+            (index, Replicate(record.weight_seed, record.batch_seed))
+            for index, records in self.ended.items()
+            for record in records
+        }
 
     def failures(self) -> dict[int, str]:
         """Returns the first error of each configuration that has one."""
@@ -173,3 +214,17 @@ class Stream:
         summary = tables.curve_summary(ended, self.sweep.confidence)
         for recorder in self.recorders:
             recorder.finish_configuration(index, end, summary, self.endpoint(index))
+
+
+def _from_engine(
+    events: Iterator[EpochRecord | Outcome],
+) -> Iterator[EpochRecord | Outcome]:
+    """Yields the events; what their source raises becomes a `TrainingError`, to tell it apart."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration:
+            return
+        except Exception as error:
+            raise TrainingError from error
+        yield event

@@ -3,24 +3,24 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from runner.execution import environment, folders
-from runner.execution.cohorts import cohort_of, cohorts, engine
+from runner.execution import environment, folders, reuse
 from runner.execution.configure import Job, SweepSettings, sweep_settings
-from runner.execution.diagnostics import Diagnostician, unmet
+from runner.execution.diagnostics import unmet
 from runner.execution.dry_run import show_plan
 from runner.execution.finish import conclude
 from runner.execution.preflight import Ready, prepare
 from runner.execution.stream import Stream
+from runner.execution.work import train_all
 from runner.plan import Tracking
 from runner.recording.console import ConsoleRecorder
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
-from runner.recording.recorder import End, Recorder
+from runner.recording.recorder import End
 from runner.records import ConfigurationRecord, read_sweep
 
 log = logging.getLogger(__name__)
@@ -50,19 +50,28 @@ def run(jobs: Sequence[Job]) -> dict[int, Result]:
     folder = jobs[0].folder
     ready, refused = prepare(jobs)
     _tell_refused(refused, len(jobs))
+    if not settings.rerun:
+        ready = reuse.from_disk(ready, folders.ROOT)
     if settings.dry_run:
         show_plan(ready)
     if settings.dry_run or not ready:
         errors = {record.index: record.error for record in refused}
         return {job.index: Result(math.nan, errors.get(job.index)) for job in jobs}
-    records = sorted([*(item.record for item in ready), *refused], key=lambda r: r.index)
+    mlflow = _mlflow(settings)
+    if mlflow and not settings.rerun:
+        ready = reuse.from_mlflow(ready, mlflow)
+    reuse.tell(ready)
     sweep = environment.sweep_record(folder.resolve(), settings.report.confidence)
-    stream = Stream(_recorders(folder, settings, ready), sweep, records)
+    sweep = reuse.with_mixed_versions(sweep, ready, folders.ROOT, mlflow)
+    console = ConsoleRecorder(_num_epochs(ready))
+    recorders = [DiskRecorder(folder), *([mlflow] if mlflow else []), console]  # the disk first
+    records = sorted([*(item.record for item in ready), *refused], key=lambda r: r.index)
+    stream = Stream(recorders, sweep, records)
     log.info("%s -> %s", _summary(ready), folder)
     stream.open()
     folders.point_latest(folder)
     ending = partial(conclude, stream, folder, settings.report.figures)
-    return _train(ready, jobs, stream, ending)
+    return _train(ready, jobs, stream, settings.rerun, ending)
 
 
 def run_alone(job: Job) -> Result:
@@ -77,30 +86,36 @@ def run_alone(job: Job) -> Result:
     settings = sweep_settings([job])
     ready, refused = prepare([job])
     _tell_refused(refused, num_jobs=1)
+    if not settings.rerun:
+        ready = reuse.from_disk(ready, folders.ROOT)
     if settings.dry_run:
         show_plan(ready)
         return Result(math.nan, refused[0].error if refused else None)
     records = [*(item.record for item in ready), *refused]
     console = ConsoleRecorder(_num_epochs(ready), apart=True)
     stream = Stream([DiskRecorder(job.folder), console], read_sweep(job.folder), records)
+    reuse.tell(ready)
     stream.open()
-    return _train(ready, [job], stream, partial(_close, stream))[job.index]
+    return _train(ready, [job], stream, settings.rerun, partial(_close, stream))[job.index]
 
 
 def _train(
-    ready: Sequence[Ready], jobs: Sequence[Job], stream: Stream, ending: Callable[[End], None]
+    ready: Sequence[Ready],
+    jobs: Sequence[Job],
+    stream: Stream,
+    rerun: bool,
+    ending: Callable[[End], None],
 ) -> dict[int, Result]:
     """Trains all, calls `ending` with how it ended, and returns the result of each job."""
     log_files = {job.index: job.log_file for job in jobs}
     end: End = "failed"  # until it has come to an end
+
+    def logging_to(indices: Sequence[int]) -> AbstractContextManager[None]:
+        return _logging_to([log_files[index] for index in indices])
+
     try:
-        diagnostician = Diagnostician()
-        for items in cohorts(ready):
-            with _logging_to([log_files[item.record.index] for item in items]):
-                keys, cohort = cohort_of(items)
-                diagnoses, cohort = diagnostician.diagnose(items, keys, cohort)
-                stream.diagnosed(keys, diagnoses)
-                stream.consume(keys, engine(items[0].configuration.engine)(cohort))
+        stream.replay(record for item in ready for record in item.reused)
+        train_all(ready, stream, jobs[0].folder, rerun, logging_to)
         end = "failed" if stream.failures() else "finished"
     except KeyboardInterrupt:
         end = "interrupted"
@@ -117,9 +132,12 @@ def _train(
 
 def _summary(ready: Sequence[Ready]) -> str:
     """Returns one line about what is trained."""
-    count = len(ready)
-    replicates = sum(len(item.replicates) for item in ready)
-    c = ready[0].configuration
+    pending = [item for item in ready if item.replicates]
+    if not pending:
+        return "Nothing is left to train"
+    count = len(pending)
+    replicates = sum(len(item.replicates) for item in pending)
+    c = pending[0].configuration
     what = ", ".join(
         choices.pop() if len(choices) == 1 else f"{len(choices)} {group}s"
         for group in ("dataset", "model", "optimizer")
@@ -149,12 +167,17 @@ def _num_epochs(ready: Sequence[Ready]) -> int:
     return sum(item.configuration.training.epochs * len(item.replicates) for item in ready)
 
 
-def _recorders(folder: Path, settings: SweepSettings, ready: Sequence[Ready]) -> list[Recorder]:
-    """Returns the recorders in the order in which they hear of things: the disk first."""
-    recorders: list[Recorder] = [DiskRecorder(folder)]
-    if isinstance(settings.tracking, Tracking):
-        recorders.append(MlflowRecorder(settings.tracking))
-    return [*recorders, ConsoleRecorder(_num_epochs(ready))]
+def _mlflow(settings: SweepSettings) -> MlflowRecorder | None:
+    """Returns the recorder with its store open; None where nothing is to be tracked.
+
+    Raises:
+      ConfigError: The store cannot be used, but is required.
+    """
+    if not isinstance(settings.tracking, Tracking):
+        return None
+    recorder = MlflowRecorder(settings.tracking)
+    recorder.connect()
+    return recorder
 
 
 @contextmanager

@@ -3,6 +3,10 @@
 Every run carries the tags that one filters by (`level`, `sweep`, `init`, ...), because a filter of
 MLflow's UI does not look at the parents of a run. Curves are sent every few seconds, never once an
 epoch: a call costs MLflow about as much for one number as for two hundred.
+
+Recording is idempotent: the runs that a sweep already has are found by their tags, whole ones are
+left alone and the others get what they lack. A replicate that an earlier sweep has finished and
+recorded is not recorded again; the configuration's run names the run that it stands on.
 """
 
 import functools
@@ -20,10 +24,11 @@ from typing import Any, Concatenate, ParamSpec
 import pandas as pd
 
 from runner import archive
-from runner.config import masked
+from runner.config import ConfigError, masked
 from runner.plan import Replicate, Tracking
 from runner.propagation.tables import opinion
 from runner.recording import mlflow_fields as fields
+from runner.recording import mlflow_lookup as lookup
 from runner.recording import mlflow_store as store
 from runner.recording.recorder import End, Recorder, Verdict
 from runner.records import (
@@ -31,6 +36,7 @@ from runner.records import (
     PropagationRecord,
     ReplicateRecord,
     SweepRecord,
+    record_text,
 )
 
 log = logging.getLogger(__name__)
@@ -81,13 +87,7 @@ def _best_effort(
             with store.unobtrusive():
                 method(self, *args, **kwargs)
         except Exception as error:
-            self.lost = True
-            log.warning(
-                "MLflow at %s stopped working (%s). Training goes on and the records are on disk, "
-                "but MLflow has this sweep only in part.",
-                masked(self.uri),
-                store.reason(error),
-            )
+            self._lose(store.reason(error))
 
     return attempt
 
@@ -99,17 +99,22 @@ class MlflowRecorder(Recorder):
       uri: Address of the store.
       curves_url: The page of the UI that charts the sweep's configurations; where the store is a
         database, it is there once `store.ui_command(uri)` runs. Empty until the sweep starts.
-      lost: Whether MLflow stopped working on the way. The recorder is silent from then on.
+      lost: Whether MLflow stopped working on the way, or never did and is not required. The
+        recorder is silent from then on.
+      loss: Why, in one line.
     """
 
     _store: store.Store
 
-    def __init__(self, settings: Tracking, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, settings: Tracking, clock: Callable[[], float] = time.time, quiet: bool = False
+    ) -> None:
         """Finds the store without opening it.
 
         Args:
           settings: Which store and experiment.
           clock: Gives the time in seconds since 1970.
+          quiet: Whether the loss of MLflow is told by `loss` only.
 
         Raises:
           ConfigError: `tracking.uri` cannot be an address.
@@ -117,9 +122,13 @@ class MlflowRecorder(Recorder):
         self.uri = store.resolve_uri(settings)
         self.curves_url = ""
         self.lost = False
-        self._experiment = settings.experiment
+        self.loss = ""
+        self._quiet = quiet
+        self._settings = settings
         self._clock = clock
         self._next_flush = 0.0
+        self._flush_wait = _FLUSH_EVERY_S
+        self._connected = False
         self._takes_artifacts = True
         self._common_tags: dict[str, str] = {}
         self._configurations: dict[int, ConfigurationRecord] = {}
@@ -128,6 +137,48 @@ class MlflowRecorder(Recorder):
         self._configuration_runs: dict[int, str] = {}
         self._replicates: dict[tuple[int, Replicate], _OpenReplicate] = {}
         self._propagation: dict[int, list[PropagationRecord]] = {}
+        self._present: dict[tuple[str, str, str], Any] = {}
+        self._reopened: set[str] = set()
+        self._earlier: dict[str, dict[str, lookup.EarlierRun]] = {}
+        self._stands_on: dict[int, list[str]] = {}
+
+    def connect(self) -> None:
+        """Opens the store, if that has not been done.
+
+        Raises:
+          ConfigError: It cannot be used, but is required.
+        """
+        if self._connected or self.lost:
+            return
+        try:
+            self._store = store.open_store(self.uri, self._settings.experiment)
+        except ConfigError as error:
+            self._give_up(error)
+            return
+        self._connected = True
+        self._takes_artifacts = self._store.takes_artifacts
+
+    def earlier(self, identity: str) -> dict[str, lookup.EarlierRun]:
+        """Returns what the store has of a configuration's replicates, by `Replicate.key`.
+
+        Empty where MLflow is lost; an error on the way loses it.
+        """
+        self._look_up(identity)
+        return self._earlier.get(identity, {})
+
+    def earlier_versions(self) -> dict[str, Mapping[str, str]]:
+        """Returns the versions of all runs that `earlier` has returned, by `EarlierRun.name`."""
+        runs = [run for found in self._earlier.values() for run in found.values()]
+        return {run.name: run.versions for run in runs}
+
+    def fetch(self, run: lookup.EarlierRun) -> ReplicateRecord | None:
+        """Returns the record that was kept with a run, or None if there is none to be had."""
+        try:
+            with store.unobtrusive():
+                return lookup.download(self._store, run.run_id)
+        except Exception as error:
+            log.debug("MLflow's run %s has no record: %s", run.run_id, store.reason(error))
+            return None
 
     def start_sweep(
         self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
@@ -135,20 +186,24 @@ class MlflowRecorder(Recorder):
         """Opens the store and the sweep's run, and records the refused configurations.
 
         Raises:
-          ConfigError: The store cannot be used.
+          ConfigError: The store cannot be used but is required, or another process is recording
+            this sweep.
         """
         self._configurations = {record.index: record for record in configurations}
         self._common_tags = fields.common_tags(sweep)
-        self._store = store.open_store(self.uri, self._experiment)
-        self._takes_artifacts = self._store.takes_artifacts
+        self.connect()
+        if self.lost:
+            return
         try:
             with store.unobtrusive():
                 self._open_sweep(sweep)
                 for record in configurations:
                     if record.error is not None:
                         self._end_configuration(record, "failed", [], {"error": record.error})
+        except ConfigError:
+            raise
         except Exception as error:
-            raise store.unusable(self.uri, error) from None
+            self._give_up(store.unusable(self.uri, error))
         self._next_flush = self._clock() + _FLUSH_EVERY_S
 
     @_best_effort
@@ -170,7 +225,8 @@ class MlflowRecorder(Recorder):
         run = self._replicates[configuration, replicate]
         run.points += self._points(metrics, epoch)
         run.num_epochs = epoch + 1
-        if self._clock() >= self._next_flush:
+        # A clock that was set back must not keep the curves waiting for hours.
+        if not self._next_flush - self._flush_wait <= self._clock() < self._next_flush:
             self._flush()
 
     @_best_effort
@@ -178,14 +234,18 @@ class MlflowRecorder(Recorder):
         """Sends the rest of the curves and the replicate's numbers, and ends its run.
 
         Epochs that were not recorded one by one are taken from the record, so that a sweep can be
-        sent from its records on disk.
+        sent from its records on disk. The record itself goes along, for other machines to reuse.
         """
+        configuration = self._configurations[record.configuration]
+        if self._is_whole("replicate", configuration, record.key, record.status):
+            return
+        if record.reused_from and self._was_recorded(configuration, record.key):
+            return
         key = record.configuration, Replicate(record.weight_seed, record.batch_seed)
         run = self._replicates.get(key) or self._open_replicate(*key)
         for epoch in range(run.num_epochs, len(record.steps)):
             metrics = {name: values[epoch] for name, values in record.curves.items()}
             run.points += self._points(metrics, epoch)
-        configuration = self._configurations[record.configuration]
         run.points += self._points(fields.replicate_metrics(configuration, record))
         told = {"error": record.error, "reused_from": record.reused_from}
         tags = {name: text for name, text in told.items() if text}
@@ -194,6 +254,8 @@ class MlflowRecorder(Recorder):
             run.points += self._points(fields.propagation_metrics([found]))
             tags |= {"step0": found.verdict, "step0.reason": found.reason}
         self._send(run, {"status": record.status, **tags})
+        text = record_text(record)
+        self._attach(lambda: self._store.client.log_text(run.run_id, text, lookup.RECORD_FILE))
         self._end(run.run_id, record.status)
         del self._replicates[key]
 
@@ -205,14 +267,18 @@ class MlflowRecorder(Recorder):
         record = self._configurations[configuration]
         if record.error is not None:
             return  # its run has ended before anything was trained
+        if configuration not in self._configuration_runs and self._is_whole(
+            "configuration", record, "", end
+        ):
+            return
         points = self._points(fields.endpoint_metrics(endpoint))
         for row in summary.to_dict("records"):
             points += self._points(fields.curve_metrics(row), row["epoch"])
-        tags = {}
+        tags = fields.reused_tags(self._stands_on.get(configuration, []))
         if found := self._propagation.get(configuration):
             points += self._points(fields.propagation_metrics(found))
             verdict = opinion(record, found).verdict
-            tags = {"step0": verdict.name, "step0.reason": verdict.reason}
+            tags |= {"step0": verdict.name, "step0.reason": verdict.reason}
         self._end_configuration(record, end, points, tags)
 
     @_best_effort
@@ -239,21 +305,73 @@ class MlflowRecorder(Recorder):
             with store.unobtrusive():
                 self._end_all(end)
         except Exception as error:
-            if not self.lost:
-                log.warning("MLflow could not end this sweep's runs: %s.", store.reason(error))
+            self._lose(store.reason(error))
 
     def _open_sweep(self, sweep: SweepRecord) -> None:
         records = list(self._configurations.values())
         page = fields.curves_page(self._store.experiment_id, sweep, records)
         self.curves_url = f"{store.ui_address(self.uri)}/{page}"
         self._page, self._command = page, sweep.command
-        self._sweep_run = self._create(
-            "sweep",
-            sweep.name,
-            fields.sweep_tags(sweep, records, page),
-            started_s=datetime.fromisoformat(sweep.started).timestamp(),
-        )
+        self._present = lookup.runs_of_sweep(self._store, sweep.id) if sweep.id else {}
+        found = self._present.get(("sweep", "", ""))
+        if found is not None:
+            _check_over(found)
+            self._sweep_run = found.info.run_id
+        else:
+            self._sweep_run = self._create(
+                "sweep",
+                sweep.name,
+                fields.sweep_tags(sweep, records, page),
+                started_s=datetime.fromisoformat(sweep.started).timestamp(),
+            )
         self._log_batch(self._sweep_run, params=fields.sweep_params(records))
+
+    @_best_effort
+    def _look_up(self, identity: str) -> None:
+        if identity not in self._earlier:
+            self._earlier[identity] = lookup.earlier_runs(self._store, identity)
+
+    def _was_recorded(self, record: ConfigurationRecord, replicate: str) -> bool:
+        """Tells whether another sweep has recorded a replicate; then notes its run."""
+        if record.identity not in self._earlier:
+            self._earlier[record.identity] = lookup.earlier_runs(self._store, record.identity)
+        run = self._earlier[record.identity].get(replicate)
+        if run is not None:
+            self._stands_on.setdefault(record.index, []).append(run.run_id)
+        return run is not None
+
+    def _is_whole(
+        self, level: str, record: ConfigurationRecord, replicate: str, status: str
+    ) -> bool:
+        """Tells whether the store has had a run of this sweep with this end from the first."""
+        run = self._present.get((level, str(record.index), replicate))
+        return (
+            run is not None
+            and status != "interrupted"
+            and run.info.status == _MLFLOW_STATUS[status]
+            and run.data.tags.get("status") == status
+        )
+
+    def _lose(self, reason: str) -> None:
+        """Notes that MLflow stopped working, and tells it once."""
+        if not self.lost and not self._quiet:
+            log.warning(
+                "MLflow at %s stopped working (%s). Training goes on and the records are on disk.",
+                masked(self.uri),
+                reason,
+            )
+        self.lost, self.loss = True, self.loss or reason
+
+    def _give_up(self, error: ConfigError) -> None:
+        """Goes on without MLflow, or not.
+
+        Raises:
+          ConfigError: It is required.
+        """
+        if self._settings.required:
+            raise error from None
+        self.lost, self.loss = True, str(error)
+        log.warning("%s Training goes on without it.", error)
 
     @_best_effort
     def _send_files(self, folder: Path) -> None:
@@ -277,27 +395,40 @@ class MlflowRecorder(Recorder):
                 self._end(run_id, "interrupted")
         incomplete = {"incomplete": "true"} if self.lost else {}
         self._log_batch(self._sweep_run, tags={"status": end, **incomplete})
+        found = self._present.get(("sweep", "", ""))
+        if found is not None and "incomplete" in found.data.tags and not self.lost:
+            self._store.client.delete_tag(self._sweep_run, "incomplete")
         self._end(self._sweep_run, end)
 
     def _open_runs(self) -> list[str]:
         """Returns what the store holds to be running, for Ctrl-C may fall between two notes."""
-        mine = {key: self._common_tags[key] for key in ("sweep", *store.process_tags())}
-        condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in mine.items())
+        condition = f"tags.sweep_id = '{self._common_tags['sweep_id']}'"
         runs = store.running(self._store.client, self._store.experiment_id, condition)
         return [run.info.run_id for run in runs]
 
     def _open_configuration(self, record: ConfigurationRecord) -> str:
         if record.index in self._configuration_runs:
             return self._configuration_runs[record.index]
-        tags = fields.configuration_tags(record)
-        run_id = self._create("configuration", fields.title(record), tags, self._sweep_run)
+        found = self._reopen("configuration", record, "")
+        run_id = found.info.run_id if found else self._create_configuration(record)
         self._configuration_runs[record.index] = run_id
         self._log_batch(run_id, params=fields.configuration_params(record))
-        if record.dataset:
+        if record.dataset and not (found and found.inputs.dataset_inputs):
             self._store.client.log_inputs(run_id, datasets=[_dataset_input(record.dataset)])
         config = fields.settings_yaml(record)
         self._attach(lambda: self._store.client.log_text(run_id, config, "config.yaml"))
         return run_id
+
+    def _create_configuration(self, record: ConfigurationRecord) -> str:
+        tags = fields.configuration_tags(record) | fields.place_tags(record)
+        return self._create("configuration", fields.title(record), tags, self._sweep_run)
+
+    def _reopen(self, level: str, record: ConfigurationRecord, replicate: str) -> Any:
+        """Returns the run that this sweep already had, or None; it gets only what it lacks."""
+        run = self._present.get((level, str(record.index), replicate))
+        if run is not None:
+            self._reopened.add(run.info.run_id)
+        return run
 
     def _end_configuration(
         self, record: ConfigurationRecord, end: End, points: Sequence[Any], tags: dict[str, str]
@@ -309,11 +440,20 @@ class MlflowRecorder(Recorder):
     def _open_replicate(self, configuration: int, replicate: Replicate) -> _OpenReplicate:
         record = self._configurations[configuration]
         parent = self._open_configuration(record)
-        name = f"{fields.title(record)} {replicate.key.replace('-', ' ')}"
-        run_id = self._create("replicate", name, fields.configuration_tags(record), parent)
+        if (begun := self._replicates.get((configuration, replicate))) is not None:
+            self._store.client.delete_run(begun.run_id)  # it is trained from the start again
+        found = self._reopen("replicate", record, replicate.key)
+        run_id = found.info.run_id if found else self._create_replicate(record, replicate, parent)
         run = _OpenReplicate(run_id, fields.replicate_params(record, replicate))
         self._replicates[configuration, replicate] = run
         return run
+
+    def _create_replicate(
+        self, record: ConfigurationRecord, replicate: Replicate, parent: str
+    ) -> str:
+        name = f"{fields.title(record)} {replicate.key.replace('-', ' ')}"
+        tags = fields.configuration_tags(record) | fields.place_tags(record, replicate)
+        return self._create("replicate", name, tags, parent)
 
     @_best_effort
     def _flush(self) -> None:
@@ -321,7 +461,8 @@ class MlflowRecorder(Recorder):
         for run in self._replicates.values():
             self._send(run)
         ended = self._clock()
-        self._next_flush = ended + max(_FLUSH_EVERY_S, _FLUSH_SHARE * (ended - started))
+        self._flush_wait = max(_FLUSH_EVERY_S, _FLUSH_SHARE * (ended - started))
+        self._next_flush = ended + self._flush_wait
 
     def _send(self, run: _OpenReplicate, tags: Mapping[str, str] | None = None) -> None:
         self._log_batch(run.run_id, run.points, run.params, tags)
@@ -358,6 +499,8 @@ class MlflowRecorder(Recorder):
         """Sends all in one call; the client splits what exceeds the limits of a request."""
         from mlflow.entities import Param, RunTag
 
+        if run_id in self._reopened:
+            points = lookup.missing_points(self._store, run_id, points)
         self._store.client.log_batch(
             run_id,
             points,
@@ -389,6 +532,15 @@ class MlflowRecorder(Recorder):
                 "MLflow takes no files (%s): tables and figures stay in the results folder.",
                 store.reason(error),
             )
+
+
+def _check_over(run: Any) -> None:
+    """Raises `ConfigError` if another process is about to record the sweep of this run."""
+    if run.info.status == "RUNNING" and store.is_elsewhere_alive(run.data.tags):
+        raise ConfigError(
+            f"`{run.info.run_name}` must have ended. Received: a sweep that the process "
+            f"{run.data.tags['runner.pid']} is still running."
+        )
 
 
 def _milliseconds(seconds: float) -> int:

@@ -7,6 +7,7 @@ import contextlib
 import getpass
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -39,6 +40,12 @@ _ENDPOINT = {
     "num_failed": "failed",
 }
 
+# A tag holds 5000 characters in every version of MLflow, an id takes 33.
+_IDS_PER_TAG = 150
+
+# In characters, for a param.
+_MAX_PARAM_NAME = 250
+
 _GROUPS = ("init", "dataset", "model", "optimizer", "training")
 
 
@@ -50,7 +57,12 @@ def title(record: ConfigurationRecord) -> str:
 
 def common_tags(sweep: SweepRecord) -> dict[str, str]:
     """Returns the tags that all runs of a sweep share: whose they are and what they ran with."""
-    tags = {"sweep": sweep.name, "mlflow.source.type": "LOCAL", "mlflow.source.name": "runner"}
+    tags = {
+        "sweep": sweep.name,
+        "sweep_id": sweep.id,
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": "runner",
+    }
     with contextlib.suppress(ImportError, KeyError, OSError):  # a container's user may be nameless
         tags["mlflow.user"] = getpass.getuser()
     versions = {f"version.{library}": version for library, version in sweep.versions.items()}
@@ -70,6 +82,24 @@ def configuration_tags(record: ConfigurationRecord) -> dict[str, str]:
         "model": record.model or str(option["model"]),
     }
     return tags | {key: _text(value) for key, value in record.factors.items()}
+
+
+def place_tags(record: ConfigurationRecord, replicate: Replicate | None = None) -> dict[str, str]:
+    """Returns the tags by which the run of a configuration, or of its replicate, is found again."""
+    tags = {"configuration": str(record.index), "identity": record.identity}
+    return tags if replicate is None else {**tags, "replicate": replicate.key}
+
+
+def reused_tags(run_ids: Sequence[str]) -> dict[str, str]:
+    """Returns the tags that name the earlier runs that a configuration stands on.
+
+    They are `reused_runs`, `reused_runs.2`, ..., because the length of a tag is limited.
+    """
+    parts = [run_ids[i : i + _IDS_PER_TAG] for i in range(0, len(run_ids), _IDS_PER_TAG)]
+    return {
+        "reused_runs" if number == 1 else f"reused_runs.{number}": " ".join(part)
+        for number, part in enumerate(parts, 1)
+    }
 
 
 def sweep_tags(
@@ -245,5 +275,10 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = _text(value)
+            flat[_param_name(f"{prefix}{key}")] = _text(value)
     return flat
+
+
+def _param_name(key: str) -> str:
+    """Returns a key with `_` for what MLflow does not admit: the user's arguments have any name."""
+    return re.sub(r"[^\w. -]", "_", key, flags=re.ASCII)[:_MAX_PARAM_NAME]

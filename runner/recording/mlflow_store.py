@@ -283,7 +283,11 @@ def close_orphans(client: Any, experiment_id: str) -> int:
 
 def running(client: Any, experiment_id: str, condition: str) -> list[Any]:
     """Returns the runs of an experiment that have not ended and meet a condition on their tags."""
-    query = f"attributes.status = 'RUNNING' and {condition}"
+    return search(client, experiment_id, f"attributes.status = 'RUNNING' and {condition}")
+
+
+def search(client: Any, experiment_id: str, query: str) -> list[Any]:
+    """Returns all runs of an experiment that meet a query, the newest first."""
     runs: list[Any] = []
     token = None
     while True:
@@ -302,6 +306,16 @@ def _process_start(pid: int | str) -> str | None:
         return None
     state, *fields = stat.rpartition(")")[2].split()  # the name before it may hold anything
     return None if state in "ZX" else fields[18]
+
+
+def is_elsewhere_alive(tags: Mapping[str, str]) -> bool:
+    """Tells whether the run with these tags belongs to another living process of this machine."""
+    mine = process_tags()
+    if any(key not in tags for key in mine) or tags["runner.host"] != mine["runner.host"]:
+        return False
+    if all(tags[key] == value for key, value in mine.items()):
+        return False
+    return _is_alive(tags["runner.pid"], tags["runner.process_start"])
 
 
 def _is_alive(pid: str, start: str) -> bool:

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.terminal import tolerate_any_terminal
+
 LATEST = Path("results/latest")
 OUTPUT = Path("results/report")
 
@@ -20,6 +22,7 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code: 0, or 1 if there is nothing to report on."""
+    tolerate_any_terminal()
     options = _parser().parse_args(arguments)
     from rich import get_console
 

@@ -142,8 +142,18 @@ def _reused(results: Results) -> str:
     reused = results.replicates["reused_from"].dropna()
     if reused.empty:
         return ""
-    sources = names.listed(sorted(str(source) for source in reused.unique()))
-    return f"{names.counted(len(reused), 'replicate')} were taken over from {sources}."
+    # A source is `<date>/<time>/<number>`, or `mlflow:<run>`, of which each replicate has its own.
+    origins = {"MLflow" if s.startswith("mlflow:") else s.rpartition("/")[0] for s in reused}
+    sources = sorted(origins)
+    if len(sources) > _MAX_LISTED:
+        sources = [f"{len(sources)} earlier commands"]
+    told = f"{names.counted(len(reused), 'replicate')} were taken over from {names.listed(sources)}"
+    others = [
+        f"{library} {', '.join(versions)} (here {results.sweep.versions.get(library)})"
+        for library, versions in results.sweep.mixed_versions.items()
+    ]
+    mixed = f"; some were trained with {names.listed(others)}" if others else ""
+    return f"{told}{mixed}."
 
 
 def _mixed_versions(results: Results) -> str:

@@ -1,21 +1,17 @@
 """The records of one results folder, checked as they are read."""
 
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from runner.records import (
     ConfigurationRecord,
+    RecordError,
     ReplicateRecord,
     SweepRecord,
     read_configurations,
     read_replicates,
     read_sweep,
 )
-
-T = TypeVar("T")
 
 
 class ResultsError(Exception):
@@ -50,33 +46,13 @@ def read(folder: Path) -> Records:
     for pattern in ("sweep.json", "*/configuration.json"):
         if not any(folder.glob(pattern)):
             raise ResultsError(f"{folder}: not a results folder, it has no {pattern}.")
-    sweep = _read(read_sweep, folder, "sweep.json", SweepRecord)
-    configurations = _read(read_configurations, folder, "*/configuration.json", ConfigurationRecord)
-    replicates = _read(read_replicates, folder, "*/replicates/*.json", ReplicateRecord)
+    try:
+        sweep = read_sweep(folder)
+        configurations, replicates = read_configurations(folder), read_replicates(folder)
+    except RecordError as error:
+        raise ResultsError(str(error)) from error
     _check_numbers(folder, configurations, replicates)
     return Records((sweep,), tuple(configurations), tuple(replicates))
-
-
-def _read(reader: Callable[[Path], T], folder: Path, pattern: str, record: type) -> T:
-    try:
-        return reader(folder)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        path, reason = _unreadable(folder, pattern, record) or (folder / pattern, _line(error))
-        raise ResultsError(f"{path}: cannot be read as a record ({reason}).") from error
-
-
-def _unreadable(folder: Path, pattern: str, record: type) -> tuple[Path, str] | None:
-    """Returns the first file that does not hold such a record, and why."""
-    for path in sorted(folder.glob(pattern)):
-        try:
-            record(**json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            return path, _line(error)
-    return None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _check_numbers(

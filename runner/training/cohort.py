@@ -1,6 +1,6 @@
 """What an engine is given, and how far training has moved a replicate."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,42 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """Where members of a cohort are between two epochs: enough to go on as if nothing had been.
+
+    Attributes:
+      epoch: The last whole epoch.
+      members: Positions in the cohort that it is about.
+      alive: Which of them are still trained, shape (members,), bool.
+      seconds: Time that they have taken so far.
+      program: What of the program's shape the numbers depend on in their last bits.
+      arrays: Every variable that training changes, by the engine's own names.
+    """
+
+    epoch: int
+    members: Sequence[int]
+    alive: np.ndarray
+    seconds: float
+    program: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+
+    def array(self, name: str, variable: Any) -> np.ndarray:
+        """Returns the values of a variable.
+
+        Raises:
+          KeyError, ValueError: The snapshot was taken of something else.
+        """
+        values = self.arrays[name]
+        if values.shape != tuple(variable.shape):
+            raise ValueError(f"{name} has the shape {values.shape}, not {tuple(variable.shape)}")
+        return values
+
+
+def _no_pause(take: Callable[[], Snapshot]) -> None:
+    """Goes on."""
+
+
+@dataclass(frozen=True)
 class Cohort:
     """Replicates that differ in their initial weights, their seeds and their learning rates.
 
@@ -38,6 +74,10 @@ class Cohort:
       training: Epochs, batch size, divergence limit.
       device: TensorFlow's name, such as `"/CPU:0"`.
       members: The replicates.
+      at_pause: Called between epochs, when all records so far have been yielded, with a function
+        that takes a snapshot. It may raise `KeyboardInterrupt`.
+      resume: Where to go on; its members are all of this cohort's, and those of them that are not
+        alive are not trained. Records are yielded of the epochs after it only.
     """
 
     model: Any
@@ -46,6 +86,8 @@ class Cohort:
     training: Training | NoTraining
     device: str
     members: Sequence[Member]
+    at_pause: Callable[[Callable[[], Snapshot]], None] = _no_pause
+    resume: Snapshot | None = None
 
     @property
     def steps_per_epoch(self) -> int:

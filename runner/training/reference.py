@@ -10,6 +10,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from runner.datasets.dataset import Part
 from runner.imports import told
 from runner.records import EpochRecord, Outcome
 from runner.training import optimizers
-from runner.training.cohort import Cohort, Member, movement
+from runner.training.cohort import Cohort, Member, Snapshot, movement
 from runner.training.objective import loss_function, metric_object
 from runner.training.randomness import epoch_order, first_state, seed_generators
 
@@ -77,15 +78,23 @@ class _Reference:
         self.dropout = seed_generators(self.model)
 
     def train(self, position: int, member: Member) -> Iterator[EpochRecord | Outcome]:
-        """Trains one member from its initial weights to its end."""
+        """Trains one member from its initial weights, or from where it was, to its end."""
         start = time.perf_counter()
+        resume = self.cohort.resume
+        values = None if resume is None else self._values(resume)
         ending: dict[str, Any] = {"status": "finished"}
-        epoch = 0
+        epoch = first = 0
         try:
             start_values = self._reset(member)
-            for epoch in range(self.cohort.training.epochs + 1):
+            if resume is not None and values is not None:
+                for variable, value in zip(self._variables(), values, strict=True):
+                    variable.assign(value)
+                start -= resume.seconds
+                first = resume.epoch + 1
+            for epoch in range(first, self.cohort.training.epochs + 1):
                 metrics = self._epoch(epoch, member)
                 yield _record(position, epoch, epoch * self.cohort.steps_per_epoch, metrics)
+                self.cohort.at_pause(partial(self._snapshot, position, epoch, start))
             ending["test"] = self._test()
             end_values = [variable.numpy() for variable in self.model.trainable_variables]
             ending["movement"] = movement(self.model, start_values, end_values)
@@ -110,6 +119,26 @@ class _Reference:
         for position, generator in enumerate(self.dropout):
             generator.state.assign(first_state(member.batch_seed, position))
         return [variable.numpy() for variable in self.model.trainable_variables]
+
+    def _snapshot(self, position: int, epoch: int, start: float) -> Snapshot:
+        """Returns where the member is after an epoch."""
+        return Snapshot(
+            epoch=epoch,
+            members=[position],
+            alive=np.array([True]),
+            seconds=time.perf_counter() - start,
+            program={},
+            arrays={str(number): v.numpy() for number, v in enumerate(self._variables())},
+        )
+
+    def _values(self, snapshot: Snapshot) -> list[np.ndarray]:
+        """Returns the values of all variables where the member, the only one here, was."""
+        return [snapshot.array(str(i), variable) for i, variable in enumerate(self._variables())]
+
+    def _variables(self) -> list[Any]:
+        """Returns all variables that training changes."""
+        optimizer = [variable for variable, _ in self.pristine]
+        return [*self.model.weights, *optimizer, *(dropout.state for dropout in self.dropout)]
 
     def _epoch(self, epoch: int, member: Member) -> Metrics:
         """Trains one epoch (none for epoch 0) and returns the metrics at its end."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -21,7 +22,8 @@ import tensorflow as tf
 from runner.imports import told
 from runner.machine import num_cores
 from runner.records import EpochRecord, Outcome
-from runner.training.cohort import Cohort, Member, movement
+from runner.training.cohort import Cohort, Member, Snapshot, movement
+from runner.training.exhaustion import is_out_of_memory
 from runner.training.forms import Form, candidates
 from runner.training.memory import Need, need
 from runner.training.objective import METRIC
@@ -29,6 +31,9 @@ from runner.training.program import Constants, Epochs, Program, State
 from runner.training.randomness import epoch_order, first_state, seed_generators
 
 log = logging.getLogger(__name__)
+
+# What training changes in a `State` besides `alive`.
+_VARIABLES = ("trainable", "other", "optimizer")
 
 Metrics = dict[str, np.ndarray]
 
@@ -65,7 +70,8 @@ def train(cohort: Cohort) -> Iterator[EpochRecord | Outcome]:
     ends as `diverged`; neither touches the others.
     """
     count, on_gpu = len(cohort.members), "GPU" in cohort.device
-    at_a_time = count if on_gpu else min(_need(cohort).max_replicas(), count)
+    whole = on_gpu or cohort.resume is not None  # which has been found to fit
+    at_a_time = count if whole else min(_need(cohort).max_replicas(), count)
     if at_a_time < count:
         log.info("Engine: %d of %d replicates at a time, for want of memory.", at_a_time, count)
     for first in range(0, count, at_a_time):
@@ -115,8 +121,13 @@ class _Training:
     def run(self) -> Iterator[EpochRecord | Outcome]:
         """Yields the stream of records."""
         with self.threads:
-            yield from self._begin(self._start())
             epoch, count = 1, 1
+            first = self._start()
+            if (resume := self.cohort.resume) is None:
+                yield from self._begin(first)
+            else:
+                self._restore(resume)
+                epoch = resume.epoch + 1
             while epoch <= self.cohort.training.epochs and self.alive.any():
                 count = min(count, self.cohort.training.epochs - epoch + 1)
                 began = time.perf_counter()
@@ -125,6 +136,7 @@ class _Training:
                 for metrics, alive, bad_steps in done:
                     yield from self._close(epoch, metrics, alive, bad_steps)
                     epoch += 1
+                self.cohort.at_pause(partial(self._snapshot, epoch - 1))
                 count = min(max(int(count * _CALL_S / seconds), 1), self.max_epochs)
             if self.alive.any():
                 yield from self._finish()
@@ -133,6 +145,8 @@ class _Training:
         """Builds the quickest program that works; returns the metrics of the untrained models."""
         c = self.cohort
         forms = candidates(c.model, c.optimizer, c.device, len(self.drawn))
+        if c.resume is not None:
+            forms = [form for form in forms if form.name == c.resume.program["form"]]
         for form in forms:
             try:
                 self._build(form)
@@ -140,7 +154,7 @@ class _Training:
                 if c.training.epochs:
                     self._train(self.chunks[0], self._orders(1, 1), 1)  # compiles; for nothing else
             except Exception as error:
-                if form is forms[-1]:
+                if form is forms[-1] or is_out_of_memory(error):
                     raise
                 log.info("Engine: %s does not work here (%s).", form.name, told(error))
             else:
@@ -164,6 +178,8 @@ class _Training:
         # As few chunks as the form and the memory allow, but as many as keep all threads busy.
         rounds = math.ceil(count / (self.num_threads * limit))
         width = math.ceil(count / (self.num_threads * rounds))
+        if self.cohort.resume is not None:
+            width = self.cohort.resume.program["width"]
         self.program = Program(self.cohort, form, width)
         positions = np.array(sorted(self.drawn))
         self.chunks = [
@@ -182,6 +198,39 @@ class _Training:
             tf.constant(rates, tf.as_dtype(self.cohort.model.trainable_variables[0].dtype)),
         )
         return _Chunk(positions, self.program.state(trainable, other), constants, trainable)
+
+    def _snapshot(self, epoch: int) -> Snapshot:
+        """Returns where the cohort is after an epoch."""
+        members = sorted(self.drawn)
+        return Snapshot(
+            epoch=epoch,
+            members=members,
+            alive=self.alive[members],
+            seconds=time.perf_counter() - self.began,
+            program={"form": self.program.form.name, "width": self.program.num_replicas},
+            arrays={
+                f"{number}.{kind}.{index}": value.numpy()
+                for number, chunk in enumerate(self.chunks)
+                for kind in _VARIABLES
+                for index, value in enumerate(getattr(chunk.state, kind))
+            },
+        )
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        """Puts the cohort where it was."""
+        self.began -= snapshot.seconds
+        self.alive[list(snapshot.members)] = snapshot.alive
+        for number, chunk in enumerate(self.chunks):
+            alive = np.zeros(self.program.num_replicas, bool)
+            alive[: len(chunk.positions)] = self.alive[chunk.positions]
+            values = {
+                kind: [
+                    tf.constant(snapshot.array(f"{number}.{kind}.{index}", value), value.dtype)
+                    for index, value in enumerate(getattr(chunk.state, kind))
+                ]
+                for kind in _VARIABLES
+            }
+            chunk.state = chunk.state._replace(alive=tf.constant(alive), **values)
 
     def _values(
         self, positions: Sequence[int], members: Sequence[Member]

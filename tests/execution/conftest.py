@@ -1,6 +1,7 @@
 """Runs the command line inside the test process, where TensorFlow is imported only once."""
 
 import logging
+import shutil
 import sys
 import warnings
 from dataclasses import dataclass
@@ -8,6 +9,10 @@ from pathlib import Path
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
+
+from runner.records import read_configurations, read_replicates, read_sweep
+from runner.report import tables
+from runner.training import reference
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,17 @@ class Done:
     code: int
     output: str
     folder: Path
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What MLflow has of a run."""
+
+    status: str
+    tags: dict
+    params: dict
+    metrics: dict
+    files: list
 
 
 @pytest.fixture
@@ -52,14 +68,106 @@ def command(tmp_path, monkeypatch, capsys):
 def tracked(tmp_path):
     """Returns a function that gives MLflow's client and its runs of one sweep."""
 
-    def runs(sweep: str):
+    def runs(sweep: str, client=None):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of MLflow about its own database library
             from mlflow import MlflowClient
 
-            client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+            client = client or MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
             experiment = client.get_experiment_by_name("runner")
             found = client.search_runs([experiment.experiment_id], f"tags.sweep = '{sweep}'")
         return client, found
 
     return runs
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """A database as MLflow creates it, which takes seconds."""
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow about its own database library
+        from mlflow import MlflowClient
+
+        MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def database(empty_database, tmp_path):
+    """The database of the commands that a test runs, so that they need not create it."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The seeds of every member that the reference engine has been given, in order."""
+    train, seen = reference.train, []
+
+    def spy(cohort):
+        seen.extend(member.batch_seed for member in cohort.members)
+        return train(cohort)
+
+    monkeypatch.setattr(reference, "train", spy)
+    return seen
+
+
+@pytest.fixture
+def stored(tracked):
+    """Returns a function that tells all that MLflow has of a sweep, without times, by name."""
+
+    def told(folder, client=None):
+        client, runs = tracked(read_sweep(folder).name, client)
+        return {run.info.run_name: _content(client, run) for run in runs}
+
+    return told
+
+
+def _content(client, run):
+    tags = ("status", "incomplete", "level", "configuration", "replicate")
+    return Stored(
+        status=run.info.status,
+        tags={key: value for key, value in run.data.tags.items() if key in tags},
+        params=run.data.params,
+        metrics={
+            name: sorted(
+                (point.step, point.value)
+                for point in client.get_metric_history(run.info.run_id, name)
+            )
+            for name in run.data.metrics
+        },
+        files=sorted(file.path for file in client.list_artifacts(run.info.run_id)),
+    )
+
+
+@pytest.fixture
+def same_as_disk():
+    """Returns the check that MLflow has every value of a sweep on disk, once, and the means."""
+
+    def check(folder, runs):
+        records = read_replicates(folder)
+        replicates = _at(runs, "replicate")
+        assert set(replicates) == {(str(record.configuration), record.key) for record in records}
+        for record in records:
+            run = replicates[str(record.configuration), record.key]
+            for name, curve in record.curves.items():
+                assert run.metrics[name] == list(enumerate(curve))
+        configurations = _at(runs, "configuration")
+        for configuration in read_configurations(folder):
+            run = configurations[str(configuration.index), None]
+            own = [record for record in records if record.configuration == configuration.index]
+            for row in tables.curve_summary(own, 0.95).to_dict("records"):
+                points = [point for point in run.metrics[row["metric"]] if point[0] == row["epoch"]]
+                assert points == [(row["epoch"], row["mean"])]
+        assert {run.status for run in runs.values()} == {"FINISHED"}
+
+    return check
+
+
+def _at(runs, level):
+    return {
+        (run.tags["configuration"], run.tags.get("replicate")): run
+        for run in runs.values()
+        if run.tags["level"] == level
+    }

@@ -1,7 +1,8 @@
-"""Real processes that are killed in the middle of a sweep: nothing that had ended is lost."""
+"""Real processes, killed or side by side: nothing that had ended is lost, repeated or mixed up."""
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 
 import runner
-from runner.records import read_sweep
+from runner.records import read_replicates, read_sweep
 from runner.report.__main__ import main as report
 
 pytestmark = pytest.mark.slow
@@ -111,3 +112,121 @@ def test_an_interrupted_command_ends_in_order(tmp_path, statuses, sent, launcher
     assert ended["sweep", "KILLED"] == 1
     assert ended["replicate", "FINISHED"] >= 1
     assert {status for _, status in ended} == {"KILLED", "FINISHED"}
+
+
+# Checkpoints come often, so that some kills hit while one is written.
+SHORT = (
+    *("--multirun", "init=zero,he_normal", "dataset=iris", "model.width=8", "model.dropout=0.2"),
+    *("training.epochs=60", "seeds=6", "training.checkpoint_every_s=0.05", "report.figures=false"),
+)
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "runner", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def kill_at_random(folder: Path, moments: random.Random, *arguments: str) -> bool:
+    """Starts the sweep and kills it; returns whether it came to its end before.
+
+    Half of the moments lie in the start, where the database and the folder are made, the others
+    after the sweep's folder has been made.
+    """
+    known = set(folder.glob("results/*/*/sweep.json"))
+    process = start(folder, *arguments)
+    with process:
+        deadline = time.monotonic() + moments.uniform(0.5, 12)
+        if moments.random() < 0.5:
+            while process.poll() is None and set(folder.glob("results/*/*/sweep.json")) == known:
+                time.sleep(0.02)
+            deadline = time.monotonic() + moments.uniform(0, 3)
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        ended = process.poll() is not None
+        process.kill()
+        output = process.communicate()[0]
+    assert "Traceback" not in output
+    return ended
+
+
+@pytest.mark.parametrize(("engine", "kills"), [("keras", 20), ("vectorized", 8)])
+def test_a_sweep_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
+    tmp_path, engine, kills
+):
+    arguments = (*SHORT, f"engine={engine}")
+    moments = random.Random(0)
+    for _ in range(kills):
+        if kill_at_random(tmp_path, moments, *arguments):
+            break
+    with start(tmp_path, *arguments) as process:
+        output = process.communicate(timeout=DEADLINE_S)[0]
+    assert process.returncode == 0, output
+    folder = (tmp_path / "results" / "latest").resolve()
+    records = read_replicates(folder)
+    assert len(records) == 12
+    assert {record.status for record in records} == {"finished"}
+
+    _, runs = tracked_all(tmp_path)
+    assert "RUNNING" not in {run.info.status for run in runs}
+    finished = Counter(
+        (run.data.tags["init"], run.data.tags["replicate"])
+        for run in runs
+        if run.data.tags["level"] == "replicate" and run.info.status == "FINISHED"
+    )
+    assert finished == Counter(
+        (init, f"seed-{seed}") for init in ("zero", "he_normal") for seed in range(6)
+    )
+
+    with start(tmp_path, *arguments, "rerun=true", "tracking=none") as process:
+        output = process.communicate(timeout=DEADLINE_S)[0]
+    assert process.returncode == 0, output
+    whole = read_replicates((tmp_path / "results" / "latest").resolve())
+    for ours, theirs in zip(records, whole, strict=True):
+        assert (ours.configuration, ours.seed) == (theirs.configuration, theirs.seed)
+        assert ours.steps == theirs.steps
+        if engine == "keras":
+            assert ours.curves == theirs.curves
+            continue
+        # After a kill the rest may be trained in a program of another shape. Rounding of about
+        # 1e-7 a step grows over 240 steps; an example more or less is 1/90 in an accuracy.
+        for metric, values in ours.curves.items():
+            margin = 0.05 if metric.endswith("accuracy") else 1e-3
+            assert values == pytest.approx(theirs.curves[metric], abs=margin)
+
+
+def tracked_all(folder: Path):
+    """Returns MLflow's client and all runs in the folder's database."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow about its own database library
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+        experiment = client.get_experiment_by_name("runner")
+        return client, list(client.search_runs([experiment.experiment_id], max_results=10_000))
+
+
+def test_six_commands_that_start_together_do_not_disturb_each_other(tmp_path):
+    inits = ("zero", "ones", "he_normal", "he_uniform", "orthogonal", "lecun_normal")
+    arguments = ("engine=keras", "dataset=iris", "training.epochs=5", "seeds=4", "model.width=8")
+    commands = [start(tmp_path, f"init={name}", *arguments) for name in inits]
+    outputs = [process.communicate(timeout=DEADLINE_S)[0] for process in commands]
+    assert [process.returncode for process in commands] == [0] * 6, outputs
+    assert not any("Traceback" in output or "stopped working" in output for output in outputs)
+    folders = [path.parent for path in tmp_path.glob("results/[0-9]*/*/sweep.json")]
+    assert len(folders) == 6
+    assert all(len(read_replicates(folder)) == 4 for folder in folders)
+    _, runs = tracked_all(tmp_path)
+    assert Counter((run.data.tags["level"], run.info.status) for run in runs) == {
+        ("sweep", "FINISHED"): 6,
+        ("configuration", "FINISHED"): 6,
+        ("replicate", "FINISHED"): 24,
+    }

@@ -43,6 +43,7 @@ SWEEP = SweepRecord(
     started="2026-11-23T18:02:11+01:00",
     versions={"runner": "0.1.0", "tensorflow": "2.21.0", "keras": "3.15.1", "python": "3.11.9"},
     machine="2 cores",
+    id="0123456789abcdef",
 )
 STARTED_S = 1795453331  # the same moment
 

@@ -1,0 +1,166 @@
+"""What decides a replicate's numbers, as one key: equal keys and seeds, equal numbers.
+
+The key of a configuration is the SHA-256 of everything that its replicates' numbers depend on
+besides their seeds: the settings of data, model, initializer, optimizer, training and engine; the
+data itself; the built model; the source of the user's own code; kind of device and precision; the
+versions of TensorFlow, Keras and `runner`. Where things lie, are tracked and reported is not part
+of it, nor which other replicates are trained along: they change rounding at most.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import sys
+import sysconfig
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import runner
+from runner.datasets.dataset import Dataset
+from runner.plan import Choice, Configuration
+
+# Settings that change what is told about the numbers, or where they are, but not the numbers.
+_WITHOUT_EFFECT = {
+    "dataset": {"path"},
+    "training": {"target_metric", "target_value", "checkpoint_every_s"},
+}
+
+# Which setting of the option `custom` names the user's code.
+_USER_CODE = {"model": "function", "init": "target", "optimizer": "target"}
+
+# What may change in `runner` without changing a number.
+_TELLING = {"__main__.py", "execution", "propagation", "recording", "report"}
+
+
+def identity(item: Configuration, dataset: Dataset, model: str, device: str) -> str:
+    """Returns the key of a configuration, 64 hexadecimal digits.
+
+    Args:
+      item: The settings.
+      dataset: What it is trained on.
+      model: Key of the model, from `model_key`.
+      device: TensorFlow's name of the device.
+    """
+    parts = {
+        **{name: _settings(name, item) for name in ("dataset", "model", "init", "optimizer")},
+        "training": _settings("training", item),
+        "engine": item.engine,
+        "data": dataset.fingerprint,
+        "built": model,
+        "code": {name: _user_code(name, getattr(item, name)) for name in _USER_CODE},
+        "device": device.strip("/").partition(":")[0],
+        "versions": _versions(),
+    }
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _settings(group: str, item: Configuration) -> Mapping[str, Any]:
+    option = getattr(item, group)
+    settings = option.settings if isinstance(option, Choice) else option
+    left_out = _WITHOUT_EFFECT.get(group, set())
+    values = {
+        field.name: getattr(settings, field.name)
+        for field in dataclasses.fields(settings)
+        if field.name not in left_out
+    }
+    return {"name": option.name if isinstance(option, Choice) else type(option).__name__, **values}
+
+
+def model_key(model: Any) -> str:
+    """Returns the key of a built Keras model: structure, values before any drawing, precision."""
+    import keras
+
+    values = hashlib.sha256()
+    for weight in model.weights:
+        values.update(weight.numpy().tobytes())
+    parts = [
+        _structure(model),
+        [(weight.path, list(weight.shape), str(weight.dtype)) for weight in model.weights],
+        [bool(weight.trainable) for weight in model.weights],
+        values.hexdigest(),
+        keras.config.floatx(),
+        keras.config.dtype_policy().name,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _structure(model: Any) -> str:
+    """Returns the model's config, or its class where it has none; its source is hashed anyway."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Keras about layers that could not be loaded again
+            return model.to_json()
+    except Exception:  # whatever a user's `get_config` raises
+        return f"{type(model).__module__}.{type(model).__qualname__}"
+
+
+def _user_code(group: str, option: Choice) -> list[str]:
+    """Returns a digest of each source file that the option `custom` runs."""
+    path = getattr(option.settings, _USER_CODE[group], "") if option.name == "custom" else ""
+    start = sys.modules.get(path.rpartition(".")[0])
+    return [] if start is None else sorted(_digest(file) for file in _files(start))
+
+
+def _files(start: ModuleType) -> set[Path]:
+    """Returns the file of a module and of the user's modules that it uses, directly or not."""
+    found = {file} if (file := _file(start)) else set()
+    seen, waiting = {start.__name__}, [start]
+    while waiting:
+        for value in list(vars(waiting.pop()).values()):
+            name = value.__name__ if isinstance(value, ModuleType) else _home(value)
+            module = sys.modules.get(name)
+            if name in seen or module is None:
+                continue
+            seen.add(name)
+            if (file := _file(module)) and _is_users(file):
+                found.add(file)
+                waiting.append(module)
+    return found
+
+
+def _home(value: object) -> str:
+    name = getattr(value, "__module__", None)
+    return name if isinstance(name, str) else ""
+
+
+def _file(module: ModuleType) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file).resolve() if isinstance(file, str) and Path(file).is_file() else None
+
+
+def _is_users(file: Path) -> bool:
+    """Tells whether a file is neither Python's, nor an installed library's, nor ours."""
+    libraries = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib")}
+    libraries |= {Path(sysconfig.get_path("platlib")).resolve(), _package()}
+    return not any(file.is_relative_to(folder) for folder in libraries)
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _package() -> Path:
+    return Path(runner.__file__).resolve().parent
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    """Returns the versions that may change numbers; for `runner` that of its source too.
+
+    A checkout keeps its version number while its code changes.
+    """
+    import keras
+    import tensorflow as tf
+
+    source = hashlib.sha256()
+    for file in sorted(_package().rglob("*.py")):
+        path = file.relative_to(_package())
+        if path.parts[0] not in _TELLING:
+            source.update(f"{path.as_posix()}\n".encode() + file.read_bytes())
+    versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
+    return versions | {"runner": source.hexdigest()}

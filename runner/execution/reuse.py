@@ -1,0 +1,171 @@
+"""What earlier commands have already finished: found by key and seeds, and not trained again.
+
+A replicate is reused if it came to its end, `finished` or `diverged`; what failed or was
+interrupted is trained. The newest record counts.
+"""
+
+import dataclasses
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from runner.execution.preflight import Ready
+from runner.plan import Replicate
+from runner.propagation.settings import Diagnostics
+from runner.recording.mlflow import MlflowRecorder
+from runner.records import (
+    RecordError,
+    ReplicateRecord,
+    SweepRecord,
+    read_replicate,
+    read_sweep,
+)
+
+log = logging.getLogger(__name__)
+
+ENDED = ("finished", "diverged")
+
+# The part of a configuration's file that is looked at: thousands of them have to be quick.
+_IDENTITY = re.compile(rb'"identity": "([0-9a-f]{64})"')
+
+
+def from_disk(ready: Sequence[Ready], root: Path) -> list[Ready]:
+    """Returns the configurations with what the results folders below `root` hold of them.
+
+    Args:
+      ready: What is to be trained.
+      root: Folder of `<date>/<time>/<number>/configuration.json`.
+    """
+    wanted = {item.record.identity for item in ready}
+    folders = _folders(root, wanted)
+    return [
+        with_reused(item, _earlier(item, folders.get(item.record.identity, []), root))
+        for item in ready
+    ]
+
+
+def with_reused(item: Ready, records: Sequence[ReplicateRecord]) -> Ready:
+    """Returns `item` with records of some of its replicates, which need not be trained."""
+    own = [dataclasses.replace(record, configuration=item.record.index) for record in records]
+    return dataclasses.replace(item, reused=(*item.reused, *own))
+
+
+def tell(ready: Sequence[Ready]) -> None:
+    """Says in one line what need not be trained, if there is any."""
+    reused = sum(len(item.reused) for item in ready)
+    if reused:
+        total = reused + sum(len(item.replicates) for item in ready)
+        log.info(
+            "%d of %d replicates were already finished; rerun=true trains them again.",
+            reused,
+            total,
+        )
+
+
+def from_mlflow(ready: Sequence[Ready], recorder: MlflowRecorder) -> list[Ready]:
+    """Returns the configurations with what the open store has of them and the disk has not."""
+    return [with_reused(item, _tracked(item, recorder)) for item in ready]
+
+
+def with_mixed_versions(
+    sweep: SweepRecord, ready: Sequence[Ready], root: Path, recorder: MlflowRecorder | None
+) -> SweepRecord:
+    """Returns a sweep's record with the versions that its reused replicates were trained with.
+
+    Only what differs is told; TensorFlow, Keras and `runner` cannot, they are part of the key.
+
+    Args:
+      sweep: The record, with the versions of this process.
+      ready: Its configurations.
+      root: Folder of all results.
+      recorder: What else they may come from.
+    """
+    mixed: dict[str, set[str]] = {}
+    sources = {record.reused_from or "" for item in ready for record in item.reused}
+    tracked = recorder.earlier_versions() if recorder else {}
+    for theirs in [tracked.get(source) or _versions(root / source) for source in sources]:
+        for library in theirs.keys() & sweep.versions.keys():
+            if theirs[library] != sweep.versions[library]:
+                mixed.setdefault(library, set()).add(theirs[library])
+    for library, others in sorted(mixed.items()):
+        told = (library, ", ".join(sorted(others)), sweep.versions[library])
+        log.warning("Some of them were trained with %s %s; here it is %s.", *told)
+    listed = {library: sorted(others) for library, others in sorted(mixed.items())}
+    return dataclasses.replace(sweep, mixed_versions=listed)
+
+
+def _versions(source: Path) -> Mapping[str, str]:
+    """Returns the versions of the sweep of a configuration's folder; none if it is not here."""
+    try:
+        return read_sweep(source.parent).versions
+    except RecordError:
+        return {}
+
+
+def _tracked(item: Ready, recorder: MlflowRecorder) -> list[ReplicateRecord]:
+    if not item.replicates:
+        return []
+    runs = recorder.earlier(item.record.identity)
+    found = []
+    for replicate in item.replicates:
+        run = runs.get(replicate.key)
+        record = recorder.fetch(run) if run else None
+        if run and record and _serves(record, replicate, item):
+            found.append(dataclasses.replace(record, reused_from=run.name))
+    return found
+
+
+def _folders(root: Path, wanted: set[str]) -> dict[str, list[Path]]:
+    """Returns the folders of configurations by their key, the newest first."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(root.glob("[0-9]*/*/*/configuration.json"), reverse=True):
+        try:
+            match = _IDENTITY.search(path.read_bytes())
+        except OSError as error:
+            log.warning("%s: cannot be read (%s); its replicates are not reused.", path, error)
+            continue
+        if match and (key := match[1].decode()) in wanted:
+            found.setdefault(key, []).append(path.parent)
+    return found
+
+
+def _earlier(item: Ready, folders: Sequence[Path], root: Path) -> list[ReplicateRecord]:
+    found = (_first(item, replicate, folders, root) for replicate in item.replicates)
+    return [record for record in found if record is not None]
+
+
+def _first(
+    item: Ready, replicate: Replicate, folders: Sequence[Path], root: Path
+) -> ReplicateRecord | None:
+    """Returns the newest record of a replicate that had come to its end."""
+    for folder in folders:
+        path = folder / "replicates" / f"{replicate.key}.json"
+        if not path.exists():
+            continue
+        try:
+            record = read_replicate(path)
+        except RecordError as error:
+            log.warning("%s It is not reused.", error)
+            continue
+        if _serves(record, replicate, item):
+            source = record.reused_from or folder.relative_to(root).as_posix()
+            return dataclasses.replace(record, reused_from=source)
+    return None
+
+
+def _serves(record: ReplicateRecord, replicate: Replicate, item: Ready) -> bool:
+    """Tells whether a record can stand for a replicate: it ended, and the gate can judge it."""
+    diagnostics = item.configuration.diagnostics
+    is_gated = isinstance(diagnostics, Diagnostics) and diagnostics.require is not None
+    if is_gated and record.propagation is None:
+        return False
+    return record.status in ENDED and is_of(record, replicate)
+
+
+def is_of(record: ReplicateRecord, replicate: Replicate) -> bool:
+    """Tells whether a record is that of a replicate, whatever its file is called."""
+    return (record.weight_seed, record.batch_seed) == (
+        replicate.weight_seed,
+        replicate.batch_seed,
+    )

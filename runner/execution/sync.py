@@ -1,0 +1,78 @@
+"""Sends to MLflow what it lacks of a sweep, from the records on disk."""
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.config import ConfigError
+from runner.execution.configure import sweep_settings
+from runner.execution.recorded import recorded_job, with_factors
+from runner.execution.stream import Stream
+from runner.plan import Tracking
+from runner.recording.mlflow import MlflowRecorder
+from runner.recording.recorder import End
+from runner.records import (
+    ConfigurationRecord,
+    RecordError,
+    ReplicateRecord,
+    read_configurations,
+    read_replicates,
+    read_sweep,
+)
+
+
+def send(folder: Path, uri: str | None = None) -> str:
+    """Sends what MLflow lacks of a sweep that has ended; what it has is left as it is.
+
+    Args:
+      folder: The sweep's folder.
+      uri: Address of the store; None for the one that the sweep was to be recorded in.
+
+    Returns:
+      Why MLflow still lacks a part of it; empty if it has all.
+
+    Raises:
+      ConfigError: The store cannot be used, or the sweep is still running.
+      RecordError: A record cannot be read.
+    """
+    sweep, replicates = read_sweep(folder), read_replicates(folder)
+    configurations = read_configurations(folder)
+    if not configurations:
+        raise RecordError(f"{folder}: there is no configuration.json. Nothing had been begun.")
+    jobs = [recorded_job(folder, record) for record in configurations]
+    recorder = MlflowRecorder(_tracking(sweep_settings(jobs[:1]).tracking, uri), quiet=True)
+    stream = Stream([recorder], sweep, with_factors(jobs, configurations))
+    stream.open()
+    stream.replay(replicates)
+    end = _end(configurations, replicates)
+    stream.stop(end)
+    stream.close(end, folder)
+    return recorder.loss
+
+
+def sync_command(folder: Path) -> str:
+    """Returns what to type to send the results in `folder`."""
+    return shlex.join(["python", "-m", "runner.sync", str(folder)])
+
+
+def _tracking(settings: object, uri: str | None) -> Tracking:
+    if isinstance(settings, Tracking):
+        return dataclasses.replace(settings, uri=uri or settings.uri, required=True)
+    if uri is None:
+        raise ConfigError(
+            "`tracking` was none in this sweep. Name the store to send it to: --tracking-uri."
+        )
+    return Tracking(uri=uri)
+
+
+def _end(
+    configurations: Sequence[ConfigurationRecord], replicates: Sequence[ReplicateRecord]
+) -> End:
+    """Returns how a sweep ended: `"interrupted"` if a replicate has not come to its end."""
+    asked = sum(record.num_replicates for record in configurations if record.error is None)
+    statuses = [record.status for record in replicates]
+    if len(statuses) < asked or "interrupted" in statuses:
+        return "interrupted"
+    failed = "failed" in statuses or any(record.error for record in configurations)
+    return "failed" if failed else "finished"

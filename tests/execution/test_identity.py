@@ -1,0 +1,118 @@
+"""The key of a configuration: what decides its numbers changes it, and nothing else does."""
+
+import sys
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+import runner.__main__ as entry
+from runner.execution.configure import Job
+from runner.execution.preflight import prepare
+
+BASE = ("dataset=iris", "engine=keras", "init=normal")
+
+DECIDES = {
+    "data": ["dataset=wine"],
+    "split": ["dataset.split_seed=1"],
+    "scaling": ["dataset.standardize=false"],
+    "model": ["model.depth=1"],
+    "activation": ["model.activation=tanh"],
+    "initializer": ["init=he_normal"],
+    "scale": ["init.scale=0.1"],
+    "optimizer": ["optimizer=adam"],
+    "rate": ["optimizer.learning_rate=0.5"],
+    "epochs": ["training.epochs=3"],
+    "batches": ["training.batch_size=7"],
+    "limit": ["training.divergence_limit=10"],
+    "engine": ["engine=vectorized"],
+    "nothing trained": ["training=none"],
+}
+
+TELLS = {
+    "again": [],
+    "spelled out": ["init.scale=0.05", "device=cpu", "optimizer.learning_rate=0.1"],
+    "more seeds": ["seeds=9"],
+    "crossed seeds": ["weight_seeds=[0]", "batch_seeds=[0,1]"],
+    "tracking": ["tracking=none"],
+    "report": ["report.at=best", "report.metric=val_loss"],
+    "target": ["training.target_metric=val_loss", "training.target_value=0.1"],
+    "rerun": ["rerun=true"],
+}
+
+
+@pytest.fixture
+def key(tmp_path, monkeypatch, keras):
+    """Returns a function that gives the key of what the overrides ask for."""
+    monkeypatch.chdir(tmp_path)
+    entry.folders.register_resolver()
+    entry.ConfigStore.instance().store(name="base_config", node=entry.Schema)
+
+    def of(*overrides: str) -> str:
+        with initialize_config_dir(str(entry._CONF), version_base="1.3"):
+            config = compose("config", [*BASE, *overrides])
+        settings = OmegaConf.to_container(config, resolve=True)
+        ready, refused = prepare([Job(0, tmp_path, settings, tmp_path / "log")])
+        assert not refused, refused[0].error
+        return ready[0].record.identity
+
+    return of
+
+
+@pytest.mark.parametrize("name", DECIDES)
+def test_what_decides_numbers_changes_the_key(name, key):
+    assert key(*DECIDES[name]) != key()
+
+
+@pytest.mark.parametrize("name", TELLS)
+def test_what_only_tells_of_them_does_not(name, key):
+    assert key(*TELLS[name]) == key()
+
+
+def test_the_data_counts_and_not_its_place(key, numbers):
+    x, y = numbers.normal(size=(60, 4)), np.arange(60) % 3
+    np.savez("first.npz", x=x, y=y)
+    np.savez("a copy.npz", x=x, y=y)
+    np.savez("other.npz", x=x + 1, y=y)
+    first, copy, other = (
+        key("dataset=arrays", f"dataset.path='{name}.npz'", "dataset.standardize=false")
+        for name in ("first", "a copy", "other")
+    )
+    assert first == copy != other
+
+
+MODEL = """
+import keras
+from identity_user_layers import units
+
+def build(input_shape, num_outputs):
+    return keras.Sequential(
+        [keras.Input(input_shape), keras.layers.Dense(units()), keras.layers.Dense(num_outputs)]
+    )
+"""
+LAYERS = "def units():\n    return 4\n"
+
+SOURCES = {
+    "same": (MODEL, LAYERS, True),
+    "the model's own file": (MODEL + "# new", LAYERS, False),
+    "a file that it imports": (MODEL, LAYERS + "# new", False),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_source_of_the_users_code_counts_with_what_it_imports(name, key, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    *sources, same = SOURCES[name]
+
+    def with_sources(*texts: str) -> str:
+        for module, text in zip(
+            ["identity_user_model", "identity_user_layers"], texts, strict=True
+        ):
+            (tmp_path / f"{module}.py").write_text(text)
+            sys.modules.pop(module, None)
+        return key("model=custom", "model.function=identity_user_model.build")
+
+    # Python trusts a compiled file whose source has kept its size and its second.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert (with_sources(MODEL, LAYERS) == with_sources(*sources)) is same
