@@ -339,7 +339,7 @@ def replicate_record(content: dict[str, Any]) -> ReplicateRecord:
     Raises:
       KeyError, TypeError, AttributeError: It was not.
     """
-    movement = {key: tuple(pair) for key, pair in content["movement"].items()}
+    movement = {key: tuple(pair) for key, pair in content.get("movement", {}).items()}
     found = content.get("propagation")
     propagation = PropagationRecord(**found) if found else None
     return ReplicateRecord(**{**content, "movement": movement, "propagation": propagation})
@@ -347,15 +347,16 @@ def replicate_record(content: dict[str, Any]) -> ReplicateRecord:
 
 def _configuration(content: dict[str, Any]) -> ConfigurationRecord:
     kernels = [
-        KernelRecord(**{**kernel, "shape": tuple(kernel["shape"])}) for kernel in content["kernels"]
+        KernelRecord(**{**kernel, "shape": tuple(kernel["shape"])})
+        for kernel in content.get("kernels", ())
     ]
-    target = tuple(content["target"]) if content["target"] else None
+    target = tuple(content["target"]) if content.get("target") else None
     return ConfigurationRecord(**{**content, "kernels": kernels, "target": target})
 
 
 def _read(path: Path, make: Callable[[dict[str, Any]], T]) -> T:
     try:
-        return make(json.loads(path.read_text("utf-8")))
+        return make(dict(json.loads(path.read_text("utf-8"))))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise RecordError(f"{path}: cannot be read as a record ({reason}).") from error

@@ -62,6 +62,7 @@ class Engine:
         self.num_replicates = num_replicates
         self.name = name
         self.note = ""
+        self.epoch = self.end_of_call = 0
         self.curves: Losses = {replicate: [] for replicate in range(num_replicates)}
 
     def start(self) -> None:
@@ -71,6 +72,8 @@ class Engine:
         device = device_name("auto")
         if self.name == "vectorized":
             from runner.training import vectorized as engine
+
+            self._watch_calls(engine._Training)
         else:
             from runner.training import reference as engine
         handler = logging.Handler()
@@ -80,6 +83,16 @@ class Engine:
         self.events: Iterator[Any] = engine.train(self._cohort(device))
         next(self.events)
         self.advance(1)
+
+    def _watch_calls(self, training: Any) -> None:
+        """Notes the last epoch of every call: its records come at once, not one an epoch."""
+        epochs = training._epochs
+
+        def watched(training: Any, first: int, count: int) -> Any:
+            self.end_of_call = first + count - 1
+            return epochs(training, first, count)
+
+        training._epochs = watched
 
     def _take_note(self, record: logging.LogRecord) -> None:
         self.note = record.getMessage().removeprefix("Engine: ").removesuffix(".")
@@ -102,15 +115,16 @@ class Engine:
         )
 
     def advance(self, epochs: int) -> float:
-        """Takes the next records."""
-        began = time.perf_counter()
-        for _ in range(epochs):
+        """Takes the next records, to the end of a call; returns the seconds of so many epochs."""
+        began, first = time.perf_counter(), self.epoch
+        while self.epoch < max(first + epochs, self.end_of_call):
             event = next(self.events)
             if not isinstance(event, EpochRecord) or len(event.replicates) < self.num_replicates:
                 raise RuntimeError(f"a replicate was lost: {event}")
             for replicate, loss in zip(event.replicates, event.metrics["loss"], strict=True):
                 self.curves[int(replicate)].append(float(loss))
-        return time.perf_counter() - began
+            self.epoch += 1
+        return (time.perf_counter() - began) / (self.epoch - first) * epochs
 
     def losses(self, epochs: int) -> Losses:
         """Goes on where the training stands."""

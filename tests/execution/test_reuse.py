@@ -137,7 +137,7 @@ def test_mlflow_has_each_replicate_once_and_every_mean(command, database, tracke
     (zero,) = [run for run in new if run.info.run_name == "zero"]
     stands_on = {run.info.run_id for run in old if run.data.tags["level"] == "replicate"}
     assert set(zero.data.tags["reused_runs"].split()) == stands_on
-    assert zero.data.metrics["num_finished"] == 3
+    assert zero.data.metrics["finished"] == 3
     curves = values(done.folder).query("init == 'zero' and metric == 'val_loss'")
     means = curves.groupby("epoch")["value"].mean().tolist()
     history = client.get_metric_history(zero.info.run_id, "val_loss")

@@ -433,7 +433,7 @@ def kept(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
             record_live(recorder, record)
         finish(recorder, folder)
     bare = MlflowRecorder(Tracking(uri=uri))
-    bare.start_sweep(dataclasses.replace(SWEEP, name="bare"), CONFIGURATIONS[:1])
+    bare.start_sweep(dataclasses.replace(SWEEP, name="bare", id="another"), CONFIGURATIONS[:1])
     bare.finish_sweep("finished", None)
     return SimpleNamespace(uri=uri, folder=folder, run_id=runs_of(uri)[SWEEP.name].info.run_id)
 
