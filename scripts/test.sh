@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests. Arguments are handed on to pytest, such as tests/report or -m 'slow or browser or server'.
+# Runs the tests. Arguments are handed on to pytest, such as tests/report or -m 'slow or browser'.
 set -euo pipefail
 
 unset CDPATH PYTHONHOME PYTHONPATH

@@ -42,7 +42,9 @@ class Form:
     reason: str
 
 
-def candidates(model: Any, optimizer: Choice, device: str, num_replicas: int) -> list[Form]:
+def candidates(
+    model: Any, optimizer: Choice, device: str, num_replicas: int, num_epochs: int
+) -> list[Form]:
     """Returns the forms to try, the best first; the last one works for every Keras model.
 
     Args:
@@ -50,7 +52,10 @@ def candidates(model: Any, optimizer: Choice, device: str, num_replicas: int) ->
       optimizer: Chosen from `optimizers.CATALOGUE`.
       device: TensorFlow's name.
       num_replicas: Size of the cohort.
+      num_epochs: How long it is trained.
     """
+    if not num_epochs:
+        return [Form("single", False, 1, "nothing is trained, and compiling would take longer")]
     kind = "GPU" if "GPU" in device else "CPU"
     convolves = _has(model, _convolutions())
     against_xla = _against_xla(model)

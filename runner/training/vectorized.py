@@ -144,7 +144,7 @@ class _Training:
     def _start(self) -> Metrics:
         """Builds the quickest program that works; returns the metrics of the untrained models."""
         c = self.cohort
-        forms = candidates(c.model, c.optimizer, c.device, len(self.drawn))
+        forms = candidates(c.model, c.optimizer, c.device, len(self.drawn), c.training.epochs)
         if c.resume is not None:
             forms = [form for form in forms if form.name == c.resume.program["form"]]
         for form in forms:

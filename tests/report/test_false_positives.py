@@ -89,6 +89,6 @@ def test_the_whole_verdict_errs_no_more_often(scored: Scored, first: str) -> Non
 def test_the_whole_verdict_errs_no_more_often_in_many_sweeps(
     scored: Scored, name: str, num_seeds: int, first: str
 ) -> None:
-    wrong = wrong_verdicts(scored, LAWS[name], 400, num_seeds, first)
+    wrong = wrong_verdicts(scored, LAWS[name], 80, num_seeds, first)
     # As above, over 24 such tests: one in ten thousand each.
-    assert wrong < stats.binom(400, 0.05).isf(0.0001)
+    assert wrong < stats.binom(80, 0.05).isf(0.0001)
