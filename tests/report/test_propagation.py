@@ -109,3 +109,20 @@ def test_older_records_have_nothing_to_tell(build: Build, behaviour: Any) -> Non
     assert results.propagation.empty
     assert verdicts(results) is None
     assert not [f for f in all_figures(results, analyse(results)) if "propagation" in f.name]
+
+
+def test_a_net_without_hidden_layers_has_few_figures(folder: Path) -> None:
+    for file in folder.glob("*/replicates/*.json"):
+        content = json.loads(file.read_text())
+        record = content["propagation"]
+        for key in ("measured", "predicted"):
+            record[key] = {name: values[-1:] for name, values in (record[key] or {}).items()}
+            record[key].pop("correlation", None)
+        for key in ("layers", "activations", "num_units"):
+            record[key] = record[key][-1:]
+        record["judged"] = [0]
+        file.write_text(json.dumps(content))
+    results = report.load(folder)
+    names = {figure.name for figure in all_figures(results, analyse(results))}
+    assert "propagation_correlation" not in names
+    assert "propagation_variance" not in names

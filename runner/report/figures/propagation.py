@@ -96,9 +96,11 @@ def _lines(
     is_log: bool,
 ) -> Figure | None:
     """Returns a line per series against depth, with the theory beside it where there is one."""
+    if means.empty:  # a net without hidden layers
+        return None
     cells = list(dict.fromkeys(names[index].cell for index in means["configuration"]))
-    shown = means[[names[i].cell in cells[:_MAX_CELLS] for i in means["configuration"]]]
-    frame = _long(shown, names)
+    drawn = [index for index, name in names.items() if name.cell in cells[:_MAX_CELLS]]
+    frame = _long(means[means["configuration"].isin(drawn)], names)
     if frame.empty or frame["layer"].nunique() < 2:
         return None
     told = [item for item in series if item.name in set(frame["series_name"])]
