@@ -11,7 +11,7 @@ from runner.execution.recorded import recorded_job, with_factors
 from runner.execution.stream import Stream
 from runner.plan import Tracking
 from runner.recording.mlflow import MlflowRecorder
-from runner.recording.recorder import End
+from runner.recording.recorder import End, Verdict
 from runner.records import (
     ConfigurationRecord,
     RecordError,
@@ -20,6 +20,8 @@ from runner.records import (
     read_replicates,
     read_sweep,
 )
+from runner.report import load
+from runner.report.comparison import compare
 
 
 def send(folder: Path, uri: str | None = None) -> str:
@@ -47,6 +49,8 @@ def send(folder: Path, uri: str | None = None) -> str:
     stream.replay(replicates)
     end = _end(configurations, replicates)
     stream.stop(end)
+    comparison = compare(load(folder))
+    stream.tell(Verdict(comparison.description, comparison.ranks, comparison.outcomes))
     stream.close(end, folder)
     return recorder.loss
 

@@ -26,7 +26,7 @@ def test_measures_sides_that_reach_the_same_loss(tmp_path):
     what = ("--works", "digits-mlp", "--replicates", "1", "3")
     done = benchmark(tmp_path, "--quick", *what, "--sides", "keras", "vectorized", "fit")
     assert done.returncode == 0, done.stderr
-    rows = list(csv.DictReader((tmp_path / "benchmark.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader((tmp_path / "benchmark.csv").read_text("utf-8").splitlines()))
     found = {(row["side"], int(row["replicates"])) for row in rows}
     assert found == {(side, n) for side in ("keras", "vectorized", "fit") for n in (1, 3)}
     for row in rows:
