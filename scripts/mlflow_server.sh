@@ -34,7 +34,7 @@ fi
 
 # It listens on a socket only, in a folder of its own: paths of sockets must be short, and whoever
 # may enter the folder may use the database, so that there is no password to keep.
-socket=$(mktemp -d /tmp/mlflow-XXXXXX)
+socket=$(mktemp -d -t mlflow-XXXXXX)
 if [[ $(id -u) == 0 ]]; then chown postgres "$socket"; fi
 data=$folder/postgresql/data
 

@@ -144,7 +144,7 @@ class Keeper:
         if len(key) == 3:
             return key
         index, replicate = key
-        return self.identities[index], replicate.weight_seed, replicate.batch_seed
+        return member_key(self.identities[index], replicate)
 
 
 def discard(path: Path) -> None:

@@ -140,7 +140,7 @@ def unmet(ready: Sequence[Ready], ended: Mapping[int, Sequence[ReplicateRecord]]
         if not records:
             errors[index] = (
                 f"{item.record.init}: nothing could be measured, so it is not known "
-                + (f"to be {settings.require} (`diagnostics.require`).")
+                f"to be {settings.require} (`diagnostics.require`)."
             )
             continue
         verdict = judge(records, settings)

@@ -27,7 +27,7 @@ from runner.plan import NoTracking, Tracking
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.mlflow_store import ui_command
-from runner.recording.recorder import End, Verdict
+from runner.recording.recorder import End
 from runner.records import (
     ConfigurationRecord,
     RecordError,
@@ -58,7 +58,7 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
     stream.stop(end)
     comparison = _report(folder, figures)
     if comparison is not None:
-        stream.tell(Verdict(comparison.description, comparison.ranks, comparison.outcomes))
+        stream.tell(comparison)
     stream.close(end, folder if comparison is not None else None)
     _tell_failures(stream)
     recorders = [item for item in stream.recorders if isinstance(item, MlflowRecorder)]

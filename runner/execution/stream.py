@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.execution.interruption import deferred, is_held
 from runner.plan import Replicate
@@ -17,6 +17,9 @@ from runner.records import (
     SweepRecord,
 )
 from runner.report import tables
+
+if TYPE_CHECKING:
+    from runner.report import Comparison
 
 Key = tuple[int, Replicate]
 """Number of the configuration and the replicate in it."""
@@ -120,8 +123,9 @@ class Stream:
             if index not in self.closed:
                 self._close_configuration(index, end)
 
-    def tell(self, verdict: Verdict) -> None:
+    def tell(self, comparison: "Comparison") -> None:
         """Hands on what the report says."""
+        verdict = Verdict(comparison.description, comparison.ranks, comparison.outcomes)
         for recorder in self.recorders:
             recorder.tell(verdict)
 

@@ -11,7 +11,7 @@ from runner.execution.recorded import recorded_job, with_factors
 from runner.execution.stream import Stream
 from runner.plan import Tracking
 from runner.recording.mlflow import MlflowRecorder
-from runner.recording.recorder import End, Verdict
+from runner.recording.recorder import End
 from runner.records import (
     ConfigurationRecord,
     RecordError,
@@ -49,8 +49,7 @@ def send(folder: Path, uri: str | None = None) -> str:
     stream.replay(replicates)
     end = _end(configurations, replicates)
     stream.stop(end)
-    comparison = compare(load(folder))
-    stream.tell(Verdict(comparison.description, comparison.ranks, comparison.outcomes))
+    stream.tell(compare(load(folder)))
     stream.close(end, folder)
     return recorder.loss
 

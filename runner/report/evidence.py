@@ -8,21 +8,13 @@ import pandas as pd
 
 from runner.report import names
 from runner.report.names import Name
-from runner.report.ranking import Entry, Table
+from runner.report.ranking import OUTCOMES, Entry, Table
 
 MAX_ROWS = 100
 
 Row = Mapping[Hashable, Any]
 Column = tuple[str, Callable[[Row], Entry]]
 _TEXTS = frozenset({"configuration", "initializer", "a", "b", "verdict", "at step 0"})
-_VERDICTS = {
-    "better": ("better", "good"),
-    "same": ("not distinguishable", ""),
-    "worse": ("worse", "bad"),
-    "unknown": ("too few seeds", "muted"),
-    "unlearned": ("never learned", "bad"),
-    "unfinished": ("no result", "bad"),
-}
 
 
 def differences(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
@@ -272,7 +264,7 @@ def _further(row: Row) -> Entry:
 
 
 def _verdict(row: Row) -> Entry:
-    text, emphasis = _VERDICTS.get(str(row["outcome"]), (str(row["outcome"]), ""))
+    text, emphasis = OUTCOMES.get(str(row["outcome"]), (str(row["outcome"]), ""))
     return Entry(text, emphasis=emphasis)
 
 

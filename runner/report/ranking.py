@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.report import names, words
-from runner.report.verdict import Cell, Outcome, Standing
+from runner.report.verdict import Cell, Standing
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,8 @@ def _difference(place: Place) -> Entry:
     return Entry(text, difference.mean)
 
 
-_OUTCOMES: dict[Outcome, tuple[str, str]] = {
+# Outcome -> what it is called, and its emphasis.
+OUTCOMES: dict[str, tuple[str, str]] = {
     "better": ("better", "good"),
     "same": ("not distinguishable", ""),
     "worse": ("worse", "bad"),
@@ -199,7 +200,7 @@ def _outcome(place: Place) -> Entry:
         return (
             Entry("baseline") if place.cell.is_baseline else Entry("best median", emphasis="good")
         )
-    text, emphasis = _OUTCOMES[place.standing.outcome]
+    text, emphasis = OUTCOMES[place.standing.outcome]
     return Entry(text, emphasis=emphasis)
 
 

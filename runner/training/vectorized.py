@@ -220,9 +220,8 @@ class _Training:
         """Puts the cohort where it was."""
         self.began -= snapshot.seconds
         self.alive[list(snapshot.members)] = snapshot.alive
+        self._set_alive(self.alive)
         for number, chunk in enumerate(self.chunks):
-            alive = np.zeros(self.program.num_replicas, bool)
-            alive[: len(chunk.positions)] = self.alive[chunk.positions]
             values = {
                 kind: [
                     tf.constant(snapshot.array(f"{number}.{kind}.{index}", value), value.dtype)
@@ -230,7 +229,14 @@ class _Training:
                 ]
                 for kind in _VARIABLES
             }
-            chunk.state = chunk.state._replace(alive=tf.constant(alive), **values)
+            chunk.state = chunk.state._replace(**values)
+
+    def _set_alive(self, alive: np.ndarray) -> None:
+        """Freezes the replicas that are not `alive`, by position in the cohort, and all fillers."""
+        for chunk in self.chunks:
+            flags = np.zeros(self.program.num_replicas, bool)
+            flags[: len(chunk.positions)] = alive[chunk.positions]
+            chunk.state = chunk.state._replace(alive=tf.constant(flags))
 
     def _values(
         self, positions: Sequence[int], members: Sequence[Member]
@@ -343,10 +349,7 @@ class _Training:
         limit = self.cohort.training.divergence_limit
         with np.errstate(invalid="ignore"):
             fine = np.all([metrics[name] <= limit for name in ("loss", "val_loss")], axis=0)
-        for chunk in self.chunks:
-            alive = np.zeros(self.program.num_replicas, bool)
-            alive[: len(chunk.positions)] = fine[chunk.positions]
-            chunk.state = chunk.state._replace(alive=tf.constant(alive))
+        self._set_alive(fine)
         yield from self._close(0, metrics, fine, {})
 
     def _close(

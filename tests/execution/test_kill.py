@@ -29,11 +29,9 @@ LONG = (
 DEADLINE_S = 180.0
 
 
-@contextmanager
-def sweep(folder: Path, *arguments: str) -> Iterator[subprocess.Popen]:
-    """Runs a long sweep until its first replicates are on disk; ends it with the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "runner", *LONG, *arguments],
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "runner", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[1])},
         stdout=subprocess.PIPE,
@@ -43,7 +41,12 @@ def sweep(folder: Path, *arguments: str) -> Iterator[subprocess.Popen]:
         # A test run in the background of a shell hands on that SIGINT is ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    with process:
+
+
+@contextmanager
+def sweep(folder: Path, *arguments: str) -> Iterator[subprocess.Popen]:
+    """Runs a long sweep until its first replicates are on disk; ends it with the block."""
+    with start(folder, *LONG, *arguments) as process:
         try:
             wait_for_records(folder, process)
             yield process
@@ -119,18 +122,6 @@ SHORT = (
     *("--multirun", "init=zero,he_normal", "dataset=iris", "model.width=8", "model.dropout=0.2"),
     *("training.epochs=60", "seeds=6", "training.checkpoint_every_s=0.05", "report.figures=false"),
 )
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "runner", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[1])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def kill_at_random(folder: Path, moments: random.Random, *arguments: str) -> bool:
