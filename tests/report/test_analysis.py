@@ -386,7 +386,9 @@ def test_step_zero_is_correlated_with_the_outcome(scored: Scored) -> None:
     results = scored({f"i{k}": [0.5 + 0.05 * k, 0.52 + 0.05 * k] for k in range(6)})
     # Too small and too large are both bad: only the distance from 1 goes with the outcome.
     distances = [32, 1 / 16, 8, 1 / 4, 2, 1.0]
-    table = analyse(results, propagation(dict(enumerate(distances)))).predictors
+    table = analyse(
+        replace(results, propagation=propagation(dict(enumerate(distances))))
+    ).predictors
     rho = table.set_index("transform")["rho"]
     assert rho["distance from 1"] == pytest.approx(-1)
     assert abs(rho["value"]) < 0.9
@@ -398,11 +400,13 @@ def test_a_logarithm_is_measured_from_zero_and_a_spectrum_counts_once(scored: Sc
     results = scored({f"i{k}": [0.5 + 0.05 * k, 0.52 + 0.05 * k] for k in range(6)})
     gains = dict(enumerate([1.5, -1.2, 0.9, -0.6, 0.3, 0.0]))
     spectra = [propagation(gains, f"singular_value_{k}") for k in (1, 2, 10)]
-    table = analyse(results, pd.concat([propagation(gains, "log10_gain"), *spectra])).predictors
+    measured = pd.concat([propagation(gains, "log10_gain"), *spectra])
+    table = analyse(replace(results, propagation=measured)).predictors
     assert set(table["quantity"]) == {"log10_gain", "singular_value_1"}
     rho = table.set_index(["quantity", "transform"])["rho"]
     assert rho["log10_gain", "distance from 0"] == pytest.approx(-1)
-    told = compare(results, analyse(results, propagation(gains, "log10_gain"))).overall
+    results = replace(results, propagation=propagation(gains, "log10_gain"))
+    told = compare(results, analyse(results)).overall
     assert told[-1].text.startswith(
         "At step 0, the distance of log10 gain from 0 goes with the outcome most closely: rank "
         "correlation \N{MINUS SIGN}1.00 ["
@@ -411,15 +415,20 @@ def test_a_logarithm_is_measured_from_zero_and_a_spectrum_counts_once(scored: Sc
 
 def test_without_propagation_nothing_is_predicted(scored: Scored) -> None:
     assert analyse(scored({"a": GOOD})).predictors.empty
-    assert analyse(scored({"a": GOOD}), propagation({})).predictors.empty
+    nothing = replace(scored({"a": GOOD}), propagation=propagation({}))
+    assert analyse(nothing).predictors.empty
 
 
 def test_what_was_seen_before_training_is_kept(scored: Scored) -> None:
-    start = pd.DataFrame(
-        {"configuration": [0, 0, 0, 1], "verdict": ["dead", "dead", "healthy", "healthy"]}
-    )
     results = scored({"a": GOOD, "b": WORSE, "c": SAME})
-    table = analyse(results, start=start).success
+    seen = {0: ["dead", "dead", "healthy"], 1: ["healthy"], 2: []}
+    place = results.replicates.groupby("configuration").cumcount()
+    verdicts = [
+        seen[index][row] if row < len(seen[index]) else None
+        for index, row in zip(results.replicates["configuration"], place, strict=True)
+    ]
+    partly = replace(results, replicates=results.replicates.assign(verdict=verdicts))
+    table = analyse(partly).success
     assert table["start"].tolist() == ["dead in 2 of 3", "healthy", ""]
     told = replace(results, replicates=results.replicates.assign(verdict="healthy"))
     assert analyse(told).success["start"].tolist() == ["healthy"] * 3

@@ -61,24 +61,11 @@ class Analysis:
                 yield folder / f"{field.name}.csv", value
 
 
-def analyse(
-    results: Results, propagation: pd.DataFrame | None = None, start: pd.DataFrame | None = None
-) -> Analysis:
-    """Returns every table of a sweep.
-
-    Args:
-      results: The sweep.
-      propagation: `propagation.parquet`; None stands for that of the results, if they have one.
-      start: What was seen before training: columns `configuration` and `verdict`, one row a
-        replicate or a configuration; None stands for `replicates.csv`, if that tells.
-    """
-    if propagation is None:
-        propagation = results.propagation
-    if start is None and "verdict" in results.replicates:
-        start = results.replicates[["configuration", "verdict"]]
+def analyse(results: Results) -> Analysis:
+    """Returns every table of a sweep."""
     trained = [record for record in results.configurations if record.error is None]
     found = scores(results, trained)
-    cells = judge(results, start_texts(start))
+    cells = judge(results, start_texts(results.replicates))
     success = success_table(results, cells)
     times = times_table(results)
     ranks, rank_pairs = rank_tables(results, found)
@@ -93,7 +80,7 @@ def analyse(
         rankings=rankings_table(results, found),
         trainability=trainability_table(results, found, success),
         variance=variance_table(results, found),
-        predictors=predictors_table(results, found, propagation),
+        predictors=predictors_table(results, found),
         ranks=ranks,
         rank_pairs=rank_pairs,
         profiles=profiles_table(results, found),

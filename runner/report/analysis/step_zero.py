@@ -23,9 +23,7 @@ _LOGARITHM = "log10_"
 _SPECTRUM = r"singular_value_(?!1$)\d+"
 
 
-def predictors_table(
-    results: Results, found: Scores, propagation: pd.DataFrame | None
-) -> pd.DataFrame:
+def predictors_table(results: Results, found: Scores) -> pd.DataFrame:
     """Returns `predictors.csv`: how the numbers at step 0 go with the endpoint over the sweep.
 
     Columns: `group` (data set), `quantity`, `transform` (`"value"`; `"distance from 1"`, the
@@ -36,13 +34,12 @@ def predictors_table(
     its replicates and its mean endpoint, failures counted.
 
     Args:
-      results: The sweep.
+      results: The sweep. Of `propagation.parquet` the rows about the whole network count.
       found: Its endpoints.
-      propagation: `propagation.parquet`, or None. Its rows about the whole network count.
     """
-    if propagation is None or propagation.empty:
+    if results.propagation.empty:
         return pd.DataFrame(columns=_COLUMNS)
-    headline = _medians(propagation)
+    headline = _medians(results.propagation)
     outcome = found.counted.mean()
     rows = []
     for group in _groups(results):
@@ -84,17 +81,17 @@ def _transforms(values: pd.Series) -> Mapping[str, pd.Series]:
     return {VALUE: values}
 
 
-def start_texts(start: pd.DataFrame | None) -> dict[int, str]:
+def start_texts(replicates: pd.DataFrame) -> dict[int, str]:
     """Returns what was seen before training, by configuration, such as `"exploding"`.
 
     Where replicates differ the most frequent is told with its count: `"dead in 3 of 5"`.
 
     Args:
-      start: Columns `configuration` and `verdict`, one row a replicate or a configuration, or None.
+      replicates: `replicates.csv`, which has a column `verdict` where anything was measured.
     """
-    if start is None or start.empty:
+    if "verdict" not in replicates:
         return {}
-    groups = start.dropna(subset=["verdict"]).groupby("configuration")["verdict"]
+    groups = replicates.dropna(subset=["verdict"]).groupby("configuration")["verdict"]
     return {int(str(index)): _most(list(verdicts)) for index, verdicts in groups}
 
 
