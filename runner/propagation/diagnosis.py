@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # So many are kept, the largest first; of more outputs the others are in the mean only.
 _MAX_SINGULAR_VALUES = 100
+# Weights are measured together up to about this size.
+_STACKED_BYTES = 2**26
 # As many digits as float32 has.
 _DIGITS = 7
 
@@ -50,16 +52,16 @@ class Examination:
         """
         moments = Moments()
         measured: list[PropagationRecord] = []
-        for weights in replicates:
-            moments.add(weights)
-            measured.append(self._measured(weights))
+        for group in _groups(replicates):
+            for weights, found in zip(group, self._meter.measure(group), strict=True):
+                moments.add(weights)
+                measured.append(self._record(weights, found))
         if not measured:
             return []
         predicted = self._predicted(moments, measured)
         return [self._judged_alone(record, predicted) for record in measured]
 
-    def _measured(self, weights: Sequence[np.ndarray]) -> PropagationRecord:
-        found = self._meter.measure(weights)
+    def _record(self, weights: Sequence[np.ndarray], found: Measurement) -> PropagationRecord:
         layers = self._meter.layers
         network = self._given | self._network(found)
         spectrum: list[float | None] = []
@@ -128,6 +130,22 @@ class Examination:
         return dataclasses.replace(
             record, predicted=predicted, verdict=verdict.name, reason=verdict.reason
         )
+
+
+def _groups(
+    replicates: Iterator[Sequence[np.ndarray]],
+) -> Iterator[list[Sequence[np.ndarray]]]:
+    """Yields the replicates in groups whose weights may be stacked."""
+    group: list[Sequence[np.ndarray]] = []
+    num_bytes = 0
+    for weights in replicates:
+        group.append(weights)
+        num_bytes += sum(value.nbytes for value in weights)
+        if num_bytes >= _STACKED_BYTES:
+            yield group
+            group, num_bytes = [], 0
+    if group:
+        yield group
 
 
 def _probe(num_examples: int, wanted: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from runner.propagation.measurement import Meter, variables
+from runner.propagation.measurement import Arranged, Meter
 from runner.propagation.tracing import intercepted
 
 # Of the probe: each costs a backward pass through all outputs.
@@ -28,6 +28,7 @@ class FullMeter:
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
+        self._arranged = Arranged(meter.model)
         self._jacobian = tf.function(self._differentiate, autograph=False)
         self._quotient = tf.function(self._gradient_quotient, autograph=False)
 
@@ -37,7 +38,7 @@ class FullMeter:
         They are of the derivatives of an example's outputs with respect to its own inputs. Where
         batch normalization lets examples act on each other, of those of the sum over the batch.
         """
-        jacobian = self._jacobian(*variables(self.meter.model, weights)).numpy()
+        jacobian = self._jacobian(*self._arranged(weights)).numpy()
         wide = jacobian.reshape(*jacobian.shape[:2], -1).astype(np.float64)
         if not np.isfinite(wide).all():
             return np.full((len(wide), min(wide.shape[1:])), np.nan)
@@ -45,7 +46,7 @@ class FullMeter:
 
     def gradient_quotient(self, weights: Sequence[np.ndarray]) -> float:
         """Returns the gradient quotient of the trainable variables on the probe."""
-        return float(self._quotient(*variables(self.meter.model, weights)))
+        return float(self._quotient(*self._arranged(weights)))
 
     def _differentiate(self, trainable: Sequence[Any], other: Sequence[Any]) -> Any:
         """Returns the Jacobian, shape (examples, outputs, *inputs)."""

@@ -1,10 +1,10 @@
 r"""Measures how signal and gradient travel through a model's layers before any training.
 
-One compiled program takes the weights of a replicate and returns its numbers; the replicates of a
-cohort go through it one after the other. So it is compiled once, works for every model that can be
-trained, gives each replicate the same bits whatever its company, and holds the activations of one
-replicate on the probe at a time: about three times (forward, gradient, one layer's statistics in
-float64) what the model's activations take.
+One compiled program takes the stacked weights of replicates and returns their numbers, looping over
+the replicates. So it is compiled once, works for every model that can be trained, gives each
+replicate the same bits whatever its company, and holds the activations of one replicate on the
+probe at a time: about three times (forward, gradient, one layer's statistics in float64) what the
+model's activations take.
 
 The probe is a batch of training examples. Normalizations see it as in training; dropout and noise
 are off, because what they switch off is not the initializer's doing. Gradients are of the real loss
@@ -36,6 +36,7 @@ References:
   Gao et al. (2017), "A theory of multineuronal dimensionality": the participation ratio.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -119,20 +120,27 @@ class Meter:
             None if layer.activation is None else active_interval(layer.activation)
             for layer in self.layers
         ]
-        self._measured = tf.function(self._measure, autograph=False)
+        self._arranged = Arranged(model)
+        self._measured = tf.function(
+            self._measure_each, autograph=False, input_signature=self._arranged.stacked_types()
+        )
 
-    def measure(self, weights: Sequence[np.ndarray]) -> Measurement:
-        """Returns the numbers of the replicate that starts with these weights.
+    def measure(self, replicates: Sequence[Sequence[np.ndarray]]) -> list[Measurement]:
+        """Returns the numbers of the replicates that start with these weights.
 
         Args:
-          weights: In the order of `model.weights`.
+          replicates: The weights of each, in the order of `model.weights`.
         """
-        values, loss, gradients = self._measured(*variables(self.model, weights))
-        quantities = {name: value.numpy() for name, value in values.items()}
-        gradient_of = {
-            id(variable): gradient.numpy()
-            for variable, gradient in zip(self.model.trainable_variables, gradients, strict=True)
-        }
+        stacked = [np.stack(values) for values in zip(*replicates, strict=True)]
+        results = self._measured(*self._arranged(stacked, len(replicates)))
+        numbers = zip(replicates, *(result.numpy() for result in results), strict=True)
+        return [self._measurement(*of_one) for of_one in numbers]
+
+    def _measurement(
+        self, weights: Sequence[np.ndarray], values: np.ndarray, gradients: np.ndarray, loss: float
+    ) -> Measurement:
+        quantities = dict(zip(OF_PLACES, values, strict=True))
+        gradient_of = dict(zip(self._arranged.trainable, gradients, strict=True))
         realised = {}
         for row, layer in enumerate(self.layers):
             for kernel in layer.kernels:
@@ -154,10 +162,19 @@ class Meter:
                     column[row] = value
         return Measurement(quantities, float(loss), realised)
 
-    def _measure(
-        self, trainable: Sequence[Any], other: Sequence[Any]
-    ) -> tuple[dict[str, Any], Any, list[Any]]:
-        """Returns the quantities of the layers, the loss, and moments of the kernels' gradients."""
+    def _measure_each(self, trainable: Sequence[Any], other: Sequence[Any]) -> tuple[Any, Any, Any]:
+        return tf.map_fn(
+            lambda of_one: self._measure(*of_one),
+            (trainable, other),
+            fn_output_signature=(tf.float64, tf.float64, tf.float64),
+            parallel_iterations=1,
+        )
+
+    def _measure(self, trainable: Sequence[Any], other: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """Returns the quantities of the layers, moments of the variables' gradients, and the loss.
+
+        Of shapes (len(OF_PLACES), layers), (trainable variables, 2) and ().
+        """
         with tf.GradientTape() as tape:
             tape.watch(trainable)
 
@@ -176,10 +193,9 @@ class Meter:
                 trace.places, gradients[: len(sources)], self._intervals, strict=True
             )
         ]
-        quantities = {
-            name: tf.stack([row.get(name, _MISSING) for row in rows]) for name in OF_PLACES
-        }
-        return quantities, loss, [_moments(gradient) for gradient in gradients[len(sources) :]]
+        quantities = [[row.get(name, _MISSING) for row in rows] for name in OF_PLACES]
+        moments = [_moments(gradient) for gradient in gradients[len(sources) :]]
+        return tf.stack(quantities), tf.stack(moments), tf.cast(loss, tf.float64)
 
     def total_loss(self, trainable: Sequence[Any], other: Sequence[Any]) -> Any:
         """Returns the loss of the probe, the layers' own regularization included."""
@@ -189,23 +205,49 @@ class Meter:
         return self._loss(self.y, outputs) + sum(tf.cast(p, outputs.dtype) for p in penalties)
 
 
-def variables(model: Any, weights: Sequence[np.ndarray]) -> tuple[list[Any], list[Any]]:
-    """Returns the values of a model's trainable and other variables as tensors.
+class Arranged:
+    """Arranges a replicate's weights as the programs take them.
 
-    Args:
-      model: A built `keras.Model`.
-      weights: In the order of `model.weights`; what is not among them is as it is in the model.
+    Attributes:
+      trainable: Identities of the model's trainable variables, in their order.
     """
-    value_of = {id(v): value for v, value in zip(model.weights, weights, strict=True)}
 
-    def tensor(variable: Any) -> Any:
-        value = value_of.get(id(variable))
-        return tf.constant(variable.numpy() if value is None else value)
+    def __init__(self, model: Any) -> None:
+        position = {id(variable): place for place, variable in enumerate(model.weights)}
+        self.trainable = [id(variable) for variable in model.trainable_variables]
+        # What is not among the weights, such as the state of a generator, is as it is in the model.
+        self._groups = tuple(
+            [(position.get(id(variable)), variable) for variable in variables]
+            for variables in (model.trainable_variables, model.non_trainable_variables)
+        )
 
-    return (
-        [tensor(variable) for variable in model.trainable_variables],
-        [tensor(variable) for variable in model.non_trainable_variables],
-    )
+    def __call__(
+        self, weights: Sequence[np.ndarray], num_replicates: int | None = None
+    ) -> tuple[list[Any], ...]:
+        """Returns the values of the trainable and of the other variables.
+
+        Args:
+          weights: In the order of `model.weights`; with an axis of replicates in front if
+            `num_replicates` is given.
+          num_replicates: How many there are.
+        """
+
+        def value(place: int | None, variable: Any) -> Any:
+            if place is not None:
+                return tf.constant(weights[place])
+            as_built = variable.numpy()
+            if num_replicates is not None:
+                as_built = np.broadcast_to(as_built, (num_replicates, *as_built.shape))
+            return tf.constant(as_built)
+
+        return tuple([value(*entry) for entry in group] for group in self._groups)
+
+    def stacked_types(self) -> tuple[list[Any], ...]:
+        """Returns the types of what a call with replicates returns, of however many."""
+        return tuple(
+            [tf.TensorSpec((None, *variable.shape), variable.dtype) for _, variable in group]
+            for group in self._groups
+        )
 
 
 def _dissected(model: Any, x: Any) -> tuple[Anatomy, tuple[Layer, ...]]:
@@ -319,9 +361,12 @@ def kernel_numbers(kernel: Weight, values: np.ndarray) -> dict[str, float]:
     wide = np.asarray(values, np.float64)
     units = by_unit(kernel, wide)
     difference = np.ptp(units, axis=1).max() if units.shape[1] > 1 else np.nan
+    mean = wide.mean()
+    centred = (wide - mean).ravel()
+    variance = np.dot(centred, centred) / wide.size
     return {
-        "stddev": float(wide.std()),
-        "rms": float(np.sqrt(np.mean(wide**2))),
+        "stddev": math.sqrt(variance),
+        "rms": math.sqrt(variance + mean**2),
         "unit_difference": float(difference),
     }
 

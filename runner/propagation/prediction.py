@@ -29,7 +29,7 @@ import numpy as np
 import tensorflow as tf
 
 from runner.propagation.activations import Rectifier
-from runner.propagation.measurement import Meter, variables
+from runner.propagation.measurement import Arranged, Meter
 from runner.propagation.tracing import Place, Trace, intercepted
 
 PREDICTED = (
@@ -100,7 +100,7 @@ def predict(
     trace = _MomentTrace(meter.anatomy, pairs=pairs)
     with intercepted(meter.anatomy, trace):
         meter.model.stateless_call(
-            *variables(meter.model, weights), _products(meter.x, pairs), training=False
+            *Arranged(meter.model)(weights), _products(meter.x, pairs), training=False
         )
     rows = [trace.numbers(place) for place in trace.places]
     quantities = {

@@ -7,9 +7,12 @@ import signal
 import statistics
 import time
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from typing import Any
 
 from benchmark.sides import Losses, serve
+from benchmark.works import WORKS
+from runner.training.tensorflow import ONEDNN
 
 CHECK_EPOCHS = 5
 # Rounding of float32, amplified by some dozens of steps.
@@ -23,15 +26,23 @@ class OverCapError(Exception):
 
 
 def prepare_processes() -> None:
-    """Lets the processes that use TensorFlow inherit it imported."""
+    """Starts a process with TensorFlow imported as the engines do, for others to inherit it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    _context("fit").set_forkserver_preload(["tensorflow", "keras", "benchmark.sides"])
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tensorflow", "keras", "benchmark.sides"])
+    given = os.environ.get(ONEDNN)
+    os.environ.setdefault(ONEDNN, "1")
+    forkserver.ensure_running()
+    if given is None:
+        del os.environ[ONEDNN]
 
 
-def _context(side: str) -> Any:
-    fresh = side in ("jax", "joblib")  # another backend; processes of its own
-    return multiprocessing.get_context("spawn" if fresh else "forkserver")
+def _context(side: str, work: str) -> Any:
+    """Returns how the process begins: with oneDNN for TensorFlow, or as TensorFlow decides."""
+    told = side in ("keras", "vectorized", "product")
+    told |= side == "fit tuned" and WORKS[work].convolutional
+    return multiprocessing.get_context("forkserver" if told else "spawn")
 
 
 @dataclass
@@ -65,7 +76,7 @@ class Cell:
     memory_bytes: float = math.nan
 
     def __post_init__(self) -> None:
-        context = _context(self.side)
+        context = _context(self.side, self.work)
         self._connection, child = context.Pipe()
         arguments = (child, self.side, self.work, self.num_replicates)
         self._process = context.Process(target=serve, args=arguments)

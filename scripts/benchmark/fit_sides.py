@@ -40,6 +40,8 @@ class Fit:
             self._compile(jit_compile=jit, steps_per_execution=_STEPS_PER_EXECUTION)
             self.advance(1)
         self.note += f", {_STEPS_PER_EXECUTION} steps per execution, jit_compile={jit}"
+        if self.work.convolutional:
+            self.note += ", oneDNN"
 
     def _compile(self, **options: Any) -> None:
         import keras
@@ -150,10 +152,7 @@ _in_worker: dict[str, Fit] = {}
 def train_in_worker(name: str, replicate: int, epochs: int) -> tuple[list[float], int, int]:
     """Trains a replicate in a process of joblib; returns its losses, process and peak memory."""
     if name not in _in_worker:
-        from runner.training.tensorflow import start
-
         _one_thread()
-        start()
         _in_worker[name] = Fit(WORKS[name])
         _in_worker[name].start()
     fit = _in_worker[name]

@@ -174,12 +174,13 @@ def serve(connection: Any, name: str, work: str, num_replicates: int) -> None:
     os.setsid()  # with the processes that it starts, it can be stopped as a group
     if name == "jax":
         os.environ["KERAS_BACKEND"] = "jax"
-    else:
+    elif name in ("keras", "vectorized", "product"):
         from runner.training.tensorflow import start, threads_per_operation
 
-        if name != "joblib":
-            convolutional = name == "vectorized" and WORKS[work].convolutional
-            start(threads_per_operation(convolutional, num_replicates))
+        convolutional = name == "vectorized" and WORKS[work].convolutional
+        start(threads_per_operation(convolutional, num_replicates))
+    elif name != "joblib":
+        import keras  # noqa: F401  (with TensorFlow's own settings, and before the clock runs)
     side = Product() if name == "product" else make(name, WORKS[work], num_replicates)
     while True:
         try:

@@ -1,5 +1,7 @@
 """The vectorized engine against the reference engine, and its replicas against each other."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -306,6 +308,24 @@ def test_little_memory_makes_more_programs_and_the_same_numbers(keras, engines, 
     assert got.keys() == wanted.keys()
     for key, metrics in wanted.items():
         assert got[key] == pytest.approx(metrics, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_large_sums_of_gradients_do_not_fail_inside_the_loop(keras, engines):
+    from runner.models.cnn import Cnn, build
+
+    numbers = np.random.default_rng(3)
+    x = numbers.normal(size=(1000, 28, 28, 1)).astype("float32")
+    part = Part(x, numbers.integers(0, CLASSES, len(x)).astype("int32"))
+    model = build(Cnn(batch_norm=True), x.shape[1:], CLASSES)
+    large = cohort(
+        model,
+        [member(model, seed) for seed in range(2)],
+        data=dataclasses.replace(dataset(), train=part, validation=part, test=None),
+    )
+    training = Training(epochs=6, batch_size=512)
+    _, ends = run(engines["vectorized"], dataclasses.replace(large, training=training))
+    assert {end.status for end in ends.values()} == {"finished"}
 
 
 @pytest.fixture
