@@ -6,7 +6,9 @@ Hydra imports every module of `hydra_plugins` at every start, so nothing heavy s
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -40,6 +42,8 @@ class CohortLauncher(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Keeps what Hydra hands over before the sweep."""
+        self.loader = ComposedOnce(hydra_context.config_loader)
+        hydra_context.config_loader = cast(ConfigLoader, self.loader)  # the sweeper's too
         self.hydra_context = hydra_context
         self.config = config
 
@@ -73,7 +77,7 @@ class CohortLauncher(Launcher):
         return returns
 
     def _run_job(self, index: int, overrides: Sequence[str], task: TaskFunction) -> JobReturn:
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        config = self.loader.take(self.config, list(overrides))
         with open_dict(config):
             config.hydra.job.id = index
             config.hydra.job.num = index
@@ -84,6 +88,30 @@ class CohortLauncher(Launcher):
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
+
+
+class ComposedOnce:
+    """A config loader that keeps what the sweeper composes to check it, for the launch."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def load_sweep_config(
+        self, master_config: DictConfig, sweep_overrides: list[str]
+    ) -> DictConfig:
+        """Composes a job and keeps it."""
+        config = self._loader.load_sweep_config(master_config, sweep_overrides)
+        self._composed[tuple(sweep_overrides)] = config
+        return config
+
+    def take(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """Returns a job that was kept, once, or composes it."""
+        kept = self._composed.pop(tuple(sweep_overrides), None)
+        return kept or self._loader.load_sweep_config(master_config, sweep_overrides)
 
 
 class WorkingFolderSearchPath(SearchPathPlugin):

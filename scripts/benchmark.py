@@ -208,7 +208,7 @@ def _version(library: str) -> str:
 _HEAD = """\
 # Benchmark
 
-{circumstances}| peak | {peak:.0f} GFLOP/s, float32, the best that `tf.matmul` did |
+{circumstances}| peak | {peak:.0f} GFLOP/s, float32, the best that `tf.matmul` did, by oneDNN |
 
 All sides train the same model from the same weights with SGD in batches of {batch_size} and
 evaluate the validation part after every epoch; its time is in that of the steps. Times are medians

@@ -38,6 +38,7 @@ from runner.records import (
     SweepRecord,
     record_text,
 )
+from runner.stores import unobtrusive
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def _best_effort(
         if self.lost:
             return
         try:
-            with store.unobtrusive():
+            with unobtrusive():
                 method(self, *args, **kwargs)
         except Exception as error:
             self._lose(store.reason(error))
@@ -138,7 +139,7 @@ class MlflowRecorder(Recorder):
         self._replicates: dict[tuple[int, Replicate], _OpenReplicate] = {}
         self._propagation: dict[int, list[PropagationRecord]] = {}
         self._present: dict[tuple[str, str, str], Any] = {}
-        self._reopened: set[str] = set()
+        self._reopened: dict[str, Any] = {}
         self._earlier: dict[str, dict[str, lookup.EarlierRun]] = {}
         self._stands_on: dict[int, list[str]] = {}
 
@@ -174,7 +175,7 @@ class MlflowRecorder(Recorder):
     def fetch(self, run: lookup.EarlierRun) -> ReplicateRecord | None:
         """Returns the record that was kept with a run, or None if there is none to be had."""
         try:
-            with store.unobtrusive():
+            with unobtrusive():
                 return lookup.download(self._store, run.run_id)
         except Exception as error:
             log.debug("MLflow's run %s has no record: %s", run.run_id, store.reason(error))
@@ -195,7 +196,7 @@ class MlflowRecorder(Recorder):
         if self.lost:
             return
         try:
-            with store.unobtrusive():
+            with unobtrusive():
                 self._open_sweep(sweep)
                 for record in configurations:
                     if record.error is not None:
@@ -302,7 +303,7 @@ class MlflowRecorder(Recorder):
         if folder is not None:
             self._send_files(folder)
         try:
-            with store.unobtrusive():
+            with unobtrusive():
                 self._end_all(end)
         except Exception as error:
             self._lose(store.reason(error))
@@ -427,7 +428,7 @@ class MlflowRecorder(Recorder):
         """Returns the run that this sweep already had, or None; it gets only what it lacks."""
         run = self._present.get((level, str(record.index), replicate))
         if run is not None:
-            self._reopened.add(run.info.run_id)
+            self._reopened[run.info.run_id] = run
         return run
 
     def _end_configuration(
@@ -499,8 +500,8 @@ class MlflowRecorder(Recorder):
         """Sends all in one call; the client splits what exceeds the limits of a request."""
         from mlflow.entities import Param, RunTag
 
-        if run_id in self._reopened:
-            points = lookup.missing_points(self._store, run_id, points)
+        if (found := self._reopened.get(run_id)) is not None:
+            points = lookup.missing_points(self._store, found, points)
         self._store.client.log_batch(
             run_id,
             points,

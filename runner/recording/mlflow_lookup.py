@@ -79,11 +79,11 @@ def download(store: Store, run_id: str) -> ReplicateRecord:
         return replicate_record(json.loads(Path(path).read_text("utf-8")))
 
 
-def missing_points(store: Store, run_id: str, points: Sequence[Any]) -> list[Any]:
-    """Returns the points of curves that a run does not have yet."""
+def missing_points(store: Store, run: Any, points: Sequence[Any]) -> list[Any]:
+    """Returns the points of curves that a run did not have yet when it was found."""
     had = {
         (name, point.step)
-        for name in {point.key for point in points}
-        for point in store.client.get_metric_history(run_id, name)
+        for name in {point.key for point in points} & run.data.metrics.keys()
+        for point in store.client.get_metric_history(run.info.run_id, name)
     }
     return [point for point in points if (point.key, point.step) not in had]

@@ -13,19 +13,16 @@ import shlex
 import socket
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runner.config import ConfigError, masked
 from runner.plan import Tracking
+from runner.stores import DEFAULT_URI, SQLITE, all_pages, unobtrusive
 
 log = logging.getLogger(__name__)
-
-DEFAULT_URI = "sqlite:///mlflow.db"
-
-_SQLITE = "sqlite:///"
 
 # How each database driver calls the seconds that it waits for a connection (SQLite: for a lock).
 _TIMEOUT_ARGUMENT = {
@@ -34,16 +31,7 @@ _TIMEOUT_ARGUMENT = {
     "mysql": "connect_timeout",
     "mssql": "timeout",
 }
-_TIMEOUT_S = 10
-
-# MLflow's own defaults retry a dead server for minutes. What the user has set is left alone.
-_ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": str(_TIMEOUT_S),
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-_LOGGERS = ("mlflow", "alembic", "sqlalchemy", "urllib3")
+_TIMEOUT_S = 10  # to find out whether a store is there
 
 
 @dataclass(frozen=True)
@@ -72,12 +60,12 @@ def resolve_uri(settings: Tracking, environment: Mapping[str, str] = os.environ)
     uri = settings.uri or environment.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     if not uri.startswith("sqlite:"):
         return uri
-    file = uri.removeprefix(_SQLITE)
+    file = uri.removeprefix(SQLITE)
     if file in (uri, "", ":memory:"):
         raise ConfigError.at(
             "tracking.uri", "a server or a database file", uri, f"Such as {DEFAULT_URI}."
         )
-    return f"{_SQLITE}{Path(file).absolute()}"
+    return f"{SQLITE}{Path(file).absolute()}"
 
 
 def ui_command(uri: str) -> str:
@@ -88,10 +76,10 @@ def ui_command(uri: str) -> str:
     """
     if uri.startswith("http"):
         return ui_address(uri)
-    path = Path(uri.removeprefix(_SQLITE))
+    path = Path(uri.removeprefix(SQLITE))
     old_runs = any(Path("mlruns").glob("[0-9]*/meta.yaml"))
     elsewhere = old_runs or "MLFLOW_BACKEND_STORE_URI" in os.environ
-    if path == Path(DEFAULT_URI.removeprefix(_SQLITE)).absolute() and not elsewhere:
+    if path == Path(DEFAULT_URI.removeprefix(SQLITE)).absolute() and not elsewhere:
         return "mlflow ui"
     return f"mlflow ui --backend-store-uri {shlex.quote(masked(uri))}"
 
@@ -116,7 +104,7 @@ def open_store(uri: str, experiment: str) -> Store:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with unobtrusive(), _locked(_folder(uri)):
+            with unobtrusive(_TIMEOUT_S), _locked(_folder(uri)):
                 client = _connect(uri)
                 found = _experiment(client, uri, experiment)
                 close_orphans(client, found.experiment_id)
@@ -159,39 +147,11 @@ def reason(error: BaseException) -> str:
     return text if len(text) <= 200 else text[:199] + "…"
 
 
-@contextlib.contextmanager
-def unobtrusive() -> Iterator[None]:
-    """Keeps MLflow from printing, phoning home and waiting for minutes while the block runs."""
-    missing = {key: value for key, value in _ENVIRONMENT.items() if key not in os.environ}
-    os.environ.update(missing)
-    try:
-        import mlflow  # noqa: F401  (the first import sets the level of its own logger)
-
-        with _silent(_LOGGERS):
-            yield
-    finally:
-        for key in missing:
-            os.environ.pop(key, None)
-
-
-@contextlib.contextmanager
-def _silent(names: Sequence[str]) -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
 def _folder(uri: str) -> Path | None:
     """Returns the folder of an SQLite database, made if it was missing; None for other stores."""
-    if not uri.startswith(_SQLITE):
+    if not uri.startswith(SQLITE):
         return None
-    folder = Path(uri.removeprefix(_SQLITE)).parent
+    folder = Path(uri.removeprefix(SQLITE)).parent
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -288,14 +248,7 @@ def running(client: Any, experiment_id: str, condition: str) -> list[Any]:
 
 def search(client: Any, experiment_id: str, query: str) -> list[Any]:
     """Returns all runs of an experiment that meet a query, the newest first."""
-    runs: list[Any] = []
-    token = None
-    while True:
-        page = client.search_runs([experiment_id], query, page_token=token)
-        runs.extend(page)
-        token = page.token
-        if not token:
-            return runs
+    return all_pages(client.search_runs, [experiment_id], query)
 
 
 def _process_start(pid: int | str) -> str | None:

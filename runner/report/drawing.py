@@ -1,7 +1,7 @@
 """vl-convert's work: specifications to SVG, SVG to PNG; without a network.
 
-vl-convert takes a second to start and holds Python's lock while it draws, so that a process of its
-own draws what a report writes to files. That process runs this file alone, without the package.
+vl-convert takes a second to start and holds Python's lock while it draws, so that processes of
+their own draw what a report writes to files. They run this file alone, without the package.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ import vl_convert
 _SCALES = (2.0, 1.5)
 _MAX_PIXELS = 1_600_000
 MAX_PNG_BYTES = 150_000
+_SMALLEST = '{"data": {"values": []}, "mark": "point"}'
 # Names of the PNG specification's numbers (RFC 2083, sections 2.3 and 6).
 _NO_FILTER, _LEFT_NEIGHBOUR = 0, 1
 _RGBA, _RGB_TYPE = 4, 2
@@ -42,42 +44,63 @@ class Image:
 
 
 class Drawer:
-    """A process that draws while this one goes on; to be used in a `with` statement."""
+    """Processes that draw while this one goes on; to be used in a `with` statement."""
+
+    def __init__(self, num_processes: int) -> None:
+        """Starts nothing yet.
+
+        Args:
+          num_processes: How many figures are drawn at once.
+        """
+        self._num_processes = num_processes
 
     def __enter__(self) -> "Drawer":
-        """Starts the process. `-P` keeps this file's neighbours from passing for other modules."""
+        """Starts the processes; `-P` keeps this file's neighbours from passing for modules."""
         command = [sys.executable, "-P", __file__]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self._beside = ThreadPoolExecutor(max_workers=1)
+        self.processes = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            for _ in range(self._num_processes)
+        ]
+        self._free: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+        for process in self.processes:
+            self._free.put(process)
+        self._beside = ThreadPoolExecutor(self._num_processes)
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Ends the process."""
-        self._process.kill()
+        """Ends the processes."""
+        for process in self.processes:
+            process.kill()
         self._beside.shutdown(cancel_futures=True)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        self._process.wait()
+        for process in self.processes:
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+            process.wait()
 
     def draw(self, spec: Mapping[str, Any]) -> "Future[Image]":
         """Returns what will be the image of a Vega-Lite specification."""
         return self._beside.submit(self._draw, json.dumps(spec))
 
     def _draw(self, spec: str) -> Image:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is not None and stdout is not None:
-            with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
-                stdin.write(f"{spec}\n".encode())
-                stdin.flush()
-                return Image(*pickle.load(stdout))
-        return _image(spec)  # the process has died: slower, but the same
+        process = self._free.get()
+        try:
+            stdin, stdout = process.stdin, process.stdout
+            if stdin is not None and stdout is not None:
+                with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
+                    stdin.write(f"{spec}\n".encode())
+                    stdin.flush()
+                    return Image(*pickle.load(stdout))
+            return _image(spec)  # the process has died: slower, but the same
+        finally:
+            self._free.put(process)
 
 
 def serve() -> None:
     """Draws each line of the standard input and writes the images to the standard output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for it
+    svg(_SMALLEST)  # the first one takes a second, in which the figures are still thought up
     for line in sys.stdin:
         image = _image(line)
         pickle.dump((image.svg, image.png), sys.stdout.buffer)

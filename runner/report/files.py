@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from runner.machine import num_cores
 from runner.records import write_bytes, write_text
 from runner.report.analysis import Analysis, analyse
 from runner.report.comparison import Comparison, compare
@@ -30,14 +31,13 @@ def write(results: Results, folder: Path, figures: bool = True) -> Comparison:
     from runner.report.drawing import Drawer
     from runner.report.figures import all_figures, legend
 
-    with Drawer() as drawer, ThreadPoolExecutor(max_workers=1) as beside:
+    with Drawer(num_cores()) as drawer, ThreadPoolExecutor(max_workers=1) as beside:
         script = beside.submit(libraries)
         analysis = analyse(results)
-        drawn = all_figures(results, analysis)
-        images = [drawer.draw(figure.spec) for figure in drawn]
-        drawings = Drawings(drawn, legend(results), script.result())
+        images = [(figure, drawer.draw(figure.spec)) for figure in all_figures(results, analysis)]
+        drawings = Drawings([figure for figure, _ in images], legend(results), script.result())
         comparison = _write(results, analysis, folder, drawings)
-        for figure, image in zip(drawn, images, strict=True):
+        for figure, image in images:
             write_text(folder / "figures" / f"{figure.name}.svg", image.result().svg)
             write_bytes(folder / "figures" / f"{figure.name}.png", image.result().png)
     return comparison

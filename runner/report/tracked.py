@@ -1,29 +1,18 @@
 """Sweeps that MLflow keeps: their records, which lie among the files of the sweep's run."""
 
-import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from runner import archive
 from runner.config import masked
 from runner.report.reading import Records, ResultsError, read
+from runner.stores import DEFAULT_URI, SQLITE, all_pages, unobtrusive
 
 log = logging.getLogger(__name__)
-
-_DEFAULT_URI = "sqlite:///mlflow.db"
-_SQLITE = "sqlite:///"
-_PAGE = 1000
-# MLflow retries a server that does not answer for minutes if nothing else is said.
-_ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-}
-_LOGGERS = ("mlflow", "alembic", "sqlalchemy", "urllib3")
 
 
 def fetch(names: Sequence[str], uri: str | None = None) -> list[Records]:
@@ -36,12 +25,12 @@ def fetch(names: Sequence[str], uri: str | None = None) -> list[Records]:
     Raises:
       ResultsError: The store cannot be read, or has no such thing, or not its records.
     """
-    address = uri or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_URI
-    file = address.removeprefix(_SQLITE)
+    address = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    file = address.removeprefix(SQLITE)
     if file != address and not Path(file).is_file():
         raise ResultsError(f"{file}: there is no such MLflow database.")
     try:
-        with _quietly():
+        with unobtrusive():
             from mlflow import MlflowClient
 
             client = MlflowClient(tracking_uri=address)
@@ -55,29 +44,9 @@ def fetch(names: Sequence[str], uri: str | None = None) -> list[Records]:
         raise ResultsError(f"MLflow at {masked(address)}: {reason[:200]}") from error
 
 
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Keeps MLflow from printing and phoning home while the block runs."""
-    missing = {key: value for key, value in _ENVIRONMENT.items() if key not in os.environ}
-    os.environ.update(missing)
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    levels = [logger.level for logger in loggers]
-    try:
-        import mlflow  # noqa: F401  (sets the level of its own logger)
-
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        for key in missing:
-            os.environ.pop(key, None)
-
-
 def _sweeps(client: Any, name: str) -> list[Any]:
     """Returns the runs of the sweeps that a name stands for."""
-    experiments = {found.experiment_id: found for found in _pages(client.search_experiments)}
+    experiments = {found.experiment_id: found for found in all_pages(client.search_experiments)}
     chosen = [key for key, found in experiments.items() if name in (key, found.name)]
     level = "tags.level = 'sweep'"
     if chosen:
@@ -109,18 +78,7 @@ def _with_records(client: Any, runs: list[Any]) -> list[Any]:
 
 
 def _runs(client: Any, experiments: list[str], condition: str) -> list[Any]:
-    return _pages(client.search_runs, experiments, condition)
-
-
-def _pages(search: Any, *args: Any) -> list[Any]:
-    found: list[Any] = []
-    token = None
-    while True:
-        page = search(*args, max_results=_PAGE, page_token=token)
-        found.extend(page)
-        token = page.token
-        if not token:
-            return found
+    return all_pages(client.search_runs, experiments, condition)
 
 
 def _has_records(client: Any, run: Any) -> bool:

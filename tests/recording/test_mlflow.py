@@ -34,6 +34,7 @@ from runner.records import (
     read_sweep,
 )
 from runner.report import results as report_results
+from runner.stores import unobtrusive
 
 CONF = Path(__file__).parents[2] / "conf" / "tracking"
 
@@ -759,7 +760,7 @@ def test_processes_that_start_together_share_a_fresh_database(tmp_path: Path) ->
 def test_the_environment_is_left_as_it_was(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     before = dict(os.environ)
-    with mlflow_store.unobtrusive():
+    with unobtrusive():
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "5"
         assert int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) < 120  # seconds, MLflow's default
     assert dict(os.environ) == before

@@ -20,21 +20,21 @@ def expected() -> drawing.Image:
 
 
 def test_another_process_draws_the_same(expected: drawing.Image) -> None:
-    with drawing.Drawer() as drawer:
+    with drawing.Drawer(1) as drawer:
         images = [drawer.draw(SPEC) for _ in range(2)]
         assert [image.result(60) for image in images] == [expected] * 2
 
 
 def test_a_process_that_has_died_is_replaced(expected: drawing.Image) -> None:
-    with drawing.Drawer() as drawer:
-        drawer._process.kill()
-        drawer._process.wait()
+    with drawing.Drawer(1) as drawer:
+        drawer.processes[0].kill()
+        drawer.processes[0].wait()
         assert drawer.draw(SPEC).result(60) == expected
 
 
 def test_the_process_ends_with_its_block() -> None:
-    with drawing.Drawer() as drawer:
-        process = drawer._process
+    with drawing.Drawer(1) as drawer:
+        (process,) = drawer.processes
     assert process.poll() is not None
 
 

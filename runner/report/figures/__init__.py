@@ -1,6 +1,7 @@
 """Figures as Vega-Lite specifications: one each for the page, for SVG and for PNG."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 import altair as alt
 
@@ -20,8 +21,8 @@ from runner.report.results import Results
 from runner.report.tables import ordered
 
 
-def all_figures(results: Results, analysis: Analysis) -> list[Figure]:
-    """Returns every figure that the sweep has data for, in the order of the report."""
+def all_figures(results: Results, analysis: Analysis) -> Iterator[Figure]:
+    """Yields every figure that the sweep has data for, in the order of the report."""
     names = results.names
     series = legend(results)
     note = coverage_note(results)
@@ -29,21 +30,19 @@ def all_figures(results: Results, analysis: Analysis) -> list[Figure]:
     # Altair checks every part against its schema, which takes as long as all else; what it would
     # find, the tests find by drawing.
     with alt.utils.schemapi.debug_mode(False):
-        return [
-            *curve_figures(results, names, series, note),
-            *score_figures(results, analysis.cells, series, note),
-            *difference_figures(ordered(analysis.differences, order), names),
-            *target_figures(analysis.survival, analysis.times, names, series),
-            *choice_figures(analysis.rankings),
-            *trainability_figures(analysis.trainability, note),
-            *rank_figures(analysis.ranks),
-            *profile_figures(analysis.profiles, series),
-            *variance_figures(analysis.variance, names),
-            *predictor_figures(analysis.predictors),
-            *status_figures(analysis.cells),
-            *movement_figures(results, names),
-            *propagation_figures(results, names, series),
-        ]
+        yield from curve_figures(results, names, series, note)
+        yield from score_figures(results, analysis.cells, series, note)
+        yield from difference_figures(ordered(analysis.differences, order), names)
+        yield from target_figures(analysis.survival, analysis.times, names, series)
+        yield from choice_figures(analysis.rankings)
+        yield from trainability_figures(analysis.trainability, note)
+        yield from rank_figures(analysis.ranks)
+        yield from profile_figures(analysis.profiles, series)
+        yield from variance_figures(analysis.variance, names)
+        yield from predictor_figures(analysis.predictors)
+        yield from status_figures(analysis.cells)
+        yield from movement_figures(results, names)
+        yield from propagation_figures(results, names, series)
 
 
 def legend(results: Results) -> list[Series]:
