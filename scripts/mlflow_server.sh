@@ -61,6 +61,8 @@ trap 'exit 143' TERM
     as_owner "$programs/createdb" -h "$socket" -U mlflow mlflow
 )
 
+# Its processes for jobs (eight of 250 MB) evaluate language models; nothing here needs them.
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=${MLFLOW_SERVER_ENABLE_JOB_EXECUTION:-false}
 "$python" -m mlflow server --host 127.0.0.1 --port "$port" --workers 2 \
   --backend-store-uri "postgresql+psycopg://mlflow@/mlflow?host=$socket" \
   --artifacts-destination "file://$folder/files" "${@:3}" &

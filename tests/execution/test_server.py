@@ -57,26 +57,27 @@ def server(folder, address):
     settings = folder / "accounts.ini"
     settings.write_text(AUTHENTICATION.format(folder=folder, user=USER, password=SECRET))
     script = ["bash", str(ROOT / "scripts" / "mlflow_server.sh")]
-    process = subprocess.Popen(
-        [*script, str(folder), address.rpartition(":")[2], "--app-name", "basic-auth"],
-        env={
-            **os.environ,
-            "PYTHON": sys.executable,
-            "MLFLOW_AUTH_CONFIG_PATH": str(settings),
-            "MLFLOW_FLASK_SERVER_SECRET_KEY": "of no use elsewhere",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    output = folder / "output"
+    with output.open("w") as stream:  # a pipe that nobody reads would stop the server when full
+        process = subprocess.Popen(
+            [*script, str(folder), address.rpartition(":")[2], "--app-name", "basic-auth"],
+            env={
+                **os.environ,
+                "PYTHON": sys.executable,
+                "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+                "MLFLOW_FLASK_SERVER_SECRET_KEY": "of no use elsewhere",
+            },
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
-        wait_for(lambda: answers(address), process)
+        wait_for(lambda: answers(address), process, output.read_text)
         yield process.pid
     finally:
         if process.poll() is None:
             process.terminate()
-        process.communicate(timeout=DEADLINE_S)
+        process.wait(timeout=DEADLINE_S)
 
 
 def answers(address):
@@ -86,10 +87,10 @@ def answers(address):
         return False
 
 
-def wait_for(condition, process):
+def wait_for(condition, process, output):
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, output()
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
@@ -131,7 +132,11 @@ def test_a_server_that_dies_and_comes_back_gets_everything(
             stderr=subprocess.STDOUT,
             text=True,
         )
-        wait_for(lambda: len(list(tmp_path.glob("results/*/*/*/replicates/*.json"))) >= 2, sweep)
+        wait_for(
+            lambda: len(list(tmp_path.glob("results/*/*/*/replicates/*.json"))) >= 2,
+            sweep,
+            lambda: sweep.communicate()[0],
+        )
         os.killpg(group, signal.SIGKILL)
     output, _ = sweep.communicate(timeout=DEADLINE_S)
     assert sweep.returncode == 0, output
