@@ -66,6 +66,7 @@ def mlflow_runs(tracked):
     return told
 
 
+@pytest.mark.slow
 def test_basic_gives_what_cohort_gives(command, mlflow_runs):
     done = command(*SWEEP, *VARIED)
     first = done.folder.resolve()
@@ -142,7 +143,10 @@ def test_a_crash_leaves_what_had_finished(command, monkeypatch):
     assert statuses == ["finished", "failed"]
 
 
-@pytest.mark.parametrize(("launcher", "by"), [("basic", "Ctrl-C"), ("cohort", "SIGTERM")])
+@pytest.mark.parametrize(
+    ("launcher", "by"),
+    [("basic", "Ctrl-C"), pytest.param("cohort", "SIGTERM", marks=pytest.mark.slow)],
+)
 def test_interruption_keeps_what_has_finished(command, monkeypatch, mlflow_runs, launcher, by):
     train = reference.train
 

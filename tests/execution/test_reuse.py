@@ -144,6 +144,7 @@ def test_mlflow_has_each_replicate_once_and_every_mean(command, database, tracke
     assert [point.value for point in history] == pytest.approx(means, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_another_machine_reuses_what_mlflow_has(command, database, trained, tmp_path):
     first = command("--multirun", *SMALL, "init=zero,he_normal", "seeds=2").folder.resolve()
     before = values(first), read_replicates(first)

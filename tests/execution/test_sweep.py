@@ -199,6 +199,7 @@ def test_mlflow_runs_end_and_hold_the_curves(command, tmp_path):
     assert [metric.value for metric in history] == wanted.curves["val_loss"]
 
 
+@pytest.mark.slow
 def test_the_engine_does_not_change_the_answer(command):
     """To rounding: both trained the same replicates on the same data in the same order."""
     sweep = ("--multirun", *QUIET[:-2], "tracking=none", "init=zero,he_normal", "seeds=2")

@@ -27,7 +27,13 @@ BUILT = {
 }
 
 
-@pytest.mark.parametrize("case", [*FIXED, *BUILT])
+def marked_slow(*cases):
+    return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
+@pytest.mark.parametrize(
+    "case", ["zero", "normal 0.5", *BUILT, *marked_slow("he at depth 20", "glorot at depth 30")]
+)
 def test_verdict(examine, case):
     init, init_settings, mlp, expected = (FIXED | BUILT)[case]
     found = examine(init, init_settings=init_settings, **mlp)
@@ -38,11 +44,12 @@ def test_verdict(examine, case):
         assert found.advice() == ""
 
 
-DEEP = [pytest.param(c, marks=pytest.mark.slow) for c in ("glorot at depth 30", "normal 0.5")]
-
-
 @pytest.mark.parametrize(
-    "case", ["zero", "ones", "small", "negative biases", "steep tanh", "steep sigmoid", *DEEP]
+    "case",
+    [
+        *("zero", "ones", "small", "negative biases", "steep tanh", "steep sigmoid"),
+        *marked_slow("glorot at depth 30", "normal 0.5"),
+    ],
 )
 def test_every_advice_cures(examine, case):
     init, init_settings, mlp, _ = (FIXED | BUILT)[case]
