@@ -1,5 +1,6 @@
 """`python -m runner`: Hydra composes the configurations, `runner.execution` trains them."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).resolve().parent
 # An installed wheel carries the folder inside the package, a checkout has it beside it.
 _CONF = _PACKAGE / "_conf" if (_PACKAGE / "_conf").is_dir() else _PACKAGE.parent / "conf"
+
+# The generations' thresholds; see `few_collections`.
+_COLLECT_AFTER = (50_000, 10, 10)
 
 # Of commands that have not just finished; 130 is what shells report for Ctrl-C.
 _EXIT_CODES = {"failed": 1, "interrupted": 130}
@@ -94,6 +98,20 @@ def main() -> None:
 
 
 @contextmanager
+def few_collections() -> Iterator[None]:
+    """Spares a process of its own most collections of garbage: here, they find next to none.
+
+    TensorFlow's and Hydra's imports alone make a million objects that stay. Walking through them
+    takes a tenth of the imports' time, and two seconds more when the interpreter ends.
+    """
+    gc.set_threshold(*_COLLECT_AFTER)
+    try:
+        yield
+    finally:
+        gc.freeze()
+
+
+@contextmanager
 def _one_line_errors() -> Iterator[None]:
     """Makes Hydra report every error in one line, as it does its own, unless asked for all of it.
 
@@ -141,4 +159,5 @@ def _train_and_finish() -> "End":
 
 
 if __name__ == "__main__":
-    main()
+    with few_collections():
+        main()

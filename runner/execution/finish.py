@@ -24,6 +24,7 @@ from runner.execution.recorded import recorded_job, with_factors
 from runner.execution.stream import Stream
 from runner.execution.sync import send, sync_command
 from runner.plan import NoTracking, Tracking
+from runner.recording.beside import Beside
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.mlflow_store import ui_command
@@ -39,6 +40,8 @@ from runner.report import tables
 from runner.report.results import ResultsError
 
 log = logging.getLogger(__name__)
+
+_LACKING = "MLflow lacks a part of this sweep. To send it: %s"
 
 # Beyond this many rows the table of failures would push the answer off the screen.
 _MAX_FAILURES = 20
@@ -59,12 +62,16 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
     comparison = _report(folder, figures)
     if comparison is not None:
         stream.tell(comparison)
-    stream.close(end, folder if comparison is not None else None)
+    try:
+        stream.close(end, folder if comparison is not None else None)
+    except KeyboardInterrupt:
+        log.warning(_LACKING, sync_command(folder))
+        raise
     _tell_failures(stream)
-    recorders = [item for item in stream.recorders if isinstance(item, MlflowRecorder)]
+    recorders = [item.recorder for item in stream.recorders if isinstance(item, Beside)]
     for recorder in recorders:
         if recorder.lost and (end == "interrupted" or not _caught_up(folder)):
-            log.warning("MLflow lacks a part of this sweep. To send it: %s", sync_command(folder))
+            log.warning(_LACKING, sync_command(folder))
     if comparison is not None:
         log.info("Report: %s", folder / "report.html")
     _tell_where(recorders)
@@ -168,7 +175,7 @@ def _opened(
     sweep = dataclasses.replace(read_sweep(folder), confidence=settings.report.confidence)
     DiskRecorder(folder).start_sweep(sweep, configurations)
     tracking = settings.tracking
-    recorders = [MlflowRecorder(tracking)] if isinstance(tracking, Tracking) else []
+    recorders = [Beside(MlflowRecorder(tracking))] if isinstance(tracking, Tracking) else []
     stream = Stream(recorders, sweep, configurations)
     stream.open()
     return stream

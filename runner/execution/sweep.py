@@ -17,6 +17,7 @@ from runner.execution.preflight import Ready, prepare
 from runner.execution.stream import Stream
 from runner.execution.work import train_all
 from runner.plan import Tracking
+from runner.recording.beside import Beside
 from runner.recording.console import ConsoleRecorder
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
@@ -64,7 +65,11 @@ def run(jobs: Sequence[Job]) -> dict[int, Result]:
     sweep = environment.sweep_record(folder.resolve(), settings.report.confidence)
     sweep = reuse.with_mixed_versions(sweep, ready, folders.ROOT, mlflow)
     console = ConsoleRecorder(_num_epochs(ready))
-    recorders = [DiskRecorder(folder), *([mlflow] if mlflow else []), console]  # the disk first
+    recorders = [
+        DiskRecorder(folder),
+        *([Beside(mlflow)] if mlflow else []),
+        console,
+    ]  # the disk first
     records = sorted([*(item.record for item in ready), *refused], key=lambda r: r.index)
     stream = Stream(recorders, sweep, records)
     log.info("%s -> %s", _summary(ready), folder)

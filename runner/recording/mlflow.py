@@ -44,8 +44,9 @@ log = logging.getLogger(__name__)
 
 _P = ParamSpec("_P")
 
-# Curves are sent at least this far apart, and so far apart that sending them takes no more than
-# one part in _FLUSH_SHARE of the time, however many replicates there are.
+# Curves are sent at least this long after the first epoch and after each other, and so far apart
+# that sending them takes no more than one part in _FLUSH_SHARE of the time, however many replicates
+# there are.
 _FLUSH_EVERY_S = 10.0
 _FLUSH_SHARE = 20
 
@@ -100,6 +101,7 @@ class MlflowRecorder(Recorder):
       uri: Address of the store.
       curves_url: The page of the UI that charts the sweep's configurations; where the store is a
         database, it is there once `store.ui_command(uri)` runs. Empty until the sweep starts.
+      clock: Gives the time of what is being recorded, in seconds since 1970.
       lost: Whether MLflow stopped working on the way, or never did and is not required. The
         recorder is silent from then on.
       loss: Why, in one line.
@@ -114,7 +116,7 @@ class MlflowRecorder(Recorder):
 
         Args:
           settings: Which store and experiment.
-          clock: Gives the time in seconds since 1970.
+          clock: As the attribute.
           quiet: Whether the loss of MLflow is told by `loss` only.
 
         Raises:
@@ -126,8 +128,8 @@ class MlflowRecorder(Recorder):
         self.loss = ""
         self._quiet = quiet
         self._settings = settings
-        self._clock = clock
-        self._next_flush = 0.0
+        self.clock = clock
+        self._next_flush: float | None = None
         self._flush_wait = _FLUSH_EVERY_S
         self._connected = False
         self._takes_artifacts = True
@@ -205,7 +207,6 @@ class MlflowRecorder(Recorder):
             raise
         except Exception as error:
             self._give_up(store.unusable(self.uri, error))
-        self._next_flush = self._clock() + _FLUSH_EVERY_S
 
     @_best_effort
     def start_replicate(self, configuration: int, replicate: Replicate) -> None:
@@ -226,8 +227,10 @@ class MlflowRecorder(Recorder):
         run = self._replicates[configuration, replicate]
         run.points += self._points(metrics, epoch)
         run.num_epochs = epoch + 1
+        if self._next_flush is None:
+            self._next_flush = self.clock() + self._flush_wait
         # A clock that was set back must not keep the curves waiting for hours.
-        if not self._next_flush - self._flush_wait <= self._clock() < self._next_flush:
+        if not self._next_flush - self._flush_wait <= self.clock() < self._next_flush:
             self._flush()
 
     @_best_effort
@@ -458,12 +461,11 @@ class MlflowRecorder(Recorder):
 
     @_best_effort
     def _flush(self) -> None:
-        started = self._clock()
+        began = time.perf_counter()
         for run in self._replicates.values():
             self._send(run)
-        ended = self._clock()
-        self._flush_wait = max(_FLUSH_EVERY_S, _FLUSH_SHARE * (ended - started))
-        self._next_flush = ended + self._flush_wait
+        self._flush_wait = max(_FLUSH_EVERY_S, _FLUSH_SHARE * (time.perf_counter() - began))
+        self._next_flush = self.clock() + self._flush_wait
 
     def _send(self, run: _OpenReplicate, tags: Mapping[str, str] | None = None) -> None:
         self._log_batch(run.run_id, run.points, run.params, tags)
@@ -480,14 +482,14 @@ class MlflowRecorder(Recorder):
         nesting = {"mlflow.parentRunId": parent} if parent else {}
         run = self._store.client.create_run(
             self._store.experiment_id,
-            start_time=_milliseconds(self._clock() if started_s is None else started_s),
+            start_time=_milliseconds(self.clock() if started_s is None else started_s),
             tags={**self._common_tags, **tags, **nesting, "level": level},
             run_name=name[:_MAX_RUN_NAME],
         )
         return run.info.run_id
 
     def _end(self, run_id: str, status: str) -> None:
-        ended = _milliseconds(self._clock())
+        ended = _milliseconds(self.clock())
         self._store.client.set_terminated(run_id, _MLFLOW_STATUS[status], ended)
 
     def _log_batch(
@@ -513,7 +515,7 @@ class MlflowRecorder(Recorder):
         """Returns the finite ones of `metrics`: MLflow takes infinity for a number, hides NaN."""
         from mlflow.entities import Metric
 
-        now = _milliseconds(self._clock())
+        now = _milliseconds(self.clock())
         return [
             Metric(name, float(value), now, step)
             for name, value in metrics.items()

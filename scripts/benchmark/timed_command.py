@@ -47,4 +47,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from runner.__main__ import few_collections
+
+    with few_collections():
+        main()
