@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
 from runner import datasets, initializers, models
 from runner.config import ConfigError, choose, one_of
@@ -46,8 +47,18 @@ class Job:
 
     @classmethod
     def from_hydra(cls, hydra_config: Any, cfg: DictConfig) -> "Job":
-        """Resolves the job that Hydra is running (only there do its interpolations resolve)."""
-        settings = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        """Resolves the job that Hydra is running (only there do its interpolations resolve).
+
+        Raises:
+          ConfigError: A setting that has no default was not given.
+        """
+        try:
+            settings = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        except MissingMandatoryValue as error:
+            key = error.full_key
+            raise ConfigError(
+                f"`{key}` has no default. Received: nothing; give {key}=..."
+            ) from None
         output = Path(hydra_config.runtime.output_dir)
         return cls(
             index=int(OmegaConf.select(hydra_config, "job.num", default=None) or 0),

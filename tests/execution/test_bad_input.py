@@ -22,6 +22,7 @@ REFUSED = {
     "device": (["device=tpu"], "`device` must be auto, cpu, gpu"),
     "no such metric": (["report.metric=val_auc"], "`report.metric` must be one of loss, accuracy"),
     "metric of another task": (["dataset=diabetes", "report.metric=accuracy"], "`report.metric`"),
+    "nothing given": (["init=custom"], "`init.target` has no default"),
     "target without value": (["training.target_metric=val_loss"], "belong together"),
     "report at": (["report.at=middle"], "`report.at` must be one of final, best"),
     "no report epoch": (["report.at=epoch"], "`report.epoch` belong together"),
