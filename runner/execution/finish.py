@@ -139,7 +139,7 @@ def finish(folder: Path, end: End) -> End:
         stream.replay(read_replicates(folder))
     except KeyboardInterrupt:
         end = "interrupted"
-    whole = len(stream.closed) == len(configurations) and not stream.failures()
+    whole = len(stream.endpoints) == len(configurations) and not stream.failures()
     if end == "finished" and not (whole and well):
         end = "failed"
     folders.point_latest(folder)

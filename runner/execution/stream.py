@@ -1,6 +1,7 @@
 """From an engine's stream to whole records and to the recorders."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,17 @@ class TrainingError(Exception):
 
 
 class Stream:
-    """Hands every event to all recorders, in their order, and keeps the curves of what runs."""
+    """Hands every event to all recorders, in their order, and keeps the curves of what runs.
+
+    Attributes:
+      recorders: Who is told of everything.
+      sweep: What they record.
+      configurations: By their numbers.
+      diagnoses: What was measured before training, of replicates that have not ended.
+      running: Steps and curves of the replicates under way.
+      ended: Configuration -> its replicates that have ended, in whichever status.
+      endpoints: Configuration that has ended -> its numbers of `comparison.csv`.
+    """
 
     def __init__(
         self,
@@ -44,7 +55,7 @@ class Stream:
         self.diagnoses: dict[Key, PropagationRecord] = {}
         self.running: dict[Key, tuple[list[int], Curves]] = {}
         self.ended: dict[int, list[ReplicateRecord]] = {index: [] for index in self.configurations}
-        self.closed: set[int] = set()
+        self.endpoints: dict[int, Mapping[str, float]] = {}
 
     def open(self) -> None:
         """Starts the sweep; the refused configurations end at once."""
@@ -120,7 +131,7 @@ class Stream:
         for key in list(self.running):
             self._end(key, Outcome(replicate=0, status="interrupted", wall_time_s=0.0))
         for index in self.configurations:
-            if index not in self.closed:
+            if index not in self.endpoints:
                 self._close_configuration(index, end)
 
     def tell(self, comparison: "Comparison") -> None:
@@ -149,12 +160,6 @@ class Stream:
             for record in records:
                 errors[index] = errors[index] or record.error
         return {index: error for index, error in errors.items() if error}
-
-    def endpoint(self, index: int) -> Mapping[str, float]:
-        """Returns a configuration's numbers of `comparison.csv` over what has ended."""
-        return tables.endpoint_numbers(
-            self.configurations[index], self.ended[index], self.sweep.confidence
-        )
 
     def _take(self, keys: Sequence[Key], event: EpochRecord | Outcome) -> None:
         if isinstance(event, Outcome):
@@ -214,10 +219,12 @@ class Stream:
         configuration, ended = self.configurations[index], self.ended[index]
         if configuration.error or any(record.status == "failed" for record in ended):
             end = "failed"
-        self.closed.add(index)
-        summary = tables.curve_summary(ended, self.sweep.confidence)
+        confidence = self.sweep.confidence
+        endpoint = tables.endpoint_numbers(configuration, ended, confidence)
+        self.endpoints[index] = endpoint
+        summary = partial(tables.curve_summary, ended, confidence)
         for recorder in self.recorders:
-            recorder.finish_configuration(index, end, summary, self.endpoint(index))
+            recorder.finish_configuration(index, end, summary, endpoint)
 
 
 def _from_engine(

@@ -127,7 +127,7 @@ def _train(
         raise
     finally:
         ending(end)
-    values = {job.index: stream.endpoint(job.index).get("mean", math.nan) for job in jobs}
+    values = {job.index: stream.endpoints[job.index].get("mean", math.nan) for job in jobs}
     errors = unmet(ready, stream.ended)
     for error in errors.values():
         log.error("%s", error)

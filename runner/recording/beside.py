@@ -9,11 +9,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import pandas as pd
-
 from runner.plan import Replicate
 from runner.recording.mlflow import MlflowRecorder
-from runner.recording.recorder import End, Recorder, Verdict
+from runner.recording.recorder import End, Recorder, Summary, Verdict
 from runner.records import (
     ConfigurationRecord,
     PropagationRecord,
@@ -87,7 +85,7 @@ class Beside(Recorder):
         self._hand_on(self.recorder.finish_replicate, record)
 
     def finish_configuration(
-        self, configuration: int, end: End, summary: pd.DataFrame, endpoint: Mapping[str, float]
+        self, configuration: int, end: End, summary: Summary, endpoint: Mapping[str, float]
     ) -> None:
         """Hands it on."""
         self._hand_on(self.recorder.finish_configuration, configuration, end, summary, endpoint)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from runner.plan import Replicate
 from runner.propagation.tables import card_table, layers_table, opinion, shortened
-from runner.recording.recorder import End, Recorder
+from runner.recording.recorder import End, Recorder, Summary
 from runner.records import (
     ConfigurationRecord,
     PropagationRecord,
@@ -111,7 +111,7 @@ class ConsoleRecorder(Recorder):
             log.error("%s failed: %s", name, record.error)
 
     def finish_configuration(
-        self, configuration: int, end: End, summary: pd.DataFrame, endpoint: Mapping[str, float]
+        self, configuration: int, end: End, summary: Summary, endpoint: Mapping[str, float]
     ) -> None:
         """Says one line about a configuration that was trained."""
         records = self.ended.get(configuration, [])

@@ -21,8 +21,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
-import pandas as pd
-
 from runner import archive
 from runner.config import ConfigError, masked
 from runner.plan import Replicate, Tracking
@@ -30,7 +28,7 @@ from runner.propagation.tables import opinion
 from runner.recording import mlflow_fields as fields
 from runner.recording import mlflow_lookup as lookup
 from runner.recording import mlflow_store as store
-from runner.recording.recorder import End, Recorder, Verdict
+from runner.recording.recorder import End, Recorder, Summary, Verdict
 from runner.records import (
     ConfigurationRecord,
     PropagationRecord,
@@ -265,7 +263,7 @@ class MlflowRecorder(Recorder):
 
     @_best_effort
     def finish_configuration(
-        self, configuration: int, end: End, summary: pd.DataFrame, endpoint: Mapping[str, float]
+        self, configuration: int, end: End, summary: Summary, endpoint: Mapping[str, float]
     ) -> None:
         """Sends mean and interval of each curve and the configuration's numbers; ends its run."""
         record = self._configurations[configuration]
@@ -276,7 +274,7 @@ class MlflowRecorder(Recorder):
         ):
             return
         points = self._points(fields.endpoint_metrics(endpoint))
-        for row in summary.to_dict("records"):
+        for row in summary().to_dict("records"):
             points += self._points(fields.curve_metrics(row), row["epoch"])
         tags = fields.reused_tags(self._stands_on.get(configuration, []))
         if found := self._propagation.get(configuration):

@@ -1,6 +1,6 @@
 """What every recorder does with the stream of records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,10 @@ from runner.records import (
     ReplicateRecord,
     SweepRecord,
 )
+
+Summary = Callable[[], pd.DataFrame]
+"""Returns a configuration's mean curves: columns `epoch, metric, mean, ci_low, ci_high` over the
+finished replicates, without rows where there are none. Called only by who has a use for it."""
 
 End = Literal["finished", "failed", "interrupted"]
 
@@ -67,15 +71,14 @@ class Recorder:
         """A replicate has ended, in whichever status; the record repeats its whole curves."""
 
     def finish_configuration(
-        self, configuration: int, end: End, summary: pd.DataFrame, endpoint: Mapping[str, float]
+        self, configuration: int, end: End, summary: Summary, endpoint: Mapping[str, float]
     ) -> None:
         """All replicates of a configuration have ended.
 
         Args:
           configuration: Its number.
           end: `"failed"` if it was refused or any replicate failed.
-          summary: Columns `epoch, metric, mean, ci_low, ci_high` over the finished replicates;
-            without rows where there are none.
+          summary: Its mean curves.
           endpoint: The configuration's numbers of `comparison.csv`, by column name.
         """
 

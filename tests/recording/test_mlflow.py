@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -151,7 +152,7 @@ def record_live(recorder: Any, record: ReplicateRecord) -> None:
 
 def finish(recorder: Any, folder: Path | None) -> None:
     for index, end in enumerate(ENDS):
-        recorder.finish_configuration(index, end, summary(index), ENDPOINT)
+        recorder.finish_configuration(index, end, partial(summary, index), ENDPOINT)
     recorder.tell(VERDICT)
     recorder.finish_sweep("failed", folder)
 
