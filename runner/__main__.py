@@ -1,6 +1,5 @@
 """`python -m runner`: Hydra composes the configurations, `runner.execution` trains them."""
 
-import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from omegaconf import MISSING, DictConfig
 
 from runner.execution import folders, stock
 from runner.execution.interruption import termination_interrupts
+from runner.machine import few_collections
 from runner.terminal import tolerate_any_terminal
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).resolve().parent
 # An installed wheel carries the folder inside the package, a checkout has it beside it.
 _CONF = _PACKAGE / "_conf" if (_PACKAGE / "_conf").is_dir() else _PACKAGE.parent / "conf"
-
-# The generations' thresholds; see `few_collections`.
-_COLLECT_AFTER = (50_000, 10, 10)
 
 # Of commands that have not just finished; 130 is what shells report for Ctrl-C.
 _EXIT_CODES = {"failed": 1, "interrupted": 130}
@@ -95,20 +92,6 @@ def main() -> None:
         folders.release()
     if end in _EXIT_CODES:
         raise SystemExit(_EXIT_CODES[end])
-
-
-@contextmanager
-def few_collections() -> Iterator[None]:
-    """Spares a process of its own most collections of garbage: here, they find next to none.
-
-    TensorFlow's and Hydra's imports alone make a million objects that stay. Walking through them
-    takes a tenth of the imports' time, and two seconds more when the interpreter ends.
-    """
-    gc.set_threshold(*_COLLECT_AFTER)
-    try:
-        yield
-    finally:
-        gc.freeze()
 
 
 @contextmanager

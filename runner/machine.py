@@ -2,14 +2,34 @@
 
 A container shows the whole machine and grants a share of it, so the control groups are asked too
 (cgroup v2: `cpu.max`, `memory.max`; v1: `cpu.cfs_quota_us`, `memory.limit_in_bytes`).
+`few_collections` is what it does to need less of them.
 """
 
+import gc
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _ROOT = Path("/")
+
+# The thresholds of the collector's three generations.
+_COLLECT_AFTER = (50_000, 10, 10)
+
+
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """Spares a process of its own most collections of garbage: here, they find next to none.
+
+    TensorFlow's import alone makes a million objects that stay. Walking through them takes a tenth
+    of that time, and two seconds more when the interpreter ends.
+    """
+    gc.set_threshold(*_COLLECT_AFTER)
+    try:
+        yield
+    finally:
+        gc.freeze()
 
 
 def num_cores(root: Path = _ROOT) -> int:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.machine import few_collections
 from runner.terminal import tolerate_any_terminal
 
 LATEST = Path("results/latest")
@@ -52,4 +53,5 @@ def _sent(folder: Path, uri: str | None) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with few_collections():
+        sys.exit(main())

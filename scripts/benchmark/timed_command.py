@@ -47,7 +47,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from runner.__main__ import few_collections
+    from runner.machine import few_collections
 
     with few_collections():
         main()
