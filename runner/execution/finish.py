@@ -58,15 +58,17 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
     """
     if end == "interrupted":
         log.warning("Interrupted. What has finished is kept; the same command goes on from there.")
-    stream.stop(end)
-    comparison = _report(folder, figures)
+    try:
+        stream.stop(end)
+        comparison = _report(folder, figures)
+    except BaseException as error:
+        if not (isinstance(error, KeyboardInterrupt) and end == "interrupted"):
+            reason: End = "failed" if isinstance(error, Exception) else "interrupted"
+            _close(stream, folder, reason, report_there=False)
+        raise
     if comparison is not None:
         stream.tell(comparison)
-    try:
-        stream.close(end, folder if comparison is not None else None)
-    except KeyboardInterrupt:
-        log.warning(_LACKING, sync_command(folder))
-        raise
+    _close(stream, folder, end, report_there=comparison is not None)
     _tell_failures(stream)
     recorders = [item.recorder for item in stream.recorders if isinstance(item, Beside)]
     for recorder in recorders:
@@ -75,6 +77,16 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
     if comparison is not None:
         log.info("Report: %s", folder / "report.html")
     _tell_where(recorders)
+
+
+def _close(stream: Stream, folder: Path, end: End, report_there: bool) -> None:
+    """Ends the sweep; says what to do if that is interrupted."""
+    try:
+        stream.close(end, folder if report_there else None)
+    except KeyboardInterrupt:
+        if any(isinstance(item, Beside) for item in stream.recorders):
+            log.warning(_LACKING, sync_command(folder))
+        raise
 
 
 def _report(folder: Path, figures: bool) -> "report.Comparison | None":

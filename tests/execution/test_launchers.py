@@ -66,6 +66,28 @@ def mlflow_runs(tracked):
     return told
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "end"), [(KeyboardInterrupt, 130, "KILLED"), (RuntimeError, 1, "FAILED")]
+)
+def test_mlflow_gets_everything_where_the_report_breaks(
+    command, monkeypatch, mlflow_runs, error, code, end
+):
+    names = []
+
+    def write(folder, figures):
+        names.append(read_sweep(folder).name)
+        raise error
+
+    monkeypatch.setattr("runner.report.write", write)
+    done = command(*SWEEP, "init=zero,ones")
+    assert done.code == code
+    assert "Traceback" not in done.output
+    runs = mlflow_runs(names[0])
+    assert runs.pop(("sweep", "sweep"))[0] == end
+    assert len(runs) == 6
+    assert {run[0] for run in runs.values()} == {"FINISHED"}
+
+
 @pytest.mark.slow
 def test_basic_gives_what_cohort_gives(command, mlflow_runs):
     done = command(*SWEEP, *VARIED)
