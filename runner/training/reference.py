@@ -22,6 +22,7 @@ from runner.training import optimizers
 from runner.training.cohort import Cohort, Member, Snapshot, movement
 from runner.training.objective import loss_function, metric_object
 from runner.training.randomness import epoch_order, first_state, seed_generators
+from runner.training.tensorflow import on_device
 
 # Examples per evaluation call: large enough to be quick, small enough for the memory.
 _EVALUATION_ROWS = 1024
@@ -42,13 +43,14 @@ def train(cohort: Cohort) -> Iterator[EpochRecord | Outcome]:
 
     A member that raises ends as `failed`, one whose loss is lost as `diverged`; the others go on.
     """
-    import tensorflow as tf
+    yield from on_device(cohort.device, _train_in_turn(cohort))
 
-    with tf.device(cohort.device):
-        for rate, members in _by_rate(cohort.members):
-            reference = _Reference(cohort, rate)
-            for position, member in members:
-                yield from reference.train(position, member)
+
+def _train_in_turn(cohort: Cohort) -> Iterator[EpochRecord | Outcome]:
+    for rate, members in _by_rate(cohort.members):
+        reference = _Reference(cohort, rate)
+        for position, member in members:
+            yield from reference.train(position, member)
 
 
 def _by_rate(members: Sequence[Member]) -> Iterator[tuple[float, list[tuple[int, Member]]]]:

@@ -3,14 +3,17 @@
 import logging
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from runner.config import ConfigError
 from runner.machine import num_cores
 from runner.terminal import quiet_stderr
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 """Environment variable: whether TensorFlow uses oneDNN on CPUs."""
@@ -102,3 +105,20 @@ def device_name(device: str) -> str:
         "on" if tf32 else "off",
     )
     return f"/GPU:{number}"
+
+
+def on_device(device: str, events: Iterator[_T]) -> Iterator[_T]:
+    """Yields what `events` yields, whose work is done on the device.
+
+    The device's scope is left for every `yield`: it would hold for the consumer's work too, and
+    TensorFlow raises where a generator that was not exhausted leaves its scope inside another one.
+    """
+    import tensorflow as tf
+
+    while True:
+        with tf.device(device):
+            try:
+                event = next(events)
+            except StopIteration:
+                return
+        yield event

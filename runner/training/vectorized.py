@@ -29,6 +29,7 @@ from runner.training.memory import Need, need
 from runner.training.objective import METRIC
 from runner.training.program import Constants, Epochs, Program, State
 from runner.training.randomness import epoch_order, first_state, seed_generators
+from runner.training.tensorflow import on_device
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +92,13 @@ def _train_some(cohort: Cohort, positions: Sequence[int]) -> Iterator[EpochRecor
         except Exception as error:  # one replicate's error must not stop the others
             yield Outcome(position, "failed", 0.0, error=told(error))
     if drawn:
-        with tf.device(cohort.device):
-            yield from _Training(cohort, drawn, began).run()
+        yield from on_device(cohort.device, _train_drawn(cohort, drawn, began))
+
+
+def _train_drawn(
+    cohort: Cohort, drawn: dict[int, list[np.ndarray]], began: float
+) -> Iterator[EpochRecord | Outcome]:
+    yield from _Training(cohort, drawn, began).run()
 
 
 class _Training:
@@ -279,11 +285,11 @@ class _Training:
         if self.num_threads == 1 or len(self.chunks) == 1:
             return [work(chunk) for chunk in self.chunks]
 
-        def on_device(chunk: _Chunk) -> Any:
+        def placed(chunk: _Chunk) -> Any:
             with tf.device(self.cohort.device):
                 return work(chunk)
 
-        return list(self.threads.map(on_device, self.chunks))
+        return list(self.threads.map(placed, self.chunks))
 
     def _evaluate(self, part: str) -> Metrics:
         count = self.parts[part][0].shape[0]

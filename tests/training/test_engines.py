@@ -285,3 +285,15 @@ def test_movement_compares_the_end_with_the_start(keras, run):
     assert not path.startswith(model.name)
     assert start == pytest.approx(np.sqrt(np.square(draw()[0]).mean()), rel=1e-6)
     assert moved == pytest.approx(np.sqrt(np.square(change).mean()), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["reference", "vectorized"])
+def test_an_engine_leaves_its_device_whenever_it_yields(keras, name):
+    import tensorflow as tf
+
+    model = make_model(keras)
+    cohort = make_cohort(model, [member(draw_for(model, 0), 0)])
+    events = importlib.import_module(f"runner.training.{name}").train(cohort)
+    next(events)
+    with tf.device("/CPU:0"):  # TensorFlow raises where the engine still is in a scope of its own
+        events.close()
