@@ -58,8 +58,9 @@ class CohortLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """Runs the jobs and returns one `JobReturn` each, in their order."""
         from runner.config import ConfigError
+        from runner.execution.apart import are_run_apart
         from runner.execution.configure import Job
-        from runner.execution.sweep import run
+        from runner.execution.sweep import run, run_apart
 
         setup_globals()
         jobs: list[Job] = []
@@ -72,7 +73,8 @@ class CohortLauncher(Launcher):
             for position, overrides in enumerate(job_overrides)
         ]
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        results = run(jobs) if jobs else {}
+        train = run_apart if are_run_apart(self.config) else run
+        results = train(jobs) if jobs else {}
         for index, job_return in enumerate(returns, initial_job_idx):
             if index in results:
                 result = results[index]

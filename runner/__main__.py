@@ -16,7 +16,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig
 
-from runner.execution import folders, stock
+from runner.execution import apart, folders
 from runner.execution.interruption import termination_interrupts
 from runner.machine import few_collections
 from runner.terminal import tolerate_any_terminal
@@ -64,7 +64,7 @@ def train(cfg: DictConfig) -> float | None:
     """
     from runner.config import ConfigError
     from runner.execution.configure import Job
-    from runner.execution.sweep import run, run_alone
+    from runner.execution.sweep import run, run_apart
 
     job = Job.from_hydra(HydraConfig.get(), cfg)
     if HydraConfig.get().mode == RunMode.RUN:
@@ -72,7 +72,7 @@ def train(cfg: DictConfig) -> float | None:
         if result.error:
             raise SystemExit(1)  # the reason has been told; Hydra would tell it again
         return result.value
-    result = run_alone(job)
+    result = run_apart([job])[job.index]
     if result.error:
         raise ConfigError(result.error)
     return result.value
@@ -134,7 +134,7 @@ def _train_and_finish() -> "End":
         end = "interrupted"
         raise
     finally:
-        if folder := stock.take():
+        if folder := apart.take():
             from runner.execution.finish import finish
 
             end = finish(folder, end)

@@ -56,8 +56,7 @@ def run(jobs: Sequence[Job]) -> dict[int, Result]:
     if settings.dry_run:
         show_plan(ready)
     if settings.dry_run or not ready:
-        errors = {record.index: record.error for record in refused}
-        return {job.index: Result(math.nan, errors.get(job.index)) for job in jobs}
+        return _untrained(jobs, refused)
     mlflow = _mlflow(settings)
     if mlflow and not settings.rerun:
         ready = reuse.from_mlflow(ready, mlflow)
@@ -79,29 +78,35 @@ def run(jobs: Sequence[Job]) -> dict[int, Result]:
     return _train(ready, jobs, stream, settings.rerun, ending)
 
 
-def run_alone(job: Job) -> Result:
-    """Checks and trains one job of a sweep whose other jobs are run apart from it.
+def run_apart(jobs: Sequence[Job]) -> dict[int, Result]:
+    """Checks and trains some jobs of a sweep whose other jobs are run apart from them.
 
-    It leaves its records on disk; `runner.execution.finish` makes the rest of all of them.
+    They leave their records on disk; `runner.execution.finish` makes the rest of all of them.
 
     Raises:
       ConfigError: A setting of the sweep breaks its rule.
       KeyboardInterrupt: Interrupted; what had finished is kept.
     """
-    settings = sweep_settings([job])
-    ready, refused = prepare([job])
-    _tell_refused(refused, num_jobs=1)
+    settings = sweep_settings(jobs)
+    folder = jobs[0].folder
+    ready, refused = prepare(jobs)
+    _tell_refused(refused, len(jobs))
     if not settings.rerun:
         ready = reuse.from_disk(ready, folders.ROOT)
     if settings.dry_run:
         show_plan(ready)
-        return Result(math.nan, refused[0].error if refused else None)
-    records = [*(item.record for item in ready), *refused]
+        return _untrained(jobs, refused)
+    records = sorted([*(item.record for item in ready), *refused], key=lambda r: r.index)
     console = ConsoleRecorder(_num_epochs(ready), apart=True)
-    stream = Stream([DiskRecorder(job.folder), console], read_sweep(job.folder), records)
+    stream = Stream([DiskRecorder(folder), console], read_sweep(folder), records)
     reuse.tell(ready)
     stream.open()
-    return _train(ready, [job], stream, settings.rerun, partial(_close, stream))[job.index]
+    return _train(ready, jobs, stream, settings.rerun, partial(_close, stream))
+
+
+def _untrained(jobs: Sequence[Job], refused: Sequence[ConfigurationRecord]) -> dict[int, Result]:
+    errors = {record.index: record.error for record in refused}
+    return {job.index: Result(math.nan, errors.get(job.index)) for job in jobs}
 
 
 def _train(

@@ -107,6 +107,20 @@ def test_basic_gives_what_cohort_gives(command, mlflow_runs):
     assert "he_normal" in (second / "3" / "runner.log").read_text()
 
 
+def test_batches_of_a_sweep_are_one_sweep(command, mlflow_runs):
+    varied = ("init=zero,ones", "model.depth=1,2")
+    first = command(*SWEEP, *varied).folder.resolve()
+    done = command(*SWEEP, *varied, "hydra.sweeper.max_batch_size=3")
+    second = done.folder.resolve()
+    assert first != second
+    assert done.code == 0
+    assert_same_results(first, second)
+    assert pd.read_csv(second / "comparison.csv")["model.depth"].tolist() == [1, 2, 1, 2]
+    runs = [mlflow_runs(read_sweep(folder).name) for folder in (first, second)]
+    assert runs[0] == runs[1]
+    assert done.output.count("Report: ") == 1
+
+
 def test_another_folder(command, tmp_path):
     done = command(*BASIC, "init=zero,ones", "tracking=none", "hydra.sweep.dir=elsewhere")
     assert done.code == 0

@@ -1,0 +1,51 @@
+"""Notices that the jobs of a sweep are run apart, so that no call knows all of them.
+
+Hydra's own launchers (`basic`, `joblib`, ...) run them one by one, perhaps in other processes; a
+sweeper may launch them in batches (`hydra.sweeper.max_batch_size`, or one that chooses the next by
+the results of the last). They write to disk only; the process that the user started makes the rest
+from there (`runner.execution.finish`). Hydra calls the class in that process before any job
+starts, so a sweep that is killed later can still be reported on.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+_COHORT_LAUNCHER = "hydra_plugins.runner_launcher.CohortLauncher"
+_BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+
+_begun: list[Path] = []
+
+
+def are_run_apart(config: DictConfig) -> bool:
+    """Tells whether the jobs of a sweep reach `runner` in more than one call."""
+    launcher, sweeper = config.hydra.launcher, config.hydra.sweeper
+    at_once = (
+        launcher._target_ == _COHORT_LAUNCHER
+        and sweeper._target_ == _BASIC_SWEEPER
+        and OmegaConf.select(sweeper, "max_batch_size") is None
+    )
+    return not at_once
+
+
+class JobsApartNote(Callback):
+    """Hydra's callback; it stands in `conf/config.yaml`."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Writes `sweep.json`, which no single job could, and remembers the folder."""
+        if not are_run_apart(config) or config.dry_run:
+            return
+        from runner.execution.environment import sweep_record
+        from runner.records import write_record
+
+        folder = Path(config.hydra.sweep.dir)
+        record = sweep_record(folder.resolve(), config.report.confidence)
+        write_record(folder / "sweep.json", record)
+        _begun.append(folder)
+
+
+def take() -> Path | None:
+    """Returns the folder of the sweep whose jobs were run apart, once; None if there was none."""
+    return _begun.pop() if _begun else None
