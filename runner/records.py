@@ -100,6 +100,7 @@ class PropagationRecord:
       singular_values: Of the input-output Jacobian, largest first, means over examples.
       verdict: On this replicate alone, such as `"healthy"`.
       reason: Why.
+      key: Of how it was measured and judged; see `runner.execution.identity`.
     """
 
     layers: list[str]
@@ -113,6 +114,7 @@ class PropagationRecord:
     singular_values: list[float | None] = field(default_factory=list)
     verdict: str = ""
     reason: str = ""
+    key: str = ""
 
     def values(self, quantity: str, predicted: bool = False) -> np.ndarray:
         """Returns a quantity of all layers, float64, shape (layers,); NaN where there is none."""

@@ -2,14 +2,17 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from runner.execution.cohorts import Pair, cohort_of
+from runner.execution.identity import measuring_key
 from runner.execution.preflight import Ready
 from runner.imports import told
+from runner.plan import Replicate
 from runner.propagation.advice import advice
 from runner.propagation.judgement import judge
 from runner.propagation.settings import Diagnostics
@@ -67,8 +70,37 @@ class Diagnostician:
                 )
                 continue
             for place, record in zip(drawn, records, strict=True):
-                found[place] = record
+                found[place] = dataclasses.replace(record, key=measuring_key(settings))
         return found, kept.spared(cohort)
+
+    def renewed(self, item: Ready) -> list[ReplicateRecord]:
+        """Returns the reused replicates of a configuration, measured as its settings ask for.
+
+        What was measured otherwise, or not at all, is measured anew: the weights that training
+        started from are drawn again.
+        """
+        records = list(item.reused)
+        settings = item.configuration.diagnostics
+        if not isinstance(settings, Diagnostics):
+            return records
+        key = measuring_key(settings)
+        places = [
+            place
+            for place, record in enumerate(records)
+            if record.propagation is None or record.propagation.key != key
+        ]
+        if not places:
+            return records
+        pairs: list[Pair] = [
+            (item, Replicate(records[place].weight_seed, records[place].batch_seed))
+            for place in places
+        ]
+        keys = [(item.record.index, replicate) for _, replicate in pairs]
+        found, _ = self.diagnose([item], keys, cohort_of(pairs))
+        for place, propagation in zip(places, found, strict=True):
+            if propagation is not None:
+                records[place] = dataclasses.replace(records[place], propagation=propagation)
+        return records
 
     def _examination(self, item: Ready, settings: Diagnostics) -> "Examination":
         from runner.propagation.diagnosis import Examination
@@ -124,19 +156,21 @@ def _on_device(device: str, work: Callable[[], Any]) -> Any:
         return work()
 
 
-def unmet(ready: Sequence[Ready], ended: Mapping[int, Sequence[ReplicateRecord]]) -> dict[int, str]:
+def unmet(
+    items: Iterable[Ready], measured: Callable[[int], Sequence[PropagationRecord]]
+) -> dict[int, str]:
     """Returns why configurations do not have the verdict that `diagnostics.require` asks for.
 
     Args:
-      ready: The configurations.
-      ended: Their replicates.
+      items: The configurations.
+      measured: Gives what was measured of the replicates of one of them, by its number.
     """
     errors = {}
-    for item in ready:
+    for item in items:
         settings, index = item.configuration.diagnostics, item.record.index
-        records = [r.propagation for r in ended[index] if r.propagation is not None]
         if not isinstance(settings, Diagnostics) or settings.require is None:
             continue
+        records = measured(index)
         if not records:
             errors[index] = (
                 f"{item.record.init}: nothing could be measured, so it is not known "

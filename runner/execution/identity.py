@@ -14,7 +14,7 @@ import json
 import sys
 import sysconfig
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 import runner
 from runner.datasets.dataset import Dataset
 from runner.plan import Choice, Configuration
+from runner.propagation.settings import Diagnostics
 
 # Settings that change what is told about the numbers, or where they are, but not the numbers.
 _WITHOUT_EFFECT = {
@@ -59,16 +60,33 @@ def identity(item: Configuration, dataset: Dataset, model: str, device: str) -> 
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@functools.cache
+def measuring_key(settings: Diagnostics) -> str:
+    """Returns the key of how step 0 is measured and judged, 64 hexadecimal digits.
+
+    With the key of a configuration and a seed it decides a `PropagationRecord`.
+    """
+    parts = {
+        "settings": _values(settings, {"require"}),
+        "full": settings.is_full,
+        "source": _source(lambda place: place == "propagation"),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def _settings(group: str, item: Configuration) -> Mapping[str, Any]:
     option = getattr(item, group)
     settings = option.settings if isinstance(option, Choice) else option
-    left_out = _WITHOUT_EFFECT.get(group, set())
-    values = {
+    values = _values(settings, _WITHOUT_EFFECT.get(group, set()))
+    return {"name": option.name if isinstance(option, Choice) else type(option).__name__, **values}
+
+
+def _values(settings: Any, left_out: set[str]) -> dict[str, Any]:
+    return {
         field.name: getattr(settings, field.name)
         for field in dataclasses.fields(settings)
         if field.name not in left_out
     }
-    return {"name": option.name if isinstance(option, Choice) else type(option).__name__, **values}
 
 
 def model_key(model: Any) -> str:
@@ -157,10 +175,15 @@ def _versions() -> dict[str, str]:
     import keras
     import tensorflow as tf
 
+    versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
+    return versions | {"runner": _source(lambda place: place not in _TELLING)}
+
+
+def _source(wanted: Callable[[str], bool]) -> str:
+    """Returns a digest of those modules and packages of `runner` whose names are wanted."""
     source = hashlib.sha256()
     for file in sorted(_package().rglob("*.py")):
         path = file.relative_to(_package())
-        if path.parts[0] not in _TELLING:
+        if wanted(path.parts[0]):
             source.update(f"{path.as_posix()}\n".encode() + file.read_bytes())
-    versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
-    return versions | {"runner": source.hexdigest()}
+    return source.hexdigest()

@@ -1,7 +1,8 @@
 """What earlier commands have already finished: found by key and seeds, and not trained again.
 
 A replicate is reused if it came to its end, `finished` or `diverged`; what failed or was
-interrupted is trained. The newest record counts.
+interrupted is trained. The newest record counts. What was measured of it before training is
+measured anew where the settings of that differ (`runner.execution.diagnostics`).
 """
 
 import dataclasses
@@ -12,7 +13,6 @@ from pathlib import Path
 
 from runner.execution.preflight import Ready
 from runner.plan import Replicate
-from runner.propagation.settings import Diagnostics
 from runner.recording.mlflow import MlflowRecorder
 from runner.records import (
     RecordError,
@@ -111,7 +111,7 @@ def _tracked(item: Ready, recorder: MlflowRecorder) -> list[ReplicateRecord]:
     for replicate in item.replicates:
         run = runs.get(replicate.key)
         record = recorder.fetch(run) if run else None
-        if run and record and _serves(record, replicate, item):
+        if run and record and _serves(record, replicate):
             found.append(dataclasses.replace(record, reused_from=run.name))
     return found
 
@@ -131,13 +131,11 @@ def _folders(root: Path, wanted: set[str]) -> dict[str, list[Path]]:
 
 
 def _earlier(item: Ready, folders: Sequence[Path], root: Path) -> list[ReplicateRecord]:
-    found = (_first(item, replicate, folders, root) for replicate in item.replicates)
+    found = (_first(replicate, folders, root) for replicate in item.replicates)
     return [record for record in found if record is not None]
 
 
-def _first(
-    item: Ready, replicate: Replicate, folders: Sequence[Path], root: Path
-) -> ReplicateRecord | None:
+def _first(replicate: Replicate, folders: Sequence[Path], root: Path) -> ReplicateRecord | None:
     """Returns the newest record of a replicate that had come to its end."""
     for folder in folders:
         path = folder / "replicates" / f"{replicate.key}.json"
@@ -148,18 +146,14 @@ def _first(
         except RecordError as error:
             log.warning("%s It is not reused.", error)
             continue
-        if _serves(record, replicate, item):
+        if _serves(record, replicate):
             source = record.reused_from or folder.relative_to(root).as_posix()
             return dataclasses.replace(record, reused_from=source)
     return None
 
 
-def _serves(record: ReplicateRecord, replicate: Replicate, item: Ready) -> bool:
-    """Tells whether a record can stand for a replicate: it ended, and the gate can judge it."""
-    diagnostics = item.configuration.diagnostics
-    is_gated = isinstance(diagnostics, Diagnostics) and diagnostics.require is not None
-    if is_gated and record.propagation is None:
-        return False
+def _serves(record: ReplicateRecord, replicate: Replicate) -> bool:
+    """Tells whether a record can stand for a replicate."""
     return record.status in ENDED and is_of(record, replicate)
 
 

@@ -80,11 +80,12 @@ class Stream:
         found = {key: r for key, r in zip(keys, records, strict=True) if r is not None}
         self.diagnoses |= found
         for index in dict.fromkeys(index for index, _ in found):
-            with deferred():
-                for recorder in self.recorders:
-                    recorder.record_propagation(
-                        index, [r for k, r in found.items() if k[0] == index]
-                    )
+            self._tell_measured(index, self.measured(index))
+
+    def measured(self, index: int) -> list[PropagationRecord]:
+        """Returns what was measured of the replicates of a configuration so far."""
+        ended = [r.propagation for r in self.ended[index] if r.propagation is not None]
+        return [*ended, *(r for key, r in self.diagnoses.items() if key[0] == index)]
 
     def consume(self, keys: Sequence[Any], events: Iterator[EpochRecord | Outcome]) -> None:
         """Records what an engine yields; `keys[i]` is the replicate at position i of its cohort.
@@ -121,10 +122,21 @@ class Stream:
             self._end(key, Outcome(replicate=0, status="failed", wall_time_s=0.0, error=error))
 
     def replay(self, records: Iterable[ReplicateRecord]) -> None:
-        """Hands on replicates that ended elsewhere or earlier, from their records."""
+        """Hands on replicates that ended elsewhere or earlier, from their records.
+
+        What was measured of a configuration is told once: here if all of its replicates ended
+        earlier, else with those that are yet to be trained.
+        """
+        by_configuration: dict[int, list[ReplicateRecord]] = {}
         for record in records:
-            with deferred():
-                self._finish(record)
+            by_configuration.setdefault(record.configuration, []).append(record)
+        for index, own in by_configuration.items():
+            measured = [record.propagation for record in own if record.propagation is not None]
+            if measured and len(own) == self.configurations[index].num_replicates:
+                self._tell_measured(index, measured)
+            for record in own:
+                with deferred():
+                    self._finish(record)
 
     def stop(self, end: End) -> None:
         """Ends what still runs as interrupted, and every configuration that has not ended."""
@@ -160,6 +172,11 @@ class Stream:
             for record in records:
                 errors[index] = errors[index] or record.error
         return {index: error for index, error in errors.items() if error}
+
+    def _tell_measured(self, index: int, records: Sequence[PropagationRecord]) -> None:
+        with deferred():
+            for recorder in self.recorders:
+                recorder.record_propagation(index, records)
 
     def _take(self, keys: Sequence[Key], event: EpochRecord | Outcome) -> None:
         if isinstance(event, Outcome):

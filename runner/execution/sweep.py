@@ -124,7 +124,6 @@ def _train(
         return _logging_to([log_files[index] for index in indices])
 
     try:
-        stream.replay(record for item in ready for record in item.reused)
         train_all(ready, stream, jobs[0].folder, rerun, logging_to)
         end = "failed" if stream.failures() else "finished"
     except KeyboardInterrupt:
@@ -133,10 +132,11 @@ def _train(
     finally:
         ending(end)
     values = {job.index: stream.endpoints[job.index].get("mean", math.nan) for job in jobs}
-    errors = unmet(ready, stream.ended)
+    failures = stream.failures()
+    errors = unmet((item for item in ready if item.record.index not in failures), stream.measured)
     for error in errors.values():
         log.error("%s", error)
-    errors |= stream.failures()
+    errors |= failures
     return {index: Result(value, errors.get(index)) for index, value in values.items()}
 
 

@@ -22,7 +22,7 @@ from runner.execution.checkpoints import (
     member_key,
 )
 from runner.execution.cohorts import Pair, cohort_of, cohorts, engine, pairs_of
-from runner.execution.diagnostics import Diagnostician
+from runner.execution.diagnostics import Diagnostician, unmet
 from runner.execution.preflight import Ready
 from runner.execution.stream import Key, Stream, TrainingError
 from runner.imports import told
@@ -53,7 +53,7 @@ class Work:
 def train_all(
     ready: Sequence[Ready], stream: Stream, folder: Path, rerun: bool, logging_to: Logging
 ) -> None:
-    """Trains all that is to be trained.
+    """Hands on what earlier commands have finished, and trains all that is to be trained.
 
     Args:
       ready: The configurations.
@@ -65,8 +65,11 @@ def train_all(
     Raises:
       KeyboardInterrupt: Interrupted; a checkpoint of what was under way has been written.
     """
-    waiting = deque(work for items in cohorts(ready) for work in _divided(items, rerun))
     diagnostician = Diagnostician()
+    for item in ready:
+        with logging_to([item.record.index]):
+            stream.replay(diagnostician.renewed(item))
+    waiting = deque(work for items in cohorts(ready) for work in _divided(items, rerun))
     number = 0
     while waiting:
         work = waiting.popleft()
@@ -137,7 +140,11 @@ def _run(work: Work, stream: Stream, path: Path, diagnostician: Diagnostician) -
     items = list({item.record.index: item for item, _ in work.pairs}.values())
     diagnoses, cohort = diagnostician.diagnose(items, keys, cohort)
     stream.diagnosed(keys, diagnoses)
-    if work.checkpoint is not None:
+    if work.checkpoint is None:
+        cohort, keys = _admitted(items, stream, cohort, keys)
+        if not keys:
+            return
+    else:
         told_of = (work.checkpoint.epoch, work.checkpoint.path, len(work.pairs))
         log.info("Going on after epoch %d, from %s; replicates: %d", *told_of)
         for item, replicate in work.pairs:
@@ -154,6 +161,22 @@ def _run(work: Work, stream: Stream, path: Path, diagnostician: Diagnostician) -
     )
     train = engine(first.configuration.engine)
     stream.consume(keys, train(replace(cohort, at_pause=keeper)))
+
+
+def _admitted(
+    items: Sequence[Ready], stream: Stream, cohort: "Cohort", keys: "Sequence[Key | MemberKey]"
+) -> "tuple[Cohort, list[Key | MemberKey]]":
+    """Returns the cohort without the configurations that `diagnostics.require` turns away.
+
+    Where nothing is trained all come through: what is wrong with them is told at the end.
+    """
+    errors = unmet(items, stream.measured) if cohort.training.epochs else {}
+    for key in keys:
+        if len(key) == 2 and key[0] in errors:
+            stream.fail(key, f"Not trained: {errors[key[0]]}")
+    places = [place for place, key in enumerate(keys) if key[0] not in errors]
+    members = [cohort.members[place] for place in places]
+    return replace(cohort, members=members), [keys[place] for place in places]
 
 
 def _cohort(work: Work) -> "tuple[Cohort, list[Key | MemberKey]]":

@@ -6,6 +6,11 @@ import math
 import pandas as pd
 import pytest
 
+SMALL = (
+    *("dataset=iris", "model.width=8", "training.epochs=1", "engine=keras"),
+    *("tracking=none", "report.figures=false"),
+)
+
 KEYS = ["configuration", "init", "seed", "layer_index", "layer", "quantity"]
 
 
@@ -44,6 +49,45 @@ def test_the_gate_stops_the_ill_with_one_line(command, launcher):
     assert verdicts == ["healthy", "symmetric"]
 
 
+def test_the_ill_are_turned_away_before_they_are_trained(command, trained):
+    sweep = ("--multirun", *SMALL, "init=zero,he_normal", "seeds=2")
+    done = command(*sweep, "diagnostics.require=healthy")
+    assert done.code == 1
+    assert trained == [0, 1]  # of he_normal
+    assert "Not trained: `diagnostics.require` asks for healthy; zero is symmetric" in done.output
+    table = pd.read_csv(done.folder / "replicates.csv")
+    assert table["status"].tolist() == ["failed"] * 2 + ["finished"] * 2
+    assert table["verdict"].tolist() == ["symmetric"] * 2 + ["healthy"] * 2
+    again = command(*sweep)  # let in now
+    assert again.code == 0
+    assert trained == [0, 1] * 2
+
+
+def test_what_is_reused_is_measured_as_the_settings_ask_for(command, trained):
+    def quantities(done):
+        assert done.code == 0, done.output
+        return set(pd.read_parquet(done.folder / "propagation.parquet")["quantity"])
+
+    options = (*SMALL, "init=he_normal", "seeds=2")
+    assert not quantities(command(*options, "diagnostics=none"))
+    standard = command(*options)
+    assert "preactivation_variance" in quantities(standard)
+    assert "gradient_quotient" not in quantities(standard)
+    assert "gradient_quotient" in quantities(command(*options, "diagnostics=full"))
+    fewer = command(*options, "seeds=3", "diagnostics.examples=8")
+    assert "before training, mean of 3 seeds" in fewer.output
+    assert trained == [0, 1, 2]
+
+
+def test_what_was_measured_is_told_again(command, trained):
+    first = command(*SMALL, "init=he_normal", "seeds=2")
+    again = command(*SMALL, "init=he_normal", "seeds=2")
+    assert trained == [0, 1]
+    for text in ("hidden_1/kernel", "before training, mean of 2 seeds", "he_normal is healthy"):
+        assert text in first.output
+        assert text in again.output
+
+
 def test_none_measures_nothing(command):
     done = command(
         "training=none", "seeds=1", "diagnostics=none", "tracking=none", "report.figures=false"
@@ -54,8 +98,7 @@ def test_none_measures_nothing(command):
 
 
 def test_training_starts_from_the_weights_that_were_measured(command):
-    options = ("dataset=iris", "model.width=8", "seeds=2", "training.epochs=1", "engine=keras")
-    options += ("tracking=none", "report.figures=false")
+    options = (*SMALL, "seeds=2", "rerun=true")
     curves = []
     for diagnostics in ("standard", "none"):
         done = command(*options, f"diagnostics={diagnostics}")
