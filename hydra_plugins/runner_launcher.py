@@ -73,15 +73,17 @@ class CohortLauncher(Launcher):
             for position, overrides in enumerate(job_overrides)
         ]
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        train = run_apart if are_run_apart(self.config) else run
+        apart = are_run_apart(self.config)
+        train = run_apart if apart else run
         results = train(jobs) if jobs else {}
         for index, job_return in enumerate(returns, initial_job_idx):
             if index in results:
                 result = results[index]
-                job_return.return_value = (
-                    ConfigError(result.error) if result.error else result.value
-                )
-                job_return.status = JobStatus.FAILED if result.error else JobStatus.COMPLETED
+                # Sweepers stop at the first job that failed; other batches are to come. What failed
+                # is on disk, and decides the exit code when the sweep is finished.
+                error = None if apart else result.error
+                job_return.return_value = ConfigError(error) if error else result.value
+                job_return.status = JobStatus.FAILED if error else JobStatus.COMPLETED
         return returns
 
     def _run_job(self, index: int, overrides: Sequence[str], task: TaskFunction) -> JobReturn:

@@ -137,6 +137,7 @@ class ReplicateRecord:
       steps: Optimizer updates at epochs 0, 1, ...; as long as each curve.
       curves: Metric -> value per epoch.
       propagation: What was measured before training, if anything.
+      identity: Key of its configuration, which decides its numbers together with the seeds.
       Other attributes: see `Outcome`.
     """
 
@@ -156,6 +157,7 @@ class ReplicateRecord:
     reused_from: str | None = None
     wall_time_shared: bool = False
     propagation: PropagationRecord | None = None
+    identity: str = ""
 
     @property
     def key(self) -> str:

@@ -59,6 +59,8 @@ class Job:
             raise ConfigError(
                 f"`{key}` has no default. Received: nothing; give {key}=..."
             ) from None
+        if OmegaConf.select(hydra_config, "job.chdir", default=False):
+            raise ConfigError.at("hydra.job.chdir", "false: paths start from where you are", True)
         output = Path(hydra_config.runtime.output_dir)
         return cls(
             index=int(OmegaConf.select(hydra_config, "job.num", default=None) or 0),
@@ -115,11 +117,20 @@ def sweep_settings(jobs: Sequence[Job]) -> SweepSettings:
             if job.settings[key] != first[key]:
                 raise ConfigError(f"`{key}` must be the same in every configuration of a sweep.")
     return SweepSettings(
-        tracking=choose(TRACKING, first["tracking"], "tracking"),
+        tracking=tracking(first["tracking"]),
         report=choose({"default": Report}, first["report"], "report"),
         rerun=first["rerun"],
         dry_run=first["dry_run"],
     )
+
+
+def tracking(node: Any) -> Tracking | NoTracking:
+    """Returns where the runs are tracked.
+
+    Raises:
+      ConfigError: A setting breaks its rule.
+    """
+    return choose(TRACKING, node, "tracking")
 
 
 def _choice(catalogue: Mapping[str, type], settings: Mapping[str, Any], key: str) -> Choice:

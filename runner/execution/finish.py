@@ -18,7 +18,7 @@ from rich.text import Text
 
 from runner import report
 from runner.config import ConfigError
-from runner.execution import folders
+from runner.execution import folders, reuse
 from runner.execution.configure import Job, SweepSettings, sweep_settings
 from runner.execution.recorded import recorded_job, with_factors
 from runner.execution.stream import Stream
@@ -57,7 +57,7 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
       end: How it ended.
     """
     if end == "interrupted":
-        log.warning("Interrupted. What has finished is kept; the same command goes on from there.")
+        log.warning("Interrupted. What has finished is kept; %s", _what_now(stream, folder))
     try:
         stream.stop(end)
         comparison = _report(folder, figures)
@@ -77,6 +77,15 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
     if comparison is not None:
         log.info("Report: %s", folder / "report.html")
     _tell_where(recorders)
+
+
+def _what_now(stream: Stream, folder: Path) -> str:
+    """Returns what becomes of what was kept."""
+    if any(record.settings.get("rerun") for record in stream.configurations.values()):
+        return "with rerun=true the same command begins anew, without it what has ended is reused."
+    if not folder.resolve().is_relative_to(folders.ROOT.resolve()):
+        return f"the same command begins anew, as it looks below {folders.ROOT}/ only."
+    return "the same command goes on from there."
 
 
 def _close(stream: Stream, folder: Path, end: End, report_there: bool) -> None:
@@ -145,6 +154,7 @@ def finish(folder: Path, end: End) -> End:
     if all(record.error is not None for record in configurations):
         folders.discard(folder)
         return end if end == "interrupted" else "failed"
+    folders.point_latest(folder)
     jobs = [recorded_job(folder, record) for record in configurations]
     stream, settings, well = _begun(folder, jobs, with_factors(jobs, configurations))
     try:
@@ -154,7 +164,6 @@ def finish(folder: Path, end: End) -> End:
     whole = len(stream.endpoints) == len(configurations) and not stream.failures()
     if end == "finished" and not (whole and well):
         end = "failed"
-    folders.point_latest(folder)
     conclude(stream, folder, settings.report.figures, end)
     return end
 
@@ -185,6 +194,7 @@ def _opened(
       ConfigError: MLflow's store cannot be used.
     """
     sweep = dataclasses.replace(read_sweep(folder), confidence=settings.report.confidence)
+    sweep = reuse.with_mixed_versions(sweep, read_replicates(folder), folders.ROOT)
     DiskRecorder(folder).start_sweep(sweep, configurations)
     tracking = settings.tracking
     recorders = [Beside(MlflowRecorder(tracking))] if isinstance(tracking, Tracking) else []

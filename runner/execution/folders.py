@@ -1,5 +1,6 @@
 """The folder of a sweep: `results/<date>/<time>`, never shared by two commands."""
 
+import logging
 import os
 import shutil
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from runner.config import ConfigError
+
+log = logging.getLogger(__name__)
 
 ROOT = Path("results")
 
@@ -72,17 +75,34 @@ def release() -> None:
 
 def discard(folder: Path) -> None:
     """Removes the folder of a command that leaves no results, if this command claimed it."""
-    if os.environ.get(_VARIABLE) == str(folder):
+    if os.environ.get(_VARIABLE) == str(folder) and not any(folder.glob("*/replicates/*")):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def refuse_used(folder: Path) -> None:
+    """Checks that a sweep's folder does not hold the results of another one.
+
+    Raises:
+      ConfigError: It does; the two would be mixed.
+    """
+    if (folder / "sweep.json").exists():
+        raise ConfigError.at("hydra.sweep.dir", "a folder without results", str(folder))
+
+
 def point_latest(folder: Path) -> None:
-    """Makes `results/latest` point to `folder`, atomically; does nothing for a folder elsewhere."""
+    """Makes `results/latest` point to `folder`, atomically; does nothing for a folder elsewhere.
+
+    Where that is not possible it is told, and nothing else depends on it.
+    """
     try:
         target = folder.resolve().relative_to(ROOT.resolve())
     except ValueError:
         return
     beside = ROOT / f".latest-{os.getpid()}"
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(target)
-    beside.replace(ROOT / "latest")
+    try:
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(target)
+        beside.replace(ROOT / "latest")
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        log.warning("%s cannot point to %s (%s).", ROOT / "latest", folder, error.strerror)

@@ -23,6 +23,7 @@ import runner
 from runner.datasets.dataset import Dataset
 from runner.plan import Choice, Configuration
 from runner.propagation.settings import Diagnostics
+from runner.training.tensorflow import arithmetic
 
 # Settings that change what is told about the numbers, or where they are, but not the numbers.
 _WITHOUT_EFFECT = {
@@ -53,7 +54,7 @@ def identity(item: Configuration, dataset: Dataset, model: str, device: str) -> 
         "data": dataset.fingerprint,
         "built": model,
         "code": {name: _user_code(name, getattr(item, name)) for name in _USER_CODE},
-        "device": device.strip("/").partition(":")[0],
+        "device": arithmetic(device),
         "versions": _versions(),
     }
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=repr)

@@ -33,6 +33,8 @@ class Ready:
       device: TensorFlow's name of the device.
       record: What is kept of it.
       reused: Records of its replicates that earlier commands have finished.
+      shared: Replicates that another configuration of the sweep is going to train: the same key,
+        the same seeds.
     """
 
     configuration: Configuration
@@ -42,11 +44,12 @@ class Ready:
     device: str
     record: ConfigurationRecord
     reused: tuple[ReplicateRecord, ...] = ()
+    shared: tuple[Replicate, ...] = ()
 
     @property
     def replicates(self) -> tuple[Replicate, ...]:
         """What is to be trained of it."""
-        done = {record.key for record in self.reused}
+        done = {record.key for record in self.reused} | {item.key for item in self.shared}
         return tuple(item for item in self.configuration.replicates if item.key not in done)
 
 

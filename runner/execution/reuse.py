@@ -8,7 +8,7 @@ measured anew where the settings of that differ (`runner.execution.diagnostics`)
 import dataclasses
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from runner.execution.preflight import Ready
@@ -51,6 +51,40 @@ def with_reused(item: Ready, records: Sequence[ReplicateRecord]) -> Ready:
     return dataclasses.replace(item, reused=(*item.reused, *own))
 
 
+def with_shared(ready: Sequence[Ready]) -> list[Ready]:
+    """Returns the configurations such that no replicate is trained for two of them.
+
+    They may have some in common: the same configuration named twice, or with more seeds.
+    """
+    seen: set[tuple[str, Replicate]] = set()
+    found = []
+    for item in ready:
+        identity = item.record.identity
+        shared = tuple(rep for rep in item.replicates if (identity, rep) in seen)
+        seen.update((identity, rep) for rep in item.replicates)
+        found.append(dataclasses.replace(item, shared=shared))
+    return found
+
+
+def from_sweep(item: Ready, records: Iterable[ReplicateRecord], sweep: SweepRecord) -> Ready:
+    """Returns a configuration that reuses nothing but what others of its sweep trained for it.
+
+    Args:
+      item: The configuration, which shares some.
+      records: What has ended in the sweep, in whichever status.
+      sweep: The sweep.
+    """
+    wanted = {replicate.key for replicate in item.shared}
+    found = [
+        dataclasses.replace(record, reused_from=f"{sweep.name}/{record.configuration}")
+        for record in records
+        if record.identity == item.record.identity
+        and record.reused_from is None
+        and record.key in wanted
+    ]
+    return with_reused(dataclasses.replace(item, reused=(), shared=()), found)
+
+
 def tell(ready: Sequence[Ready]) -> None:
     """Says in one line what need not be trained, if there is any."""
     reused = sum(len(item.reused) for item in ready)
@@ -69,7 +103,10 @@ def from_mlflow(ready: Sequence[Ready], recorder: MlflowRecorder) -> list[Ready]
 
 
 def with_mixed_versions(
-    sweep: SweepRecord, ready: Sequence[Ready], root: Path, recorder: MlflowRecorder | None
+    sweep: SweepRecord,
+    records: Iterable[ReplicateRecord],
+    root: Path,
+    recorder: MlflowRecorder | None = None,
 ) -> SweepRecord:
     """Returns a sweep's record with the versions that its reused replicates were trained with.
 
@@ -77,12 +114,12 @@ def with_mixed_versions(
 
     Args:
       sweep: The record, with the versions of this process.
-      ready: Its configurations.
+      records: Its replicates, or those that are reused.
       root: Folder of all results.
       recorder: What else they may come from.
     """
     mixed: dict[str, set[str]] = {}
-    sources = {record.reused_from or "" for item in ready for record in item.reused}
+    sources = {record.reused_from for record in records if record.reused_from}
     tracked = recorder.earlier_versions() if recorder else {}
     for theirs in [tracked.get(source) or _versions(root / source) for source in sources]:
         for library in theirs.keys() & sweep.versions.keys():
@@ -111,7 +148,7 @@ def _tracked(item: Ready, recorder: MlflowRecorder) -> list[ReplicateRecord]:
     for replicate in item.replicates:
         run = runs.get(replicate.key)
         record = recorder.fetch(run) if run else None
-        if run and record and _serves(record, replicate):
+        if run and record and _serves(record, replicate, item):
             found.append(dataclasses.replace(record, reused_from=run.name))
     return found
 
@@ -131,11 +168,13 @@ def _folders(root: Path, wanted: set[str]) -> dict[str, list[Path]]:
 
 
 def _earlier(item: Ready, folders: Sequence[Path], root: Path) -> list[ReplicateRecord]:
-    found = (_first(replicate, folders, root) for replicate in item.replicates)
+    found = (_first(item, replicate, folders, root) for replicate in item.replicates)
     return [record for record in found if record is not None]
 
 
-def _first(replicate: Replicate, folders: Sequence[Path], root: Path) -> ReplicateRecord | None:
+def _first(
+    item: Ready, replicate: Replicate, folders: Sequence[Path], root: Path
+) -> ReplicateRecord | None:
     """Returns the newest record of a replicate that had come to its end."""
     for folder in folders:
         path = folder / "replicates" / f"{replicate.key}.json"
@@ -146,15 +185,16 @@ def _first(replicate: Replicate, folders: Sequence[Path], root: Path) -> Replica
         except RecordError as error:
             log.warning("%s It is not reused.", error)
             continue
-        if _serves(record, replicate):
+        if _serves(record, replicate, item):
             source = record.reused_from or folder.relative_to(root).as_posix()
             return dataclasses.replace(record, reused_from=source)
     return None
 
 
-def _serves(record: ReplicateRecord, replicate: Replicate) -> bool:
+def _serves(record: ReplicateRecord, replicate: Replicate, item: Ready) -> bool:
     """Tells whether a record can stand for a replicate."""
-    return record.status in ENDED and is_of(record, replicate)
+    same = record.identity == item.record.identity
+    return record.status in ENDED and same and is_of(record, replicate)
 
 
 def is_of(record: ReplicateRecord, replicate: Replicate) -> bool:

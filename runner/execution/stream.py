@@ -220,6 +220,7 @@ class Stream:
             error=outcome.error,
             wall_time_shared=outcome.wall_time_shared,
             propagation=self.diagnoses.pop(key, None),
+            identity=self.configurations[key[0]].identity,
         )
         del self.running[key]
         self._finish(record)
@@ -234,8 +235,11 @@ class Stream:
 
     def _close_configuration(self, index: int, end: End) -> None:
         configuration, ended = self.configurations[index], self.ended[index]
-        if configuration.error or any(record.status == "failed" for record in ended):
+        statuses = {record.status for record in ended}
+        if configuration.error or "failed" in statuses:
             end = "failed"
+        elif "interrupted" in statuses:
+            end = "interrupted"
         confidence = self.sweep.confidence
         endpoint = tables.endpoint_numbers(configuration, ended, confidence)
         self.endpoints[index] = endpoint

@@ -49,6 +49,7 @@ def run(jobs: Sequence[Job]) -> dict[int, Result]:
     """
     settings = sweep_settings(jobs)
     folder = jobs[0].folder
+    folders.refuse_used(folder)
     ready, refused = prepare(jobs)
     _tell_refused(refused, len(jobs))
     if not settings.rerun:
@@ -61,8 +62,10 @@ def run(jobs: Sequence[Job]) -> dict[int, Result]:
     if mlflow and not settings.rerun:
         ready = reuse.from_mlflow(ready, mlflow)
     reuse.tell(ready)
+    ready = reuse.with_shared(ready)
     sweep = environment.sweep_record(folder.resolve(), settings.report.confidence)
-    sweep = reuse.with_mixed_versions(sweep, ready, folders.ROOT, mlflow)
+    reused = (record for item in ready for record in item.reused)
+    sweep = reuse.with_mixed_versions(sweep, reused, folders.ROOT, mlflow)
     console = ConsoleRecorder(_num_epochs(ready))
     recorders = [
         DiskRecorder(folder),
@@ -73,7 +76,6 @@ def run(jobs: Sequence[Job]) -> dict[int, Result]:
     stream = Stream(recorders, sweep, records)
     log.info("%s -> %s", _summary(ready), folder)
     stream.open()
-    folders.point_latest(folder)
     ending = partial(conclude, stream, folder, settings.report.figures)
     return _train(ready, jobs, stream, settings.rerun, ending)
 
@@ -100,6 +102,7 @@ def run_apart(jobs: Sequence[Job]) -> dict[int, Result]:
     console = ConsoleRecorder(_num_epochs(ready), apart=True)
     stream = Stream([DiskRecorder(folder), console], read_sweep(folder), records)
     reuse.tell(ready)
+    ready = reuse.with_shared(ready)
     stream.open()
     return _train(ready, jobs, stream, settings.rerun, partial(_close, stream))
 
@@ -124,6 +127,7 @@ def _train(
         return _logging_to([log_files[index] for index in indices])
 
     try:
+        folders.point_latest(jobs[0].folder)
         train_all(ready, stream, jobs[0].folder, rerun, logging_to)
         end = "failed" if stream.failures() else "finished"
     except KeyboardInterrupt:
@@ -195,17 +199,28 @@ def _logging_to(files: Sequence[Path]) -> Iterator[None]:
     """Sends what is logged inside the block to the logs of these jobs too."""
     root = logging.getLogger()
     present = {Path(h.baseFilename) for h in root.handlers if isinstance(h, logging.FileHandler)}
-    handlers = [
-        logging.FileHandler(file, encoding="utf-8")
-        for file in files
-        if file.resolve() not in present
-    ]
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        root.addHandler(handler)
+    handler = _JobLogs([file for file in files if file.resolve() not in present])
+    root.addHandler(handler)
     try:
         yield
     finally:
-        for handler in handlers:
-            root.removeHandler(handler)
-            handler.close()
+        root.removeHandler(handler)
+
+
+class _JobLogs(logging.Handler):
+    """Appends to files without keeping them open: there may be more than a process may have."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        super().__init__()
+        self.files = files
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a line to each."""
+        try:
+            text = self.format(record) + "\n"
+            for path in self.files:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(text)
+        except Exception:
+            self.handleError(record)

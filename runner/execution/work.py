@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.execution import folders
+from runner.execution import folders, reuse
 from runner.execution.checkpoints import (
     Checkpoint,
     Keeper,
@@ -78,6 +78,11 @@ def train_all(
         with logging_to(sorted({item.record.index for item, _ in work.pairs})):
             rest = _train(work, stream, path, diagnostician)
         waiting.extendleft(reversed(rest))
+    for item in ready:
+        if item.shared:
+            ended = [record for records in stream.ended.values() for record in records]
+            with logging_to([item.record.index]):
+                stream.replay(diagnostician.renewed(reuse.from_sweep(item, ended, stream.sweep)))
 
 
 def _first_index(work: Work) -> int:

@@ -68,6 +68,12 @@ def resolve_uri(settings: Tracking, environment: Mapping[str, str] = os.environ)
     return f"{SQLITE}{Path(file).absolute()}"
 
 
+def can_be_created(uri: str) -> bool:
+    """Tells whether the store is a database file that is not there and has a place to be."""
+    path = Path(uri.removeprefix(SQLITE))
+    return uri.startswith(SQLITE) and not path.exists() and os.access(path.parent, os.W_OK)
+
+
 def ui_command(uri: str) -> str:
     """Returns what to type, or the page to open, to browse the runs of the store at `uri`.
 

@@ -107,6 +107,19 @@ def device_name(device: str) -> str:
     return f"/GPU:{number}"
 
 
+def arithmetic(device: str) -> list[str]:
+    """Returns what decides how a device rounds: its kind; of a GPU also generation and TF32."""
+    import tensorflow as tf
+
+    kind, _, number = device.strip("/").partition(":")
+    if kind != "GPU":
+        return [kind]
+    gpu = tf.config.list_physical_devices("GPU")[int(number)]
+    generation = tf.config.experimental.get_device_details(gpu).get("compute_capability", ())
+    tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+    return [kind, *map(str, generation), f"TF32={tf32}"]
+
+
 def on_device(device: str, events: Iterator[_T]) -> Iterator[_T]:
     """Yields what `events` yields, whose work is done on the device.
 

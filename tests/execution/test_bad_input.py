@@ -35,6 +35,7 @@ REFUSED = {
     "no file named": (["dataset=table", "dataset.target=y"], "`dataset.path`"),
     "no validation": (["dataset.validation=0"], "`dataset.validation`"),
     "dry run": (["dry_run=maybe"], "dry_run"),
+    "another folder for jobs": (["hydra.job.chdir=true"], "`hydra.job.chdir` must be false"),
 }
 
 NEEDS_KERAS = {

@@ -26,6 +26,13 @@ def test_latest_points_to_the_newest():
     assert (folders.ROOT / "latest").resolve() == second.resolve()
 
 
+def test_a_folder_called_latest_is_told_of_and_stays(caplog):
+    (folders.ROOT / "latest").mkdir(parents=True)
+    folders.point_latest(folders.claim(folders.ROOT))
+    assert "latest cannot point to" in caplog.text
+    assert [path.name for path in folders.ROOT.glob(".*")] == []
+
+
 def test_a_folder_elsewhere_is_not_latest(tmp_path):
     folders.ROOT.mkdir()
     folders.point_latest(tmp_path / "elsewhere")

@@ -11,7 +11,7 @@ import pytest
 
 import runner
 from runner.config import ConfigError
-from runner.execution import finish
+from runner.execution import apart, finish
 from runner.records import Outcome, read_configurations, read_replicates, read_sweep
 from runner.training import reference
 
@@ -121,6 +121,29 @@ def test_batches_of_a_sweep_are_one_sweep(command, mlflow_runs):
     assert done.output.count("Report: ") == 1
 
 
+def test_a_batch_that_is_refused_does_not_stop_the_others(command, trained):
+    done = command(
+        *SWEEP, "init=keras1/identity,zero,ones", "tracking=none", "hydra.sweeper.max_batch_size=1"
+    )
+    assert done.code == 1
+    assert trained == [0, 1, 0, 1]
+    table = pd.read_csv(done.folder / "comparison.csv").set_index("init")
+    assert table["num_finished"].to_dict() == {"keras1/identity": 0, "zero": 2, "ones": 2}
+
+
+@pytest.mark.parametrize("launcher", ["cohort", "basic"])
+def test_a_folder_with_results_is_refused(command, tmp_path, trained, launcher):
+    options = (*SWEEP, "tracking=none", f"hydra/launcher={launcher}", "hydra.sweep.dir=elsewhere")
+    assert command(*options, "init=zero,ones").code == 0
+    before = sorted(tmp_path.rglob("replicates/*"))
+    done = command(*options, "init=ones,he_normal")
+    assert done.code == 1
+    assert "`hydra.sweep.dir` must be a folder without results" in done.output
+    assert "Traceback" not in done.output
+    assert trained == [0, 1, 0, 1]
+    assert sorted(tmp_path.rglob("replicates/*")) == before
+
+
 def test_another_folder(command, tmp_path):
     done = command(*BASIC, "init=zero,ones", "tracking=none", "hydra.sweep.dir=elsewhere")
     assert done.code == 0
@@ -206,15 +229,28 @@ def test_interruption_keeps_what_has_finished(command, monkeypatch, mlflow_runs,
     assert statuses == ["finished"] + ["interrupted"] * (by == "SIGTERM")
     assert (done.folder / "report.html").exists()
     runs = mlflow_runs(read_sweep(done.folder).name)
-    assert runs["sweep", "sweep"][0] == "KILLED"
+    assert runs["sweep", "sweep"][0] == runs["configuration", "zero"][0] == "KILLED"
     assert runs["replicate", "zero seed 0"][0] == "FINISHED"
     assert "RUNNING" not in {run[0] for run in runs.values()}
 
 
-def test_what_was_trained_is_reported_even_if_mlflow_cannot_be_used(command):
-    done = command(*BASIC, "init=zero,ones", "tracking.uri=sqlite:nowhere")
+@pytest.mark.parametrize("how", ["hydra/launcher=basic", "hydra.sweeper.max_batch_size=1"])
+def test_mlflow_that_cannot_be_used_is_told_before_anything_is_trained(command, trained, how):
+    done = command(*SWEEP, how, "init=zero,ones", "tracking.uri=sqlite:nowhere")
     assert done.code == 1
     assert "`tracking.uri` must be" in done.output
+    assert trained == []
+    assert not done.folder.exists()
+
+
+def test_what_was_trained_is_reported_even_if_mlflow_cannot_be_used_any_more(command, monkeypatch):
+    def refuse(tracking):
+        raise ConfigError("no such server")
+
+    monkeypatch.setattr(finish, "MlflowRecorder", refuse)
+    done = command(*BASIC, "init=zero,ones")
+    assert done.code == 1
+    assert "no such server" in done.output
     assert len(pd.read_csv(done.folder / "replicates.csv")) == 4
     assert (done.folder / "report.html").exists()
 
@@ -233,6 +269,7 @@ def test_a_password_is_used_but_not_recorded(command, monkeypatch):
         used.append(tracking.uri)
         raise ConfigError("no such server")
 
+    monkeypatch.setattr(apart, "_check_tracking", lambda config: None)
     monkeypatch.setattr(finish, "MlflowRecorder", refuse)
     uri = "http://me:hunter2@127.0.0.1:9"
     done = command(*BASIC, "init=zero", f"tracking.uri={uri}")

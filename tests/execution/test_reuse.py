@@ -64,6 +64,49 @@ def test_a_larger_command_trains_what_is_missing(command, trained, launcher):
     assert pd.read_csv(done.folder / "comparison.csv")["num_finished"].tolist() == [3, 3, 3]
 
 
+@pytest.mark.parametrize(
+    "twins", [("init=zero,ones,zero", "seeds=2"), ("seeds=1,2,2", "init=zero")]
+)
+def test_what_two_configurations_share_is_trained_once(command, trained, twins):
+    done = command("--multirun", *QUIET, *twins)
+    assert done.code == 0
+    records = read_replicates(done.folder)
+    asked = [record.num_replicates for record in read_configurations(done.folder)]
+    assert [[r.configuration for r in records].count(index) for index in range(3)] == asked
+    assert len(trained) == sum(record.reused_from is None for record in records)
+    curves = {}
+    for record in records:
+        identity = (record.identity, record.key)
+        assert curves.setdefault(identity, record.curves) == record.curves
+    assert len(curves) == len(trained)
+    assert command("--multirun", *QUIET, *twins).code == 0
+    assert len(curves) == len(trained)
+
+
+def test_what_failed_for_one_has_failed_for_its_twin(command, monkeypatch):
+    from runner.training import reference
+
+    def fail(cohort):
+        raise RuntimeError("no more")
+        yield
+
+    monkeypatch.setattr(reference, "train", fail)
+    done = command("--multirun", *QUIET, "init=zero,zero", "seeds=1")
+    assert done.code == 1
+    assert [record.error for record in read_replicates(done.folder)] == [
+        "RuntimeError: no more"
+    ] * 2
+
+
+def test_a_record_is_reused_for_its_own_configuration_only(command, trained):
+    first = command("--multirun", *QUIET, "init=zero,ones", "seeds=1").folder.resolve()
+    moved = first / "1" / "replicates" / "seed-0.json"
+    moved.write_bytes((first / "0" / "replicates" / "seed-0.json").read_bytes())
+    trained.clear()
+    command(*QUIET, "init=ones", "seeds=1")
+    assert trained == [0]
+
+
 @pytest.mark.slow
 def test_rerun_trains_everything(command, trained):
     command(*SWEEP)
