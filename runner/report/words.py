@@ -102,7 +102,8 @@ def _family(cells: Sequence[Cell], size: int) -> str:
 
 def _exact_tests(cells: Sequence[Cell], confidence: float) -> str:
     """Returns that Wilcoxon's test and sign flips can show nothing, where that is so."""
-    least = [value for cell in cells for value in cell.pairs["p_smallest"] if value == value]
+    exact = ["p_wilcoxon_least", "p_sign_flip_least"]
+    least = [value for cell in cells for value in cell.pairs[exact].min(axis=1).dropna()]
     if not least or min(least) <= 1 - confidence:
         return ""
     return (
