@@ -112,6 +112,8 @@ def constant_guess(record: ConfigurationRecord) -> float:
     dataset = record.dataset
     if record.endpoint.endswith("loss"):
         return float(dataset.get("uninformed_loss", np.nan))
+    if record.endpoint.endswith("mae"):
+        return float(dataset.get("uninformed_mae", np.nan))
     if record.endpoint.endswith("accuracy"):
         share = dataset.get("majority_share")
         return float(share if share is not None else 1 / dataset.get("num_outputs", np.nan))

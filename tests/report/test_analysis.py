@@ -343,6 +343,42 @@ def test_pairs_of_ranks_by_nemenyi(scored: Scored) -> None:
     assert table["distinguishable"].tolist() == [False, True, False]
 
 
+def test_a_divergence_costs_the_worst_of_all_where_ranks_are_made(scored: Scored) -> None:
+    scores = {
+        f"{init}#{data}": values
+        for data in ("a", "b")
+        for init, values in {
+            "steady": [0.2] * 5,
+            "risky": [0.19] * 4 + ["diverged"],
+            "zero": [0.9] * 5,
+        }.items()
+    }
+    factors = [{"dataset": name} for name in "ab" for _ in range(3)]
+    prints = [name for name in "ab" for _ in range(3)]
+    analysis = analyse(scored(scores, endpoint="val_mae", factors=factors, fingerprints=prints))
+    # 0.9 was seen, worse than a guess (0.8): (4 · 0.19 + 0.9) / 5 = 0.332.
+    assert analysis.success["counted_mean"].tolist() == pytest.approx([0.2, 0.332, 0.9] * 2)
+    assert analysis.ranks["init"].tolist() == ["steady", "risky", "zero"]
+    # An error of 0.2 is three quarters of the way from a guess to perfection.
+    reached = analysis.profiles[analysis.profiles["threshold"] > 0.7].groupby("init")["share"]
+    assert reached.max().to_dict() == pytest.approx({"steady": 1, "risky": 0.8, "zero": 0})
+
+
+def test_a_divergence_costs_the_worst_of_all_at_the_chosen_settings(scored: Scored) -> None:
+    scores = {
+        "a": [1.0] * 4 + ["diverged"],
+        "b": [2.0] * 5,
+        "a#fast": [9.0] * 5,
+        "b#fast": [9.5] * 5,
+    }
+    factors = [{"optimizer.learning_rate": rate} for rate in (0.1, 0.1, 1.0, 1.0)]
+    table = analyse(scored(scores, endpoint="val_loss", factors=factors)).rankings
+    assert table["init"].tolist() == ["b", "a"] * 2
+    # The guess has a loss of ln 10, but 9.5 was seen: (4 + 9.5) / 5.
+    assert table["counted_mean"].tolist() == pytest.approx([2, 2.7] * 2)
+    assert table["counted_mean"].tolist() == pytest.approx(table["chosen_mean"].tolist())
+
+
 def test_profiles_count_what_diverged_as_below_everything(scored: Scored) -> None:
     table = problems(scored).profiles
     first = table.groupby("init").first()

@@ -1,9 +1,11 @@
 """Several data sets or models: ranks of the initializers, and how often they reach what score."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from runner.records import ConfigurationRecord, lower_is_better
+from runner.records import lower_is_better
 from runner.report.analysis.rankings import (
     Choice,
     choices,
@@ -38,9 +40,7 @@ def rank_tables(results: Results, found: Scores) -> tuple[pd.DataFrame, pd.DataF
     inits = _everywhere(of)
     if len(of) < 2 or len(inits) < 2:
         return pd.DataFrame(columns=_RANKS), pd.DataFrame(columns=_PAIRS)
-    scores = np.array(
-        [[-downward(*_told(results, chosen[init])) for init in inits] for chosen in of.values()]
-    )
+    scores = np.array([_means(results, [chosen[init] for init in inits]) for chosen in of.values()])
     each = ranks.ranks(scores)
     average = each.mean(axis=0)
     size = len(inits), len(of)
@@ -89,10 +89,12 @@ def _everywhere(of: dict[str, dict[str, Choice]]) -> list[str]:
     return [init for init in inits if all(init in chosen for chosen in of.values())]
 
 
-def _told(results: Results, choice: Choice) -> tuple[ConfigurationRecord, float]:
-    _, _, counted = told_scores(results, [choice.record], on_test=_is_chosen(results))
-    values = counted.get(choice.record.index, [])
-    return choice.record, float(np.mean(values)) if values else np.nan
+def _means(results: Results, chosen: Sequence[Choice]) -> list[float]:
+    """Returns the mean scores of a problem, failures counted; a higher one is better."""
+    records = [choice.record for choice in chosen]
+    _, _, counted = told_scores(results, records, on_test=_is_chosen(results))
+    means = [float(np.mean(counted.get(record.index, [np.nan]))) for record in records]
+    return [-downward(record, mean) for record, mean in zip(records, means, strict=True)]
 
 
 def _is_chosen(results: Results) -> bool:
@@ -111,8 +113,10 @@ def profiles_table(results: Results, found: Scores) -> pd.DataFrame:
     inits = _everywhere(of)
     if len(of) < 2 or not inits:
         return pd.DataFrame(columns=_PROFILES)
+    normalized = [_normalized(results, [chosen[init] for init in inits]) for chosen in of.values()]
     scores = {
-        init: _normalized(results, [chosen[init] for chosen in of.values()]) for init in inits
+        init: np.concatenate([of_problem[place] for of_problem in normalized])
+        for place, init in enumerate(inits)
     }
     thresholds = _thresholds(np.concatenate(list(scores.values())))
     blocks = []
@@ -127,20 +131,21 @@ def profiles_table(results: Results, found: Scores) -> pd.DataFrame:
     return pd.concat(blocks, ignore_index=True)[_PROFILES]
 
 
-def _normalized(results: Results, chosen: list[Choice]) -> np.ndarray:
-    """Returns the normalized scores of all replicates with an outcome, -inf for failures."""
-    found: list[float] = []
+def _normalized(results: Results, chosen: Sequence[Choice]) -> list[np.ndarray]:
+    """Returns the normalized scores of each configuration of a problem, -inf for failures."""
+    records = [choice.record for choice in chosen]
+    metric, finished, _ = told_scores(results, records, on_test=_is_chosen(results))
     rows = results.replicates
-    for choice in chosen:
-        record = choice.record
-        metric, finished, _ = told_scores(results, [record], on_test=_is_chosen(results))
-        guess = constant_guess(record)
-        perfect = 0.0 if lower_is_better(metric) else 1.0
-        found += [(value - guess) / (perfect - guess) for value in finished.get(record.index, [])]
-        lost = (rows["configuration"] == record.index) & (rows["status"] == "diverged")
-        found += [-np.inf] * int(lost.sum())
-    values = np.array(found, float)
-    return values[~np.isnan(values)]
+    diverged = rows.loc[rows["status"] == "diverged", "configuration"]
+    guess, perfect = constant_guess(records[0]), 0.0 if lower_is_better(metric) else 1.0
+    span = (perfect - guess) or np.nan  # of targets that are all equal a guess is perfect
+    found = []
+    for record in records:
+        values = np.array(finished.get(record.index, []), float)
+        lost = np.full(int((diverged == record.index).sum()), -np.inf)
+        scores = np.concatenate([(values - guess) / span, lost])
+        found.append(scores[~np.isnan(scores)])
+    return found
 
 
 def _thresholds(values: np.ndarray) -> np.ndarray:
