@@ -214,6 +214,15 @@ def test_survival_and_restricted_means_follow_from_the_times() -> None:
     assert compared.item() == pytest.approx(means["p_all"].iloc[0])
 
 
+def test_times_to_different_targets_are_not_compared() -> None:
+    same = timed()
+    other = replace(same.configurations[1], target=("val_accuracy", 0.5))
+    means = analyse(replace(same, configurations=(same.configurations[0], other))).mean_times
+    assert len(means) == 6
+    assert means["p_logrank"].isna().all()
+    assert means["p_all"].isna().all()
+
+
 def test_without_a_target_there_are_no_times(scored: Scored) -> None:
     analysis = analyse(scored({"a": GOOD, "b": WORSE}))
     assert analysis.times.empty

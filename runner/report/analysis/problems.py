@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from runner.records import lower_is_better
+from runner.records import ConfigurationRecord, lower_is_better
 from runner.report.analysis.rankings import (
     Choice,
     choices,
@@ -15,7 +15,7 @@ from runner.report.analysis.rankings import (
     told_scores,
 )
 from runner.report.results import Results
-from runner.report.scores import Scores, constant_guess
+from runner.report.scores import Scores, constant_guess, is_problem
 from runner.report.statistics import ranks
 from runner.report.statistics.proportions import wilson_interval
 
@@ -29,7 +29,8 @@ def rank_tables(results: Results, found: Scores) -> tuple[pd.DataFrame, pd.DataF
     """Returns `ranks.csv` and `rank_pairs.csv`; empty below two problems or two initializers.
 
     An initializer is ranked by its mean score, failures counted, in each problem; where ways to
-    train vary, at its own best. Only initializers that were trained on every problem are ranked.
+    train vary, at its own best. Only initializers that were trained on every problem are ranked. A
+    problem that is there several times, with different endpoints for one, counts once: the first.
 
     Returns:
       `init, average_rank, num_problems, friedman_p, critical_difference` and a column
@@ -77,10 +78,20 @@ def _rank_pairs(
 
 def _best_of_problems(results: Results, found: Scores) -> dict[str, dict[str, Choice]]:
     """Returns problem -> initializer -> the configuration that stands for it."""
+    first: dict[tuple, str] = {}
+    of = choices(results, found)
+    for problem, inits in of.items():
+        first.setdefault(_posed(inits[0][0].record), problem)
     return {
-        problem: {of_init[0].record.init: own_best(of_init) for of_init in inits}
-        for problem, inits in choices(results, found).items()
+        problem: {of_init[0].record.init: own_best(of_init) for of_init in of[problem]}
+        for problem in first.values()
     }
+
+
+def _posed(record: ConfigurationRecord) -> tuple:
+    """Returns data and model, whatever else varies."""
+    given = [item for item in record.factors.items() if is_problem(item[0])]
+    return record.dataset.get("fingerprint"), *given
 
 
 def _everywhere(of: dict[str, dict[str, Choice]]) -> list[str]:
