@@ -76,6 +76,18 @@ class Dataset:
             return -math.fsum(share * math.log(share) for share in shares if share > 0)
         return float(np.mean(np.var(self.train.y, axis=0, dtype=np.float64)))
 
+    @property
+    def uninformed_mae(self) -> float | None:
+        """The mean absolute error of the best constant prediction of a regression.
+
+        That is of predicting each target's median in the training part, averaged over the outputs;
+        None for a classification.
+        """
+        if self.task == "classification":
+            return None
+        targets = self.train.y.astype(np.float64)
+        return float(np.mean(np.abs(targets - np.median(targets, axis=0))))
+
     def _class_shares(self) -> list[float]:
         """Returns the share of each class in the training part."""
         counts = np.bincount(self.train.y, minlength=self.num_outputs)
@@ -93,6 +105,7 @@ class Dataset:
             "input_shape": list(self.input_shape),
             "num_outputs": self.num_outputs,
             "uninformed_loss": self.uninformed_loss,
+            "uninformed_mae": self.uninformed_mae,
             "majority_share": max(self._class_shares()) if self.classes else None,
             "classes": list(self.classes),
         }

@@ -21,6 +21,7 @@ def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
         _survivors(results),
         _unpaired(results),
         _crossed(results),
+        _incomplete(cells),
         _mixed(results),
         _best_epoch(results),
         _absent_baseline(results, cells),
@@ -88,6 +89,18 @@ def _crossed(results: Results) -> str:
         "Weight and batch seeds are crossed: replicates that share one are not independent. The "
         "intervals of differences allow for that, those of single configurations and curves do not "
         "and are too narrow."
+    )
+
+
+def _incomplete(cells: Sequence[Cell]) -> str:
+    counts = [int(count) for cell in cells for count in cell.pairs["num_left_out"] if count]
+    if not counts:
+        return ""
+    some = str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    return (
+        f"Differences of crossed seeds need every replicate of a seed: {some} that both finished "
+        f"are left out of {names.counted(len(counts), 'difference')}. Where a seed is left out "
+        f"because a replicate failed, that flatters what failed."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from runner.config import label
 from runner.plan import Replicate, Scalar, replicates
 from runner.records import ConfigurationRecord, SweepRecord
-from runner.report.names import listed
+from runner.report.names import endpoint_name, listed
 from runner.report.reading import Records
 
 _GROUPS = ("dataset", "model", "optimizer", "training")
@@ -56,7 +56,7 @@ def _identity(record: ConfigurationRecord) -> str:
     """Returns a text that two configurations share if they differ in their seeds at most."""
     settings = {key: record.settings.get(key) for key in (*_GROUPS, *_SINGLE)}
     dataset = record.dataset.get("fingerprint")
-    compared = (record.endpoint, record.endpoint_at, record.target)
+    compared = (*_endpoint(record), record.target)
     whole = [record.init, settings, dataset, compared, record.model, record.error]
     return json.dumps(whole, sort_keys=True, default=str)
 
@@ -79,7 +79,8 @@ def with_factors(records: Sequence[ConfigurationRecord]) -> list[ConfigurationRe
     """Returns the records with the settings, other than `init`, that vary among them.
 
     They are named as in a single sweep: where the options of a group vary, the group is the factor
-    and its value the option, with those of its settings that vary too; otherwise each setting.
+    and its value the option, with those of its settings that vary too; otherwise each setting. The
+    endpoint is a factor where it varies on the same data; each task may have its own.
     """
     trained = [record for record in records if record.error is None]
     factors: dict[str, list[Scalar]] = {}
@@ -88,11 +89,24 @@ def with_factors(records: Sequence[ConfigurationRecord]) -> list[ConfigurationRe
     for key in _SINGLE:
         factors[key] = [_option(record.settings.get(key)) for record in trained]
     varying = {key: values for key, values in factors.items() if len(set(values)) > 1}
+    varying |= _endpoints(trained)
     own = {
         record.index: {key: values[row] for key, values in varying.items()}
         for row, record in enumerate(trained)
     }
     return [replace(record, factors=own.get(record.index, {})) for record in records]
+
+
+def _endpoints(records: Sequence[ConfigurationRecord]) -> dict[str, list[Scalar]]:
+    data = [record.dataset.get("fingerprint") for record in records]
+    of_data = set(zip(data, map(_endpoint, records), strict=True))
+    if len(of_data) == len(set(data)):
+        return {}
+    return {"endpoint": [endpoint_name(record) for record in records]}
+
+
+def _endpoint(record: ConfigurationRecord) -> tuple[str, str, int | None]:
+    return record.endpoint, record.endpoint_at, record.endpoint_epoch
 
 
 def _node(record: ConfigurationRecord, group: str) -> Mapping[str, Any]:

@@ -24,13 +24,14 @@ def differences(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
         frame,
         [
             ("configuration", _title(by)),
-            ("pairs", _count("num_pairs")),
+            *_pairs_columns(frame),
             ("difference", _estimate("mean", "ci_low", "ci_high", digits)),
             ("verdict", _verdict),
             ("p (Holm)", _p("p_holm")),
             ("p (Wilcoxon)", _p("p_wilcoxon")),
+            ("least (Wilcoxon)", _p("p_wilcoxon_least", "muted")),
             ("p (sign flips)", _p("p_sign_flip")),
-            ("least possible p", _p("p_smallest", "muted")),
+            ("least (sign flips)", _p("p_sign_flip_least", "muted")),
             ("effect size d_z", _number("d_z", 2)),
             ("better in", _share("probability_better")),
             ("further seeds", _further),
@@ -48,7 +49,7 @@ def pairs(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
         [
             ("a", _title(by, "configuration_a")),
             ("b", _title(by, "configuration_b")),
-            ("pairs", _count("num_pairs")),
+            *_pairs_columns(frame),
             ("a minus b", _estimate("mean", "ci_low", "ci_high", digits)),
             ("p (Holm)", _p("p_holm")),
             ("p (Wilcoxon)", _p("p_wilcoxon")),
@@ -58,6 +59,12 @@ def pairs(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
             ("p of success (Fisher, Holm)", _p("p_fisher_holm")),
         ],
     )
+
+
+def _pairs_columns(frame: pd.DataFrame) -> list[Column]:
+    """Returns the number of pairs, and of those that crossed seeds with a gap leave out."""
+    left_out: Column = ("left out", _count("num_left_out"))
+    return [("pairs", _count("num_pairs")), *([left_out] if frame["num_left_out"].any() else [])]
 
 
 def success(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:

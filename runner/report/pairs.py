@@ -13,66 +13,105 @@ from runner.report.statistics import crossed, paired
 from runner.report.statistics.proportions import fisher_exact
 
 STATISTICS = [
-    *("num_pairs", "mean", "ci_low", "ci_high", "std", "p_t"),
-    *("p_wilcoxon", "p_sign_flip", "p_smallest", "d_z", "probability_better", "median"),
+    *("num_pairs", "num_left_out", "mean", "ci_low", "ci_high", "std", "p_t"),
+    *("p_wilcoxon", "p_wilcoxon_least", "p_sign_flip", "p_sign_flip_least"),
+    *("d_z", "probability_better", "median"),
 ]
+_EXACT = ["p_wilcoxon", "p_wilcoxon_least", "p_sign_flip", "p_sign_flip_least"]
 
 # With one degree of freedom a t test takes two seeds that failed alike for a difference: where one
 # in five does not learn, one of ten equal initializers differed from the first in 21 % of sweeps.
 MIN_DEGREES = 2
 
 
-def statistics(
-    table: pd.DataFrame,
-    first: Sequence[int],
-    second: Sequence[int],
-    lower: Sequence[bool],
-    confidence: float,
-    is_crossed: bool,
-) -> pd.DataFrame:
-    """Returns what the differences `first - second` tell, one row a pair of configurations.
+@dataclass(frozen=True)
+class Differences:
+    """Differences of pairs of configurations, seed by seed, shape (pairs, seeds).
+
+    Attributes:
+      values: NaN where either has no value, and where a seed is left out.
+      seeds: Weight and batch seed of each column.
+      is_crossed: Whether they share seeds with each other, so that they are not independent, shape
+        (pairs,).
+      num_left_out: How many both configurations have that are left out, shape (pairs,).
+    """
+
+    values: np.ndarray
+    seeds: pd.Index
+    is_crossed: np.ndarray
+    num_left_out: np.ndarray
+
+
+def differences(found: Scores, first: Sequence[int], second: Sequence[int]) -> Differences:
+    """Returns the differences `first - second` of pairs of configurations.
+
+    A pair is crossed where both configurations are and some of the replicates that both have share
+    a seed: crossed seeds beside plain ones have only the diagonal in common, which is independent.
+    Of a crossed pair, seeds of which a replicate is missing are left out.
 
     Args:
-      table: Endpoints, shape (seeds, configurations).
-      first, second: Columns of the table, shape (pairs,).
+      found: The endpoints.
+      first, second: Configurations, shape (pairs,).
+    """
+    table = found.finished
+    values = table.to_numpy(float).T
+    place: dict[Any, int] = {column: position for position, column in enumerate(table.columns)}
+    rows = [[place[column] for column in side] for side in (first, second)]
+    of_pairs = paired.differences(values[rows[0]], values[rows[1]]).reshape(len(first), len(table))
+    both = np.isin(first, list(found.crossed)) & np.isin(second, list(found.crossed))
+    is_crossed = both & _shares_seeds(~np.isnan(of_pairs), table.index)
+    kept = of_pairs.copy()
+    grids, places = _grids(of_pairs[is_crossed], table.index)
+    for pair, grid in zip(np.flatnonzero(is_crossed), grids, strict=True):
+        part = np.zeros(grid.shape, bool)
+        part[crossed.complete_seeds(grid)] = True
+        kept[pair, ~part[places]] = np.nan
+    num_left_out = np.sum(~np.isnan(of_pairs) & np.isnan(kept), axis=1)
+    return Differences(kept, table.index, is_crossed, num_left_out)
+
+
+def _shares_seeds(known: np.ndarray, seeds: pd.Index) -> np.ndarray:
+    """Returns whether two of the known values of a row have a weight or a batch seed in common."""
+    shares = np.zeros(len(known), bool)
+    for key in SEEDS:
+        is_of = pd.get_dummies(seeds.get_level_values(key)).to_numpy(int)
+        shares |= (known @ is_of > 1).any(axis=1)
+    return shares
+
+
+def _grids(rows: np.ndarray, seeds: pd.Index) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Returns rows of values by weight and batch seed, and where each column stands there."""
+    places = tuple(pd.factorize(seeds.get_level_values(key))[0] for key in SEEDS)
+    sizes = [seeds.get_level_values(key).nunique() for key in SEEDS]
+    grids = np.full((len(rows), *sizes), np.nan)
+    grids[:, places[0], places[1]] = rows
+    return grids, places
+
+
+def statistics(of: Differences, lower: Sequence[bool], confidence: float) -> pd.DataFrame:
+    """Returns what the differences of each pair of configurations tell, one row a pair.
+
+    Args:
+      of: The differences.
       lower: Whether lower is better, shape (pairs,).
       confidence: Level of the intervals.
-      is_crossed: Whether the table's seeds are crossed.
 
     Returns:
       The columns `STATISTICS`; `p_t` is missing below `MIN_DEGREES`. Of crossed seeds: interval and
       `p_t` by `crossed.crossed_mean`, and no exact tests, which need independent replicates.
     """
-    values = table.to_numpy(float).T
-    place: dict[Any, int] = {column: position for position, column in enumerate(table.columns)}
-    rows = [[place[column] for column in side] for side in (first, second)]
-    of_pairs = paired.differences(values[rows[0]], values[rows[1]])
-    frame = paired.paired_statistics(of_pairs.reshape(len(first), len(table)), confidence)
+    frame = paired.paired_statistics(of.values, confidence)
     share = frame.pop("probability_higher")
+    frame["num_left_out"] = of.num_left_out
     frame["degrees"] = frame["num_pairs"] - 1
     frame["probability_better"] = np.where(np.asarray(lower, bool), 1 - share, share)
-    if is_crossed and len(frame):
-        frame = _with_crossed(frame, of_pairs, table.index, confidence)
+    if of.is_crossed.any():
+        grids, _ = _grids(of.values[of.is_crossed], of.seeds)
+        told = np.array([crossed.crossed_mean(grid, confidence) for grid in grids])
+        frame.loc[of.is_crossed, ["mean", "ci_low", "ci_high", "p_t", "degrees"]] = told
+        frame.loc[of.is_crossed, _EXACT] = np.nan
     frame["p_t"] = frame["p_t"].where(frame["degrees"] >= MIN_DEGREES)
     return frame[STATISTICS]
-
-
-def _with_crossed(
-    frame: pd.DataFrame, of_pairs: np.ndarray, seeds: pd.Index, confidence: float
-) -> pd.DataFrame:
-    weights, batches = (pd.factorize(seeds.get_level_values(key))[0] for key in SEEDS)
-    grid = np.full((len(of_pairs), weights.max() + 1, batches.max() + 1), np.nan)
-    grid[:, weights, batches] = of_pairs
-    found = np.array([crossed.crossed_mean(values, confidence) for values in grid])
-    return frame.assign(
-        ci_low=found[:, 1],
-        ci_high=found[:, 2],
-        p_t=found[:, 3],
-        degrees=found[:, 4],
-        p_wilcoxon=np.nan,
-        p_sign_flip=np.nan,
-        p_smallest=np.nan,
-    )
 
 
 @dataclass(frozen=True)
@@ -113,7 +152,7 @@ def compare(groups: Sequence[Group], found: Scores, confidence: float) -> pd.Dat
     group = [groups[number] for number in table["group"]]
     first, second = table["configuration_a"].tolist(), table["configuration_b"].tolist()
     lower = [lower_is_better(of.metric) for of in group]
-    told = statistics(found.finished, first, second, lower, confidence, found.crossed)
+    told = statistics(differences(found, first, second), lower, confidence)
     deciding = np.array(
         [
             not of.is_baseline or of.reference in pair

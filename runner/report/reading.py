@@ -1,8 +1,11 @@
 """The records of one results folder, checked as they are read."""
 
+import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner import archive
 from runner.records import (
     ConfigurationRecord,
     RecordError,
@@ -38,11 +41,16 @@ class Records:
 def read(folder: Path) -> Records:
     """Reads the records of a results folder; a sweep that is still running, or was killed, too.
 
+    Where it holds no configuration, but a `records.zip`, that is read.
+
     Raises:
       ResultsError: The folder is missing or has no records, or one of its files is corrupted.
     """
     if not folder.is_dir():
         raise ResultsError(f"{folder}: there is no such folder.")
+    packed = folder / archive.NAME
+    if packed.is_file() and not any(folder.glob("*/configuration.json")):
+        return read_packed(packed)
     for pattern in ("sweep.json", "*/configuration.json"):
         if not any(folder.glob(pattern)):
             raise ResultsError(f"{folder}: not a results folder, it has no {pattern}.")
@@ -53,6 +61,16 @@ def read(folder: Path) -> Records:
         raise ResultsError(str(error)) from error
     _check_numbers(folder, configurations, replicates)
     return Records((sweep,), tuple(configurations), tuple(replicates))
+
+
+def read_packed(path: Path) -> Records:
+    """Reads the records that `runner.archive` has made one file of; see `read`."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            archive.unpack(path.read_bytes(), Path(folder))
+            return read(Path(folder))
+        except (zipfile.BadZipFile, ResultsError) as error:
+            raise ResultsError(f"{path}: {str(error).removeprefix(folder).strip('/: ')}") from error
 
 
 def _check_numbers(

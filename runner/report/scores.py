@@ -25,12 +25,13 @@ class Scores:
       finished: NaN unless the replicate finished.
       counted: As `finished`, with the score of a constant guess, or the worst score on the same
         data if that is worse, for each replicate that diverged: it is an outcome and counts.
-      crossed: Whether seeds of weights and batches are crossed, at least two of each.
+      crossed: The configurations of which seeds of weights and batches are crossed, at least two
+        of each.
     """
 
     finished: pd.DataFrame
     counted: pd.DataFrame
-    crossed: bool
+    crossed: frozenset[int]
 
 
 def comparable(record: ConfigurationRecord) -> tuple[str, ...]:
@@ -50,13 +51,18 @@ def scores(results: Results, trained: Sequence[ConfigurationRecord]) -> Scores:
     columns = [record.index for record in trained]
     finished = _by_seed(results.replicates, values, columns)
     counted = with_failures(results, trained, values)
-    distinct = [finished.index.get_level_values(seeds).nunique() for seeds in SEEDS]
-    alone = results.replicates["seed"].notna().all()
     return Scores(
         finished=finished,
         counted=_by_seed(results.replicates, counted, columns),
-        crossed=not alone and min(distinct) > 1,
+        crossed=_crossed(results.replicates),
     )
+
+
+def _crossed(replicates: pd.DataFrame) -> frozenset[int]:
+    """Returns the configurations with seeds of either kind that occur with several of the other."""
+    of = replicates.groupby("configuration")
+    distinct = of[SEEDS].nunique().min(axis=1)
+    return frozenset(distinct.index[(distinct > 1) & (of["seed"].count() < of.size())])
 
 
 def with_failures(
@@ -106,6 +112,8 @@ def constant_guess(record: ConfigurationRecord) -> float:
     dataset = record.dataset
     if record.endpoint.endswith("loss"):
         return float(dataset.get("uninformed_loss", np.nan))
+    if record.endpoint.endswith("mae"):
+        return float(dataset.get("uninformed_mae", np.nan))
     if record.endpoint.endswith("accuracy"):
         share = dataset.get("majority_share")
         return float(share if share is not None else 1 / dataset.get("num_outputs", np.nan))

@@ -9,7 +9,7 @@ from typing import Any
 
 from runner import archive
 from runner.config import masked
-from runner.report.reading import Records, ResultsError, read
+from runner.report.reading import Records, ResultsError, read_packed
 from runner.stores import DEFAULT_URI, SQLITE, all_pages, unobtrusive
 
 log = logging.getLogger(__name__)
@@ -92,9 +92,7 @@ def _records(client: Any, run: Any) -> Records:
             f"Report on its results folder."
         )
     with tempfile.TemporaryDirectory() as folder:
-        path = client.download_artifacts(run.info.run_id, archive.NAME, folder)
-        archive.unpack(Path(path).read_bytes(), Path(folder) / "records")
-        return read(Path(folder) / "records")
+        return read_packed(Path(client.download_artifacts(run.info.run_id, archive.NAME, folder)))
 
 
 def _title(run: Any) -> str:

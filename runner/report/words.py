@@ -8,6 +8,7 @@ from typing import Literal
 from runner.records import lower_is_better
 from runner.report import names
 from runner.report.pairs import MIN_DEGREES
+from runner.report.scores import comparable
 from runner.report.statistics.paired import MAX_FURTHER, POWER
 from runner.report.verdict import Cell, Difference, Outcome, Standing
 
@@ -102,7 +103,8 @@ def _family(cells: Sequence[Cell], size: int) -> str:
 
 def _exact_tests(cells: Sequence[Cell], confidence: float) -> str:
     """Returns that Wilcoxon's test and sign flips can show nothing, where that is so."""
-    least = [value for cell in cells for value in cell.pairs["p_smallest"] if value == value]
+    exact = ["p_wilcoxon_least", "p_sign_flip_least"]
+    least = [value for cell in cells for value in cell.pairs[exact].min(axis=1).dropna()]
     if not least or min(least) <= 1 - confidence:
         return ""
     return (
@@ -447,7 +449,7 @@ def _next_rate(cell: Cell) -> str:
 def best_of_all(cells: Sequence[Cell]) -> str:
     """Returns which configuration has the best mean of several comparable cells."""
     leaders = [cell.leader for cell in cells if cell.leader and cell.leader.mostly_finished]
-    shared = {(s.record.endpoint, s.record.dataset.get("fingerprint")) for s in leaders}
+    shared = {comparable(s.record) for s in leaders}
     if len(leaders) < 2 or len(shared) > 1:
         return ""
     endpoint = leaders[0].record.endpoint

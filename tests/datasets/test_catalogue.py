@@ -140,6 +140,11 @@ def test_uninformed_losses():
     guess = y.mean()
     assert raw.uninformed_loss == pytest.approx(np.mean((y - guess) ** 2))
     assert raw.uninformed_loss > 1000  # in the target's own units
+    # Half of the targets lie on either side of the median, which so drops out of the sum.
+    ordered, half = np.sort(y), len(y) // 2
+    above_below = ordered[-half:].sum() - ordered[:half].sum()
+    assert raw.uninformed_mae == pytest.approx(above_below / len(y))
+    assert digits.uninformed_mae is None
 
 
 @pytest.mark.parametrize("value", [0, 1, -0.1, 1.5, True, "a", None])

@@ -110,7 +110,7 @@ def test_differences_are_those_of_scipy_to_the_baseline(scored: Scored) -> None:
     # a - glorot_uniform: -0.01, 0.01, -0.01, 0.02, -0.005; a quarter of five, one, off each end.
     assert table.loc["a", "interquartile_mean"] == pytest.approx((-0.01 - 0.005 + 0.01) / 3)
     assert table.loc["a", "probability_better"] == pytest.approx(2 / 5)
-    assert table.loc["a", "p_smallest"] == 2 / 2**5
+    assert (table[["p_wilcoxon_least", "p_sign_flip_least"]] == 2 / 2**5).all(axis=None)
     assert table["bca_low"].isna().all()
 
 
@@ -214,6 +214,15 @@ def test_survival_and_restricted_means_follow_from_the_times() -> None:
     assert compared.item() == pytest.approx(means["p_all"].iloc[0])
 
 
+def test_times_to_different_targets_are_not_compared() -> None:
+    same = timed()
+    other = replace(same.configurations[1], target=("val_accuracy", 0.5))
+    means = analyse(replace(same, configurations=(same.configurations[0], other))).mean_times
+    assert len(means) == 6
+    assert means["p_logrank"].isna().all()
+    assert means["p_all"].isna().all()
+
+
 def test_without_a_target_there_are_no_times(scored: Scored) -> None:
     analysis = analyse(scored({"a": GOOD, "b": WORSE}))
     assert analysis.times.empty
@@ -303,9 +312,8 @@ def test_crossed_seeds_have_components_of_variance() -> None:
     shares = analysis.variance.pivot_table("share", "init", "source")
     assert (shares["weights"] > 0.99).all()
     pair = analysis.pairs.iloc[0]
-    assert np.isnan(
-        pair[["p_wilcoxon", "p_sign_flip", "p_smallest", "further_seeds"]].astype(float)
-    ).all()
+    exact = ["p_wilcoxon", "p_wilcoxon_least", "p_sign_flip", "p_sign_flip_least"]
+    assert np.isnan(pair[[*exact, "further_seeds"]].astype(float)).all()
 
 
 def test_seeds_that_are_not_crossed_have_no_components(scored: Scored) -> None:
@@ -342,6 +350,42 @@ def test_pairs_of_ranks_by_nemenyi(scored: Scored) -> None:
     table = problems(scored).rank_pairs.set_index(["init_a", "init_b"])
     assert table["rank_difference"].tolist() == [-1, -2, -1]
     assert table["distinguishable"].tolist() == [False, True, False]
+
+
+def test_a_divergence_costs_the_worst_of_all_where_ranks_are_made(scored: Scored) -> None:
+    scores = {
+        f"{init}#{data}": values
+        for data in ("a", "b")
+        for init, values in {
+            "steady": [0.2] * 5,
+            "risky": [0.19] * 4 + ["diverged"],
+            "zero": [0.9] * 5,
+        }.items()
+    }
+    factors = [{"dataset": name} for name in "ab" for _ in range(3)]
+    prints = [name for name in "ab" for _ in range(3)]
+    analysis = analyse(scored(scores, endpoint="val_mae", factors=factors, fingerprints=prints))
+    # 0.9 was seen, worse than a guess (0.8): (4 · 0.19 + 0.9) / 5 = 0.332.
+    assert analysis.success["counted_mean"].tolist() == pytest.approx([0.2, 0.332, 0.9] * 2)
+    assert analysis.ranks["init"].tolist() == ["steady", "risky", "zero"]
+    # An error of 0.2 is three quarters of the way from a guess to perfection.
+    reached = analysis.profiles[analysis.profiles["threshold"] > 0.7].groupby("init")["share"]
+    assert reached.max().to_dict() == pytest.approx({"steady": 1, "risky": 0.8, "zero": 0})
+
+
+def test_a_divergence_costs_the_worst_of_all_at_the_chosen_settings(scored: Scored) -> None:
+    scores = {
+        "a": [1.0] * 4 + ["diverged"],
+        "b": [2.0] * 5,
+        "a#fast": [9.0] * 5,
+        "b#fast": [9.5] * 5,
+    }
+    factors = [{"optimizer.learning_rate": rate} for rate in (0.1, 0.1, 1.0, 1.0)]
+    table = analyse(scored(scores, endpoint="val_loss", factors=factors)).rankings
+    assert table["init"].tolist() == ["b", "a"] * 2
+    # The guess has a loss of ln 10, but 9.5 was seen: (4 + 9.5) / 5.
+    assert table["counted_mean"].tolist() == pytest.approx([2, 2.7] * 2)
+    assert table["counted_mean"].tolist() == pytest.approx(table["chosen_mean"].tolist())
 
 
 def test_profiles_count_what_diverged_as_below_everything(scored: Scored) -> None:

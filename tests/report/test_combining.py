@@ -1,8 +1,13 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pytest
+
 from runner.report import load, words
+from runner.report.analysis import analyse
 from runner.report.cautions import cautions
 from runner.report.verdict import judge
 
@@ -61,6 +66,58 @@ def test_what_differs_between_sweeps_is_a_factor(build: Build, behaviour: Any) -
         {"model": "mlp(depth=2)"},
         {"model": "mlp(depth=8)"},
         {"model": "cnn"},
+    ]
+
+
+def endpoint_at(folder: Path, at: str, epoch: int | None = None) -> Path:
+    """Takes the endpoint of every configuration of a folder elsewhere."""
+    for path in folder.glob("*/configuration.json"):
+        content = json.loads(path.read_text()) | {"endpoint_at": at, "endpoint_epoch": epoch}
+        path.write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (
+            ("epoch", 2, "validation accuracy at epoch 2"),
+            ("epoch", 4, "validation accuracy at epoch 4"),
+        ),
+        (("final", None, "final validation accuracy"), ("best", None, "best validation accuracy")),
+    ],
+)
+def test_different_endpoints_are_never_joined_nor_compared(
+    build: Build, behaviour: Any, first: tuple, second: tuple
+) -> None:
+    inits = {"glorot_uniform": behaviour(0.9), "ones": behaviour(0.8)}
+    more = {**inits, "zero": behaviour(0.7)}
+    one = endpoint_at(build(inits, name="one", epochs=5), *first[:2])
+    two = endpoint_at(build(more, name="two", seeds=range(7), epochs=5), *second[:2])
+    results = load(one, two)
+    assert [record.factors for record in results.configurations] == [
+        {"endpoint": name} for name in [first[2]] * 2 + [second[2]] * 3
+    ]
+    assert results.num_repeated == 0
+    analysis = analyse(results)
+    alone = pd.concat([load(one).comparison, load(two).comparison], ignore_index=True)
+    for column in ("mean", "ci_low", "num_finished"):
+        assert results.comparison[column].tolist() == alone[column].tolist()
+    assert analysis.pairs["num_pairs"].tolist() == [5, 7, 7, 7]
+    assert analysis.ranks.empty  # the same problem twice
+    assert analysis.trainability.empty
+    assert "Of all" not in words.headline(analysis.cells)
+
+
+def test_each_task_has_its_endpoint(build: Build, behaviour: Any) -> None:
+    classes = build({"zero": behaviour()}, name="a", epochs=1, factors=[{"dataset": "digits"}])
+    targets = build(
+        {"zero": behaviour()}, name="b", epochs=1, task="regression",
+        factors=[{"dataset": "diabetes"}],
+    )  # fmt: skip
+    assert [record.factors for record in load(classes, targets).configurations] == [
+        {"dataset": "digits"},
+        {"dataset": "diabetes"},
     ]
 
 

@@ -18,13 +18,15 @@ DIFFERENCES = pd.DataFrame(
     {
         "configuration": [0, 1],
         "num_pairs": [5, 1],
+        "num_left_out": 0,
         "mean": [0.0141, -0.02],
         "ci_low": [0.012, np.nan],
         "ci_high": [0.0162, np.nan],
         "p_holm": [1e-5, np.nan],
         "p_wilcoxon": [0.0625, 1.0],
         "p_sign_flip": [0.0625, 1.0],
-        "p_smallest": [0.0625, 1.0],
+        "p_sign_flip_least": [0.0625, 1.0],
+        "p_wilcoxon_least": [0.0625, 1.0],
         "d_z": [4.8, np.nan],
         "probability_better": [1.0, 0.0],
         "further_seeds": [0, np.nan],
@@ -37,10 +39,17 @@ def test_differences_show_two_digits_of_their_uncertainty() -> None:
     table = evidence.differences(DIFFERENCES, NAMES)
     assert texts(table, "difference") == ["+0.0141 [+0.0120, +0.0162]", "\N{MINUS SIGN}0.0200"]
     assert texts(table, "p (Holm)") == ["< 0.001", "–"]
-    assert texts(table, "least possible p") == ["0.062", "1"]
+    assert texts(table, "least (Wilcoxon)") == ["0.062", "1"]
+    assert texts(table, "least (sign flips)") == ["0.062", "1"]
     assert texts(table, "better in") == ["100 %", "0 %"]
     assert texts(table, "further seeds") == ["0", "–"]
     assert texts(table, "verdict") == ["better", "too few seeds"]
+
+
+def test_what_crossed_seeds_leave_out_is_shown() -> None:
+    assert "left out" not in evidence.differences(DIFFERENCES, NAMES).columns  # type: ignore[union-attr]
+    gappy = evidence.differences(DIFFERENCES.assign(num_left_out=[3, 0]), NAMES)
+    assert texts(gappy, "left out") == ["3", "0"]
 
 
 def test_a_time_that_nobody_reached_has_no_mean() -> None:

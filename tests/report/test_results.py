@@ -1,10 +1,13 @@
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from runner import archive
 from runner.report import load
 from runner.report.results import ResultsError
 
@@ -49,6 +52,46 @@ def test_a_folder_without_records_is_named(build: Build, behaviour: Any, missing
     (folder / missing).unlink()
     with pytest.raises(ResultsError, match=r"results: not a results folder, it has no .*\.json"):
         load(folder)
+
+
+@pytest.fixture
+def packed(folder: Path, tmp_path: Path) -> Path:
+    """Returns a folder that holds a sweep's records as one file, beside its sweep.json."""
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    (clone / archive.NAME).write_bytes(archive.pack(folder))
+    (clone / "sweep.json").write_bytes((folder / "sweep.json").read_bytes())
+    return clone
+
+
+def test_records_in_one_file_are_as_good_as_a_folder(folder: Path, packed: Path) -> None:
+    pd.testing.assert_frame_equal(load(packed).replicates, load(folder).replicates)
+    assert load(packed).configurations == load(folder).configurations
+    assert {path.name for path in packed.iterdir()} == {archive.NAME, "sweep.json"}
+
+
+def test_records_that_lie_open_count_before_packed_ones(
+    folder: Path, build: Build, behaviour: Any
+) -> None:
+    other = build({"ones": behaviour()}, name="other", epochs=1)
+    (folder / archive.NAME).write_bytes(archive.pack(other))
+    assert [record.init for record in load(folder).configurations] == ["zero", "he_normal"]
+
+
+def test_a_corrupted_file_of_records_is_named(packed: Path) -> None:
+    path = packed / archive.NAME
+    with zipfile.ZipFile(path, "a") as content:
+        content.writestr("2/configuration.json", "{")
+    with pytest.raises(ResultsError) as error:
+        load(packed)
+    assert str(error.value).startswith(f"{path}: 2/configuration.json: cannot be read as a record")
+    path.write_bytes(b"something else")
+    with pytest.raises(ResultsError, match=r"clone/records\.zip: File is not a zip file"):
+        load(packed)
+    with zipfile.ZipFile(path, "w") as content:
+        content.writestr("other.json", "{}")
+    with pytest.raises(ResultsError, match=r"records\.zip: not a results folder, it has no sweep"):
+        load(packed)
 
 
 CORRUPTED = {

@@ -20,12 +20,10 @@ def variance_table(results: Results, found: Scores) -> pd.DataFrame:
     """
     of = keys(results, results.configurations)
     columns = [*of.columns, *_COLUMNS]
-    if not found.crossed:
-        return pd.DataFrame(columns=columns)
     blocks = []
     for record in results.configurations:
-        if record.error is None:
-            grid = found.finished[record.index].unstack()
+        if record.index in found.crossed:
+            grid = found.finished[record.index].dropna().unstack()
             parts = crossed.variance_components(grid.to_numpy(float))
             blocks.append(parts.assign(configuration=record.index, metric=record.endpoint))
     blocks = [block for block in blocks if len(block)]

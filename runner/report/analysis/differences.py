@@ -9,19 +9,20 @@ from runner.report import pairs
 from runner.report.results import Results
 from runner.report.scores import Scores, keys
 from runner.report.statistics import interquartile_mean
-from runner.report.statistics.paired import bca_interval, differences
+from runner.report.statistics.paired import bca_interval
 from runner.report.verdict import Cell, Standing
 
 _REFERENCE = ["reference", "reference_init", "is_baseline", "metric"]
 _DIFFERENCES = [
-    *("num_pairs", "mean", "ci_low", "ci_high", "std", "p_t", "p_holm", "family"),
-    *("p_wilcoxon", "p_sign_flip", "p_smallest", "d_z", "probability_better", "median"),
+    *("num_pairs", "num_left_out", "mean", "ci_low", "ci_high", "std", "p_t", "p_holm", "family"),
+    *("p_wilcoxon", "p_wilcoxon_least", "p_sign_flip", "p_sign_flip_least"),
+    *("d_z", "probability_better", "median"),
     *("interquartile_mean", "bca_low", "bca_high", "further_seeds", "outcome"),
 ]
 _PAIRS = [
-    *("num_pairs", "mean", "ci_low", "ci_high", "std", "p_t", "p_holm", "family"),
-    *("p_wilcoxon", "p_sign_flip", "p_smallest", "d_z", "probability_better", "median"),
-    "further_seeds",
+    *("num_pairs", "num_left_out", "mean", "ci_low", "ci_high", "std", "p_t", "p_holm", "family"),
+    *("p_wilcoxon", "p_wilcoxon_least", "p_sign_flip", "p_sign_flip_least"),
+    *("d_z", "probability_better", "median", "further_seeds"),
 ]
 _SUCCESS = ["success_difference", "p_fisher", "p_fisher_holm"]
 
@@ -31,10 +32,11 @@ def differences_table(results: Results, found: Scores, cells: Sequence[Cell]) ->
 
     Columns `configuration, init, <factors>, reference` (a configuration), `reference_init`,
     `is_baseline` (fixed beforehand), `metric`, then of this minus the reference, by seed:
-    `num_pairs, mean, ci_low, ci_high` (paired t, not corrected), `std, p_t, p_holm` (decides),
-    `family` (of how many comparisons), `p_wilcoxon, p_sign_flip, p_smallest` (the least that these
-    two can give with so many pairs), `d_z, probability_better, median, interquartile_mean, bca_low,
-    bca_high` (from twenty pairs on), `further_seeds, outcome`.
+    `num_pairs`, `num_left_out` (that both finished, of crossed seeds with a gap), `mean, ci_low,
+    ci_high` (paired t, not corrected), `std, p_t, p_holm` (decides), `family` (of how many
+    comparisons), `p_wilcoxon, p_wilcoxon_least, p_sign_flip, p_sign_flip_least` (the two, each with
+    the least that it can give with so many pairs that differ), `d_z, probability_better, median,
+    interquartile_mean, bca_low, bca_high` (from twenty pairs on), `further_seeds, outcome`.
     """
     blocks = [_of_cell(cell, found, results.sweep.confidence) for cell in cells]
     of = keys(results, results.configurations)
@@ -52,18 +54,19 @@ def _of_cell(cell: Cell, found: Scores, confidence: float) -> pd.DataFrame:
     reference = cell.reference.record
     rows = pairs.oriented(cell.pairs, reference.index)
     outcomes = {standing.record.index: standing.outcome for standing in cell.standings}
-    values = [
-        differences(found.finished[index], found.finished[reference.index])
-        for index in rows["configuration"]
+    others = rows["configuration"].tolist()
+    differences = pairs.differences(found, others, [reference.index] * len(others))
+    intervals = [
+        (np.nan, np.nan) if is_crossed else bca_interval(of_pair, confidence)
+        for of_pair, is_crossed in zip(differences.values, differences.is_crossed, strict=True)
     ]
-    intervals = [(np.nan, np.nan) if found.crossed else bca_interval(v, confidence) for v in values]
     return rows.assign(
         reference=reference.index,
         reference_init=reference.init,
         is_baseline=cell.is_baseline,
         p_holm=rows["p_deciding"],
         family=rows["family_deciding"],
-        interquartile_mean=[interquartile_mean(v) for v in values],
+        interquartile_mean=[interquartile_mean(of_pair) for of_pair in differences.values],
         bca_low=[low for low, _ in intervals],
         bca_high=[high for _, high in intervals],
         outcome=[outcomes[index] for index in rows["configuration"]],

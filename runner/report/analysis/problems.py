@@ -1,5 +1,7 @@
 """Several data sets or models: ranks of the initializers, and how often they reach what score."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -13,7 +15,7 @@ from runner.report.analysis.rankings import (
     told_scores,
 )
 from runner.report.results import Results
-from runner.report.scores import Scores, constant_guess
+from runner.report.scores import Scores, constant_guess, is_problem
 from runner.report.statistics import ranks
 from runner.report.statistics.proportions import wilson_interval
 
@@ -27,7 +29,8 @@ def rank_tables(results: Results, found: Scores) -> tuple[pd.DataFrame, pd.DataF
     """Returns `ranks.csv` and `rank_pairs.csv`; empty below two problems or two initializers.
 
     An initializer is ranked by its mean score, failures counted, in each problem; where ways to
-    train vary, at its own best. Only initializers that were trained on every problem are ranked.
+    train vary, at its own best. Only initializers that were trained on every problem are ranked. A
+    problem that is there several times, with different endpoints for one, counts once: the first.
 
     Returns:
       `init, average_rank, num_problems, friedman_p, critical_difference` and a column
@@ -38,9 +41,7 @@ def rank_tables(results: Results, found: Scores) -> tuple[pd.DataFrame, pd.DataF
     inits = _everywhere(of)
     if len(of) < 2 or len(inits) < 2:
         return pd.DataFrame(columns=_RANKS), pd.DataFrame(columns=_PAIRS)
-    scores = np.array(
-        [[-downward(*_told(results, chosen[init])) for init in inits] for chosen in of.values()]
-    )
+    scores = np.array([_means(results, [chosen[init] for init in inits]) for chosen in of.values()])
     each = ranks.ranks(scores)
     average = each.mean(axis=0)
     size = len(inits), len(of)
@@ -77,10 +78,20 @@ def _rank_pairs(
 
 def _best_of_problems(results: Results, found: Scores) -> dict[str, dict[str, Choice]]:
     """Returns problem -> initializer -> the configuration that stands for it."""
+    first: dict[tuple, str] = {}
+    of = choices(results, found)
+    for problem, inits in of.items():
+        first.setdefault(_posed(inits[0][0].record), problem)
     return {
-        problem: {of_init[0].record.init: own_best(of_init) for of_init in inits}
-        for problem, inits in choices(results, found).items()
+        problem: {of_init[0].record.init: own_best(of_init) for of_init in of[problem]}
+        for problem in first.values()
     }
+
+
+def _posed(record: ConfigurationRecord) -> tuple:
+    """Returns data and model, whatever else varies."""
+    given = [item for item in record.factors.items() if is_problem(item[0])]
+    return record.dataset.get("fingerprint"), *given
 
 
 def _everywhere(of: dict[str, dict[str, Choice]]) -> list[str]:
@@ -89,10 +100,12 @@ def _everywhere(of: dict[str, dict[str, Choice]]) -> list[str]:
     return [init for init in inits if all(init in chosen for chosen in of.values())]
 
 
-def _told(results: Results, choice: Choice) -> tuple[ConfigurationRecord, float]:
-    _, _, counted = told_scores(results, [choice.record], on_test=_is_chosen(results))
-    values = counted.get(choice.record.index, [])
-    return choice.record, float(np.mean(values)) if values else np.nan
+def _means(results: Results, chosen: Sequence[Choice]) -> list[float]:
+    """Returns the mean scores of a problem, failures counted; a higher one is better."""
+    records = [choice.record for choice in chosen]
+    _, _, counted = told_scores(results, records, on_test=_is_chosen(results))
+    means = [float(np.mean(counted.get(record.index, [np.nan]))) for record in records]
+    return [-downward(record, mean) for record, mean in zip(records, means, strict=True)]
 
 
 def _is_chosen(results: Results) -> bool:
@@ -111,8 +124,10 @@ def profiles_table(results: Results, found: Scores) -> pd.DataFrame:
     inits = _everywhere(of)
     if len(of) < 2 or not inits:
         return pd.DataFrame(columns=_PROFILES)
+    normalized = [_normalized(results, [chosen[init] for init in inits]) for chosen in of.values()]
     scores = {
-        init: _normalized(results, [chosen[init] for chosen in of.values()]) for init in inits
+        init: np.concatenate([of_problem[place] for of_problem in normalized])
+        for place, init in enumerate(inits)
     }
     thresholds = _thresholds(np.concatenate(list(scores.values())))
     blocks = []
@@ -127,20 +142,21 @@ def profiles_table(results: Results, found: Scores) -> pd.DataFrame:
     return pd.concat(blocks, ignore_index=True)[_PROFILES]
 
 
-def _normalized(results: Results, chosen: list[Choice]) -> np.ndarray:
-    """Returns the normalized scores of all replicates with an outcome, -inf for failures."""
-    found: list[float] = []
+def _normalized(results: Results, chosen: Sequence[Choice]) -> list[np.ndarray]:
+    """Returns the normalized scores of each configuration of a problem, -inf for failures."""
+    records = [choice.record for choice in chosen]
+    metric, finished, _ = told_scores(results, records, on_test=_is_chosen(results))
     rows = results.replicates
-    for choice in chosen:
-        record = choice.record
-        metric, finished, _ = told_scores(results, [record], on_test=_is_chosen(results))
-        guess = constant_guess(record)
-        perfect = 0.0 if lower_is_better(metric) else 1.0
-        found += [(value - guess) / (perfect - guess) for value in finished.get(record.index, [])]
-        lost = (rows["configuration"] == record.index) & (rows["status"] == "diverged")
-        found += [-np.inf] * int(lost.sum())
-    values = np.array(found, float)
-    return values[~np.isnan(values)]
+    diverged = rows.loc[rows["status"] == "diverged", "configuration"]
+    guess, perfect = constant_guess(records[0]), 0.0 if lower_is_better(metric) else 1.0
+    span = (perfect - guess) or np.nan  # of targets that are all equal a guess is perfect
+    found = []
+    for record in records:
+        values = np.array(finished.get(record.index, []), float)
+        lost = np.full(int((diverged == record.index).sum()), -np.inf)
+        scores = np.concatenate([(values - guess) / span, lost])
+        found.append(scores[~np.isnan(scores)])
+    return found
 
 
 def _thresholds(values: np.ndarray) -> np.ndarray:

@@ -198,7 +198,7 @@ def told_scores(
 
     Returns:
       The metric; configuration -> values of its finished replicates; the same with failures
-      counted.
+      counted, each worth what it is among all configurations that are comparable, chosen or not.
     """
     rows = results.replicates
     metric = chosen[0].endpoint
@@ -208,8 +208,12 @@ def told_scores(
     column = f"{chosen[0].endpoint_at}_{metric}"
     if on_test and test in rows and rows.loc[finished, test].notna().all() and finished.any():
         metric = column = test
-    values = rows.get(column, pd.Series(np.nan, rows.index)).astype(float).where(finished)
-    counted = with_failures(results, chosen, values)
+    values = rows.get(column, pd.Series(np.nan, rows.index)).astype(float)
+    values = values.where(rows["status"] == "finished")
+    group = comparable(chosen[0])
+    trained = [record for record in results.configurations if record.error is None]
+    beside = [record for record in trained if comparable(record) == group]
+    counted = with_failures(results, beside, values)
     return metric, _by_configuration(rows, values), _by_configuration(rows, counted)
 
 

@@ -114,14 +114,16 @@ def mean_times_table(results: Results, times: pd.DataFrame, cells: Sequence[Cell
     cell, up to which means are restricted), `num_replicates`, `num_reached`, `median` (missing
     where fewer than half reached it), `restricted_mean`, `ci_low`, `ci_high`, `reference`, then the
     log-rank test: `p_logrank` against the reference, `p_holm` after Holm's correction for these of
-    all cells in this unit, `p_all` for all of the cell.
+    all cells in this unit, `p_all` for all of the cell. Where targets differ within a cell, those
+    with the same one count as its cell.
     """
     samples = {key: (when, reached) for key, when, reached in _samples(times)}
     rows = [
         row
         for cell in cells
+        for target in dict.fromkeys(standing.record.target for standing in cell.standings)
         for unit in UNITS
-        for row in _cell_rows(cell, unit, samples, results.sweep.confidence)
+        for row in _rows(cell, target, unit, samples, results.sweep.confidence)
     ]
     of = keys(results, results.configurations)
     columns = [*of.columns, "unit", *_MEANS]
@@ -136,10 +138,15 @@ def mean_times_table(results: Results, times: pd.DataFrame, cells: Sequence[Cell
     )
 
 
-def _cell_rows(
-    cell: Cell, unit: str, samples: Mapping[tuple[int, str], tuple], confidence: float
+def _rows(
+    cell: Cell,
+    target: tuple[str, float] | None,
+    unit: str,
+    samples: Mapping[tuple[int, str], tuple],
+    confidence: float,
 ) -> list[dict]:
-    standings = [s for s in cell.standings if (s.record.index, unit) in samples]
+    same = [standing for standing in cell.standings if standing.record.target == target]
+    standings = [s for s in same if (s.record.index, unit) in samples]
     if not standings:
         return []
     of = {s.record.index: samples[s.record.index, unit] for s in standings}

@@ -49,13 +49,20 @@ def complete_part(table: ArrayLike) -> np.ndarray:
       table: Shape (weight seeds, batch seeds), NaN where a replicate has no value.
     """
     values = np.asarray(table, float)
-    while np.isnan(values).any():
-        rows, columns = (np.isnan(values).sum(axis=axis) for axis in (1, 0))
-        if rows.max() / values.shape[1] >= columns.max() / values.shape[0]:
-            values = np.delete(values, rows.argmax(), axis=0)
+    return values[complete_seeds(values)]
+
+
+def complete_seeds(table: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Returns where in a table its `complete_part` lies: an index of rows and columns."""
+    missing = np.isnan(np.asarray(table, float))
+    rows, columns = (np.arange(size) for size in missing.shape)
+    while (left := missing[np.ix_(rows, columns)]).any():
+        of_rows, of_columns = left.sum(axis=1), left.sum(axis=0)
+        if of_rows.max() / len(columns) >= of_columns.max() / len(rows):
+            rows = np.delete(rows, of_rows.argmax())
         else:
-            values = np.delete(values, columns.argmax(), axis=1)
-    return values
+            columns = np.delete(columns, of_columns.argmax())
+    return rows[:, np.newaxis], columns
 
 
 def mean_squares(table: ArrayLike) -> MeanSquares | None:

@@ -2,13 +2,15 @@
 
 The paired t interval and test decide (Student 1908), because the t interval keeps its level at the
 few seeds that people use; bootstrap intervals do not (see `bca_interval`). Two exact tests stand
-beside it: Wilcoxon's signed ranks (1945) and Fisher's sign flips (1935). Both have a smallest p
-that they can reach with n pairs, 2 / 2ⁿ, which is returned with them: at five pairs it is 0.0625.
+beside it: Wilcoxon's signed ranks (1945) and Fisher's sign flips (1935). A difference of zero has
+no sign and tells neither of them anything: with n others, the smallest p that they can reach is
+2 / 2ⁿ, 0.0625 at five. It is returned with them.
 
 Values are compared in rows: shape (pairs of samples, seeds).
 """
 
 import warnings
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -56,11 +58,12 @@ def paired_statistics(values: ArrayLike, confidence: float) -> pd.DataFrame:
 
     Returns:
       One row a pair: `num_pairs` (seeds that both have), `mean`, `ci_low`, `ci_high` (paired t),
-      `std`, `p_t`, `p_wilcoxon`, `p_sign_flip`, `p_smallest` (the least that the two exact tests
-      can give), `d_z` (mean / std), `probability_higher` (share of seeds where the difference is
-      positive, ties half), `median`. What cannot be computed is NaN. Where all differences are
-      equal a t statistic would be infinite at any number of seeds: `p_t` is then `p_smallest`, or
-      1 if they are all zero.
+      `std`, `p_t`, `p_wilcoxon`, `p_sign_flip`, each of the two followed by the least that it can
+      give with so many differences that are not zero, `p_wilcoxon_least` and `p_sign_flip_least`,
+      `d_z` (mean / std), `probability_higher` (share of seeds where the difference is positive,
+      ties half), `median`. What cannot be computed is NaN. Where all differences are equal a t
+      statistic would be infinite at any number of seeds: `p_t` is then what their signs alone tell,
+      `p_wilcoxon_least`, or 1 if they are all zero.
     """
     rows = np.atleast_2d(np.asarray(values, float))
     counts = np.sum(~np.isnan(rows), axis=1)
@@ -75,7 +78,8 @@ def paired_statistics(values: ArrayLike, confidence: float) -> pd.DataFrame:
 
 _COLUMNS = [
     *("num_pairs", "mean", "ci_low", "ci_high", "std", "p_t"),
-    *("p_wilcoxon", "p_sign_flip", "p_smallest", "d_z", "probability_higher", "median"),
+    *("p_wilcoxon", "p_wilcoxon_least", "p_sign_flip", "p_sign_flip_least"),
+    *("d_z", "probability_higher", "median"),
 ]
 
 
@@ -91,19 +95,21 @@ def _statistics(sample: np.ndarray, confidence: float) -> np.ndarray:
     if count == 1:
         nothing = np.full(len(sample), np.nan)
         higher = _share_higher(sample)
-        columns = [mean, *[nothing] * 8, higher, mean]
+        columns = [mean, *[nothing] * 9, higher, mean]
         return np.column_stack(columns)
     std = np.where(equal, 0.0, sample.std(axis=1, ddof=1))
     width = half_width(std, count, confidence)
-    smallest = smallest_p(count)
+    signs, place = np.unique(np.count_nonzero(sample, axis=1), return_inverse=True)
+    least_of_ranks = np.array([least_wilcoxon(number) for number in signs])[place]
+    least_of_flips = np.array([least_sign_flip(number) for number in signs])[place]
     with np.errstate(divide="ignore", invalid="ignore"):
         t = mean / (std / np.sqrt(count))
         effect = np.where(equal, np.where(mean == 0, 0.0, np.nan), mean / std)
-    p_t = np.where(equal, np.where(mean == 0, 1.0, smallest), 2 * stdtr(count - 1, -np.abs(t)))
+    p_t = np.where(equal, least_of_ranks, 2 * stdtr(count - 1, -np.abs(t)))
     return np.column_stack(
         [
             *(mean, mean - width, mean + width, std, p_t),
-            *(wilcoxon(sample), sign_flip(sample), np.full(len(sample), smallest)),
+            *(wilcoxon(sample), least_of_ranks, sign_flip(sample), least_of_flips),
             *(effect, _share_higher(sample), np.median(sample, axis=1)),
         ]
     )
@@ -113,9 +119,21 @@ def _share_higher(sample: np.ndarray) -> np.ndarray:
     return np.mean((np.sign(sample) + 1) / 2, axis=1)
 
 
-def smallest_p(count: int) -> float:
-    """Returns the least two-sided p that signs of `count` differences can give: 2 / 2ⁿ."""
-    return max(2.0 ** (1 - count), 1 / NUM_FLIPS if count > MAX_EXACT else 0.0)
+def least_wilcoxon(count: int) -> float:
+    """Returns the least p of `wilcoxon` with `count` differences that are not zero: 2 / 2ⁿ.
+
+    It is reached where all have one sign, whether or not there are ties; without any it is 1.
+    """
+    return min(2.0 ** (1 - count), 1.0)
+
+
+@cache
+def least_sign_flip(count: int) -> float:
+    """Returns the least p of `sign_flip` with `count` differences that are not zero.
+
+    It is reached where all have one sign: only the patterns that give all of them one sign count.
+    """
+    return float(np.mean(np.abs(_sign_patterns(count).sum(axis=1)) == count))
 
 
 def sign_flip(sample: np.ndarray) -> np.ndarray:
@@ -123,7 +141,8 @@ def sign_flip(sample: np.ndarray) -> np.ndarray:
 
     Under no difference each seed's difference could as well have had the other sign. p is the share
     of sign patterns whose sum is at least as far from zero as that observed; exact for up to
-    `MAX_EXACT` seeds, over `NUM_FLIPS` random patterns, the observed one among them, beyond.
+    `MAX_EXACT` differences that are not zero, over `NUM_FLIPS` random patterns, the observed one
+    among them, beyond.
 
     Args:
       sample: Differences, shape (pairs, seeds), without gaps.
@@ -131,6 +150,16 @@ def sign_flip(sample: np.ndarray) -> np.ndarray:
     Reference:
       Fisher (1935), The Design of Experiments, section 21.
     """
+    counts = np.count_nonzero(sample, axis=1)
+    p = np.empty(len(sample))
+    for count in np.unique(counts):
+        rows = sample[counts == count]
+        p[counts == count] = _flipped(rows[rows != 0].reshape(len(rows), count))
+    return p
+
+
+def _flipped(sample: np.ndarray) -> np.ndarray:
+    """Returns the p of the sign-flip test of rows without zeros."""
     signs = _sign_patterns(sample.shape[1])
     observed = np.abs(sample.sum(axis=1))
     rounding = 1e-9 * np.abs(sample).sum(axis=1)
@@ -149,7 +178,7 @@ def _sign_patterns(count: int) -> np.ndarray:
     A pattern and its mirror image have the same absolute sum: half of them are enough.
     """
     if count <= MAX_EXACT:
-        numbers = np.arange(2 ** (count - 1))[:, np.newaxis]
+        numbers = np.arange(2 ** max(count - 1, 0))[:, np.newaxis]
         return 1.0 - 2.0 * ((numbers >> np.arange(count)) & 1)
     signs = np.random.default_rng(count).choice([-1.0, 1.0], (NUM_FLIPS, count))
     signs[0] = 1.0

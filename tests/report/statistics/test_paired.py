@@ -38,7 +38,7 @@ def test_a_case_worked_by_hand() -> None:
     assert told["p_sign_flip"] == pytest.approx(6 / 32)
     # Ranks 1.5 (-1), 1.5, 3, 4, 5; W- = 1.5. Sums at most 1.5: none, either 1.5: 3 of 32; doubled.
     assert told["p_wilcoxon"] == pytest.approx(6 / 32)
-    assert told["p_smallest"] == 2 / 2**5
+    assert told["p_wilcoxon_least"] == told["p_sign_flip_least"] == 2 / 2**5
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -74,7 +74,7 @@ def test_sign_flips_of_many_seeds_are_sampled() -> None:
     samples = np.random.default_rng(6).normal(0.3, 1, (50, 30))
     p = paired.sign_flip(samples)
     assert (p == paired.sign_flip(samples)).all()  # the same patterns every time
-    assert p.min() >= paired.smallest_p(30) == 1 / paired.NUM_FLIPS
+    assert p.min() >= paired.least_sign_flip(30) == 1 / paired.NUM_FLIPS
     # Normal differences: close to the t test. Sampling error of p: √(p (1 - p) / 10,000) <= 0.005.
     assert np.abs(p - stats.ttest_1samp(samples, 0, axis=1).pvalue).max() < 0.03
 
@@ -82,7 +82,39 @@ def test_sign_flips_of_many_seeds_are_sampled() -> None:
 @pytest.mark.parametrize("count", [2, 5, 6, 14])
 def test_the_smallest_p_is_reached_by_differences_of_one_sign(count: int) -> None:
     told = statistics(np.arange(1.0, count + 1))
-    assert told["p_wilcoxon"] == told["p_sign_flip"] == told["p_smallest"] == 2 / 2**count
+    assert told["p_wilcoxon"] == told["p_sign_flip"] == 2 / 2**count
+    assert told["p_wilcoxon_least"] == told["p_sign_flip_least"] == 2 / 2**count
+
+
+@pytest.mark.parametrize("count", [15, 20, 40])
+def test_ranks_go_below_what_sampled_flips_can_show(count: int) -> None:
+    told = statistics(np.arange(1.0, count + 1))
+    assert told["p_wilcoxon"] == told["p_wilcoxon_least"] == 2 / 2**count
+    assert told["p_sign_flip"] == told["p_sign_flip_least"] >= 1 / paired.NUM_FLIPS
+
+
+@pytest.mark.parametrize(("sample", "least"), [([0, 0, 0, 0.01, 0.02, 0.01], 0.25), ([0, 0, 1], 1)])
+def test_zeros_have_no_sign_to_tell(sample: list[float], least: float) -> None:
+    told = statistics(np.array(sample))  # three of one sign: 2 / 2³; one: 2 / 2
+    assert told["p_wilcoxon"] == told["p_wilcoxon_least"] == least
+    assert told["p_sign_flip"] == told["p_sign_flip_least"] == least
+
+
+def test_nothing_is_below_the_least_that_is_told() -> None:
+    samples = np.random.default_rng(8).integers(-1, 4, (400, 17)).astype(float)  # zeros and ties
+    told = paired.paired_statistics(samples, 0.95)
+    for test in ("p_wilcoxon", "p_sign_flip"):
+        assert (told[test] >= told[f"{test}_least"]).all()
+    assert told["p_sign_flip_least"].nunique() > 3
+
+
+def test_flips_of_few_differences_among_many_zeros_are_exact() -> None:
+    few = np.array([0.3, -0.1, 0.2, 0.5, 0.4])
+    among = np.concatenate([np.zeros(15), few])
+    flips = stats.permutation_test(
+        (few,), np.sum, permutation_type="samples", n_resamples=np.inf, vectorized=False
+    )
+    assert statistics(among)["p_sign_flip"] == pytest.approx(flips.pvalue)
 
 
 def test_gaps_are_left_out_row_by_row() -> None:
