@@ -92,7 +92,7 @@ class PropagationRecord:
         twice.
       activations: Names of their activations, empty where there is none that is elementwise.
       num_units: Size of each one's last axis.
-      judged: Places of the layers whose kernels make pre-activations.
+      judged: Places of the layers with kernels; the verdict is on the way from first to last.
       kernels: Path -> realised standard deviation.
       measured: Quantity -> value of each layer; `runner.propagation.measurement` defines them.
       predicted: The same by mean-field theory, as far as it goes.

@@ -35,14 +35,7 @@ class Examination:
         self._meter = Meter(model, loss, x, y)
         self._full = FullMeter(self._meter) if settings.is_full else None
         self._settings = settings
-        self._judged = [
-            row for row, layer in enumerate(self._meter.layers) if layer.has_preactivations
-        ]
-        self._given = {
-            "uninformed_loss": dataset.uninformed_loss,
-            "input_mean_square": float(np.mean(np.square(x, dtype=np.float64))),
-            "input_correlation": _correlation(x),
-        }
+        self._uninformed_loss = dataset.uninformed_loss
 
     def examine(self, replicates: Iterator[Sequence[np.ndarray]]) -> list[PropagationRecord]:
         """Returns the records of a configuration's replicates, in their order.
@@ -63,7 +56,7 @@ class Examination:
 
     def _record(self, weights: Sequence[np.ndarray], found: Measurement) -> PropagationRecord:
         layers = self._meter.layers
-        network = self._given | self._network(found)
+        network = self._network(found)
         spectrum: list[float | None] = []
         if self._full is not None:
             values = self._full.singular_values(weights)
@@ -74,7 +67,7 @@ class Examination:
             layers=[layer.path for layer in layers],
             activations=[layer.activation.name if layer.activation else "" for layer in layers],
             num_units=[layer.num_units for layer in layers],
-            judged=self._judged,
+            judged=self._meter.weighted,
             kernels=dict(zip(found.kernels, _plain(list(found.kernels.values())), strict=True)),
             measured={
                 name: _plain(values)
@@ -87,34 +80,43 @@ class Examination:
 
     def _network(self, found: Measurement) -> dict[str, float]:
         """Returns the numbers of the whole net; `log10_*_gain` are what verdicts go by."""
-        numbers = {"loss": found.loss}
+        numbers = {
+            "loss": found.loss,
+            "uninformed_loss": self._uninformed_loss,
+            "input_mean_square": found.start_mean_square,
+            "input_correlation": found.start_correlation,
+        }
         of_layers = ("preactivation_variance", "activation_variance", "gradient_variance")
         present = [found.quantities[name] for name in of_layers]
         # The NaN of a quantity that a layer does not have is the same for all replicates.
         broken = np.isinf(present).any(axis=0) | np.isnan(present[1])
         numbers["nonfinite_layers"] = float(broken.sum()) + (not math.isfinite(found.loss))
-        if len(self._judged) < 2:  # without a hidden layer nothing can vanish on its way
+        if len(self._meter.weighted) < 2:  # without a hidden layer nothing can vanish on its way
             return numbers
-        mean, variance, gradients = (
-            found.quantities[name]
-            for name in ("preactivation_mean", "preactivation_variance", "gradient_variance")
-        )
-        first, inner, last = self._judged[0], self._judged[-2], self._judged[-1]
+        first, inner, last = (self._meter.weighted[place] for place in (0, -2, -1))
         size = [layer.size for layer in self._meter.layers]
-        end = mean[inner] ** 2 + variance[inner]
-        start = self._given["input_mean_square"]
-        numbers["log10_signal_gain"] = gain(start, end)
+        gradients = found.quantities["gradient_variance"]
+        numbers["log10_signal_gain"] = gain(found.start_mean_square, self._end(found, inner))
         numbers["log10_gradient_gain"] = gain(
             gradients[last] * size[last], gradients[first] * size[first]
         )
         return numbers
 
+    def _end(self, found: Measurement, row: int) -> float:
+        """Returns the mean square of pre-activations, of activations where there are none."""
+        has_preactivations = self._meter.layers[row].has_preactivations
+        name = "preactivation" if has_preactivations else "activation"
+        mean, variance = (found.quantities[f"{name}_{of}"][row] for of in ("mean", "variance"))
+        return mean**2 + variance
+
     def _predicted(
         self, moments: Moments, measured: Sequence[PropagationRecord]
     ) -> dict[str, list[float | None]]:
-        if not self._judged:
+        layers = self._meter.layers
+        linear = [row for row in self._meter.weighted if layers[row].has_preactivations]
+        if not linear:
             return {}
-        last = [record.values("gradient_variance")[self._judged[-1]] for record in measured]
+        last = [record.values("gradient_variance")[linear[-1]] for record in measured]
         try:
             with np.errstate(all="ignore"):
                 predicted = predict(self._meter, moments, float(np.mean(last)))
@@ -152,14 +154,6 @@ def _probe(num_examples: int, wanted: int) -> np.ndarray:
     """Returns the rows of the probe: spread over the training part, an even number of them."""
     count = max(min(num_examples, wanted) // 2 * 2, 2)
     return np.linspace(0, num_examples - 1, count).round().astype(int)
-
-
-def _correlation(x: np.ndarray) -> float:
-    """Returns the mean correlation of the probe's pairs of inputs, not centred."""
-    first, second = np.split(x.reshape(len(x), -1).astype(np.float64), 2)
-    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    told = norms > 0
-    return float(np.mean(np.sum(first * second, axis=1)[told] / norms[told]))
 
 
 def _spectrum(values: np.ndarray) -> dict[str, float]:

@@ -7,9 +7,11 @@ import numpy as np
 
 from runner.propagation.activations import ACTIVATIONS, Activation, Rectifier
 
-# A unit is active where the slope is at least this share of the steepest one.
+# A unit is active where the slope is at least this share of the steepest one in the usual range.
 _ACTIVE_SLOPE = 0.05
 _GRID = np.linspace(-30, 30, 6001)
+# Three standard deviations of the pre-activations of a net that keeps its signal.
+_USUAL = np.abs(_GRID) <= 3
 # These look at all units at once.
 _JOINT = frozenset({"softmax", "log_softmax", "sparsemax", "Softmax", "LogSoftmax", "Sparsemax"})
 
@@ -78,9 +80,14 @@ def active_interval(activation: Activation) -> tuple[float, float]:
     """Returns where the slope is not small: below and above, units are off or saturated.
 
     Such as (0, inf) for ReLU, (-2.2, 2.2) for tanh, (-inf, inf) for linear.
+
+    Small means beside the steepest slope that pre-activations usually meet, not beside the steepest
+    anywhere: where slopes grow without bounds (exponential), all others would be small beside it.
+    Activations of bounded slope are steepest near 0, so for them it is the same, but for softplus,
+    which at 3 has 95 % of its limit.
     """
     slopes = np.abs(activation.derivative(_GRID))
-    active = np.flatnonzero(slopes > _ACTIVE_SLOPE * slopes.max())
+    active = np.flatnonzero(slopes > _ACTIVE_SLOPE * slopes[_USUAL].max())
     if not len(active):
         return -np.inf, np.inf
     first, last = active[0], active[-1]

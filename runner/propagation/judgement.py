@@ -60,7 +60,7 @@ def judge(records: Sequence[PropagationRecord], limits: "Diagnostics") -> Verdic
         seen.not_finite(),
         seen.dead(),
         seen.saturated(),
-        seen.changes("signal", "input", "last hidden layer"),
+        seen.changes("signal", "first layer's input", "last hidden layer"),
         seen.changes("gradient", "output", "first layer"),
         seen.collapsed(),
         seen.large_loss(),
@@ -76,8 +76,8 @@ class _Seen:
         self.limits = limits
         first = records[0]
         self.layers = first.layers
-        inner = first.judged[:-1]
-        spread = sum(1 / first.num_units[row] for row in inner)
+        self.hidden = first.judged[:-1]
+        spread = sum(1 / first.num_units[row] for row in self.hidden)
         self.tolerance = _SCATTER * spread / 2
         self.tolerance += _DEVIATIONS * math.sqrt(_SCATTER * spread / len(records))
         self.tolerance /= math.log(10)
@@ -93,10 +93,11 @@ class _Seen:
         return float(np.mean([record.number(name) for record in self.records]))
 
     def symmetric(self) -> Verdict | None:
-        """Units with the same kernel stay alike; at the outputs the targets tell them apart."""
-        differences = self.mean("unit_difference")
-        rows = np.flatnonzero(~np.isnan(differences))[:-1]
-        same = [row for row in rows if differences[row] == 0]
+        """Units with the same kernels stay alike; at the outputs the targets tell them apart."""
+        names = [name for name in self.records[0].measured if name.endswith("unit_difference")]
+        # One kernel that tells units apart is enough; where no two share inputs, there is NaN.
+        differences = np.fmax.reduce([np.full(len(self.layers), np.nan), *map(self.mean, names)])
+        same = [row for row in self.hidden if differences[row] == 0]
         if not same:
             return None
         return Verdict(
@@ -167,8 +168,8 @@ class _Seen:
             return None
         return Verdict(
             "collapsed",
-            f"two inputs with correlation {given:.3f} leave the last hidden layer with 1 - "
-            f"{1 - correlation:.1g}: they are no longer told apart",
+            f"two inputs that enter the first layer with correlation {given:.3f} leave the last "
+            f"hidden one with 1 - {1 - correlation:.1g}: they are no longer told apart",
         )
 
     def healthy(self) -> Verdict:
@@ -183,8 +184,7 @@ class _Seen:
         )
 
     def _last_correlation(self) -> float:
-        inner = self.records[0].judged[:-1]
-        return float(self.mean("correlation")[inner[-1]]) if inner else math.nan
+        return float(self.mean("correlation")[self.hidden[-1]]) if self.hidden else math.nan
 
     def _names(self, rows: Sequence[int]) -> str:
         names = [self.layers[row] for row in rows]

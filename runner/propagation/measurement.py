@@ -24,12 +24,15 @@ pre-activations, over examples, positions and units unless something else is sai
     participation_ratio    (sum of eigenvalues)^2 / sum of their squares, of h's covariance over
                            examples: the number of dimensions that the representation fills
     kernel_stddev     of the kernel's entries about their mean
-    weight_variance   fan_in times their mean square: sigma_w^2 of mean-field theory
+    weight_variance   their mean square times how many of them an output sums up: sigma_w^2 of
+                      mean-field theory
     kernel_gradient_variance    of the gradient of the mean loss with respect to the kernel
     weight_gradient_ratio  root mean square of the kernel over that of its gradient
-    unit_difference   largest difference between the kernels of two units
+    unit_difference   largest difference between the kernels of two units that see the same inputs
 
-Kernels that are not called `kernel` have their name in front (`recurrent_kernel_stddev`).
+Kernels that are not called `kernel` have their name in front (`recurrent_kernel_stddev`). How many
+entries an output sums up is Keras's fan_in but for depthwise kernels, where it is the taps alone,
+and transposed convolutions, where Keras counts what an input is spread to.
 
 References:
   Glorot and Bengio (2010): variances of activations and gradients against depth.
@@ -45,7 +48,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from runner.initializers.kernels import Weight, fans
+from runner.initializers.kernels import Weight
 from runner.propagation.activations import Activation
 from runner.propagation.elementwise import active_interval
 from runner.propagation.tracing import Anatomy, Place, Trace, anatomy, intercepted
@@ -69,6 +72,7 @@ class Layer:
       path: Name of the layer in the model.
       kernels: Its kernels.
       activation: Between its pre-activations and its activations, if it is elementwise.
+      has_kernels: Whether initializers have a say in what it computes.
       has_preactivations: Whether a kernel makes something that enters an activation, or would.
       num_units: Size of the last axis.
       size: Elements per example.
@@ -77,6 +81,7 @@ class Layer:
     path: str
     kernels: tuple[Weight, ...]
     activation: Activation | None
+    has_kernels: bool
     has_preactivations: bool
     num_units: int
     size: int
@@ -89,11 +94,15 @@ class Measurement:
     Attributes:
       quantities: Name -> values of all layers, shape (layers,); NaN where there is no such number.
       loss: Of the probe.
+      start_mean_square: Of what enters the first layer with kernels; NaN where there is none.
+      start_correlation: Of its pairs.
       kernels: Path -> realised standard deviation.
     """
 
     quantities: dict[str, np.ndarray]
     loss: float
+    start_mean_square: float
+    start_correlation: float
     kernels: dict[str, float]
 
 
@@ -102,6 +111,7 @@ class Meter:
 
     Attributes:
       layers: The rows, in the order of the calls.
+      weighted: Places of the layers with kernels.
     """
 
     def __init__(self, model: Any, loss: Loss, x: np.ndarray, y: np.ndarray) -> None:
@@ -116,6 +126,7 @@ class Meter:
         self.x, self.y = tf.constant(x), tf.constant(y)
         self._loss = loss
         self.anatomy, self.layers = _dissected(model, self.x[:2])
+        self.weighted = [row for row, layer in enumerate(self.layers) if layer.has_kernels]
         self._intervals = [
             None if layer.activation is None else active_interval(layer.activation)
             for layer in self.layers
@@ -137,7 +148,11 @@ class Meter:
         return [self._measurement(*of_one) for of_one in numbers]
 
     def _measurement(
-        self, weights: Sequence[np.ndarray], values: np.ndarray, gradients: np.ndarray, loss: float
+        self,
+        weights: Sequence[np.ndarray],
+        values: np.ndarray,
+        gradients: np.ndarray,
+        of_network: np.ndarray,
     ) -> Measurement:
         quantities = dict(zip(OF_PLACES, values, strict=True))
         gradient_of = dict(zip(self._arranged.trainable, gradients, strict=True))
@@ -153,14 +168,15 @@ class Meter:
                 entries = {
                     f"{name}_stddev": found["stddev"],
                     f"{name}_gradient_variance": variance,
-                    _prefixed(name, "weight_variance"): fans(kernel)[0] * found["rms"] ** 2,
+                    _prefixed(name, "weight_variance"): found["num_inputs"] * found["rms"] ** 2,
                     _prefixed(name, "weight_gradient_ratio"): ratio,
                     _prefixed(name, "unit_difference"): found["unit_difference"],
                 }
                 for key, value in entries.items():
                     column = quantities.setdefault(key, np.full(len(self.layers), np.nan))
                     column[row] = value
-        return Measurement(quantities, float(loss), realised)
+        loss, start_mean_square, start_correlation = map(float, of_network)
+        return Measurement(quantities, loss, start_mean_square, start_correlation, realised)
 
     def _measure_each(self, trainable: Sequence[Any], other: Sequence[Any]) -> tuple[Any, Any, Any]:
         return tf.map_fn(
@@ -173,7 +189,8 @@ class Meter:
     def _measure(self, trainable: Sequence[Any], other: Sequence[Any]) -> tuple[Any, Any, Any]:
         """Returns the quantities of the layers, moments of the variables' gradients, and the loss.
 
-        Of shapes (len(OF_PLACES), layers), (trainable variables, 2) and ().
+        Of shapes (len(OF_PLACES), layers), (trainable variables, 2) and (3,); beside the loss stand
+        mean square and correlation of what enters the first layer with kernels.
         """
         with tf.GradientTape() as tape:
             tape.watch(trainable)
@@ -195,7 +212,9 @@ class Meter:
         ]
         quantities = [[row.get(name, _MISSING) for row in rows] for name in OF_PLACES]
         moments = [_moments(gradient) for gradient in gradients[len(sources) :]]
-        return tf.stack(quantities), tf.stack(moments), tf.cast(loss, tf.float64)
+        start = next((trace.places[row].given for row in self.weighted), None)
+        of_network = [tf.cast(loss, tf.float64), *_start(start)]
+        return tf.stack(quantities), tf.stack(moments), tf.stack(of_network)
 
     def total_loss(self, trainable: Sequence[Any], other: Sequence[Any]) -> Any:
         """Returns the loss of the probe, the layers' own regularization included."""
@@ -284,6 +303,7 @@ def _layer(found: Anatomy, place: Place) -> Layer:
         path=found.path(place),
         kernels=tuple(place.kernels),
         activation=place.activation,
+        has_kernels=bool(found.kernels[id(place.layer)]),
         has_preactivations=place.before is not None and found.roles[id(place.layer)] == "kernel",
         num_units=int(shape[-1]),
         size=int(np.prod(shape)),
@@ -309,6 +329,14 @@ def _statistics(place: Place, gradient: Any, interval: Any) -> dict[str, Any]:
     numbers |= {"activation_mean": mean, "activation_variance": variance}
     _, numbers["gradient_variance"] = _mean_and_variance(tf.cast(gradient, tf.float64) * examples)
     return numbers | _geometry(signal)
+
+
+def _start(given: Any) -> tuple[Any, Any]:
+    """Returns mean square and correlation of what enters a layer."""
+    if given is None:
+        return _MISSING, _MISSING
+    given = tf.cast(given, tf.float64)
+    return tf.reduce_mean(tf.square(given)), _correlation(_scaled_rows(given))
 
 
 def _mean_and_variance(values: Any) -> tuple[Any, Any]:
@@ -337,30 +365,44 @@ def _shares(before: Any, after: Any, interval: tuple[float, float]) -> dict[str,
 
 def _geometry(signal: Any) -> dict[str, Any]:
     """Returns the correlation of pairs and the participation ratio of a representation."""
-    rows = tf.reshape(signal, [tf.shape(signal)[0], -1])
-    scale = tf.reduce_max(tf.abs(rows))
-    rows = rows / tf.where(scale > 0, scale, 1.0)  # so that squares neither vanish nor overflow
-    first, second = tf.split(rows, 2)
-    norms = tf.norm(first, axis=1) * tf.norm(second, axis=1)
-    told = norms > 0  # what is zero throughout has no direction
-    cosines = tf.math.divide_no_nan(tf.reduce_sum(first * second, axis=1), norms)
-    correlation = tf.reduce_sum(cosines) / tf.reduce_sum(tf.cast(told, tf.float64))
+    rows = _scaled_rows(signal)
     centred = rows - tf.reduce_mean(rows, axis=0)
     gram = tf.matmul(centred, centred, transpose_b=True)
     ratio = tf.square(tf.linalg.trace(gram)) / tf.reduce_sum(tf.square(gram))
-    return {"correlation": correlation, "participation_ratio": ratio}
+    return {"correlation": _correlation(rows), "participation_ratio": ratio}
+
+
+def _scaled_rows(signal: Any) -> Any:
+    """Returns an example a row, in a unit in which squares neither vanish nor overflow."""
+    rows = tf.reshape(signal, [tf.shape(signal)[0], -1])
+    scale = tf.reduce_max(tf.abs(rows))
+    return rows / tf.where(scale > 0, scale, 1.0)
+
+
+def _correlation(rows: Any) -> Any:
+    """Returns the mean correlation of the pairs of rows, not centred."""
+    half = tf.shape(rows)[0] // 2
+    first, second = rows[:half], rows[half : 2 * half]
+    norms = tf.norm(first, axis=1) * tf.norm(second, axis=1)
+    told = norms > 0  # what is zero throughout has no direction
+    cosines = tf.math.divide_no_nan(tf.reduce_sum(first * second, axis=1), norms)
+    return tf.reduce_sum(cosines) / tf.reduce_sum(tf.cast(told, tf.float64))
 
 
 def kernel_numbers(kernel: Weight, values: np.ndarray) -> dict[str, float]:
-    """Returns standard deviation, root mean square and the largest difference between units.
+    """Returns what a kernel's entries say, without the data.
 
     Args:
       kernel: Which one.
       values: Of the kernel, as Keras stores it.
+
+    Returns:
+      Standard deviation, root mean square, largest difference between two units that see the same
+      inputs (NaN where no two do), and how many entries an output sums up.
     """
     wide = np.asarray(values, np.float64)
     units = by_unit(kernel, wide)
-    difference = np.ptp(units, axis=1).max() if units.shape[1] > 1 else np.nan
+    difference = np.ptp(units, axis=2).max() if units.shape[2] > 1 else np.nan
     mean = wide.mean()
     centred = (wide - mean).ravel()
     variance = np.dot(centred, centred) / wide.size
@@ -368,19 +410,60 @@ def kernel_numbers(kernel: Weight, values: np.ndarray) -> dict[str, float]:
         "stddev": math.sqrt(variance),
         "rms": math.sqrt(variance + mean**2),
         "unit_difference": float(difference),
+        "num_inputs": units.shape[1] / _stride(kernel),
     }
 
 
 def by_unit(kernel: Weight, values: np.ndarray) -> np.ndarray:
-    """Returns a kernel with one column for each unit, shape (inputs, units)."""
-    if kernel.fan_axes:
-        axes = [axis for axis in range(values.ndim) if axis not in kernel.fan_axes["output_axes"]]
-        order = [*axes, *kernel.fan_axes["output_axes"]]
-        rows = int(np.prod([values.shape[axis] for axis in axes], dtype=int))
-        return values.transpose(order).reshape(rows, -1)
-    last = 2 if kernel.name == "depthwise_kernel" else 1
-    columns = int(np.prod(values.shape[-last:], dtype=int))
-    return values.reshape(-1, columns)
+    """Returns a kernel with one column for each unit, shape (groups, inputs, units).
+
+    Units of one group see the same inputs: all units in most layers, those of a channel where a
+    kernel is depthwise.
+    """
+    axes = range(values.ndim)
+    if kernel.einsum is not None:
+        given, letters, made = kernel.einsum
+        groups = [axis for axis in axes if letters[axis] in given and letters[axis] in made]
+        units = [axis for axis in axes if letters[axis] in made and axis not in groups]
+    elif _is_depthwise(kernel):
+        groups, units = [values.ndim - 2], [values.ndim - 1]
+    elif _is_transposed(kernel):
+        groups, units = [], [values.ndim - 2]
+    else:
+        # A grouped convolution has the units of its groups one after the other.
+        values = values.reshape(*values.shape[:-1], _num_groups(kernel), -1)
+        groups, units = [values.ndim - 2], [values.ndim - 1]
+    inputs = [axis for axis in range(values.ndim) if axis not in (*groups, *units)]
+    sizes = [math.prod(values.shape[axis] for axis in part) for part in (groups, inputs, units)]
+    return values.transpose(*groups, *inputs, *units).reshape(sizes)
+
+
+def _num_groups(kernel: Weight) -> int:
+    from keras import layers
+
+    kinds = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+    return kernel.layer.groups if isinstance(kernel.layer, kinds) else 1
+
+
+def _is_depthwise(kernel: Weight) -> bool:
+    """Tells whether a kernel's last axes are channels and the units of each."""
+    from keras import layers
+
+    kinds = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+    return kernel.name == "depthwise_kernel" or isinstance(kernel.layer, kinds)
+
+
+def _is_transposed(kernel: Weight) -> bool:
+    """Tells whether a kernel's last axes are outputs and inputs, in this order."""
+    from keras import layers
+
+    kinds = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+    return isinstance(kernel.layer, kinds)
+
+
+def _stride(kernel: Weight) -> int:
+    """Returns over how many outputs the taps of a transposed convolution are spread, else 1."""
+    return math.prod(kernel.layer.strides) if _is_transposed(kernel) else 1
 
 
 def _prefixed(kernel: str, quantity: str) -> str:

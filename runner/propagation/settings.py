@@ -19,8 +19,8 @@ class Diagnostics:
         comes on top.
       off_share: Share of the units of a layer that are off for the whole probe: more is dead.
       saturated_share: Share of a layer's activations that are saturated.
-      distinctness: 1 - correlation of the last representation of two inputs, over that of the
-        inputs: less is collapsed.
+      distinctness: 1 - correlation of the last representation of two inputs, over that of what
+        enters the first kernel: less is collapsed.
       loss_ratio: Loss at step 0 over the loss of knowing nothing.
     """
 

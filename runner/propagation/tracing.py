@@ -11,7 +11,11 @@ A handler that is a `Trace` sorts the calls into *places*, the rows of every tab
   out;
 - the activation, built in or a layer of its own, closes it with `after`;
 - what only reshapes or drops out is no place;
-- all else (pooling, sums, recurrent layers, attention, embeddings) is a place with `after` alone.
+- all else (pooling, sums, recurrent layers, attention, embeddings) is a place with `after` alone;
+  of several results (a recurrent layer's states) it is the first.
+
+Layers that draw random numbers are called as in evaluation, so that none of them drops out or adds
+noise; the layers around them and beside them keep the `training` that the model gives them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +36,7 @@ class Place:
 
     Attributes:
       layer: The Keras layer or operation.
+      given: What enters the layer, shape (batch, ...), or None where that is no tensor of numbers.
       kernels: Kernels of the layer; empty at its second call.
       activation: What is between `before` and `after`, if it acts on each element by itself.
       before: Pre-activations, shape (batch, ..., units), or None.
@@ -39,6 +44,7 @@ class Place:
     """
 
     layer: Any
+    given: Any = None
     kernels: Sequence[Weight] = ()
     activation: Activation | None = None
     before: Any = None
@@ -154,30 +160,45 @@ def _separable() -> tuple[type, ...]:
 @contextmanager
 def intercepted(anatomy: Anatomy, handler: Handler) -> Iterator[None]:
     """Lets `handler(operation, call, args, kwargs)` stand for every call inside the block."""
+    random = [layer for layer in anatomy.model._flatten_layers() if _draws(layer)]
+    for layer in random:
+        object.__setattr__(layer, "call", _as_in_evaluation(layer.call))
     for operation in anatomy.operations:
         object.__setattr__(operation, "call", _through(handler, operation))
     try:
         yield
     finally:
-        for operation in anatomy.operations:
-            object.__delattr__(operation, "call")
+        for changed in {id(one): one for one in [*random, *anatomy.operations]}.values():
+            object.__delattr__(changed, "call")
 
 
 def _through(handler: Handler, operation: Any) -> Callable[..., Any]:
     call = operation.call
+    return lambda *args, **kwargs: handler(operation, call, args, kwargs)
 
-    def handled(*args: Any, **kwargs: Any) -> Any:
-        if draws_random_numbers(operation) and "training" in kwargs:
+
+def _as_in_evaluation(call: Callable[..., Any]) -> Callable[..., Any]:
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if "training" in kwargs:
             kwargs["training"] = False
-        return handler(operation, call, args, kwargs)
+        return call(*args, **kwargs)
 
-    return handled
+    return called
 
 
-def draws_random_numbers(operation: Any) -> bool:
-    """Tells whether a layer drops out or adds noise: it is called as in evaluation."""
-    layers = operation._flatten_layers() if hasattr(operation, "_flatten_layers") else ()
-    return any(getattr(layer, "_seed_generators", ()) for layer in layers)
+def _draws(layer: Any) -> bool:
+    """Tells whether a layer itself, or a cell that it runs, draws random numbers.
+
+    Not one that may hand `training` on to a batch normalization: that would change more than a few
+    masks do.
+    """
+    import keras
+
+    inside = layer._flatten_layers()
+    if any(isinstance(one, keras.layers.BatchNormalization) for one in inside):
+        return False
+    drawing = inside if isinstance(layer, keras.layers.RNN) else [layer]
+    return any(one._seed_generators for one in drawing)
 
 
 @dataclass
@@ -201,7 +222,7 @@ class Trace:
     ) -> Any:
         """Runs a call and files what it gives."""
         kind = self.anatomy.roles[id(operation)]
-        given = args[0] if args else next(iter(kwargs.values()), None)
+        given = _given(args, kwargs)
         if kind == "kernel":
             return self._kernel(operation, call, args, kwargs)
         if kind == "activation":
@@ -211,9 +232,9 @@ class Trace:
             place = self._open.pop(id(given))
             place.before = self.watch(result)
             self._open[id(result)] = place
-        elif kind in ("normalization", "other") and _is_signal(result):
-            place = self._place(operation)
-            place.after = result = self.watch(result)
+        elif kind in ("normalization", "other") and (signal := _signal(result)) is not None:
+            place = self._place(operation, given)
+            place.after = self.watch(signal)
         return result
 
     def activated(self, place: Place, function: Callable[[Any], Any]) -> Any:
@@ -224,12 +245,12 @@ class Trace:
         """Returns what an operation that is neither kernel nor activation puts out."""
         return result
 
-    def _place(self, operation: Any) -> Place:
+    def _place(self, operation: Any, given: Any) -> Place:
         kernels = self.anatomy.kernels[id(operation)]
         if id(operation) in self._seen:
             kernels = []
         self._seen.add(id(operation))
-        self.places.append(Place(operation, kernels))
+        self.places.append(Place(operation, _signal(given), kernels))
         return self.places[-1]
 
     def _kernel(
@@ -238,7 +259,7 @@ class Trace:
         activation = operation.activation
         with _linear(operation):
             before = call(*args, **kwargs)
-        place = self._place(operation)
+        place = self._place(operation, _given(args, kwargs))
         place.before = before = self.watch(before)
         if is_linear(activation):
             self._open[id(before)] = place
@@ -257,7 +278,7 @@ class Trace:
     ) -> Any:
         place = self._open.pop(id(given), None)
         if place is None:
-            place = self._place(operation)
+            place = self._place(operation, given)
             place.before = given
         place.activation = self.anatomy.activations[id(operation)]
         place.after = self.watch(self.activated(place, lambda _: call(*args, **kwargs)))
@@ -319,7 +340,18 @@ def _linear(layer: Any) -> Iterator[None]:
         object.__setattr__(layer, "activation", activation)
 
 
-def _is_signal(result: Any) -> bool:
-    """Tells whether a layer puts out one tensor of numbers with a batch axis."""
-    dtype, shape = getattr(result, "dtype", None), getattr(result, "shape", None)
-    return dtype is not None and shape is not None and len(shape) > 1 and dtype.is_floating
+def _given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Returns the first argument of a call."""
+    return args[0] if args else next(iter(kwargs.values()), None)
+
+
+def _signal(value: Any) -> Any:
+    """Returns the first tensor of numbers with a batch axis among what a layer takes or makes."""
+    import keras
+
+    return next(filter(_is_signal, keras.tree.flatten(value)), None)
+
+
+def _is_signal(value: Any) -> bool:
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
+    return getattr(dtype, "is_floating", False) and shape is not None and len(shape) > 1

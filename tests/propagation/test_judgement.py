@@ -44,6 +44,17 @@ def record(width=100, depth=2, network=None, **measured):
         ({}, "healthy"),
         ({"unit_difference": [1.0, 0.0, 1.0]}, "symmetric"),
         ({"unit_difference": [1.0, 1.0, 0.0]}, "healthy"),  # the targets tell outputs apart
+        ({"unit_difference": [1.0, 0.0, None]}, "symmetric"),  # a single output
+        ({"pointwise_kernel_unit_difference": [None, 0.0, None]}, "healthy"),
+        ({"recurrent_kernel_unit_difference": [1.0, 1.0, None]}, "healthy"),
+        (
+            {
+                "unit_difference": [None, None, 1.0],
+                "depthwise_kernel_unit_difference": [None, None, None],
+                "pointwise_kernel_unit_difference": [1.0, 0.0, None],
+            },
+            "symmetric",
+        ),
         ({"network": {"nonfinite_layers": 1.0}}, "exploding"),
         ({"off_share": [0.96, 0.0, None]}, "dead"),
         ({"off_share": [0.4, 0.94, None]}, "healthy"),

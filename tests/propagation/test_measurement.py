@@ -75,6 +75,118 @@ def test_against_a_plain_forward_and_backward_pass(small):
             np.testing.assert_allclose(found, values, rtol=2e-4, atol=1e-6, err_msg=quantity)
 
 
+def test_convolutions_against_a_plain_forward_and_backward_pass(keras, examine, digits, reshaped):
+    from keras import layers
+
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(3, 3, padding="same", activation="relu", name="first"),
+            layers.AveragePooling2D(2, name="pool"),
+            layers.Conv2D(5, (2, 3), activation="tanh", name="second"),
+            layers.Flatten(),
+            layers.Dense(10, name="output"),
+        ]
+    )
+    data = reshaped(digits, (8, 8, 1))
+    found = examine("he_normal", model=model, dataset=data, seeds=2, init_settings={"bias": 0.1})
+    x, y = probe(found)
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    for weights, record in zip(found.weights, found.records, strict=True):
+        kernels = [value.astype(float) for value in weights[::2]]
+        biases = [value.astype(float) for value in weights[1::2]]
+        first = convolved(padded, kernels[0]) + biases[0]
+        pooled = np.maximum(first, 0).reshape(-1, 4, 2, 4, 2, 3).mean(axis=(2, 4))
+        second = convolved(pooled, kernels[1]) + biases[1]
+        flat = np.tanh(second).reshape(len(x), -1)
+        output = flat @ kernels[2] + biases[2]
+        losses, shares = loss_of(output, y)
+        assert record.number("loss") == pytest.approx(losses.mean(), rel=1e-5)
+
+        of_output = shares - np.eye(10)[y]
+        of_second = (of_output @ kernels[2].T).reshape(second.shape) * (1 - np.tanh(second) ** 2)
+        of_pooled, of_kernel = convolution_gradients(pooled, kernels[1], of_second)
+        of_first = of_pooled.repeat(2, axis=1).repeat(2, axis=2) / 4 * (first > 0)
+        gradients = [of_first, of_pooled, of_second, of_output]
+        of_kernels = [
+            convolution_gradients(padded, kernels[0], of_first)[1] / len(x),
+            of_kernel / len(x),
+            flat.T @ of_output / len(x),
+        ]
+        before = [first, second, output]
+        after = [np.maximum(first, 0), pooled, np.tanh(second), output]
+        flat_after = [h.reshape(len(x), -1) for h in after]
+        # The slope of tanh is 5 % at 2.178, which is looked up on a grid of hundredths.
+        slopes = [first > 0, np.abs(second) < 2.175]
+        zeros = [after[0] == 0, after[2] == 0]
+
+        def at(rows, values):
+            column = np.full(4, np.nan)
+            column[rows] = values
+            return column
+
+        hidden, weighted = [0, 2], [0, 2, 3]
+        expected = {
+            "preactivation_mean": at(weighted, [z.mean() for z in before]),
+            "preactivation_variance": at(weighted, [z.var() for z in before]),
+            "activation_mean": [h.mean() for h in after],
+            "activation_variance": [h.var() for h in after],
+            "zero_share": at(hidden, [zero.mean() for zero in zeros]),
+            "saturated_share": at(
+                hidden, [(~s & ~zero).mean() for s, zero in zip(slopes, zeros, strict=True)]
+            ),
+            "off_share": at(hidden, [(~s).all(axis=(0, 1, 2)).mean() for s in slopes]),
+            "gradient_variance": [g.var() for g in gradients],
+            "correlation": [correlation(h) for h in flat_after],
+            "participation_ratio": [participation_ratio(h) for h in flat_after],
+            "kernel_stddev": at(weighted, [w.std() for w in kernels]),
+            "kernel_gradient_variance": at(weighted, [g.var() for g in of_kernels]),
+            "weight_variance": at(
+                weighted, [n * np.mean(w**2) for n, w in zip((9, 18, 30), kernels, strict=True)]
+            ),
+            "weight_gradient_ratio": at(
+                weighted,
+                [
+                    np.sqrt(np.mean(w**2) / np.mean(g**2))
+                    for w, g in zip(kernels, of_kernels, strict=True)
+                ],
+            ),
+            "unit_difference": at(
+                weighted, [np.ptp(w.reshape(-1, w.shape[-1]), axis=1).max() for w in kernels]
+            ),
+        }
+        assert set(expected) == set(record.measured)
+        for quantity, values in expected.items():
+            # float32 sums of a few thousand numbers.
+            measured = record.values(quantity)
+            np.testing.assert_allclose(measured, values, rtol=2e-4, atol=1e-6, err_msg=quantity)
+        assert record.judged == weighted
+        gain = np.log10(np.mean(second**2) / np.mean(x**2))
+        assert record.number("log10_signal_gain") == pytest.approx(gain, abs=1e-4)
+        gain = np.log10(of_first.var() * 192 / (of_output.var() * 10))
+        assert record.number("log10_gradient_gain") == pytest.approx(gain, abs=1e-4)
+
+
+def taps(kernel, shape):
+    """Yields each tap of a kernel with where it looks in an image; no padding, no strides."""
+    height, width = (n - k + 1 for n, k in zip(shape[1:3], kernel.shape[:2], strict=True))
+    for row, column in np.ndindex(*kernel.shape[:2]):
+        yield (row, column), np.s_[:, row : row + height, column : column + width]
+
+
+def convolved(x, kernel):
+    return sum(x[seen] @ kernel[tap] for tap, seen in taps(kernel, x.shape))
+
+
+def convolution_gradients(x, kernel, gradient):
+    """Returns the gradients with respect to the input and to the kernel."""
+    of_x, of_kernel = np.zeros_like(x), np.zeros_like(kernel)
+    for tap, seen in taps(kernel, x.shape):
+        of_x[seen] += gradient @ kernel[tap].T
+        of_kernel[tap] = np.tensordot(x[seen], gradient, axes=[(0, 1, 2)] * 2)
+    return of_x, of_kernel
+
+
 def correlation(h):
     first, second = np.split(h, 2)
     norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
@@ -213,10 +325,41 @@ def models_of(keras):
             ),
             ["each", "lstm", "nested/output"],
         ),
+        "states and positions": (
+            keras.Model(
+                sequence,
+                layers.Dense(10, name="output")(
+                    layers.LSTM(6, return_state=True, name="encoder")(positioned(keras)(sequence))[
+                        2
+                    ]
+                ),
+            ),
+            ["positions/table", "positions", "encoder", "output"],
+        ),
     }
 
 
-@pytest.mark.parametrize("kind", ["convolutional", "shared and attention", "recurrent"])
+def positioned(keras):
+    """Returns a layer that adds an odd number of embeddings, which are no examples."""
+
+    @keras.saving.register_keras_serializable("propagation-tests")
+    class Positions(keras.layers.Layer):
+        def build(self, shape):
+            self.table = keras.layers.Embedding(7, shape[-1], name="table")
+            self.table.build((7,))
+
+        def call(self, x):
+            return x[:, :7] + self.table(keras.ops.arange(7))
+
+        def compute_output_shape(self, shape):
+            return (shape[0], 7, shape[2])
+
+    return Positions(name="positions")
+
+
+@pytest.mark.parametrize(
+    "kind", ["convolutional", "shared and attention", "recurrent", "states and positions"]
+)
 def test_every_kind_of_model_is_measured_layer_by_layer(keras, examine, digits, reshaped, kind):
     model, paths = models_of(keras)[kind]
     data = reshaped(digits, model.input_shape[1:])
@@ -254,6 +397,94 @@ def test_dropout_is_off_and_normalization_as_in_training(keras, examine, digits)
     # What enters the activation is normalized over the batch, whatever the kernel's scale.
     large = examine("normal", model=build(0.0), seeds=1, init_settings={"scale": 3.0})
     assert large.records[0].values("preactivation_variance")[0] == pytest.approx(1, rel=0.2)
+
+
+def block(keras, rate, norm=True, own=False):
+    """Returns a layer of layers that passes `training` on, as people write them.
+
+    Args:
+      keras: The module.
+      rate: Of dropout.
+      norm: Whether there is a normalization.
+      own: Whether the layer itself drops out, not one that it consists of.
+    """
+
+    @keras.saving.register_keras_serializable("propagation-tests")
+    class Block(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(24, name="dense")
+            self.norm = keras.layers.BatchNormalization(name="norm") if norm else None
+            self.dropout = None if own else keras.layers.Dropout(rate, name="dropout")
+            self.seeds = keras.random.SeedGenerator(0) if own else None
+
+        def build(self, shape):
+            self.dense.build(shape)
+            if norm:
+                self.norm.build((*shape[:-1], 24))
+
+        def call(self, x, training=None):
+            h = self.dense(x)
+            h = keras.activations.relu(self.norm(h, training=training) if norm else h)
+            if not own:
+                return self.dropout(h, training=training)
+            return keras.random.dropout(h, rate, seed=self.seeds) if training else h
+
+        def compute_output_shape(self, shape):
+            return (*shape[:-1], 24)
+
+    return Block()
+
+
+def with_dropout(keras, kind, rate):
+    """Returns a model in which something other than a Dropout of the model's own drops out."""
+    from keras import layers
+
+    image, inner = keras.Input((8, 8)), {"dropout": rate, "recurrent_dropout": rate}
+    attended = {
+        "attention": lambda: layers.Attention(dropout=rate)([image, image]),
+        "heads": lambda: layers.MultiHeadAttention(2, 4, dropout=rate)(image, image),
+    }
+    if kind in attended:
+        return keras.Model(image, layers.Dense(10)(layers.Flatten()(attended[kind]())))
+    stacks = {
+        "blocks": lambda: [block(keras, rate) for _ in range(3)],
+        "own draws": lambda: [block(keras, rate, norm=False, own=True) for _ in range(3)],
+        "block in a wrapper": lambda: [layers.TimeDistributed(block(keras, rate))],
+        "recurrent": lambda: [
+            layers.Bidirectional(layers.LSTM(4, return_sequences=True, **inner)),
+            layers.GRU(4, return_sequences=True, **inner),
+            layers.RNN([layers.SimpleRNNCell(4, **inner), layers.LSTMCell(4, **inner)]),
+        ],
+    }
+    return keras.Sequential([image, *stacks[kind](), layers.Flatten(), layers.Dense(10)])
+
+
+@pytest.mark.parametrize(
+    "kind", ["blocks", "own draws", "block in a wrapper", "recurrent", "attention", "heads"]
+)
+def test_nothing_is_dropped_at_any_depth(keras, examine, digits, reshaped, kind):
+    data = reshaped(digits, (8, 8))
+    half, nothing = (
+        examine("he_normal", model=with_dropout(keras, kind, rate), dataset=data, seeds=1)
+        for rate in (0.5, 1e-9)
+    )
+    assert half.records[0].measured == nothing.records[0].measured
+    assert half.records[0].network == nothing.records[0].network
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_normalizations_in_blocks_with_dropout_are_as_in_training(keras, examine, own):
+    from keras import layers
+
+    blocks = [block(keras, 0.1, own=own) for _ in range(4)]
+    model = keras.Sequential([keras.Input((64,)), *blocks, layers.Dense(10, name="output")])
+    found = examine("normal", model=model, seeds=1, init_settings={"scale": 1.0})
+    record = found.records[0]
+    hidden = record.values("preactivation_variance")[record.judged[:-1]]
+    assert len(hidden) == 4
+    np.testing.assert_allclose(hidden, 1, rtol=0.01)
+    assert found.verdict().name == "healthy"
 
 
 def test_a_layer_that_hides_its_calls_is_taken_as_a_whole(keras, examine):

@@ -1,7 +1,9 @@
 """Fixed points of the judgement, every illness in a net that was built to have it, and its cure."""
 
+import dataclasses
 import re
 
+import numpy as np
 import pytest
 
 # Initializer, its settings, the MLP's, the verdict.
@@ -24,6 +26,13 @@ BUILT = {
     "tanh and glorot": ("glorot_normal", {}, {"depth": 6, "activation": "tanh"}, "healthy"),
     "linear and orthogonal": ("orthogonal", {}, {"depth": 12, "activation": "linear"}, "healthy"),
     "no hidden layer": ("zero", {}, {"depth": 0}, "healthy"),
+    "exponential": ("glorot_uniform", {"gain": 0.3}, {"activation": "exponential"}, "healthy"),
+    "flat exponential": (
+        "glorot_uniform",
+        {"bias": -10.0},
+        {"activation": "exponential"},
+        "saturated",
+    ),
 }
 
 
@@ -62,6 +71,94 @@ def test_every_advice_cures(examine, case):
         settings |= {key.removeprefix("init."): float(value) for key, value in overrides.items()}
         cured = examine(name or init, init_settings=settings, **mlp)
         assert cured.verdict().name == "healthy", f"{alternative}: {cured.verdict()}"
+
+
+def images(keras):
+    """Separable convolutions, and what they look at."""
+    from keras import layers
+
+    convolutions = [
+        layers.SeparableConv2D(16, 3, padding="same", activation="relu") for _ in range(3)
+    ]
+    return [keras.Input((8, 8, 1)), *convolutions, layers.Flatten()]
+
+
+def sequences(keras):
+    """Recurrent layers, and what they look at."""
+    from keras import layers
+
+    return [keras.Input((8, 8)), layers.LSTM(16, return_sequences=True), layers.LSTM(16)]
+
+
+@pytest.mark.parametrize(
+    ("stack", "init", "init_settings", "expected"),
+    [
+        (images, "zero", {}, "symmetric"),
+        (images, "normal", {"scale": 1e-4}, "vanishing"),
+        (images, "glorot_uniform", {}, "healthy"),
+        (sequences, "zero", {}, "symmetric"),
+        (sequences, "normal", {"scale": 1e-6}, "vanishing"),
+        (sequences, "glorot_uniform", {}, "healthy"),
+    ],
+)
+def test_layers_with_several_kernels_are_judged(
+    keras, examine, digits, reshaped, stack, init, init_settings, expected
+):
+    model = keras.Sequential([*stack(keras), keras.layers.Dense(10)])
+    data = reshaped(digits, model.input_shape[1:])
+    found = examine(init, model=model, dataset=data, init_settings=init_settings)
+    assert found.verdict().name == expected, str(found.verdict())
+    weighted = [layer for layer in model.layers if layer.weights]
+    assert [found.records[0].layers[row] for row in found.records[0].judged] == [
+        layer.name for layer in weighted
+    ]
+
+
+def test_the_signal_starts_where_the_first_kernel_is(keras, examine, digits):
+    from keras import layers
+
+    def build(*first):
+        hidden = [layers.Dense(64, activation="relu") for _ in range(2)]
+        return keras.Sequential([keras.Input((64,)), *first, *hidden, layers.Dense(10)])
+
+    parts = {
+        name: dataclasses.replace(part, x=part.x * np.float32(512))
+        for name, part in (("train", digits.train), ("validation", digits.validation))
+    }
+    large = dataclasses.replace(digits, **parts)
+    plain = examine("he_normal", model=build(), seeds=2)
+    scaled = examine("he_normal", model=build(layers.Rescaling(1 / 512)), seeds=2, dataset=large)
+    for one, other in zip(plain.records, scaled.records, strict=True):
+        for name in ("log10_signal_gain", "input_mean_square", "input_correlation"):
+            assert other.number(name) == pytest.approx(one.number(name), rel=1e-5), name
+    assert scaled.verdict().name == "healthy"
+
+
+def test_embeddings_are_no_loss_of_signal(keras, examine, digits):
+    from keras import layers
+
+    parts = {
+        name: dataclasses.replace(part, x=np.abs(part.x * 1000).round())
+        for name, part in (("train", digits.train), ("validation", digits.validation))
+    }
+    model = keras.Sequential(
+        [
+            keras.Input((64,)),
+            layers.Embedding(20000, 32),
+            layers.GlobalAveragePooling1D(name="mean"),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(10),
+        ]
+    )
+    found = examine("he_normal", model=model, dataset=dataclasses.replace(digits, **parts))
+    assert found.verdict().name == "healthy", str(found.verdict())
+    record = found.records[0]
+    row = record.layers.index("mean")
+    mean, variance = (record.values(f"activation_{of}")[row] for of in ("mean", "variance"))
+    assert record.number("input_mean_square") == pytest.approx(mean**2 + variance, rel=1e-5)
+    assert record.number("input_correlation") == pytest.approx(
+        record.values("correlation")[row], rel=1e-5
+    )
 
 
 @pytest.mark.slow
