@@ -249,6 +249,20 @@ def test_each_initializer_at_its_own_best_is_told_on_the_test_part() -> None:
     assert not table["same_data"].any()
 
 
+def test_the_others_of_a_ranking_are_compared_with_the_first_by_seed() -> None:
+    results = tuned(with_test=True)
+    noise = np.random.default_rng(3).normal(0, 0.05, len(results.replicates))
+    noisy = results.replicates.assign(test_accuracy=results.replicates["test_accuracy"] + noise)
+    own = analyse(replace(results, replicates=noisy)).rankings.query("ranking == 'own best'")
+    first, second = (
+        noisy.loc[noisy["configuration"] == index, "test_accuracy"].to_numpy()
+        for index in own["configuration"]
+    )
+    assert own["p_to_first"].isna().tolist() == [True, False]
+    assert own["p_to_first"].iloc[1] == pytest.approx(stats.ttest_rel(second, first).pvalue)
+    assert own["to_first"].iloc[1] == pytest.approx(np.mean(second - first))
+
+
 def test_a_sweep_that_was_ended_early_has_rankings() -> None:
     whole = tuned(with_test=False)
     none_of_first = whole.replicates[whole.replicates["configuration"] != 0]
