@@ -159,14 +159,14 @@ def by_group(table: pd.DataFrame, num_groups: int) -> list[pd.DataFrame]:
     return [found.get(number, table.iloc[:0]) for number in range(num_groups)]
 
 
-_SIGNED = ["mean", "median", "d_z"]
+_SIGNED = ["mean", "median", "d_z", "success_difference"]
 
 
 def oriented(table: pd.DataFrame, to: int) -> pd.DataFrame:
     """Returns the comparisons with one configuration, all as the other minus this one.
 
     Args:
-      table: What `compare` returns.
+      table: What `compare` returns, that of `fisher` beside it or not.
       to: The configuration.
 
     Returns:
@@ -178,7 +178,7 @@ def oriented(table: pd.DataFrame, to: int) -> pd.DataFrame:
     turned = is_first[rows.index].to_numpy()
     other = np.where(turned, rows["configuration_b"], rows["configuration_a"])
     sign = np.where(turned, -1.0, 1.0)
-    flipped = {name: rows[name] * sign for name in _SIGNED}
+    flipped = {name: rows[name] * sign for name in _SIGNED if name in rows}
     return rows.assign(
         configuration=other,
         **flipped,

@@ -10,7 +10,11 @@ correction for the *family*: the differences to the baseline of all cells, and, 
 reference was picked from the data, all of its pairs. Who is apart from the *leader*, the best mean
 with failures counted, is told from Holm's correction for all pairs of all cells, and in a cell with
 a baseline only where that has shown some difference: so the chance of a false difference in a sweep
-without any stays below 1 - confidence.
+without any stays below 1 - confidence. That gate is open once one configuration differs, and two
+families then err side by side: of the others, some are told apart by luck a little more often.
+
+Who fails more often than the leader is told from Fisher's exact test of how many replicates
+trained, after Holm's correction for all pairs of all cells.
 """
 
 import math
@@ -48,6 +52,9 @@ class Difference(Summary):
         what it looks like; NaN where more than a thousand would be needed or nobody knows.
       is_apart: Whether the corrected test tells the two apart.
       is_independent: Whether the pairs are independent, which crossed seeds are not.
+      p_success: Of Fisher's exact test that as many replicates of both train, after Holm's
+        correction for all pairs.
+      is_success_apart: Whether that tells the two apart.
     """
 
     p_value: float = math.nan
@@ -56,6 +63,8 @@ class Difference(Summary):
     further_seeds: float = math.nan
     is_apart: bool = False
     is_independent: bool = True
+    p_success: float = math.nan
+    is_success_apart: bool = False
 
     @property
     def can_plan(self) -> bool:
@@ -161,34 +170,67 @@ class Cell:
 
     @property
     def leaders(self) -> tuple[Standing, ...]:
-        """The leader and those that nothing tells from it, neither scores nor failures."""
-        leader = self.leader
-        if leader is None or leader.never_learned:
-            return ()
-        return tuple(s for s in self.standings if s is leader or self._beside(leader, s))
-
-    @property
-    def fragile(self) -> tuple[Standing, ...]:
-        """Those whose finished replicates keep up with the leader, but which failed more often."""
+        """The leader and those that nothing tells from it as worse, neither scores nor failures."""
         leader = self.leader
         if leader is None or leader.never_learned:
             return ()
         return tuple(
             s
             for s in self.standings
-            if s is not leader and self._keeps_up(s) and s.success_rate < leader.success_rate
+            if s is leader or (self._keeps_up(s) and not self._fails_more(s))
         )
 
-    def _beside(self, leader: Standing, other: Standing) -> bool:
-        return self._keeps_up(other) and other.success_rate >= leader.success_rate
+    @property
+    def level(self) -> tuple[Standing, ...]:
+        """Those of the leaders, but for the first, that are not better than it either."""
+        return tuple(s for s in self.leaders if s is not self.leader and not self._is_better(s))
+
+    @property
+    def better(self) -> tuple[Standing, ...]:
+        """Those that are better than the leader on the seeds that both finished.
+
+        They do not lead because they failed more often, or were lost, on the others.
+        """
+        leader = self.leader
+        if leader is None or leader.never_learned:
+            return ()
+        return tuple(s for s in self.standings if self._is_better(s))
+
+    @property
+    def fragile(self) -> tuple[Standing, ...]:
+        """Those whose finished replicates keep up with the leader, but fewer of which trained.
+
+        Of those that are not better, only if the test of how many trained says so.
+        """
+        leader = self.leader
+        if leader is None or leader.never_learned:
+            return ()
+        return tuple(
+            s
+            for s in self.standings
+            if (self._is_better(s) and s.success_rate < leader.success_rate)
+            or (self._keeps_up(s) and self._fails_more(s))
+        )
 
     def _keeps_up(self, other: Standing) -> bool:
         if not other.num_succeeded or other.to_leader is None or math.isnan(other.to_leader.p_holm):
             return False
-        lower = other.to_leader.mean < 0
-        is_worse = lower != lower_is_better(other.record.endpoint)
+        return not self._is_apart(other) or self._is_better(other)
+
+    def _is_better(self, other: Standing) -> bool:
+        if other.to_leader is None or not self._is_apart(other):
+            return False
+        return (other.to_leader.mean < 0) == lower_is_better(other.record.endpoint)
+
+    def _is_apart(self, other: Standing) -> bool:
         told = self.shows_differences or not self.is_baseline
-        return not (other.to_leader.is_apart and is_worse and told)
+        return other.to_leader is not None and other.to_leader.is_apart and told
+
+    def _fails_more(self, other: Standing) -> bool:
+        if self.leader is None or other.to_leader is None:
+            return False
+        less = other.success_rate < self.leader.success_rate
+        return less and other.to_leader.is_success_apart
 
 
 def judge(results: Results, start: Mapping[int, str] | None = None) -> list[Cell]:
@@ -306,13 +348,21 @@ def _compared(groups: Sequence[Sequence[Standing]], found: Scores, confidence: f
             groups, ranked, references, baselines, strict=True
         )
     ]
-    table = pairs.compare(groupings, found, confidence)
+    table = _with_success(pairs.compare(groupings, found, confidence), groups)
     return [
         _cell(order, reference, baseline is not None, own, confidence)
         for order, reference, baseline, own in zip(
             ranked, references, baselines, pairs.by_group(table, len(ranked)), strict=True
         )
     ]
+
+
+def _with_success(table: pd.DataFrame, groups: Sequence[Sequence[Standing]]) -> pd.DataFrame:
+    """Returns the pairs with the difference in how many replicates trained, and its test."""
+    standings = [standing for group in groups for standing in group]
+    succeeded = pd.Series({s.record.index: s.num_succeeded for s in standings}, dtype=int)
+    ended = pd.Series({s.record.index: s.num_ended for s in standings}, dtype=int)
+    return pd.concat([table, pairs.fisher(table, succeeded, ended)], axis=1)
 
 
 def _cell(
@@ -363,6 +413,8 @@ def _differences(
             further_seeds=row["further_seeds"],
             is_apart=bool(row[p_column] <= 1 - confidence),
             is_independent=not math.isnan(row["p_sign_flip"]),
+            p_success=row["p_fisher_holm"],
+            is_success_apart=bool(row["p_fisher_holm"] <= 1 - confidence),
         )
         for row in rows.to_dict("records")
         if row["num_pairs"]
