@@ -10,7 +10,7 @@ import pandas as pd
 from runner.records import lower_is_better
 from runner.report.scores import SEEDS, Scores
 from runner.report.statistics import crossed, paired
-from runner.report.statistics.proportions import fisher_exact
+from runner.report.statistics.proportions import fisher_exact, fisher_holm
 
 STATISTICS = [
     *("num_pairs", "mean", "ci_low", "ci_high", "std", "p_t"),
@@ -207,7 +207,10 @@ def fisher(pairs: pd.DataFrame, succeeded: pd.Series, ended: pd.Series) -> pd.Da
     ]
     with np.errstate(divide="ignore", invalid="ignore"):
         difference = counts[0] / counts[1] - counts[2] / counts[3]
-    p = fisher_exact(*counts)
     return pd.DataFrame(
-        {"success_difference": difference, "p_fisher": p, "p_fisher_holm": paired.holm(p)}
+        {
+            "success_difference": difference,
+            "p_fisher": fisher_exact(*counts),
+            "p_fisher_holm": fisher_holm(*counts),
+        }
     )

@@ -468,7 +468,7 @@ def _start(standing: Standing) -> str:
 def _next(cell: Cell) -> str:
     """Returns what would tell more."""
     advice = [_next_seeds(cell), _next_rate(cell)]
-    told = " ".join(sentence for sentence in advice if sentence)
+    told = " Or: ".join(sentence for sentence in advice if sentence)
     return f"Next: {told}" if told else ""
 
 

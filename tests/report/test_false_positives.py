@@ -132,9 +132,9 @@ def test_one_bad_initializer_lets_the_others_be_told_apart_a_little_more_often(
         equal = [s for s in cell.standings if s.record.init != "bad"]
         leaders = [s for s in cell.leaders if s.record.init != "bad"]
         wrong += any(s.outcome in ("better", "worse") for s in equal) or len(leaders) < len(equal)
-    # Comparisons with the baseline, and of the others with the leader, are two families: 6 % of
-    # 4,200 such sweeps erred. So many or more would happen in one of a thousand runs at 7 %.
-    assert wrong < stats.binom(200, 0.07).isf(0.001)
+    # Comparisons with the baseline and with the leader are two families: 7 % of 3,300 such sweeps
+    # erred, 9 % of 700 with five seeds. So many or more would happen in one of a thousand runs.
+    assert wrong < stats.binom(200, 0.09).isf(0.001)
 
 
 @pytest.mark.slow

@@ -436,3 +436,17 @@ def test_what_was_seen_before_training_explains_a_failure(scored: Scored) -> Non
 def test_nothing_learned_asks_for_another_way_to_train(scored: Scored) -> None:
     results = scored({"a": [0.1] * 5, "b": [0.1] * 5}, loss={k: [2.31] * 5 for k in "ab"})
     assert told(results)["next"].startswith("Next: another learning rate or more epochs")
+
+
+def test_a_leader_that_is_better_than_the_baseline_is_not_level_with_it(scored: Scored) -> None:
+    # Differences of 0.028, 0.010, 0.022, 0.013, 0.026: p = 0.0051, small enough for the four
+    # differences to the baseline, not for all ten pairs.
+    better = [0.909, 0.909, 0.943, 0.952, 0.986]
+    others = {
+        f"other{number}": [x + 0.02 * number * (-1) ** place for place, x in enumerate(WORSE)]
+        for number in (1, 2, 3)
+    }
+    results = scored({"glorot_uniform": WORSE, "better": better, **others})
+    (cell,) = judge(results)
+    assert [s.name.series for s in cell.standings if s.outcome == "better"] == ["better"]
+    assert sorted(s.name.series for s in cell.level) == ["other1", "other2", "other3"]
