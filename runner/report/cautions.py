@@ -15,6 +15,7 @@ _MAX_LISTED = 4
 def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
     """Returns one sentence for each thing that a reader should know before trusting the numbers."""
     checks = (
+        _deselected(results),
         _few_seeds(results),
         _missing(results),
         _refused(results),
@@ -31,6 +32,17 @@ def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
         _repeated(results),
     )
     return [sentence for sentence in checks if sentence]
+
+
+def _deselected(results: Results) -> str:
+    if not results.num_deselected:
+        return ""
+    count = names.counted(results.num_deselected, "replicate")
+    verb = "is" if results.num_deselected == 1 else "are"
+    return (
+        f"Picked by outcome: {count} that ended otherwise {verb} left out, as if never tried. All "
+        f"that is told of the others flatters a configuration that often fails."
+    )
 
 
 def _few_seeds(results: Results) -> str:

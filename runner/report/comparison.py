@@ -23,6 +23,7 @@ class Comparison:
 
     Attributes:
       title: What was compared.
+      conditions: Which part of the records it is of; empty where all count.
       headline: The outcome in a sentence or two.
       findings: For each cell, its sentences.
       overall: What is told of the sweep as a whole.
@@ -36,6 +37,7 @@ class Comparison:
     """
 
     title: str
+    conditions: str
     headline: str
     findings: tuple[tuple[words.Sentence, ...], ...]
     overall: tuple[words.Sentence, ...]
@@ -79,8 +81,9 @@ def compare(results: Results, analysis: Analysis | None = None) -> Comparison:
     cells = analysis.cells
     return Comparison(
         title=title(results),
+        conditions=f"Only where {' and '.join(results.where)}" if results.where else "",
         headline=words.headline(cells),
-        findings=tuple(tuple(words.sentences(cell)) for cell in cells),
+        findings=tuple(tuple(words.sentences(cell, len(cells) == 1)) for cell in cells),
         overall=tuple(overall(analysis, results.sweep.confidence)),
         method=words.method(cells, results.sweep.confidence),
         cautions=tuple(cautions(results, cells)),

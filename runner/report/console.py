@@ -15,6 +15,7 @@ Row = tuple[Entry, ...]
 
 _STYLES: dict[Kind, str] = {
     "leads": "",
+    "level": "cyan",
     "better": "green",
     "same": "cyan",
     "worse": "yellow",
@@ -41,6 +42,7 @@ def view(comparison: Comparison) -> RenderableType:
     return Group(
         Text(),
         Text(comparison.title, style="bold"),
+        *([Text(comparison.conditions)] if comparison.conditions else []),
         Text(comparison.headline),
         Text(),
         Text(f"{comparison.metric[:1].upper()}{comparison.metric[1:]}", style="bold"),
@@ -55,9 +57,7 @@ def view(comparison: Comparison) -> RenderableType:
 
 def _findings(findings: Sequence[Sequence[Sentence]]) -> list[RenderableType]:
     """Returns the sentences; of several cells the details stand in the table only."""
-    detail = (
-        {"better", "same", "worse", "unknown", "fragile", "next"} if len(findings) > 1 else set()
-    )
+    detail = _DETAIL if len(findings) > 1 else set()
     shown: list[RenderableType] = [
         Text(sentence.text, style=_STYLES[sentence.kind])
         for sentences in findings[:_MAX_CELLS]

@@ -77,7 +77,8 @@ def latex(document: Document) -> str:
 def _caption(document: Document) -> str:
     comparison = document.comparison
     metric = comparison.metric[:1].upper() + comparison.metric[1:]
-    return escaped(f"{comparison.title}: {metric}. {comparison.method}".strip())
+    told = [f"{comparison.title}: {metric}.", comparison.conditions, comparison.method]
+    return escaped(" ".join(" ".join(told).split()))
 
 
 def table(content: Table, caption: str, label: str) -> str:

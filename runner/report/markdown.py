@@ -21,6 +21,7 @@ def markdown(document: Document) -> str:
     comparison = document.comparison
     blocks = [
         f"# {escaped(comparison.title)}",
+        escaped(comparison.conditions),
         escaped(comparison.headline),
         *_findings(comparison),
         f"## {escaped(comparison.metric[:1].upper() + comparison.metric[1:])}",
@@ -41,7 +42,11 @@ def markdown(document: Document) -> str:
 
 def description(comparison: Comparison) -> str:
     """Returns headline, findings and cautions alone."""
-    blocks = [f"**{escaped(comparison.headline)}**", *_findings(comparison)]
+    blocks = [
+        escaped(comparison.conditions),
+        f"**{escaped(comparison.headline)}**",
+        *_findings(comparison),
+    ]
     return "\n\n".join(block for block in blocks if block)
 
 

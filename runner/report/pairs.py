@@ -10,7 +10,7 @@ import pandas as pd
 from runner.records import lower_is_better
 from runner.report.scores import SEEDS, Scores
 from runner.report.statistics import crossed, paired
-from runner.report.statistics.proportions import fisher_exact
+from runner.report.statistics.proportions import fisher_exact, fisher_holm
 
 STATISTICS = [
     *("num_pairs", "num_left_out", "mean", "ci_low", "ci_high", "std", "p_t"),
@@ -198,14 +198,14 @@ def by_group(table: pd.DataFrame, num_groups: int) -> list[pd.DataFrame]:
     return [found.get(number, table.iloc[:0]) for number in range(num_groups)]
 
 
-_SIGNED = ["mean", "median", "d_z"]
+_SIGNED = ["mean", "median", "d_z", "success_difference"]
 
 
 def oriented(table: pd.DataFrame, to: int) -> pd.DataFrame:
     """Returns the comparisons with one configuration, all as the other minus this one.
 
     Args:
-      table: What `compare` returns.
+      table: What `compare` returns, that of `fisher` beside it or not.
       to: The configuration.
 
     Returns:
@@ -217,7 +217,7 @@ def oriented(table: pd.DataFrame, to: int) -> pd.DataFrame:
     turned = is_first[rows.index].to_numpy()
     other = np.where(turned, rows["configuration_b"], rows["configuration_a"])
     sign = np.where(turned, -1.0, 1.0)
-    flipped = {name: rows[name] * sign for name in _SIGNED}
+    flipped = {name: rows[name] * sign for name in _SIGNED if name in rows}
     return rows.assign(
         configuration=other,
         **flipped,
@@ -246,7 +246,10 @@ def fisher(pairs: pd.DataFrame, succeeded: pd.Series, ended: pd.Series) -> pd.Da
     ]
     with np.errstate(divide="ignore", invalid="ignore"):
         difference = counts[0] / counts[1] - counts[2] / counts[3]
-    p = fisher_exact(*counts)
     return pd.DataFrame(
-        {"success_difference": difference, "p_fisher": p, "p_fisher_holm": paired.holm(p)}
+        {
+            "success_difference": difference,
+            "p_fisher": fisher_exact(*counts),
+            "p_fisher_holm": fisher_holm(*counts),
+        }
     )

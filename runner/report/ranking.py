@@ -189,7 +189,7 @@ OUTCOMES: dict[str, tuple[str, str]] = {
     "better": ("better", "good"),
     "same": ("not distinguishable", ""),
     "worse": ("worse", "bad"),
-    "unknown": ("too few seeds", "muted"),
+    "unknown": ("no test", "muted"),
     "unlearned": ("never learned", "bad"),
     "unfinished": ("no result", "bad"),
 }

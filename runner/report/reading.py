@@ -30,12 +30,14 @@ class Records:
       configurations: By number; those that were refused have an `error`.
       replicates: Those that have ended, by configuration and seeds.
       num_repeated: Replicates that are left out because another sweep has the same.
+      num_deselected: Replicates that are left out because of how they ended.
     """
 
     sweeps: tuple[SweepRecord, ...]
     configurations: tuple[ConfigurationRecord, ...]
     replicates: tuple[ReplicateRecord, ...]
     num_repeated: int = 0
+    num_deselected: int = 0
 
 
 def read(folder: Path) -> Records:

@@ -49,6 +49,7 @@ class Results:
       by: What configurations have in common that are compared with each other: factors, or
         `"init"`; None for all factors.
       num_repeated: Replicates that are left out because another sweep has the same.
+      num_deselected: Replicates that a condition on their status has left out.
     """
 
     sweep: SweepRecord
@@ -65,6 +66,7 @@ class Results:
     where: tuple[str, ...] = ()
     by: tuple[str, ...] | None = None
     num_repeated: int = 0
+    num_deselected: int = 0
 
     @cached_property
     def names(self) -> dict[int, Name]:
@@ -132,4 +134,5 @@ def _tabulated(
         where=where,
         by=by,
         num_repeated=records.num_repeated,
+        num_deselected=records.num_deselected,
     )

@@ -108,6 +108,7 @@ def selected(records: Records, where: Sequence[str]) -> Records:
         return records
     conditions = [_completed(parse(text), records) for text in where]
     of_replicates = [c for c in conditions if c.key in _REPLICATE_KEYS]
+    of_seeds = [c for c in of_replicates if c.key != "status"]
     of_configurations = [c for c in conditions if c.key not in _REPLICATE_KEYS]
     configurations = [
         record
@@ -115,17 +116,21 @@ def selected(records: Records, where: Sequence[str]) -> Records:
         if all(condition.holds(setting(record, condition.key)) for condition in of_configurations)
     ]
     chosen = {record.index for record in configurations}
-    replicates = [
+    ended = [
         record
         for record in records.replicates
-        if record.configuration in chosen and _meets(record, of_replicates)
+        if record.configuration in chosen and _meets(record, of_seeds)
     ]
+    replicates = [record for record in ended if _meets(record, of_replicates)]
     if not configurations or (of_replicates and not replicates):
         raise ResultsError(f"--where {' '.join(where)}: nothing is left.{_told(records, where)}")
     if of_replicates:
         configurations = [_asked_for(record, replicates) for record in configurations]
     return replace(
-        records, configurations=tuple(with_factors(configurations)), replicates=tuple(replicates)
+        records,
+        configurations=tuple(with_factors(configurations)),
+        replicates=tuple(replicates),
+        num_deselected=len(ended) - len(replicates),
     )
 
 

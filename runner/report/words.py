@@ -10,10 +10,11 @@ from runner.report import names
 from runner.report.pairs import MIN_DEGREES
 from runner.report.scores import comparable
 from runner.report.statistics.paired import MAX_FURTHER, POWER
-from runner.report.verdict import Cell, Difference, Outcome, Standing
+from runner.report.verdict import Cell, Difference, Outcome, Standing, rank
 
 Kind = Literal[
     "leads",
+    "level",
     "better",
     "same",
     "worse",
@@ -38,12 +39,19 @@ class Sentence:
     text: str
 
 
-def sentences(cell: Cell) -> list[Sentence]:
-    """Returns what can be said about one cell."""
+def sentences(cell: Cell, has_headline: bool = True) -> list[Sentence]:
+    """Returns what can be said about one cell.
+
+    Args:
+      cell: The cell.
+      has_headline: Whether the headline is about this cell alone, and need not be repeated.
+    """
     told = [
         Sentence("leads", _result(cell)),
+        Sentence("level", _level(cell, has_headline)),
         *_comparisons(cell),
-        Sentence("fragile", _fragile(cell)),
+        *(Sentence("unknown", text) for text in _untested(cell)),
+        *(Sentence("fragile", text) for text in _fragile(cell)),
         Sentence("unlearned", _unlearned(cell)),
         Sentence("lost", _lost(cell)),
         Sentence("next", _next(cell)),
@@ -151,11 +159,33 @@ def _led(leader: Standing, scored: Sequence[Standing], cell: Cell) -> str:
     tied = [s.name.series for s in peers if s.counted == leader.counted]
     start = f"{names.listed(tied)} {'share' if len(tied) > 1 else 'has'} the "
     best = names.best_word(leader.record.endpoint)
-    value = names.mean_and_interval(leader.score, digits(cell))
     if all(standing.score.count == 1 for standing in scored):
+        value = names.mean_and_interval(leader.score, digits(cell))
         caution = "one seed each allows no statement of certainty"
         return f"{start}{best} {_metric(leader)}, {value}; {caution}."
-    return f"{start}{best} mean {_metric(leader)}, {value} over {_coverage(leader)}."
+    return f"{start}{best} {_mean(leader, scored, digits(cell))} over {_coverage(leader)}."
+
+
+def _mean(leader: Standing, scored: Sequence[Standing], places: int) -> str:
+    """Returns what is the best of the leader, and how much that is.
+
+    It leads by the mean with failures counted, among those that mostly finished. Where the plain
+    means would say the same, neither is mentioned.
+    """
+    value = names.mean_and_interval(leader.score, places)
+    told = f"mean {_metric(leader)}"
+    if any(_exceeds(s, s.score.mean, leader.score.mean) for s in scored) or leader.num_diverged:
+        told += " with failures counted"
+    if any(_exceeds(s, s.counted, leader.counted) for s in scored):
+        told += " of those that mostly finished"
+    if leader.num_diverged:
+        return f"{told}, {names.number(leader.counted, places)}: {value} where it finished,"
+    return f"{told}, {value}"
+
+
+def _exceeds(standing: Standing, value: float, other: float) -> bool:
+    """Whether a value of an endpoint is better than another."""
+    return value < other if lower_is_better(standing.record.endpoint) else value > other
 
 
 def _coverage(standing: Standing) -> str:
@@ -188,30 +218,44 @@ def _company(cell: Cell) -> str:
     leader = cell.leader
     if leader is None or leader.never_learned:
         return ""
+    if cell.better:
+        return f" {_better(cell)}"
     others = [s for s in cell.standings if s.to_leader and not math.isnan(s.to_leader.p_holm)]
     if not others or any(s.score.count and s not in (*others, leader) for s in cell.standings):
         return ""
     told = _to_baseline(cell, leader)
-    if any(_is_better(s) for s in others):
-        return told  # on the seeds that it shares with the leader
-    if all(s.counted == leader.counted for s in others):
+    if all(s.counted == leader.counted for s in others) or (told and len(others) == 1):
         return told
-    same = [s for s in others if s in cell.leaders]
-    if len(same) == len(others):
+    if len(cell.level) == len(others):
         return f"{told} None of the others can be told apart from it with these seeds."
-    if same:
-        return f"{told} {_told_same(cell, same, len(others))}"
+    if cell.level:
+        return f"{told} {_told_same(cell, cell.level, len(others))}"
     if all(s.to_leader and s.to_leader.is_apart for s in others):
         return f"{told} {_all_apart(len(others))}"
     return told
 
 
-def _is_better(standing: Standing) -> bool:
-    """Whether a configuration is told apart from the leader as the better one."""
-    difference = standing.to_leader
-    if difference is None or not difference.is_apart:
-        return False
-    return (difference.mean < 0) == lower_is_better(standing.record.endpoint)
+def _better(cell: Cell) -> str:
+    """Returns who is better than the leader where both finished, and does not lead all the same."""
+    one = len(cell.better) == 1
+    failing = all(standing in cell.fragile for standing in cell.better)
+    return (
+        f"{_enumerated([s.name.series for s in cell.better])} {'is' if one else 'are'} better on "
+        f"the seeds that both finished{', but trained less often' if failing else ''}."
+    )
+
+
+def _level(cell: Cell, has_headline: bool) -> str:
+    """Returns who is level with the leader; below a headline only what nothing else tells."""
+    if not cell.level or cell.leader is None:
+        return ""
+    told = names.listed([standing.name.series for standing in cell.level])
+    same = [standing for standing in cell.standings if standing.outcome == "same"]
+    is_compared = cell.leader.outcome == "reference" and list(cell.level) == same
+    if has_headline and (is_compared or told in _company(cell)):
+        return ""
+    shown = _enumerated([standing.name.series for standing in cell.level])
+    return f"Not distinguishable from the leader {cell.leader.name.series}: {shown}."
 
 
 def _told_same(cell: Cell, same: Sequence[Standing], num_others: int) -> str:
@@ -252,18 +296,40 @@ def _comparisons(cell: Cell) -> list[Sentence]:
         ("better", f"Better than {who}: ", lambda s: _by(s, cell)),
         ("same", f"Not distinguishable from {who}: ", lambda s: _around(s, cell)),
         ("worse", f"Worse than {who}: ", lambda s: _by(s, cell)),
-        ("unknown", f"Fewer than three seeds shared with {who}, no test: ", lambda s: ""),
     ]
     return [
         Sentence(kind, start + _enumerated([_told(s, detail(s)) for s in group]) + ".")
         for kind, start, detail in texts
-        if (group := _having(cell, kind)) and not _single_seeds(cell, kind)
+        if (group := _having(cell, kind))
     ]
 
 
-def _single_seeds(cell: Cell, kind: Kind) -> bool:
-    """Whether the first sentence has already said that one seed allows no comparison."""
-    return kind == "unknown" and all(s.score.count <= 1 for s in cell.standings)
+def _untested(cell: Cell) -> list[str]:
+    """Returns who could not be compared with the reference, for each reason why.
+
+    Where all have one seed the first sentence has said so already.
+    """
+    if cell.reference is None or all(s.score.count <= 1 for s in cell.standings):
+        return []
+    reasons: dict[str, list[str]] = {}
+    for standing in _having(cell, "unknown"):
+        reasons.setdefault(_why_untested(standing), []).append(standing.name.series)
+    return [
+        f"No test against {cell.reference.name.series}, {reason}: {_enumerated(told)}."
+        for reason, told in reasons.items()
+    ]
+
+
+def _why_untested(standing: Standing) -> str:
+    difference = standing.difference
+    noun = "replicate" if _is_crossed(standing) else "seed"
+    if difference is None or not difference.count:
+        return f"no {noun} finished by both"
+    if difference.count < _MIN_SEEDS:
+        return f"fewer than {_MIN_SEEDS} {noun}s finished by both"
+    if difference.low == difference.high:
+        return f"the same difference for every {noun}"
+    return f"fewer than {_MIN_SEEDS} weight or batch seeds shared"
 
 
 def _having(cell: Cell, outcome: Kind | Outcome) -> list[Standing]:
@@ -339,15 +405,31 @@ def _rounded(count: float) -> str:
     return f"{number if number < 100 else round(number, 1 - int(math.log10(number))):,}"
 
 
-def _fragile(cell: Cell) -> str:
-    if not cell.fragile or cell.leader is None:
-        return ""
-    told = [
-        f"{s.name.series} (trained in {s.num_succeeded} of {s.num_ended})" for s in cell.fragile
+def _fragile(cell: Cell) -> list[str]:
+    """Returns whose finished replicates keep up with the leader's, but fewer of which trained."""
+    if cell.leader is None:
+        return []
+    leader = cell.leader
+    starts = {
+        f"Better where both finished, but trained less often than {leader.name.series}": [
+            s for s in cell.fragile if s in cell.better
+        ],
+        f"Not distinguishable where both finished, but trained less often than "
+        f"{leader.name.series}": [s for s in cell.fragile if s not in cell.better],
+    }
+    return [
+        f"{start}: {_enumerated([_success(s, leader) for s in group])}."
+        for start, group in starts.items()
+        if group
     ]
+
+
+def _success(standing: Standing, leader: Standing) -> str:
+    p = standing.to_leader.p_success if standing.to_leader else math.nan
     return (
-        f"Not distinguishable from {cell.leader.name.series} where they finished, but failed more "
-        f"often: {_enumerated(told)}."
+        f"{standing.name.series} ({standing.num_succeeded} of {standing.num_ended} against "
+        f"{leader.num_succeeded} of {leader.num_ended}; Fisher p {names.p_value(p)} after Holm's "
+        f"correction)"
     )
 
 
@@ -387,7 +469,7 @@ def _start(standing: Standing) -> str:
 def _next(cell: Cell) -> str:
     """Returns what would tell more."""
     advice = [_next_seeds(cell), _next_rate(cell)]
-    told = " ".join(sentence for sentence in advice if sentence)
+    told = " Or: ".join(sentence for sentence in advice if sentence)
     return f"Next: {told}" if told else ""
 
 
@@ -402,29 +484,30 @@ def _next_seeds(cell: Cell) -> str:
         return ""
     if all(s.score.count < _MIN_SEEDS for s in scored):
         return "more seeds, such as `seeds=5`; with so few any difference may be luck."
-    rivals = [s for s in cell.leaders if s is not leader and s.to_leader is not None]
-    if not rivals:
-        return ""
-    return _to_separate(leader, rivals)
+    if cell.is_baseline and not cell.shows_differences and cell.reference is not None:
+        # Before anything differs from the baseline, nothing is told apart from the leader either.
+        return _to_separate(cell.reference, [(s, s.difference) for s in _having(cell, "same")])
+    return _to_separate(leader, [(s, s.to_leader) for s in cell.level])
 
 
-def _to_separate(leader: Standing, rivals: Sequence[Standing]) -> str:
-    """Returns how many more seeds would tell the leader from the first that can be told."""
+def _to_separate(one: Standing, others: Sequence[tuple[Standing, Difference | None]]) -> str:
+    """Returns how many more seeds would tell one from the first of others that can be told."""
+    rivals = [(standing, difference) for standing, difference in others if difference is not None]
     hopeful = [
-        (s.to_leader.further_seeds, s)
-        for s in rivals
-        if s.to_leader and not math.isnan(s.to_leader.further_seeds)
+        (difference.further_seeds, standing)
+        for standing, difference in rivals
+        if not math.isnan(difference.further_seeds)
     ]
     if hopeful:
         further, rival = min(hopeful, key=lambda pair: pair[0])
-        total = leader.record.num_replicates + max(round(further), 1)
-        seeds = "" if _is_crossed(leader) else f" (`seeds={total}`)"
+        total = one.record.num_replicates + max(round(further), 1)
+        seeds = "" if _is_crossed(one) else f" (`seeds={total}`)"
         return (
             f"about {_rounded(further)} more seeds{seeds} would tell {rival.name.series} from "
-            f"{leader.name.series} with {100 * POWER:g} % power, if they differ by what it looks "
+            f"{one.name.series} with {100 * POWER:g} % power, if they differ by what it looks "
             f"like."
         )
-    if all(s.to_leader and s.to_leader.can_plan for s in rivals):
+    if rivals and all(difference.can_plan for _, difference in rivals):
         return (
             f"no number of seeds up to {MAX_FURTHER:,} more would tell those that lead apart; "
             f"choose by other reasons."
@@ -448,16 +531,19 @@ def _next_rate(cell: Cell) -> str:
 
 def best_of_all(cells: Sequence[Cell]) -> str:
     """Returns which configuration has the best mean of several comparable cells."""
+    scored = [s for cell in cells for s in cell.standings if s.score.count]
     leaders = [cell.leader for cell in cells if cell.leader and cell.leader.mostly_finished]
-    shared = {comparable(s.record) for s in leaders}
-    if len(leaders) < 2 or len(shared) > 1:
+    if len(leaders) < 2 or len({comparable(s.record) for s in scored}) > 1:
         return ""
-    endpoint = leaders[0].record.endpoint
-    pick = min if lower_is_better(endpoint) else max
-    best = pick(leaders, key=lambda standing: standing.counted)
+    best = rank(leaders)[0]
+    tied = [_placed(s) for s in leaders if s.counted == best.counted]
+    if len(tied) > 2:
+        tied = [tied[0], f"{len(tied) - 1} others"]
     count = sum(len(cell.standings) for cell in cells)
-    value = names.mean_and_interval(best.score, names.decimals([best.score]))
+    verb = "share" if len(tied) > 1 else "has"
     return (
-        f"Of all {count} configurations, {_placed(best)} has the {names.best_word(endpoint)} "
-        f"mean {_metric(best)}, {value}."
+        f"Of all {count} configurations, {names.listed(tied)} {verb} the "
+        f"{names.best_word(best.record.endpoint)} "
+        f"{_mean(best, scored, names.decimals([best.score]))}; the interval does not allow for "
+        f"its being picked out of {count}."
     )

@@ -160,7 +160,8 @@ def test_success_counts_what_diverged_and_what_never_learned(scored: Scored) -> 
     pair = analysis.pairs.set_index(["init_a", "init_b"]).loc[("good", "zero")]
     assert pair["success_difference"] == 1
     assert pair["p_fisher"] == pytest.approx(2 / 252)  # one of 10! / (5! 5!) tables, two sides
-    assert pair["p_fisher_holm"] == pytest.approx(3 * 2 / 252)
+    # Of 6 that trained among 5 and 3, or 1 among 3 and 5, no table has so small a probability.
+    assert pair["p_fisher_holm"] == pytest.approx(2 / 252)
 
 
 def test_a_divergence_is_never_better_than_the_worst_that_finished(scored: Scored) -> None:
@@ -256,6 +257,20 @@ def test_each_initializer_at_its_own_best_is_told_on_the_test_part() -> None:
     assert own["mean"].tolist() == pytest.approx([0.93, 0.88])
     assert own["chosen_mean"].tolist() == pytest.approx([0.952, 0.902])
     assert not table["same_data"].any()
+
+
+def test_the_others_of_a_ranking_are_compared_with_the_first_by_seed() -> None:
+    results = tuned(with_test=True)
+    noise = np.random.default_rng(3).normal(0, 0.05, len(results.replicates))
+    noisy = results.replicates.assign(test_accuracy=results.replicates["test_accuracy"] + noise)
+    own = analyse(replace(results, replicates=noisy)).rankings.query("ranking == 'own best'")
+    first, second = (
+        noisy.loc[noisy["configuration"] == index, "test_accuracy"].to_numpy()
+        for index in own["configuration"]
+    )
+    assert own["p_to_first"].isna().tolist() == [True, False]
+    assert own["p_to_first"].iloc[1] == pytest.approx(stats.ttest_rel(second, first).pvalue)
+    assert own["to_first"].iloc[1] == pytest.approx(np.mean(second - first))
 
 
 def test_a_sweep_that_was_ended_early_has_rankings() -> None:

@@ -82,6 +82,23 @@ def test_a_part_is_written_elsewhere(
     assert not (folder / "report.html").exists()
 
 
+def test_a_verdict_over_survivors_is_called_that_in_every_form(
+    build: Build, behaviour: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    lossy = behaviour(0.97, ends=dict.fromkeys((1, 2, 3), "diverged"))
+    folder = build({"glorot_uniform": behaviour(), "he_normal": lossy}, seeds=range(8), epochs=1)
+    options = ["--where", "status=finished", "--output", str(tmp_path)]
+    assert main(["--no-figures", str(folder), *options]) == 0
+    console, page, text, paper = (
+        capsys.readouterr().out,
+        *((tmp_path / f"report.{kind}").read_text() for kind in ("html", "md", "tex")),
+    )
+    for told in (console, page, text):
+        assert "Picked by outcome: 3 replicates that ended otherwise are left out" in told
+    for told in (console, page, text, paper):
+        assert "Only where status=finished" in told
+
+
 def test_configurations_are_compared_within_what_is_named(
     build: Build, behaviour: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

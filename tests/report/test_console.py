@@ -52,6 +52,7 @@ def test_of_many_cells_the_first_are_told(scored: Scored, num_cells: int) -> Non
     factors = [{"model.depth": depth} for depth in range(num_cells) for _ in range(2)]
     names = [f"{init}#{depth}" for depth in range(num_cells) for init in "ab"]
     text = shown(scored(dict.fromkeys(names, GOOD), factors=factors))
-    assert text.count("share the highest mean") == min(num_cells, 6)
+    assert text.count(": a and b share the highest mean") == min(num_cells, 6)
+    assert text.count("Not distinguishable from the leader a: b.") == min(num_cells, 6)
     assert ("1 more settings" in text) == (num_cells == 7)
     assert text.count("best median") == num_cells

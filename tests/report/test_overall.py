@@ -1,13 +1,21 @@
 """The sentences about a whole sweep, from tables that are written down here."""
 
 import dataclasses
+import json
+import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
+from runner.report import load, names
 from runner.report.analysis import Analysis, analyse
 from runner.report.overall import overall
 from runner.report.results import Results
+from runner.report.statistics.crossed import variance_components
 
 Scored = Callable[..., Results]
 
@@ -28,7 +36,7 @@ def rankings(**changes: object) -> pd.DataFrame:
         ("own best", "slow", "learning_rate=1", 0.93, 0.92, 0.94, 1),
     ]
     columns = ["ranking", "init", "setting", "mean", "ci_low", "ci_high", "num_diverged"]
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns).assign(rank=1, p_to_first=math.nan)
     return table.assign(
         **{"problem": "", "metric": "test_accuracy", "num_finished": 4, "same_data": False}
         | changes
@@ -37,10 +45,24 @@ def rankings(**changes: object) -> pd.DataFrame:
 
 def test_both_rankings_are_told_side_by_side(scored: Scored) -> None:
     assert told(scored, rankings=rankings()) == [
-        "slow has the highest test accuracy if each initializer trains at its own best setting, "
-        "0.93 [0.92, 0.94] over 4 finished, 1 diverged at learning_rate=1; at learning_rate=0.1 "
-        "for all it is fast, 0.88 [0.86, 0.9]."
+        "slow has the highest test accuracy with failures counted if each initializer trains at "
+        "its own best setting, 0.93 [0.92, 0.94] over 4 finished, 1 diverged at learning_rate=1; "
+        "at learning_rate=0.1 for all it is fast, 0.88 [0.86, 0.9]."
     ]
+
+
+def test_a_ranking_names_ties_and_whom_the_first_is_not_told_from(scored: Scored) -> None:
+    rows = pd.concat([rankings(num_diverged=0)] * 2, ignore_index=True).sort_values(
+        "ranking", kind="stable"
+    )
+    level = rows.assign(rank=[1, 2, 1, 1], init=["a", "b", "c", "d"], p_to_first=0.31)
+    assert told(scored, rankings=level) == [
+        "a has the highest test accuracy if each initializer trains at its own best setting, "
+        "0.93 [0.92, 0.94] at learning_rate=1, not distinguishable from b (p = 0.31); at "
+        "learning_rate=0.1 for all it is c and d, 0.88 [0.86, 0.9]."
+    ]
+    (apart,) = told(scored, rankings=level.assign(p_to_first=0.01))
+    assert "distinguishable" not in apart
 
 
 def test_a_choice_on_the_same_data_is_confessed(scored: Scored) -> None:
@@ -84,12 +106,42 @@ def test_shares_of_variance_are_told(scored: Scored) -> None:
             "source": ["weights", "batches", "residual"],
             "share": [0.6, 0.1, 0.3],
             "truncated": False,
+            "p_value": [0.012, 0.34, math.nan],
         }
     )
     assert told(scored, variance=table) == [
-        "Of the variance between replicates 60 % comes from the initial weights and 10 % from the "
-        "order of the data, the rest from both together (medians over 1 configuration)."
+        "Of the variance between replicates 60 % comes from the initial weights (F test: p = "
+        "0.012) and 10 % from the order of the data (F test: p = 0.34), the rest from both "
+        "together."
     ]
+    # Holm: 3 * 0.012 and 2 * 0.02 are below 0.05, 1 * 0.2 is not.
+    several = pd.concat(
+        [
+            table.assign(configuration=index, p_value=[p, 0.34, math.nan])
+            for index, p in enumerate((0.012, 0.2, 0.02))
+        ]
+    )
+    (text,) = told(scored, variance=several)
+    assert "60 % comes from the initial weights (more than none in 2 of 3 by F tests" in text
+    assert "10 % from the order of the data (more than none in 0 of 3 by F tests" in text
+    assert text.endswith("the rest from both together (medians over 3 configurations).")
+
+
+def test_the_f_test_of_a_source_is_that_of_statsmodels(scored: Scored) -> None:
+    from statsmodels.formula.api import ols
+    from statsmodels.stats.anova import anova_lm
+
+    generator = np.random.default_rng(5)
+    grid = generator.normal(size=(5, 4)) + generator.normal(size=(5, 1))
+    long = pd.DataFrame(
+        [(w, b, grid[w, b]) for w in range(5) for b in range(4)],
+        columns=["weights", "batches", "score"],
+    )
+    expected = anova_lm(ols("score ~ C(weights) + C(batches)", long).fit())["PR(>F)"]
+    table = variance_components(grid).assign(configuration=0)
+    (text,) = told(scored, variance=table)
+    for source in ("weights", "batches"):
+        assert f"(F test: p {names.p_value(expected[f'C({source})'])})" in text
 
 
 def test_a_chance_correlation_is_called_that(scored: Scored) -> None:
@@ -102,29 +154,75 @@ def test_a_chance_correlation_is_called_that(scored: Scored) -> None:
     ]
 
 
-def test_times_tell_the_soonest_and_those_that_never_do(scored: Scored) -> None:
-    means = pd.DataFrame(
-        {
-            "init": ["a", "b"],
-            "unit": "epochs",
-            "horizon": 20.0,
-            "num_replicates": 5,
-            "num_reached": [5, 0],
-            "restricted_mean": [3.2, 20.0],
-            "ci_low": [2.9, 20.0],
-            "ci_high": [3.5, 20.0],
-            "p_all": 0.0023,
-        }
+def targeted(folder: Path) -> Path:
+    """Gives every configuration of a results folder a target."""
+    for path in folder.glob("*/configuration.json"):
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"target": ["val_accuracy", 0.85]}))
+    return folder
+
+
+def times_of(scored: Scored, *rows: tuple[str, int, float, int, float]) -> list[str]:
+    """Returns the sentences about rows of init, soonest in its cell, mean, reached of 5, and p."""
+    columns = ["init", "soonest", "restricted_mean", "num_reached", "p_soonest"]
+    means = pd.DataFrame(rows, columns=columns)
+    means.insert(1, "unit", "epochs")
+    means = means.assign(
+        configuration=range(len(rows)),
+        horizon=20.0,
+        num_replicates=5,
+        ci_low=means["restricted_mean"] - 0.3,
+        ci_high=means["restricted_mean"] + 0.3,
     )
     times = pd.DataFrame({"target_metric": ["val_accuracy"], "target_value": [0.9]})
-    assert told(scored, mean_times=means, times=times) == [
+    return told(scored, mean_times=means, times=times)
+
+
+def test_soonest_is_who_is_told_from_all_others(scored: Scored) -> None:
+    rows = [("a", 0, 3.2, 5, math.nan), ("b", 0, 20.0, 0, 0.002), ("c", 0, 6.0, 5, 0.011)]
+    assert times_of(scored, *rows) == [
         "a reaches validation accuracy ≥ 0.9 soonest, after 3.2 [2.9, 3.5] epochs on the average "
-        "over the first 20 (5 of 5 do); 1 of 2 configurations never; log-rank test of all: "
-        "p = 0.0023."
+        "over the first 20 (5 of 5 do); 1 of 3 configurations never; next is c (6.0; log-rank p = "
+        "0.011)."
     ]
-    means.insert(1, "optimizer.learning_rate", [0.1, 0.01])
-    (placed,) = told(scored, mean_times=means.assign(p_all=[0.0023, None]), times=times)
-    assert placed.startswith("a at learning_rate=0.1 reaches")
-    assert "log-rank" not in placed  # another setting has another test
-    (nobody,) = told(scored, mean_times=means.assign(num_reached=0), times=times)
-    assert nobody == "No replicate reaches validation accuracy ≥ 0.9."
+    rows[2] = ("c", 0, 6.0, 5, 0.2)
+    (text,) = times_of(scored, *rows)
+    assert "soonest" not in text
+    assert text.endswith("never; not distinguishable from c (6.0; log-rank p = 0.2).")
+
+
+def test_equal_times_are_named_together(scored: Scored) -> None:
+    rows = [("a", 0, 11.0, 5, math.nan), ("b", 0, 11.0, 4, math.nan)]
+    assert times_of(scored, *rows) == [
+        "a and b reach validation accuracy ≥ 0.9 after 11.0 epochs on the average over the first "
+        "20 (9 of 10 do)."
+    ]
+
+
+def test_times_of_different_settings_are_told_apart(
+    scored: Scored, build: Callable[..., Path], behaviour: Any
+) -> None:
+    inits = {"glorot_uniform": behaviour(0.95, 0.08), "he_normal": behaviour(0.951, 0.15)}
+    short, long = (targeted(build(inits, name=f"{n}", epochs=n)) for n in (10, 50))
+    found = [s.text for s in overall(analyse(load(short, long)), 0.95)]
+    (quick, never) = (text for text in found if "≥ 0.85" in text)
+    assert quick.startswith("At epochs=50: he_normal reaches validation accuracy ≥ 0.85 soonest")
+    assert "next is glorot_uniform (" in quick
+    assert never == "In 1 other setting no replicate reaches validation accuracy ≥ 0.85."
+    (nobody,) = (s.text for s in overall(analyse(load(short)), 0.95))
+    assert nobody == "No replicate reaches validation accuracy ≥ 0.85."
+
+
+def test_equal_initializers_are_seldom_called_soonest(
+    scored: Scored, build: Callable[..., Path], behaviour: Any
+) -> None:
+    results = load(targeted(build({init: behaviour() for init in "abc"}, seeds=range(6))))
+    generator = np.random.default_rng(0)
+    claims = 0
+    for _ in range(60):
+        drawn = generator.geometric(0.3, len(results.replicates)).clip(max=20).astype(float)
+        replicates = results.replicates.assign(epochs_to_target=drawn)
+        found = overall(analyse(dataclasses.replace(results, replicates=replicates)), 0.95)
+        claims += any("soonest" in sentence.text for sentence in found)
+    # So many or more would happen by chance in one of a thousand runs if one in twenty erred.
+    assert claims < stats.binom(60, 0.05).isf(0.001)

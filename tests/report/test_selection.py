@@ -82,6 +82,14 @@ def test_a_status_is_a_condition() -> None:
     assert {r.seed for r in selected(records(), ["status=diverged"]).replicates} == {1}
 
 
+def test_what_a_status_leaves_out_is_counted() -> None:
+    # One of two replicates in each of eight configurations diverged; four are looked at.
+    assert selected(records(), ["init=he_*", "status=finished"]).num_deselected == 4
+    assert selected(records(), ["status=finished,diverged"]).num_deselected == 0
+    assert selected(records(), ["seed=0", "status=finished"]).num_deselected == 0
+    assert selected(records(), ["seed=0"]).num_deselected == 0
+
+
 def test_a_factor_that_no_longer_varies_is_none() -> None:
     assert {tuple(r.factors) for r in selected(records(), []).configurations} == {("model.depth",)}
     found = selected(records(), ["depth=2"])

@@ -1,13 +1,18 @@
+import dataclasses
+import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runner.report import words
+from runner.report import load, words
 from runner.report.comparison import compare
 from runner.report.results import Results
 from runner.report.verdict import judge
 
 Scored = Callable[..., Results]
+Build = Callable[..., Path]
 GOOD = [0.90, 0.92, 0.94, 0.96, 0.98]
 WORSE = [0.881, 0.899, 0.921, 0.939, 0.96]
 SAME = [0.91, 0.91, 0.95, 0.94, 0.985]
@@ -21,6 +26,23 @@ def told(results: Results) -> dict[str, str]:
 
 def headline(results: Results) -> str:
     return words.headline(judge(results))
+
+
+def crossed(folder: Path, scores: list[list[float]]) -> None:
+    """Makes the only replicate of a configuration one for each weight (row) and batch seed."""
+    path = folder / "configuration.json"
+    record = json.loads(path.read_text())
+    record["settings"] |= {"weight_seeds": [*range(len(scores))], "batch_seeds": [*range(3)]}
+    path.write_text(json.dumps(record | {"num_replicates": 3 * len(scores)}))
+    (only,) = (folder / "replicates").glob("*.json")
+    replicate = json.loads(only.read_text())
+    only.unlink()
+    for weight, row in enumerate(scores):
+        for batch, score in enumerate(row):
+            replicate |= {"weight_seed": weight, "batch_seed": batch}
+            replicate["seed"] = weight if weight == batch else None
+            replicate["curves"]["val_accuracy"][-1] = score
+            (folder / "replicates" / f"{weight}-{batch}.json").write_text(json.dumps(replicate))
 
 
 def test_each_class_of_outcome_has_its_sentence(scored: Scored) -> None:
@@ -126,7 +148,35 @@ def test_partly_unlearned_is_counted(scored: Scored) -> None:
 
 def test_too_few_shared_seeds_are_named(scored: Scored) -> None:
     found = told(scored({"good": GOOD, "lossy": [0.9, None, None, None, None]}))
-    assert found["unknown"] == "Fewer than three seeds shared with good, no test: lossy."
+    assert found["unknown"] == "No test against good, fewer than 3 seeds finished by both: lossy."
+
+
+UNTESTED = {
+    "no seed finished by both": [*[None] * 5, 0.9, 0.9, 0.9],
+    "fewer than 3 seeds finished by both": [0.91, 0.9, *[None] * 6],
+}
+
+
+@pytest.mark.parametrize("reason", UNTESTED)
+def test_the_reason_of_a_missing_test_is_told(scored: Scored, reason: str) -> None:
+    found = told(scored({"good": [*GOOD, None, None, None], "other": UNTESTED[reason]}))
+    assert found["unknown"] == f"No test against good, {reason}: other."
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ([[0.95, 0.95, 0.95], [0.95, 0.95, 0.95], [0.95, 0.95, 0.95]], "the same difference for "),
+        ([[0.95, 0.96, 0.95], [0.94, 0.95, 0.97]], "fewer than 3 weight or batch seeds shared"),
+    ],
+)
+def test_the_reason_of_a_missing_test_of_crossed_seeds_is_told(
+    build: Build, behaviour: Any, other: list[list[float]], reason: str
+) -> None:
+    folder = build(dict.fromkeys(("glorot_uniform", "he_normal"), behaviour()), seeds=[0])
+    crossed(folder / "0", [[0.9] * len(row) for row in other])
+    crossed(folder / "1", other)
+    assert told(load(folder))["unknown"].startswith(f"No test against glorot_uniform, {reason}")
 
 
 def test_a_fixed_baseline_is_what_the_others_are_compared_with(scored: Scored) -> None:
@@ -167,7 +217,9 @@ def test_better_on_the_shared_seeds_is_said_so(scored: Scored) -> None:
     assert told(results)["better"].startswith(
         "Better than good: uneven by 0.0103 [0.0075, 0.0132] over 3 seeds that both finished"
     )
-    assert headline(results).endswith("over 5 seeds.")
+    assert headline(results).endswith(
+        "over 5 seeds. uneven is better on the seeds that both finished."
+    )
 
 
 def test_untrained_models_have_no_final_score(scored: Scored) -> None:
@@ -185,7 +237,8 @@ def test_several_cells_are_compared_one_by_one(scored: Scored) -> None:
     results = scored({"a": GOOD, "b": WORSE, "a#1": WORSE, "b#1": best}, factors=factors)
     assert headline(results) == (
         "Of all 4 configurations, b at depth=8 has the highest mean final validation accuracy, "
-        "0.950 [0.911, 0.989]. Configurations are compared within each of the 2 settings of depth."
+        "0.950 [0.911, 0.989]; the interval does not allow for its being picked out of 4. "
+        "Configurations are compared within each of the 2 settings of depth."
     )
     shallow, deep = (words.sentences(cell)[0].text for cell in judge(results))
     assert shallow.startswith("At depth=2: a has the highest mean")
@@ -250,17 +303,99 @@ def test_equal_differences_at_few_seeds_are_no_difference(scored: Scored) -> Non
     assert "the same for all 5, too few to tell" in found["same"]
 
 
+# Paired with itself in another order: no difference that would be more than luck.
+TWELVE = [0.90, 0.92, 0.94, 0.96, 0.98, 0.91, 0.93, 0.95, 0.97, 0.99, 0.90, 0.98]
+
+
 def test_what_keeps_up_but_fails_more_often_does_not_lead(scored: Scored) -> None:
-    lossy = [*SAME, "diverged", "diverged"]
-    results = scored({"good": [*GOOD, 0.95, 0.96], "lossy": lossy})
+    results = scored({"good": TWELVE, "lossy": [*SAME, *["diverged"] * 7]})
     found = told(results)
+    # Of 17 that trained and 7 that did not, all 7 among 12: 2 C(12, 7) / C(24, 7) = 1584 / 346104.
     assert found["fragile"] == (
-        "Not distinguishable from good where they finished, but failed more often: "
-        "lossy (trained in 5 of 7)."
+        "Not distinguishable where both finished, but trained less often than good: "
+        "lossy (5 of 12 against 12 of 12; Fisher p = 0.0046 after Holm's correction)."
     )
     assert "None of the others" not in headline(results)
     (cell,) = judge(results)
     assert [standing.name.series for standing in cell.leaders] == ["good"]
+
+
+def test_a_failure_more_is_no_difference(scored: Scored) -> None:
+    results = scored({"good": [*GOOD, 0.95], "lossy": [*SAME, "diverged"]})
+    assert "fragile" not in told(results)
+    (cell,) = judge(results)
+    assert [standing.name.series for standing in cell.leaders] == ["good", "lossy"]
+    assert headline(results).endswith(
+        "None of the others can be told apart from it with these seeds."
+    )
+
+
+def test_better_where_it_finished_is_told_as_that(scored: Scored) -> None:
+    lossy = [*[score + 0.02 for score in WORSE], "diverged", "diverged", "diverged"]
+    results = scored({"glorot_uniform": [*WORSE, 0.9, 0.91, 0.92], "good": [*GOOD, *lossy[5:]]})
+    # The mean of eight is 0.9162, that of `good` with failures counted (5 * 0.94 + 3 * 0.1) / 8.
+    assert headline(results) == (
+        "glorot_uniform has the highest mean final validation accuracy with failures counted, "
+        "0.916 [0.896, 0.937] over 8 seeds. good is better on the seeds that both finished, but "
+        "trained less often."
+    )
+    # Of 13 that trained and 3 that did not, all 3 among 8: 2 * C(8, 3) / C(16, 3) = 112 / 560.
+    assert told(results)["fragile"] == (
+        "Better where both finished, but trained less often than glorot_uniform: good (5 of 8 "
+        "against 8 of 8; Fisher p = 0.2 after Holm's correction)."
+    )
+    (cell,) = judge(results)
+    assert not cell.level
+
+
+def test_a_leader_that_failed_is_told_with_its_failures_counted(scored: Scored) -> None:
+    results = scored({"lossy": [*GOOD, "diverged"], "worse": [0.5, 0.51, 0.49, 0.5, 0.51, 0.5]})
+    # (5 * 0.94 + 0.1) / 6
+    assert headline(results).startswith(
+        "lossy has the highest mean final validation accuracy with failures counted, 0.800: 0.940 "
+        "[0.901, 0.979] where it finished, over 5 of 6 seeds; 1 diverged."
+    )
+
+
+def test_who_is_level_with_the_leader_is_named_in_each_setting(scored: Scored) -> None:
+    near = [0.899, 0.922, 0.937, 0.958, 0.983]
+    of_cell = {"glorot_uniform": WORSE, "good": GOOD, "near": near}
+    scores = {f"{init}#{cell}": of for cell in (0, 1) for init, of in of_cell.items()}
+    factors = [{"model.depth": depth} for depth in (2, 8) for _ in of_cell]
+    for cell in judge(scored(scores, factors=factors)):
+        found = {s.kind: s.text for s in words.sentences(cell, has_headline=False)}
+        assert found["level"] == "Not distinguishable from the leader good: near."
+
+
+def test_whom_the_headline_only_counts_the_findings_name(scored: Scored) -> None:
+    near = {f"near{i}": [x + (-1) ** p * 0.001 * i for p, x in enumerate(GOOD)] for i in range(5)}
+    results = scored({"glorot_uniform": [0.5, 0.52, 0.53, 0.51, 0.5], "good": GOOD, **near})
+    assert headline(results).endswith("5 of the 6 others are not distinguishable from it.")
+    assert told(results)["level"].startswith("Not distinguishable from the leader ")
+    assert all(name in told(results)["level"] + headline(results) for name in ("good", *near))
+
+
+def test_two_configurations_are_told_apart_once(scored: Scored) -> None:
+    text = headline(scored({"glorot_uniform": WORSE, "good": GOOD}))
+    assert text.endswith(
+        "It is better than the baseline glorot_uniform by 0.0200 [0.0188, 0.0212]."
+    )
+
+
+def test_while_nothing_differs_from_the_baseline_seeds_are_told_for_that(scored: Scored) -> None:
+    # `good` and `worse` differ as nothing else does, but the baseline from neither.
+    spread = [0.90, 0.80, 0.99, 0.70, 0.95]
+    results = scored({"glorot_uniform": spread, "good": GOOD, "worse": WORSE})
+    assert "would tell good from glorot_uniform" in told(results)["next"]
+
+
+def test_other_endpoints_have_no_common_best(scored: Scored) -> None:
+    factors = [{"model.depth": depth} for depth in (2, 2, 8, 8)]
+    results = scored({"a": GOOD, "b": WORSE, "a#1": GOOD, "b#1": WORSE}, factors=factors)
+    deep = [dataclasses.replace(r, endpoint_at="best") for r in results.configurations[2:]]
+    mixed = dataclasses.replace(results, configurations=(*results.configurations[:2], *deep))
+    assert words.best_of_all(judge(results))
+    assert words.best_of_all(judge(mixed)) == ""
 
 
 def test_survivors_do_not_lead_over_what_never_fails(scored: Scored) -> None:
@@ -268,11 +403,6 @@ def test_survivors_do_not_lead_over_what_never_fails(scored: Scored) -> None:
     results = scored({"survivor": survivor, "good": GOOD})
     assert headline(results).startswith("good has the highest mean")
     assert "survivor (mean over 3 of 5; 2 diverged)" in told(results)["lost"]
-
-
-def test_a_leader_with_losses_is_told_with_them(scored: Scored) -> None:
-    results = scored({"lossy": [*GOOD, "diverged"], "worse": [0.5, 0.51, 0.49, 0.5, 0.51, 0.5]})
-    assert "over 5 of 6 seeds; 1 diverged." in headline(results)
 
 
 def test_the_leader_is_set_against_the_default_baseline(scored: Scored) -> None:
@@ -306,3 +436,17 @@ def test_what_was_seen_before_training_explains_a_failure(scored: Scored) -> Non
 def test_nothing_learned_asks_for_another_way_to_train(scored: Scored) -> None:
     results = scored({"a": [0.1] * 5, "b": [0.1] * 5}, loss={k: [2.31] * 5 for k in "ab"})
     assert told(results)["next"].startswith("Next: another learning rate or more epochs")
+
+
+def test_a_leader_that_is_better_than_the_baseline_is_not_level_with_it(scored: Scored) -> None:
+    # Differences of 0.028, 0.010, 0.022, 0.013, 0.026: p = 0.0051, small enough for the four
+    # differences to the baseline, not for all ten pairs.
+    better = [0.909, 0.909, 0.943, 0.952, 0.986]
+    others = {
+        f"other{number}": [x + 0.02 * number * (-1) ** place for place, x in enumerate(WORSE)]
+        for number in (1, 2, 3)
+    }
+    results = scored({"glorot_uniform": WORSE, "better": better, **others})
+    (cell,) = judge(results)
+    assert [s.name.series for s in cell.standings if s.outcome == "better"] == ["better"]
+    assert sorted(s.name.series for s in cell.level) == ["other1", "other2", "other3"]

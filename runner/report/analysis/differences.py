@@ -10,7 +10,7 @@ from runner.report.results import Results
 from runner.report.scores import Scores, keys
 from runner.report.statistics import interquartile_mean
 from runner.report.statistics.paired import bca_interval
-from runner.report.verdict import Cell, Standing
+from runner.report.verdict import Cell
 
 _REFERENCE = ["reference", "reference_init", "is_baseline", "metric"]
 _DIFFERENCES = [
@@ -89,15 +89,7 @@ def pairs_table(cells: Sequence[Cell]) -> pd.DataFrame:
     if not filled:
         return pd.DataFrame(columns=columns)
     table = pd.concat(filled, ignore_index=True)
-    standings = {s.record.index: s for cell in cells for s in cell.standings}
-    fisher = pairs.fisher(table, *_successes(standings))
-    inits = {index: standing.record.init for index, standing in standings.items()}
-    return pd.concat([table, fisher], axis=1).assign(
+    inits = {s.record.index: s.record.init for cell in cells for s in cell.standings}
+    return table.assign(
         init_a=table["configuration_a"].map(inits), init_b=table["configuration_b"].map(inits)
     )[columns]
-
-
-def _successes(standings: dict[int, Standing]) -> tuple[pd.Series, pd.Series]:
-    succeeded = {index: standing.num_succeeded for index, standing in standings.items()}
-    ended = {index: standing.num_ended for index, standing in standings.items()}
-    return pd.Series(succeeded, dtype=int), pd.Series(ended, dtype=int)

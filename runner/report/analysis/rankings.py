@@ -15,16 +15,16 @@ import pandas as pd
 
 from runner.plan import Scalar
 from runner.records import ConfigurationRecord, lower_is_better
-from runner.report import names
+from runner.report import names, pairs
 from runner.report.results import Results
-from runner.report.scores import Scores, comparable, keys, setting_text, with_failures
+from runner.report.scores import SEEDS, Scores, comparable, keys, setting_text, with_failures
 from runner.report.statistics import Summary, summarize
 
 _TUNED = ("optimizer", "training")
 _COLUMNS = [
     *("ranking", "problem", "configuration", "init", "setting", "chosen_by", "chosen_mean"),
     *("metric", "mean", "ci_low", "ci_high", "counted_mean", "num_finished", "num_diverged"),
-    *("rank", "same_data"),
+    *("rank", "same_data", "to_first", "p_to_first"),
 ]
 
 
@@ -124,7 +124,9 @@ def rankings_table(results: Results, found: Scores) -> pd.DataFrame:
     `chosen_by` (the metric), `chosen_mean` (failures counted), `metric` (what is told: of the test
     part if there is one), `mean`, `ci_low`, `ci_high` (over finished replicates), `counted_mean`
     (failures counted; gives the rank), `num_finished`, `num_diverged`, `rank`, `same_data` (whether
-    choice and result are of the same data, and so the result too good).
+    choice and result are of the same data, and so the result too good), `to_first` (mean difference
+    to the first row, on the seeds that both finished), `p_to_first` (of the paired t test, after
+    Holm's correction for all pairs of the ranking, as the first was picked from the data).
 
     Empty unless a way to train varies and two initializers are there.
     """
@@ -135,8 +137,8 @@ def rankings_table(results: Results, found: Scores) -> pd.DataFrame:
             if len(inits) > 1:
                 shared = shared_best(inits)
                 best = [own_best(of_init) for of_init in inits]
-                blocks.append(_ranked("shared", problem, shared, results))
-                blocks.append(_ranked("own best", problem, best, results))
+                blocks.append(_ranked("shared", problem, shared, results, found))
+                blocks.append(_ranked("own best", problem, best, results, found))
     filled = [block for block in blocks if len(block)]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=_COLUMNS)
 
@@ -146,6 +148,7 @@ def _ranked(
     problem: str,
     chosen: Sequence[Choice],
     results: Results,
+    found: Scores,
 ) -> pd.DataFrame:
     if not chosen:
         return pd.DataFrame(columns=_COLUMNS)
@@ -169,7 +172,35 @@ def _ranked(
     ]
     table = pd.DataFrame(rows).astype({"counted_mean": float})
     ranks = table["counted_mean"].rank(ascending=lower_is_better(metric), method="min")
-    return table.assign(rank=ranks)[_COLUMNS].sort_values("rank", ignore_index=True)
+    ranked = table.assign(rank=ranks).sort_values("rank", ignore_index=True)
+    to_first = _to_first(ranked, results, found)
+    return ranked.join(to_first, on="configuration")[_COLUMNS]
+
+
+def _to_first(ranked: pd.DataFrame, results: Results, found: Scores) -> pd.DataFrame:
+    """Returns how the others differ from the first, by configuration."""
+    members, metric = ranked["configuration"].tolist(), str(ranked["metric"].iloc[0])
+    rows = results.replicates
+    if ranked["same_data"].iloc[0]:
+        finished = found.finished[members]
+    else:
+        of = rows[rows["configuration"].isin(members) & (rows["status"] == "finished")]
+        finished = of.pivot_table(metric, SEEDS, "configuration").reindex(columns=members)
+    counts = finished.count()
+    group = pairs.Group(
+        members=tuple(index for index in members if counts[index]),
+        repeated=frozenset(index for index in members if counts[index] > 1),
+        reference=members[0],
+        leader=members[0],
+        is_baseline=False,
+        metric=metric,
+    )
+    told = Scores(finished.astype(float), finished.astype(float), found.crossed)
+    table = pairs.compare([group], told, results.sweep.confidence)
+    to_first = pairs.oriented(table, members[0])
+    return to_first.set_index("configuration")[["mean", "p_holm"]].rename(
+        columns={"mean": "to_first", "p_holm": "p_to_first"}
+    )
 
 
 def _numbers(score: Summary) -> dict[str, Any]:

@@ -4,6 +4,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+# Tables of equal probability are equally extreme, whatever the rounding.
+_ROUNDING = 1e-7
+
 
 def wilson_interval(
     successes: ArrayLike, trials: ArrayLike, confidence: float
@@ -43,11 +46,57 @@ def fisher_exact(
     Reference:
       Fisher (1922), On the Interpretation of χ² from Contingency Tables.
     """
-    columns = (successes, trials, other_successes, other_trials)
-    counts = np.column_stack([np.asarray(column, int) for column in columns])
+    counts = _counts(successes, trials, other_successes, other_trials)
     tables, which = np.unique(counts, axis=0, return_inverse=True)
     p = [
         stats.fisher_exact(np.array([[a, n - a], [b, m - b]])).pvalue if n and m else np.nan
         for a, n, b, m in tables.tolist()
     ]
     return np.asarray(p, float)[which.reshape(-1)]
+
+
+def fisher_holm(
+    successes: ArrayLike, trials: ArrayLike, other_successes: ArrayLike, other_trials: ArrayLike
+) -> np.ndarray:
+    """Returns the p of `fisher_exact` adjusted for all pairs, shape (pairs,), as Holm does.
+
+    A pair with few failures cannot have a small p, whatever the truth. So p counts for each pair
+    that is left only with the probability that its test gives so small a one: adjusted is the sum
+    of these, but not below that of a smaller p. Holm's own correction counts p itself for all.
+
+    Args:
+      successes, trials: Of the first, shape (pairs,).
+      other_successes, other_trials: Of the second.
+
+    Reference:
+      Westfall & Wolfinger (1997), Multiple Tests with Discrete Distributions.
+    """
+    p = fisher_exact(successes, trials, other_successes, other_trials)
+    counts = _counts(successes, trials, other_successes, other_trials)
+    margins = np.column_stack([counts[:, 1], counts[:, 3], counts[:, 0] + counts[:, 2]])
+    kinds, kind = np.unique(margins, axis=0, return_inverse=True)
+    attainable = [_attainable(*margin) for margin in kinds.tolist()]
+    adjusted, least = np.full(p.shape, np.nan), 0.0
+    for value in np.unique(p[~np.isnan(p)]):
+        limit = value * (1 + _ROUNDING)
+        left = np.bincount(kind.reshape(-1)[p >= value], minlength=len(kinds))
+        chances = [
+            of[: np.searchsorted(of, limit, side="right")].max(initial=0) for of in attainable
+        ]
+        least = max(least, min(float(left @ np.array(chances)), 1.0))
+        adjusted[p == value] = least
+    return adjusted
+
+
+def _attainable(trials: int, other_trials: int, succeeded: int) -> np.ndarray:
+    """Returns every p, in order, that Fisher's test can give with so many successes in all."""
+    lowest, highest = max(0, succeeded - other_trials), min(trials, succeeded)
+    probability = stats.hypergeom.pmf(
+        np.arange(lowest, highest + 1), trials + other_trials, trials, succeeded
+    )
+    as_extreme = probability <= probability[:, np.newaxis] * (1 + _ROUNDING)
+    return np.unique(np.minimum(as_extreme @ probability, 1.0))
+
+
+def _counts(*columns: ArrayLike) -> np.ndarray:
+    return np.column_stack([np.asarray(column, int) for column in columns])

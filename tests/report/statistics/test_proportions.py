@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from runner.report.statistics.proportions import fisher_exact, wilson_interval
+from runner.report.statistics.proportions import fisher_exact, fisher_holm, wilson_interval
 
 
 def test_wilsons_interval_worked_by_hand() -> None:
@@ -41,3 +41,34 @@ def test_fishers_test_is_scipys_for_every_pair() -> None:
 def test_nothing_ended_is_nothing_to_compare() -> None:
     assert np.isnan(fisher_exact([0, 1], [0, 1], [1, 0], [3, 0])).all()
     assert fisher_exact([], [], [], []).size == 0
+
+
+def test_who_never_fails_does_not_count_for_the_correction() -> None:
+    # Beside twenty pairs of which nobody failed, one alone: C(12, 8) 2 / C(24, 8) = 990 / 735471.
+    adjusted = fisher_holm([4, *[12] * 20], [12] * 21, [12] * 21, [12] * 21)
+    assert adjusted[0] == pytest.approx(990 / 735471)
+    assert adjusted[1:] == pytest.approx(1)
+    assert np.isnan(fisher_holm([4, 0], [12, 0], [12, 1], [12, 1])).tolist() == [False, True]
+
+
+def test_the_correction_sums_the_chances_of_so_small_a_p() -> None:
+    counts = np.random.default_rng(1).integers(0, 8, (12, 2)).tolist()
+    p = [stats.fisher_exact([[a, 7 - a], [b, 7 - b]]).pvalue for a, b in counts]
+
+    def chance(total: int, limit: float) -> float:
+        """The probability of a p of at most `limit` with so many successes in all."""
+        tables = [a for a in range(8) if 0 <= total - a <= 7]
+        each = [stats.fisher_exact([[a, 7 - a], [total - a, 7 - total + a]]) for a in tables]
+        law = stats.hypergeom(14, 7, total)
+        return sum(
+            law.pmf(a) for a, of in zip(tables, each, strict=True) if of.pvalue <= limit + 1e-9
+        )
+
+    expected: list[float] = []
+    order = np.argsort(p, kind="stable")
+    for rank, pair in enumerate(order):
+        left = [sum(counts[other]) for other in order if p[other] >= p[pair] - 1e-12]
+        total = sum(chance(of, p[pair]) for of in left)
+        expected.append(max(min(total, 1), expected[rank - 1] if rank else 0))
+    first, second = np.array(counts).T
+    assert fisher_holm(first, [7] * 12, second, [7] * 12)[order] == pytest.approx(expected)
