@@ -50,6 +50,7 @@ class Difference(Summary):
     """How an endpoint differs from another's on the seeds that both finished.
 
     Attributes:
+      num_left_out: How many of both finished but belong to crossed seeds that are not complete.
       p_value: Of the paired t test.
       p_holm: The same after Holm's correction; NaN as `p_value` where there is none.
       family: Number of comparisons that the correction is for.
@@ -62,6 +63,7 @@ class Difference(Summary):
       is_success_apart: Whether that tells the two apart.
     """
 
+    num_left_out: int = 0
     p_value: float = math.nan
     p_holm: float = math.nan
     family: int = 0
@@ -420,6 +422,7 @@ def _differences(
             low=row["ci_low"],
             high=row["ci_high"],
             count=int(row["num_pairs"]),
+            num_left_out=int(row["num_left_out"]),
             p_value=row["p_t"],
             p_holm=row["p_holm"],
             family=int(row["family"]),

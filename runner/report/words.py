@@ -377,7 +377,10 @@ def _of_shared(standing: Standing, difference: Difference, start: str) -> str:
     """Returns over how many pairs a difference is, where that is not all that were asked for."""
     if difference.count == standing.record.num_replicates:
         return ""
-    return f"{start}{_replicates(standing, difference.count)} that both finished"
+    which = (
+        "of crossed seeds that are complete" if difference.num_left_out else "that both finished"
+    )
+    return f"{start}{_replicates(standing, difference.count)} {which}"
 
 
 def _held_back(difference: Difference) -> str:
