@@ -30,12 +30,22 @@ def test_quadrature_agrees_with_the_closed_forms(closed, q):
         np.testing.assert_allclose(found, expected, atol=1e-12 * scale)
 
 
-@pytest.mark.parametrize("q", [1e-4, 1.0, 100.0])
-def test_erf_agrees_with_williams(q):
-    # Williams (1997), "Computing with infinite networks", equation 11. Steep at q = 100.
-    expected = 2 / np.pi * np.arcsin(2 * q * CORRELATIONS / (1 + 2 * q))
-    found = ACTIVATIONS["erf"].product(q, q, CORRELATIONS)
-    np.testing.assert_allclose(found, expected, rtol=1e-4 if q > 10 else 1e-9, atol=1e-14)
+@pytest.mark.parametrize(("q", "rtol"), [(1e-4, 1e-11), (1.0, 1e-11), (100.0, 1e-6), (1e4, 1e-5)])
+def test_erf_agrees_with_williams(q, rtol):
+    # Williams (1997), "Computing with infinite networks", equation 11, and its derivative by the
+    # covariance, which is E[f' f'] (Price's theorem). A steep step at q = 10^4.
+    erf = ACTIVATIONS["erf"]
+    both = 1 + 2 * q
+    second_moment = 2 / np.pi * np.arcsin(2 * q / both)
+    squared_slope = 4 / np.pi / np.sqrt(both**2 - 4 * q**2)
+    np.testing.assert_allclose(erf.second_moment(q), second_moment, rtol=1e-11)
+    np.testing.assert_allclose(erf.squared_slope(q), squared_slope, rtol=1e-11)
+    expected = 2 / np.pi * np.arcsin(2 * q * CORRELATIONS / both)
+    np.testing.assert_allclose(erf.product(q, q, CORRELATIONS), expected, rtol=rtol, atol=1e-14)
+    apart = CORRELATIONS[np.abs(CORRELATIONS) < 1]
+    expected = 4 / np.pi / np.sqrt(both**2 - (2 * q * apart) ** 2)
+    rtol = max(rtol, 1e-9)
+    np.testing.assert_allclose(erf.slope_product(q, q, apart), expected, rtol=rtol)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -52,15 +62,14 @@ def test_derivatives_are_those_of_the_functions(name):
 def test_expectations_fit_each_other(name):
     activation = ACTIVATIONS[name]
     q = np.array([0.3, 1.0, 4.0])
-    # The radial nodes resolve a variance of 4 to seven digits.
     np.testing.assert_allclose(
-        activation.product(q, q, 1.0), activation.second_moment(q), rtol=1e-6
+        activation.product(q, q, 1.0), activation.second_moment(q), rtol=1e-8
     )
     np.testing.assert_allclose(
-        activation.slope_product(q, q, 1.0), activation.squared_slope(q), rtol=1e-6
+        activation.slope_product(q, q, 1.0), activation.squared_slope(q), rtol=1e-8
     )
     np.testing.assert_allclose(
-        activation.product(q, 2 * q, 0.0), activation.mean(q) * activation.mean(2 * q), atol=1e-7
+        activation.product(q, 2 * q, 0.0), activation.mean(q) * activation.mean(2 * q), atol=1e-9
     )
     step = 1e-5
     growth = activation.second_moment(q + step) - activation.second_moment(q - step)
