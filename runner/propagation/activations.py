@@ -35,6 +35,8 @@ _FARTHEST = 10.0
 _LINE_NODES = 96
 _ARC_NODES = 32
 _RADIAL_NODES = 64
+# In each of three directions, where products are interpolated.
+_CHEBYSHEV_NODES = 12
 # Activations change their course where their argument is about so large.
 _STEP = 2.0
 # Points whose integrals are taken together: bounds the memory at about 100 MB.
@@ -206,6 +208,59 @@ def _joint_block(function: Function, q1: Array, q2: Array, c: Array) -> Array:
             values = function(r[:, None] * first) * function(r[:, None] * second)
             total += density * (high - low) * (values @ arc)
     return total / (2 * np.pi)
+
+
+def interpolated_product(
+    activation: Activation, q1: Array, q2: Array, c: Array, norms: Array
+) -> Array:
+    """Returns E[f(u1) f(u2)], by interpolation where there are many points.
+
+    What is interpolated is the correlation of f(u1) and f(u2), a smooth function of
+    asinh(sqrt(q1)), asinh(sqrt(q2)) and arccos(c), by Chebyshev polynomials.
+
+    Args:
+      activation: The function f.
+      q1, q2: Variances, of the same shape.
+      c: Correlations, same shape.
+      norms: sqrt(E[f(u1)^2] E[f(u2)^2]), same shape.
+    """
+    if isinstance(activation, Rectifier) or c.size <= _BLOCK or not np.isfinite(q1 * q2 * c).all():
+        return activation.product(q1, q2, c)
+    places = np.stack([_of_length(q1), _of_length(q2), np.arccos(np.clip(c, -1.0, 1.0))])
+    places = places.reshape(3, -1)
+    low, high = places.min(axis=1), places.max(axis=1)
+    width = np.maximum(high - low, 1e-6)
+    node = np.polynomial.chebyshev.chebpts1(_CHEBYSHEV_NODES)
+    axes = [low[k] + width[k] * (node + 1) / 2 for k in range(3)]
+    first, second, angle = np.meshgrid(*axes, indexing="ij")
+    lengths = np.sinh(first) ** 2, np.sinh(second) ** 2
+    moments = [activation.second_moment(length) for length in lengths]
+    values = activation.product(*lengths, np.cos(angle)) / np.sqrt(moments[0] * moments[1])
+    basis = np.linalg.inv(_polynomials(node))
+    coefficients = np.einsum("ia,jb,kc,abc->ijk", basis, basis, basis, values)
+    scaled = (2 * (places - low[:, None]) / width[:, None] - 1).T
+    blocks = [
+        _interpolated(coefficients, scaled[start : start + _BLOCK])
+        for start in range(0, len(scaled), _BLOCK)
+    ]
+    return np.concatenate(blocks).reshape(c.shape) * norms
+
+
+def _of_length(q: Array) -> Array:
+    return np.arcsinh(np.sqrt(q))
+
+
+def _polynomials(x: Array) -> Array:
+    """Returns the Chebyshev polynomials at places, shape (places, polynomials)."""
+    return np.polynomial.chebyshev.chebvander(x, _CHEBYSHEV_NODES - 1)
+
+
+def _interpolated(coefficients: Array, places: Array) -> Array:
+    """Returns a sum of products of polynomials at places, shape (n, 3)."""
+    count = len(coefficients)
+    first, second, third = (_polynomials(column) for column in places.T)
+    inner = (first @ coefficients.reshape(count, -1)).reshape(-1, count, count)
+    return np.einsum("nj,njk,nk->n", second, inner, third)
 
 
 def _sigmoid_slope(x: Array) -> Array:

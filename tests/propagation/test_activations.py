@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from runner.propagation.activations import ACTIVATIONS, Activation, Rectifier
+from runner.propagation.activations import (
+    ACTIVATIONS,
+    Activation,
+    Rectifier,
+    interpolated_product,
+)
 
 RECTIFIERS = [Rectifier("linear", 1.0), Rectifier("relu", 0.0), Rectifier("leaky", 0.2)]
 CORRELATIONS = np.array([-1.0, -0.7, 0.0, 0.3, 0.9, 0.9999, 1.0])
@@ -88,3 +93,15 @@ def test_blocks_of_many_points_change_nothing():
     q = np.linspace(0.1, 3, 2100)
     some = tanh.product(q[::299], 1.0, 0.5)
     np.testing.assert_allclose(tanh.product(q, 1.0, 0.5)[::299], some, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["tanh", "gelu", "selu", "sigmoid"])
+def test_many_products_are_interpolated(name):
+    activation = ACTIVATIONS[name]
+    numbers = np.random.default_rng(0)
+    q1, q2 = numbers.uniform(0, 5, (2, 3000))
+    c = numbers.uniform(-1, 1, 3000)
+    q1[0], c[1] = 0, 1  # a border without any signal, an example that is its own pair
+    norms = np.sqrt(activation.second_moment(q1) * activation.second_moment(q2))
+    found = interpolated_product(activation, q1, q2, c, norms)
+    np.testing.assert_allclose(found, activation.product(q1, q2, c), atol=1e-4 * norms.max())
