@@ -113,13 +113,19 @@ class _Patient:
         return _sentence(f"{cancels}: {self._left()}")
 
     def _unknown(self) -> str:
-        larger = {"vanishing": "larger", "exploding": "smaller", "saturated": "smaller"}
-        kernels = f"{larger.get(self.verdict.name, 'other')} kernels"
+        """Returns what can be said of a net that mean-field theory does not cover."""
+        directions = {"vanishing": "larger", "exploding": "smaller", "saturated": "smaller"}
+        kernels = f"{directions.get(self.verdict.name, 'other')} kernels"
         if self.unbiased:
             kernels = f"{self.unbiased.strip()}, or {kernels}"
+        why = (
+            ": an activation is no function of one number"
+            if self._number("unknown_activations") > 0
+            else ""
+        )
         return (
-            "Which scale of the kernels is critical is not known for this net: mean-field theory "
-            f"does not cover all its layers. Try out {kernels}."
+            f"Which scale of the kernels would be best is not known for this net{why}. Try out "
+            f"{kernels}."
         )
 
     def _left(self, more: str = "") -> str:

@@ -170,7 +170,7 @@ def test_advice_knows_the_parameters_of_activations_and_says_what_it_does_not_kn
     found = float(re.search(r"variance is ([0-9.]+);", half.advice())[1])
     assert found == pytest.approx(1.6, rel=0.2)
     unknown = examine(model=build(layers.PReLU), **small)
-    assert "is not known for this net" in unknown.advice()
+    assert "is not known for this net: an activation is no function" in unknown.advice()
 
 
 @pytest.mark.slow
