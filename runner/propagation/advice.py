@@ -170,7 +170,7 @@ class _Patient:
     def _layers(self) -> str:
         """Returns the hidden layers that the scale is for, with their activation."""
         record = self.records[0]
-        inner = record.judged[:-1]
+        inner = record.judged[:-1] or record.judged
         names = [record.layers[row] for row in inner]
         acts = Counter(record.activations[row] or "linear" for row in inner)
         act = " and ".join(name for name, _ in acts.most_common(2))

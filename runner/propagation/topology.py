@@ -66,8 +66,8 @@ class Topology:
       normalizations: After the first layer with a kernel.
       sums: Skip connections.
       unknown: Layers whose activation is no function of one number.
-      chain: The layers with kernels in their order; None where an activation is unknown, or
-        there is no hidden layer.
+      chain: The layers with kernels in their order; None where an activation is unknown,
+        or there is none.
     """
 
     normalizations: int
@@ -105,7 +105,7 @@ def topology(meter: Meter, mean_squares: Callable[[int], float] | None = None) -
     known = [activation for activation in activations if activation is not None]
     unknown = len(activations) - len(known)
     chain = None
-    if known and not unknown:
+    if judged and not unknown:
         chain = Chain(
             activations=known,
             gains=np.array([trace.fan[id(place)] for place, _ in judged]),

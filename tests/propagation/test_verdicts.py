@@ -59,6 +59,7 @@ DEEP = {
 }
 # What decides beside the activation.
 OTHERS = {
+    "no hidden layer, large": ("normal", {"scale": 20.0}, {"depth": 0}, "exploding"),
     "relu6": ("normal", {"scale": 0.01}, {"activation": "relu6", "depth": 4}, "vanishing"),
     "mish": ("glorot_uniform", {}, {"activation": "mish", "width": 128, "depth": 16}, "vanishing"),
     "residual": ("he_normal", {}, {"width": 64, "depth": 16, "residual": True}, "exploding"),
@@ -88,7 +89,7 @@ OTHERS = {
     "case",
     [
         *("zero", "ones", "small", "negative biases", "steep tanh", "steep sigmoid"),
-        *("relu6", "residual", "normalized, small"),
+        *("no hidden layer, large", "relu6", "residual", "normalized, small"),
         *marked_slow("glorot at depth 30", "normal 0.5", "mish", "residual at depth 30"),
         *marked_slow("normalized and deep", "normalized and residual", *DEEP),
     ],
