@@ -1,20 +1,34 @@
-"""What would bring a net to criticality, as an override that can be pasted."""
+"""What would help a net that starts badly, as an override that can be pasted.
 
+`runner.propagation.diagnosis` looks for the kernels' scale by mean-field theory, where the model's
+activations can be evaluated, and leaves it in the numbers `advice_*` of a record's network:
+
+    advice_weight_variance   fan_in times the kernels' variance of the least strain
+    advice_gain              what to multiply the kernels by, as they are, for the least strain
+    advice_..._strain        that strain: see `runner.propagation.criticality`
+    advice_strain            of the kernels as they are
+    advice_normalizations, advice_skips, advice_unknown_activations    how many there are
+
+One override sets all kernels of a model, so the scale is one for all layers with a kernel together.
+"""
+
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from runner.propagation import meanfield
-from runner.propagation.activations import ACTIVATIONS
+from runner.propagation.criticality import COMFORT, NAMED
 from runner.propagation.judgement import Verdict
 from runner.records import PropagationRecord
 
-# Initializers with these weight variances, for the activations that most people use.
-_NAMED = {2.0: "he_normal", 1.0: "lecun_normal"}
-# A net that is so close to criticality is not ill for want of it.
-_CLOSE = 1.05
+# Strains that differ by less are the same to theory.
+_SAME = 1.05
+# Beyond this factor, the output layer of a normalized net is ill by itself.
+_FAR = 30.0
+# Any random law tells units apart.
+_RANDOM = "init=glorot_uniform"
 
 
 def advice(
@@ -27,80 +41,161 @@ def advice(
       records: Of its replicates.
       settings: The resolved configuration.
     """
-    if verdict.name == "healthy":
-        return ""
-    activation = _activation(records[0])
-    target = target_weight_variance(activation)
-    given = _weight_variance(records)
-    bias = settings.get("init", {}).get("bias", 0)
-    biased = " init.bias=0" if bias not in (0, "keep") else ""
-    named = _named(target) + biased
-    factor = float(np.sqrt(target / given)) if given > 0 else np.inf
-    is_close = 1 / _CLOSE < factor < _CLOSE
-    if verdict.name == "symmetric" or not np.isfinite(factor):
-        return f"Try {named}: kernels must be random for units to become different."
-    if is_close and biased:
-        return f"Try{biased}: the kernels are critical as they are."
-    if is_close:
-        switches = [key for key in ("batch_norm", "residual") if key in settings.get("model", {})]
-        told = " or ".join(f"model.{key}=true" for key in switches)
+    return "" if verdict.name == "healthy" else _Patient(verdict, records, settings).told()
+
+
+class _Patient:
+    """A configuration that is not healthy."""
+
+    def __init__(
+        self, verdict: Verdict, records: Sequence[PropagationRecord], settings: Mapping[str, Any]
+    ) -> None:
+        self.verdict, self.records = verdict, records
+        self.init, self.model = settings.get("init", {}), settings.get("model", {})
+        bias = self.init.get("bias", 0)
+        self.unbiased = "" if bias in (0, "keep") else " init.bias=0"
+
+    def told(self) -> str:
+        """Returns the advice."""
+        if self.verdict.name == "symmetric":
+            law = self._by_fan(math.inf) or _RANDOM
+            return f"Try {law}: kernels must be random for units to become different."
+        if self._number("normalizations") > 0:
+            return self._normalized()
+        given, best = self._number("strain"), self._number("weight_variance_strain")
+        if math.isnan(best):
+            return self._unknown()
+        near = max(COMFORT, _SAME * min(best, self._number("gain_strain", math.inf)))
+        if given > near or math.isnan(given):
+            return self._rescaled()
+        if self.unbiased:
+            return f"Try{self.unbiased}: the kernels' scale is as good as it can be."
+        return f"The kernels' scale is as good as it can be: {self._left('wider')}."
+
+    def _rescaled(self) -> str:
+        """Returns the scales at which the theory sees no illness, if there are any."""
+        laws = [law for law in (self._as_given(), self._by_fan(1.0)) if law]
+        variance = self._number("weight_variance")
+        if not laws:
+            times = self._number("weight_variance_strain")
+            return (
+                f"No scale of the kernels is within the limits for {self._layers()}: even the "
+                f"best, fan_in times variance {variance:.3g}, is {times:.2g} times beyond them by "
+                f"mean-field theory. {_sentence(self._left())}"
+            )
+        given = self._given_variance()
+        here = "" if math.isnan(given) else f"; here it is {given:.3g}"
         return (
-            "The kernels are critical as they are: what is left is a net that is less deep or "
-            + (f"wider, or {told}." if told else "wider, normalization or skip connections.")
+            f"Try {', or '.join(laws)}: by mean-field theory {self._layers()} keep signal and "
+            f"gradient best where fan_in times the kernels' variance is {variance:.3g}{here}."
         )
-    scaled = _scaled(settings.get("init", {}), factor)
-    either = f"{scaled}{biased}, or {named}" if scaled else named
-    return (
-        f"Try {either}: {activation} layers keep signal and gradient where fan_in times the "
-        f"kernel's variance is {target:.3g}; here it is {given:.3g}."
-    )
+
+    def _normalized(self) -> str:
+        """Returns what helps where only the output layer's scale counts.
+
+        What normalized layers add to skip connections has the variance 1 each, so the outputs' is
+        that of the kernel times about as many as there are.
+        """
+        skips, output = self._number("skips"), self._output_variance()
+        cancels = "normalization cancels the scale of the kernels before it"
+        if output > 0 and abs(math.log(output * (1 + skips))) > math.log(_FAR):
+            return (
+                f"Try {_law(1 / (1 + skips))}: {cancels}, not the output layer's, where fan_in "
+                f"times the variance is {output:.3g}."
+            )
+        if self._switches("residual"):
+            law = _law(1 / len(self.records[0].judged))
+            return (
+                f"Try model.residual=true {law}: {cancels}, but the gradient grows with depth "
+                "unless there are skip connections; they add up, so the outputs need the small "
+                "kernels."
+            )
+        return _sentence(f"{cancels}: {self._left()}")
+
+    def _unknown(self) -> str:
+        """Returns what can be said of a net that mean-field theory does not cover."""
+        directions = {"vanishing": "larger", "exploding": "smaller", "saturated": "smaller"}
+        kernels = f"{directions.get(self.verdict.name, 'other')} kernels"
+        if self.unbiased:
+            kernels = f"{self.unbiased.strip()}, or {kernels}"
+        why = (
+            ": an activation is no function of one number"
+            if self._number("unknown_activations") > 0
+            else ""
+        )
+        return (
+            f"Which scale of the kernels would be best is not known for this net{why}. Try out "
+            f"{kernels}."
+        )
+
+    def _left(self, more: str = "") -> str:
+        """Returns what can be changed when the scale cannot."""
+        wider = f"less deep or {more}" if more else "less deep"
+        switches = self._switches("batch_norm", "residual")
+        if switches:
+            return f"what is left is a net that is {wider}, or {' or '.join(switches)}"
+        if {"batch_norm", "residual"} & set(self.model):
+            return f"what is left is a net that is {wider}"
+        return f"what is left is a net that is {wider}, normalization or skip connections"
+
+    def _switches(self, *names: str) -> list[str]:
+        """Returns the overrides that turn on what the model has, but has not on."""
+        return [f"model.{name}=true" for name in names if self.model.get(name) is False]
+
+    def _by_fan(self, most: float) -> str:
+        """Returns the law of the least strain, if that is at most so much."""
+        variance = self._number("weight_variance")
+        if math.isnan(variance) or self._number("weight_variance_strain") > most:
+            return ""
+        return f"{_law(variance)}{self.unbiased}"
+
+    def _as_given(self) -> str:
+        """Returns the override that keeps the law and multiplies its standard deviation."""
+        factor, init = self._number("gain"), self.init
+        if math.isnan(factor) or self._number("gain_strain") > 1:
+            return ""
+        if "gain" in init:
+            return f"init.gain={float(init['gain']) * factor:.3g}{self.unbiased}"
+        if init.get("name") == "variance_scaling":
+            return f"init.scale={float(init['scale']) * factor**2:.3g}{self.unbiased}"
+        if "scale" in init:
+            return f"init.scale={float(init['scale']) * factor:.3g}{self.unbiased}"
+        return ""
+
+    def _number(self, name: str, missing: float = math.nan) -> float:
+        """Returns a number of the advice; replicates that were examined together have the same."""
+        found = (record.number(f"advice_{name}") for record in self.records)
+        return next((value for value in found if not math.isnan(value)), missing)
+
+    def _layers(self) -> str:
+        """Returns the hidden layers that the scale is for, with their activation."""
+        record = self.records[0]
+        inner = record.judged[:-1] or record.judged
+        names = [record.layers[row] for row in inner]
+        acts = Counter(record.activations[row] or "linear" for row in inner)
+        act = " and ".join(name for name, _ in acts.most_common(2))
+        return f"{names[0]}{f' to {names[-1]}' if len(names) > 1 else ''} ({act})"
+
+    def _given_variance(self) -> float:
+        """Returns the geometric mean of the hidden layers' fan_in times variance."""
+        return self._variance(self.records[0].judged[:-1])
+
+    def _output_variance(self) -> float:
+        return self._variance(self.records[0].judged[-1:])
+
+    def _variance(self, rows: Sequence[int]) -> float:
+        values = np.array([record.values("weight_variance")[list(rows)] for record in self.records])
+        known = values[np.isfinite(values)]
+        if not known.size:
+            return math.nan
+        with np.errstate(divide="ignore"):
+            return float(np.exp(np.mean(np.log(known))))
 
 
-def target_weight_variance(activation: str) -> float:
-    """Returns fan_in times the kernel's variance that is critical without biases.
-
-    Where there is no stable critical point (GELU, sigmoid) it is 1 / E[f'(z)^2], z ~ N(0, 1), which
-    keeps the gradient of the first layers; for an activation that the theory does not know, 1.
-    """
-    known = ACTIVATIONS.get(activation)
-    if known is None:
-        return 1.0
-    try:
-        critical = meanfield.critical_weight_variance(known)
-        if meanfield.length_fixed_point(known, critical) < 10:
-            return round(critical, 4)
-    except ValueError:
-        pass
-    return 1 / float(known.squared_slope(1.0))
+def _law(variance: float) -> str:
+    """Returns the override for kernels of this variance times fan_in."""
+    return f"init={NAMED.get(variance, f'variance_scaling init.scale={variance:.3g}')}"
 
 
-def _activation(record: PropagationRecord) -> str:
-    """Returns the name of the activation that most layers have; without any, `"linear"`."""
-    names = Counter(name for name in record.activations[:-1] if name)
-    return names.most_common(1)[0][0] if names else "linear"
-
-
-def _weight_variance(records: Sequence[PropagationRecord]) -> float:
-    """Returns the geometric mean of the hidden layers' weight variances."""
-    rows = records[0].judged[:-1] or records[0].judged
-    values = np.concatenate([record.values("weight_variance")[rows] for record in records])
-    known = values[np.isfinite(values)]
-    if not len(known) or (known <= 0).any():
-        return 0.0
-    return float(np.exp(np.mean(np.log(known))))
-
-
-def _named(target: float) -> str:
-    for variance, name in _NAMED.items():
-        if abs(target - variance) < 0.01:
-            return f"init={name}"
-    return f"init=variance_scaling init.scale={target:.3g}"
-
-
-def _scaled(init: Mapping[str, Any], factor: float) -> str:
-    """Returns the override that keeps the law and multiplies its standard deviation."""
-    if "gain" in init:
-        return f"init.gain={float(init['gain']) * factor:.3g}"
-    if init.get("name") == "variance_scaling":
-        return f"init.scale={float(init['scale']) * factor**2:.3g}"
-    return f"init.scale={float(init['scale']) * factor:.3g}" if "scale" in init else ""
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."

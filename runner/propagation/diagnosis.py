@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from runner.datasets.dataset import Dataset
+from runner.propagation.criticality import NAMED, Chain
 from runner.propagation.jacobian import FullMeter
 from runner.propagation.judgement import gain, judge
 from runner.propagation.measurement import Loss, Measurement, Meter
 from runner.propagation.prediction import Moments, predict
 from runner.propagation.settings import Diagnostics
+from runner.propagation.topology import topology
 from runner.records import PropagationRecord
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 _MAX_SINGULAR_VALUES = 100
 # Weights are measured together up to about this size.
 _STACKED_BYTES = 2**26
+# So much more strain is worth an initializer that has a name: one decade of the usual four.
+_AS_GOOD = 0.25
 # As many digits as float32 has.
 _DIGITS = 7
 
@@ -36,6 +40,7 @@ class Examination:
         self._full = FullMeter(self._meter) if settings.is_full else None
         self._settings = settings
         self._uninformed_loss = dataset.uninformed_loss
+        self._is_classifier = dataset.task == "classification"
 
     def examine(self, replicates: Iterator[Sequence[np.ndarray]]) -> list[PropagationRecord]:
         """Returns the records of a configuration's replicates, in their order.
@@ -52,7 +57,8 @@ class Examination:
         if not measured:
             return []
         predicted = self._predicted(moments, measured)
-        return [self._judged_alone(record, predicted) for record in measured]
+        advised = self._advised(moments, measured)
+        return [self._judged_alone(record, predicted, advised) for record in measured]
 
     def _record(self, weights: Sequence[np.ndarray], found: Measurement) -> PropagationRecord:
         layers = self._meter.layers
@@ -125,13 +131,57 @@ class Examination:
             predicted = None
         return {name: _plain(values) for name, values in (predicted or {}).items()}
 
+    def _advised(
+        self, moments: Moments, measured: Sequence[PropagationRecord]
+    ) -> dict[str, float | None]:
+        """Returns what the advice to a net that is not healthy goes by; nothing for others."""
+        if judge(measured, self._settings).name == "healthy":
+            return {}
+        try:
+            as_given = topology(self._meter, moments.mean_square)
+            by_fan = topology(self._meter)
+        except Exception as error:  # a layer that refuses such kernels is no reason to stop
+            log.debug("The layers cannot be followed: %s", error)
+            return {}
+        numbers = {
+            "advice_normalizations": float(by_fan.normalizations),
+            "advice_skips": float(by_fan.sums),
+            "advice_unknown_activations": float(by_fan.unknown),
+        }
+        if as_given.chain is not None and by_fan.chain is not None:
+            limits = self._settings, self._is_classifier
+            numbers["advice_strain"] = float(as_given.chain.strains(np.ones(1), *limits)[0])
+            numbers["advice_gain"], numbers["advice_gain_strain"] = as_given.chain.best_scale(
+                *limits
+            )
+            numbers |= _advised_variance(by_fan.chain, *limits)
+        return dict(zip(numbers, _plain(list(numbers.values())), strict=True))
+
     def _judged_alone(
-        self, record: PropagationRecord, predicted: dict[str, list[float | None]]
+        self,
+        record: PropagationRecord,
+        predicted: dict[str, list[float | None]],
+        advised: dict[str, float | None],
     ) -> PropagationRecord:
         verdict = judge([record], self._settings)
         return dataclasses.replace(
-            record, predicted=predicted, verdict=verdict.name, reason=verdict.reason
+            record,
+            predicted=predicted,
+            network={**record.network, **advised},
+            verdict=verdict.name,
+            reason=verdict.reason,
         )
+
+
+def _advised_variance(chain: Chain, limits: Diagnostics, is_classifier: bool) -> dict[str, float]:
+    """Returns the least strained fan_in times variance, an initializer's own where it will do."""
+    scale, strain = chain.best_scale(limits, is_classifier)
+    named = np.array(list(NAMED))
+    strains = chain.strains(np.sqrt(named), limits, is_classifier)
+    best = int(np.argmin(strains))
+    if strains[best] <= strain + _AS_GOOD:
+        scale, strain = math.sqrt(named[best]), float(strains[best])
+    return {"advice_weight_variance": scale**2, "advice_weight_variance_strain": strain}
 
 
 def _groups(

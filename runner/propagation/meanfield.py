@@ -22,7 +22,7 @@ References:
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -41,9 +41,13 @@ _CRITICAL = 1e-9
 _TOLERANCE = 1e-12
 # At 1 itself the correlation map always has a fixed point.
 _NEAR_ONE = 1 - 1e-5
+# Correlations at which the correlation map is told from the identity.
+_CORRELATIONS = np.linspace(0, _NEAR_ONE, 11)
 # Of relative differences along the critical line, and where the integrals keep it.
 _ROUNDING = 1e-10
 _CRITICAL_LENGTHS = np.logspace(-12, 4, 129)
+# Of chi_1 where a length of that line is found again.
+_CRITICAL_CHI = 1e-6
 
 
 def length_map(
@@ -95,7 +99,8 @@ class Regime:
     Attributes:
       q: q*, the fixed point of the length map; 0 or infinity where there is none between.
       chi: chi_1 at q*.
-      c: c*, the stable fixed point of the correlation map.
+      c: c*, the stable fixed point of the correlation map; NaN where the map is the identity (a
+        linear net, or a smooth activation at q* = 0, without biases): correlations stay.
       slope: Of the correlation map at c*; chi_1 where c* is 1 and q* is a length.
       length_depth: xi_q, layers in which a difference from q* falls by e.
       correlation_depth: xi_c, layers in which a difference from c* falls by e.
@@ -119,13 +124,13 @@ def regime(activation: Activation, weight_variance: float, bias_variance: float 
     following = float(length_map(activation, place, weight_variance, bias_variance))
     scale = weight_variance * place / following
     c = _correlation_fixed_point(activation, place, weight_variance, bias_variance)
-    slope = scale * float(activation.slope_product(place, place, c))
+    slope = scale * float(activation.slope_product(place, place, 1.0 if math.isnan(c) else c))
     growth = weight_variance * float(activation.growth(place))
     return Regime(
         q=q,
         chi=chi,
         c=c,
-        slope=slope,
+        slope=float(slope),
         length_depth=_depth_scale(growth),
         correlation_depth=_depth_scale(slope),
         phase=_phase(chi),
@@ -148,16 +153,18 @@ def _depth_scale(slope: float) -> float:
 def _correlation_fixed_point(
     activation: Activation, q: float, weight_variance: float, bias_variance: float
 ) -> float:
-    """Returns c*: the crossing of the map below 1 that is next to 0, or else 1."""
+    """Returns c*: the crossing below 1 that is next to 0, else 1; NaN for the identity."""
 
-    def excess(c: float) -> float:
-        return float(correlation_map(activation, c, q, weight_variance, bias_variance)) - c
+    def excess(c: np.ndarray | float) -> np.ndarray:
+        return correlation_map(activation, c, q, weight_variance, bias_variance) - c
 
+    if (np.abs(excess(_CORRELATIONS)) < _CRITICAL).all():
+        return math.nan
     if excess(0.0) <= 0:
         return 0.0
     if excess(_NEAR_ONE) >= 0:
         return 1.0
-    return float(optimize.brentq(excess, 0.0, _NEAR_ONE, xtol=1e-14))
+    return float(optimize.brentq(lambda c: float(excess(c)), 0.0, _NEAR_ONE, xtol=1e-14))
 
 
 def critical_line(activation: Activation, q: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +180,8 @@ def critical_line(activation: Activation, q: np.ndarray | float) -> tuple[np.nda
 def critical_weight_variance(activation: Activation, bias_variance: float = 0) -> float:
     """Returns the weight variance that is critical with this bias variance.
 
-    Where several are, it is that of the shortest length; length 0 counts (tanh without biases).
+    Where several are, it is that of the shortest length; length 0 counts where lengths tend to it
+    (tanh without biases).
 
     Raises:
       ValueError: There is none.
@@ -182,13 +190,14 @@ def critical_weight_variance(activation: Activation, bias_variance: float = 0) -
     def excess(q: np.ndarray) -> np.ndarray:
         return (critical_line(activation, q)[1] - bias_variance) / np.maximum(q, bias_variance)
 
-    q = _shortest_root(excess)
-    if q is None:
-        raise ValueError(
-            f"No weight variance is critical for {activation.name} with the bias variance "
-            f"{bias_variance:g}."
-        )
-    return float(critical_line(activation, q)[0])
+    for q in _roots(excess):
+        weight_variance = float(critical_line(activation, q)[0])
+        if _is_critical(activation, weight_variance, bias_variance):
+            return weight_variance
+    raise ValueError(
+        f"No weight variance is critical for {activation.name} with the bias variance "
+        f"{bias_variance:g}."
+    )
 
 
 def critical_bias_variance(activation: Activation, weight_variance: float) -> float:
@@ -197,23 +206,31 @@ def critical_bias_variance(activation: Activation, weight_variance: float) -> fl
     Raises:
       ValueError: There is none.
     """
-    q = _shortest_root(lambda q: critical_line(activation, q)[0] / weight_variance - 1)
-    bias_variance = -math.inf if q is None else float(critical_line(activation, q)[1])
-    if q is None or bias_variance < -_ROUNDING * q:
-        raise ValueError(
-            f"No bias variance is critical for {activation.name} with the weight variance "
-            f"{weight_variance:g}."
-        )
-    return max(bias_variance, 0.0)
+    for q in _roots(lambda q: critical_line(activation, q)[0] / weight_variance - 1):
+        bias_variance = float(critical_line(activation, q)[1])
+        if abs(bias_variance) <= _ROUNDING * q:
+            bias_variance = 0.0
+        if bias_variance >= 0 and _is_critical(activation, weight_variance, bias_variance):
+            return bias_variance
+    raise ValueError(
+        f"No bias variance is critical for {activation.name} with the weight variance "
+        f"{weight_variance:g}."
+    )
 
 
-def _shortest_root(excess: Callable[[np.ndarray], np.ndarray]) -> float | None:
-    """Returns the least length at which a relative excess vanishes, or None."""
+def _is_critical(activation: Activation, weight_variance: float, bias_variance: float) -> bool:
+    """Tells whether chi_1 is 1 at the length that inputs of length 1 tend to."""
+    q = length_fixed_point(activation, weight_variance, bias_variance)
+    place = min(max(q, _LENGTHS[0]), _LENGTHS[-1])
+    return abs(weight_variance * float(activation.squared_slope(place)) - 1) < _CRITICAL_CHI
+
+
+def _roots(excess: Callable[[np.ndarray], np.ndarray]) -> Iterator[float]:
+    """Yields the lengths at which a relative excess vanishes, the least first."""
     values = excess(_CRITICAL_LENGTHS)
     for place, value in enumerate(values):
         if abs(value) <= _ROUNDING:
-            return float(_CRITICAL_LENGTHS[place])
-        if place and value * values[place - 1] < 0:
+            yield float(_CRITICAL_LENGTHS[place])
+        elif place and value * values[place - 1] < 0:
             low, high = _CRITICAL_LENGTHS[place - 1 : place + 1]
-            return float(optimize.brentq(lambda q: float(excess(np.asarray(q))), low, high))
-    return None
+            yield float(optimize.brentq(lambda q: float(excess(np.asarray(q))), low, high))

@@ -28,16 +28,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from runner.propagation.activations import Rectifier
+from runner.propagation.activations import interpolated_product
 from runner.propagation.measurement import Arranged, Meter
-from runner.propagation.tracing import Place, Trace, intercepted
+from runner.propagation.topology import FanTrace
+from runner.propagation.tracing import Place, intercepted
 
 PREDICTED = (
     *("preactivation_variance", "activation_mean", "activation_variance"),
     *("correlation", "gradient_variance"),
 )
-# Of the integrals for pairs, in each layer: about a tenth of a second.
-_MAX_POINTS = 2048
 # Kernels with fourth moments beyond this (normal 3, uniform 1.8) are not many small independent
 # numbers: the identity.
 _MAX_KURTOSIS = 9.0
@@ -92,7 +91,7 @@ def predict(
     """
     if not _can_be_followed(meter.model):
         return None
-    pairs = _num_pairs(meter)
+    pairs = int(meter.x.shape[0]) // 2
     weights = [
         np.full(weight.shape, moments.mean_square(position), np.float32)
         for position, weight in enumerate(meter.model.weights)
@@ -100,7 +99,7 @@ def predict(
     trace = _MomentTrace(meter.anatomy, pairs=pairs)
     with intercepted(meter.anatomy, trace):
         meter.model.stateless_call(
-            *Arranged(meter.model)(weights), _products(meter.x, pairs), training=False
+            *Arranged(meter.model)(weights), _products(meter.x), training=False
         )
     rows = [trace.numbers(place) for place in trace.places]
     quantities = {
@@ -126,36 +125,24 @@ def _can_be_followed(model: Any) -> bool:
     return True
 
 
-def _num_pairs(meter: Meter) -> int:
-    """Returns for how many pairs correlations are predicted: all, or as many as integrals allow."""
-    half = int(meter.x.shape[0]) // 2
-    activations = [layer.activation for layer in meter.layers if layer.activation is not None]
-    if all(isinstance(activation, Rectifier) for activation in activations):
-        return half
-    places = max(layer.size // layer.num_units for layer in meter.layers)
-    return int(np.clip(_MAX_POINTS // places, 4, half))
-
-
-def _products(x: Any, pairs: int) -> Any:
+def _products(x: Any) -> Any:
     """Returns the squares of all examples and, below them, the products of the pairs."""
-    half = x.shape[0] // 2
-    return tf.concat([tf.square(x), x[:pairs] * x[half : half + pairs]], axis=0)
+    first, second = tf.split(x, 2)
+    return tf.concat([tf.square(x), first * second], axis=0)
 
 
 @dataclass
-class _MomentTrace(Trace):
+class _MomentTrace(FanTrace):
     """Carries second moments through the model; NaN from where the theory does not hold.
 
     Attributes:
       pairs: Rows at the end that hold products of pairs, of examples i and i + half.
-      fan: Of each place, by its `id`: sum of the kernel's mean squares over an output's inputs.
       means: E[f(u)], shape (examples, ...), of the places with an activation.
       slopes: E[f'(u)^2], mean over examples.
       gaps: Places that something stands before which the theory does not know.
     """
 
     pairs: int = 0
-    fan: dict[int, float] = field(default_factory=dict)
     means: dict[int, np.ndarray] = field(default_factory=dict)
     slopes: dict[int, float] = field(default_factory=dict)
     gaps: set[int] = field(default_factory=set)
@@ -164,18 +151,10 @@ class _MomentTrace(Trace):
     def _kernel(
         self, operation: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: Any
     ) -> Any:
-        activation, ones = operation.activation, tf.ones_like(args[0])
-        object.__setattr__(operation, "activation", None)
-        try:
-            of_ones, of_zeros = call(ones, **kwargs), call(tf.zeros_like(ones), **kwargs)
-        finally:
-            object.__setattr__(operation, "activation", activation)
         number = len(self.places)
         result = super()._kernel(operation, call, args, kwargs)
-        place = self.places[number]
-        self.fan[id(place)] = float(tf.reduce_mean(of_ones - of_zeros))
         if self._gap:
-            self.gaps.add(id(place))
+            self.gaps.add(id(self.places[number]))
         self._gap = False
         return result
 
@@ -200,15 +179,16 @@ class _MomentTrace(Trace):
         first, second = self._of_pairs(lengths)
         norms = np.sqrt(first * second)
         c = np.divide(covariances, norms, out=np.ones_like(norms), where=norms > 0)
-        moments = [activation.second_moment(lengths), activation.product(first, second, c)]
+        squares = activation.second_moment(lengths)
+        of_pairs = np.sqrt(np.multiply(*self._of_pairs(squares)))
+        moments = [squares, interpolated_product(activation, first, second, c, of_pairs)]
         self.means[id(place)] = activation.mean(lengths)
         self.slopes[id(place)] = float(np.mean(activation.squared_slope(lengths)))
         joined = np.concatenate(moments)
         return tf.constant(np.broadcast_to(joined, place.before.shape), tf.float32)
 
     def _of_pairs(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        half = len(lengths) // 2
-        return lengths[: self.pairs], lengths[half : half + self.pairs]
+        return lengths[: self.pairs], lengths[self.pairs :]
 
     def numbers(self, place: Place) -> dict[str, float]:
         """Returns the predicted quantities of a place."""

@@ -257,7 +257,7 @@ class Trace:
         self, operation: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: Any
     ) -> Any:
         activation = operation.activation
-        with _linear(operation):
+        with linear(operation):
             before = call(*args, **kwargs)
         place = self._place(operation, _given(args, kwargs))
         place.before = before = self.watch(before)
@@ -330,7 +330,7 @@ def is_linear(activation: Any) -> bool:
 
 
 @contextmanager
-def _linear(layer: Any) -> Iterator[None]:
+def linear(layer: Any) -> Iterator[None]:
     """Takes a layer's activation away inside the block."""
     activation = layer.activation
     object.__setattr__(layer, "activation", None)  # past Keras, which would track the change

@@ -68,7 +68,7 @@ def examine(keras, digits):
     def run(
         init, model=None, init_settings=None, seeds=SEEDS, dataset=digits, diagnostics=None, **mlp
     ):
-        law = CATALOGUE[init](**(init_settings or {}))
+        law, given = CATALOGUE[init](**(init_settings or {})), model is not None
         if model is None:
             settings = models.CATALOGUE["mlp"](**mlp)
             shape, outputs = dataset.input_shape, dataset.num_outputs
@@ -77,10 +77,10 @@ def examine(keras, digits):
         weights = [drawer.draw(seed) for seed in range(seeds)]
         loss = loss_function(model, dataset.task)
         examination = Examination(model, dataset, loss, diagnostics or Diagnostics())
-        settings = {
+        resolved = {
             "init": {"name": init, **vars(law)},
-            "model": {"activation": mlp.get("activation", "relu")},
+            "model": {} if given else vars(settings),
         }
-        return Examined(examination.examine(iter(weights)), model, weights, settings, dataset)
+        return Examined(examination.examine(iter(weights)), model, weights, resolved, dataset)
 
     return run

@@ -114,6 +114,36 @@ def test_no_critical_net_is_said():
         meanfield.critical_bias_variance(ACTIVATIONS["relu"], 1.5)
 
 
+@pytest.mark.parametrize(("name", "weight_variance"), [("gelu", 4.0), ("silu", 4.0)])
+def test_a_length_that_nothing_tends_to_is_not_critical(name, weight_variance):
+    # The slope of both at 0 is 1/2, so chi_1 is 1 at length 0, but f(u)^2 is about u^2 / 4 + b u^4
+    # with b > 0 there: lengths grow.
+    activation = ACTIVATIONS[name]
+    assert meanfield.length_map(activation, 1e-6, weight_variance) > 1e-6
+    with pytest.raises(ValueError, match=f"No bias variance is critical for {name}"):
+        meanfield.critical_bias_variance(activation, weight_variance)
+    with pytest.raises(ValueError, match=f"No weight variance is critical for {name}"):
+        meanfield.critical_weight_variance(activation)
+
+
+@pytest.mark.parametrize(
+    ("name", "weight_variance"), [("tanh", 0.8), ("tanh", 1.0), ("gelu", 2.0), ("linear", 1.0)]
+)
+def test_where_correlations_stay_there_is_no_fixed_point(name, weight_variance):
+    found = meanfield.regime(ACTIVATIONS[name], weight_variance)
+    assert math.isnan(found.c)
+    assert found.slope == pytest.approx(1)
+    assert found.correlation_depth == math.inf
+
+
+def test_a_steep_step_has_the_regime_of_a_sign():
+    # At q -> infinity tanh is a sign, whose correlation map is (2/pi) arcsin(c) up to the biases.
+    found = meanfield.regime(ACTIVATIONS["tanh"], 1e4)
+    assert found.phase == "chaotic"
+    assert found.c == pytest.approx(0, abs=1e-9)
+    assert found.slope == pytest.approx(2 / math.pi, rel=0.02)
+
+
 WIDTHS, SEEDS = (512, 768, 512, 768, 512, 768), 8
 NETS = [
     ("linear", 1.0, 0.05),
@@ -123,6 +153,7 @@ NETS = [
     ("gelu", 1.9, 0.1),
     ("selu", 1.0, 0.0),
     ("sigmoid", 4.0, 0.1),
+    ("erf", 1.2, 0.05),
 ]
 
 
@@ -178,7 +209,7 @@ def test_theory_against_random_nets(normals, name, weight_variance, bias_varianc
     predicted = np.array([lengths, correlations])
     error = nets.std(axis=0, ddof=1) / math.sqrt(SEEDS)
     # 5 standard errors of 8 seeds: exceeded with p = 0.0016 (Student, 7 degrees of freedom) by one
-    # of 84 numbers, most of which go together. Finite width biases the means by about 1 / width a
+    # of 96 numbers, most of which go together. Finite width biases the means by about 1 / width a
     # layer.
     bias = len(WIDTHS) / min(WIDTHS) * predicted
     assert (np.abs(nets.mean(axis=0) - predicted) < 5 * error + bias).all()

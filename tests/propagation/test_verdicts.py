@@ -6,6 +6,8 @@ import re
 import numpy as np
 import pytest
 
+from runner.propagation.activations import ACTIVATIONS
+
 # Initializer, its settings, the MLP's, the verdict.
 FIXED = {
     "he at depth 20": ("he_normal", {}, {"width": 256, "depth": 20}, "healthy"),
@@ -53,23 +55,60 @@ def test_verdict(examine, case):
         assert found.advice() == ""
 
 
+# Every activation of the theory, deep and with kernels that are far too small.
+DEEP = {
+    name: (
+        "normal",
+        {"scale": 0.01},
+        {"width": 128, "depth": 20, "activation": name},
+        "vanishing",
+    )
+    for name in ACTIVATIONS
+    if name != "erf"  # no activation of Keras
+}
+# What decides beside the activation.
+OTHERS = {
+    "no hidden layer, large": ("normal", {"scale": 20.0}, {"depth": 0}, "exploding"),
+    "relu6": ("normal", {"scale": 0.01}, {"activation": "relu6", "depth": 4}, "vanishing"),
+    "mish": ("glorot_uniform", {}, {"activation": "mish", "width": 128, "depth": 16}, "vanishing"),
+    "residual": ("he_normal", {}, {"width": 64, "depth": 16, "residual": True}, "exploding"),
+    "residual at depth 30": (
+        "glorot_uniform",
+        {},
+        {"width": 128, "depth": 30, "residual": True},
+        "exploding",
+    ),
+    "normalized, small": ("normal", {"scale": 1e-4}, {"batch_norm": True}, "vanishing"),
+    "normalized and deep": (
+        "glorot_uniform",
+        {},
+        {"width": 128, "depth": 36, "batch_norm": True},
+        "exploding",
+    ),
+    "normalized and residual": (
+        "he_normal",
+        {},
+        {"width": 128, "depth": 30, "batch_norm": True, "residual": True},
+        "exploding",
+    ),
+}
+
+
 @pytest.mark.parametrize(
     "case",
     [
         *("zero", "ones", "small", "negative biases", "steep tanh", "steep sigmoid"),
-        *marked_slow("glorot at depth 30", "normal 0.5"),
+        *("no hidden layer, large", "relu6", "residual", "normalized, small"),
+        *marked_slow("glorot at depth 30", "normal 0.5", "mish", "residual at depth 30"),
+        *marked_slow("normalized and deep", "normalized and residual", *DEEP),
     ],
 )
 def test_every_advice_cures(examine, case):
-    init, init_settings, mlp, _ = (FIXED | BUILT)[case]
-    advice = examine(init, init_settings=init_settings, **mlp).advice()
-    alternatives = re.match(r"Try (.*?): ", advice)[1].split(", or ")
-    for alternative in alternatives:
-        overrides = dict(word.split("=") for word in alternative.split())
-        name = overrides.pop("init", None)
-        settings = {} if name else dict(init_settings)
-        settings |= {key.removeprefix("init."): float(value) for key, value in overrides.items()}
-        cured = examine(name or init, init_settings=settings, **mlp)
+    init, init_settings, mlp, expected = (FIXED | BUILT | OTHERS | DEEP)[case]
+    ill = examine(init, init_settings=init_settings, **mlp)
+    assert ill.verdict().name == expected
+    for alternative in alternatives(ill.advice()):
+        cured = follow(examine, alternative, init, init_settings, mlp)
         assert cured.verdict().name == "healthy", f"{alternative}: {cured.verdict()}"
 
 
@@ -159,6 +198,78 @@ def test_embeddings_are_no_loss_of_signal(keras, examine, digits):
     assert record.number("input_correlation") == pytest.approx(
         record.values("correlation")[row], rel=1e-5
     )
+
+
+def alternatives(advice):
+    """Returns the overrides that an advice names."""
+    return re.match(r"Try (.*?): ", advice)[1].split(", or ")
+
+
+def follow(examine, overrides, init, init_settings, mlp):
+    """Examines what a command with these overrides would start from."""
+    given = dict(word.split("=") for word in overrides.split())
+    name = given.pop("init", None)
+    settings, mlp = {} if name else dict(init_settings), dict(mlp)
+    for key, value in given.items():
+        group, setting = key.split(".")
+        if group == "model":
+            mlp[setting] = value == "true"
+        else:
+            settings[setting] = float(value)
+    return examine(name or init, init_settings=settings, **mlp)
+
+
+def test_advice_offers_what_is_off_only(examine):
+    on = examine("he_normal", depth=16, residual=True)
+    assert "residual=true" not in on.advice()
+    assert "init.gain=0." in on.advice()
+
+
+def test_advice_to_a_convolutional_net_holds_for_all_its_layers(keras, examine, digits, reshaped):
+    from keras import layers
+
+    def build():
+        return keras.Sequential(
+            [
+                keras.Input((8, 8, 1)),
+                layers.Conv2D(32, 3, padding="same", activation="relu", name="conv_1"),
+                layers.SeparableConv2D(32, 3, padding="same", activation="relu", name="conv_2"),
+                layers.Conv2D(32, 3, padding="same", activation="relu", name="conv_3"),
+                layers.Flatten(),
+                layers.Dense(64, activation="relu", name="dense"),
+                layers.Dense(10, name="output"),
+            ]
+        )
+
+    data = reshaped(digits, (8, 8, 1))
+    settings = {"scale": 1e-4}
+    ill = examine("normal", init_settings=settings, model=build(), dataset=data)
+    assert ill.verdict().name == "vanishing"
+    assert "conv_1 to dense (relu)" in ill.advice()
+    named = [words for words in alternatives(ill.advice()) if "init=" in words]
+    assert named
+    for alternative in alternatives(ill.advice()):
+        cured = follow(
+            examine, alternative, "normal", settings, {"model": build(), "dataset": data}
+        )
+        assert cured.verdict().name == "healthy", f"{alternative}: {cured.verdict()}"
+
+
+def test_advice_knows_the_parameters_of_activations_and_says_what_it_does_not_know(keras, examine):
+    from keras import layers
+
+    def build(activation):
+        # So deep that no other variance is nearly as good.
+        hidden = [layer for _ in range(16) for layer in (layers.Dense(64), activation())]
+        return keras.Sequential([keras.Input((64,)), *hidden, layers.Dense(10)])
+
+    small = {"init": "normal", "init_settings": {"scale": 1e-3}}
+    half = examine(model=build(lambda: layers.LeakyReLU(0.5)), **small)
+    # 2 / (1 + 0.5^2) keeps signal and gradient (He et al., 2015, equation 15).
+    found = float(re.search(r"variance is ([0-9.]+);", half.advice())[1])
+    assert found == pytest.approx(1.6, rel=0.2)
+    unknown = examine(model=build(layers.PReLU), **small)
+    assert "is not known for this net: an activation is no function" in unknown.advice()
 
 
 @pytest.mark.slow

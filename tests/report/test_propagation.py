@@ -52,6 +52,11 @@ def measured(gain: float, seed: int) -> PropagationRecord:
             "nonfinite_layers": 0.0,
             "log10_signal_gain": decades,
             "log10_gradient_gain": decades,
+            "advice_strain": abs(decades) / 4,
+            "advice_gain": gain**-0.5,
+            "advice_gain_strain": 0.0,
+            "advice_weight_variance": 2.0,
+            "advice_weight_variance_strain": 0.1,
         },
         singular_values=list(np.sqrt(gain) ** np.arange(10)),
     )
