@@ -186,6 +186,21 @@ def significant(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}".replace("-", MINUS) if math.isfinite(value) else "–"
 
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+")
+
+
+def power(value: float, digits: int) -> str:
+    """Returns a positive number with so many significant digits, as a power where it is far from 1.
+
+    >>> power(0.0123, 2), power(1.94e-8, 2)
+    ('0.012', '1.9·10⁻⁸')
+    """
+    if not math.isfinite(value) or value == 0 or 0.001 <= value < 1000:
+        return significant(value, digits)
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{float(mantissa):g}·10{str(int(exponent)).translate(_RAISED)}"
+
+
 def p_value(value: float) -> str:
     """Returns such as `"= 0.012"` or `"< 0.001"`, or a dash where it is missing."""
     if not math.isfinite(value):

@@ -101,9 +101,12 @@ def test_what_did_not_finish_is_drawn_as_a_status(
 def test_every_figure_of_means_says_over_how_many(build: Build, behaviour: Any) -> None:
     lossy = behaviour(ends={0: "diverged"})
     found = figures(build({"a": lossy}, factors=[{"a.b": 1}, {"a.b": 2}], epochs=2))
-    for name in ("curves_loss", "curves_accuracy", "scores", "trainability"):
+    for name in ("curves_loss", "curves_accuracy", "scores"):
         assert "means over 8 of 10 replicates; 2 diverged" in found[name].caption
         assert "8 of 10 replicates; 2 diverged" in found[name].spec["title"]["subtitle"]
+    # The map counts the diverged ones, so it is no mean over those that finished.
+    assert "diverged ones count as failures" in found["trainability"].caption
+    assert "8 of 10" not in json.dumps([found["trainability"].caption, found["trainability"].spec])
 
 
 def test_without_any_result_only_statuses_are_drawn(build: Build, behaviour: Any) -> None:
@@ -159,7 +162,7 @@ def test_the_factor_map_has_a_cell_for_each_configuration(build: Build, behaviou
     factors = [{"optimizer.learning_rate": rate} for rate in (0.5, 0.01, 0.1)]
     lost = behaviour(ends=dict.fromkeys(range(5), "diverged"))
     folder = build({"a": behaviour(), "b": lost}, factors=factors, epochs=2)
-    (figure,) = trainability_figures(analyse(load(folder)).trainability, "")
+    (figure,) = trainability_figures(analyse(load(folder)).trainability)
     cells = data(figure)
     assert len(cells) == 6
     assert (cells.query("row == 'b'")["text"] == "✕").all()

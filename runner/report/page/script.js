@@ -36,6 +36,14 @@ for (const link of document.querySelectorAll("nav a")) {
   });
 }
 
+// Tables of one configuration at a time.
+for (const select of document.querySelectorAll(".choices select")) {
+  const choices = [...select.closest(".choices").querySelectorAll(".choice")];
+  const show = () => choices.forEach((choice, place) => (choice.hidden = place !== select.selectedIndex));
+  select.addEventListener("change", show);
+  show(); // a browser that goes back keeps what was selected
+}
+
 // Figures: the specification of the files, laid out for the width of the screen.
 const figures = JSON.parse(document.getElementById("figures")?.textContent ?? "{}");
 const charts = [...document.querySelectorAll(".chart")];
@@ -87,7 +95,8 @@ function laidOut(name, width, excess) {
   spec.padding = 2;
   if (logarithmic.has(name)) setAxis(spec, figure.floors, logarithmic.get(name));
   const narrow = width < narrowWidth;
-  spec.config.axis.labelLimit = Math.min(260, Math.round(width * (narrow ? 0.46 : 0.36)));
+  spec.config.axis.labelLimit = Math.min(400, Math.round(width * (narrow ? 0.46 : 0.36)));
+  if (narrow) fitNarrow(spec, width);
   if (hasParam(spec, "hidden")) {
     for (const layer of spec.spec.layer) {
       if (layer.encoding.color) layer.encoding.color.legend = null;
@@ -95,17 +104,39 @@ function laidOut(name, width, excess) {
     }
     spec.columns = columnsFor(figure.numPanels, width);
     spec.spec.width = panelWidth(spec.columns, width, excess);
+    fitHeaders(spec, width);
     spec.spec.height = Math.min(300, Math.max(spec.spec.height, Math.round(spec.spec.width / 2)));
   } else if (figure.numPanels) {
     const natural = spec.spec.width;
     spec.columns = Math.max(1, Math.floor((width - 2 * sideRoom) / (natural + panelGap)));
     spec.spec.width = Math.min(natural, panelWidth(spec.columns, width, excess));
+    fitHeaders(spec, width);
   } else {
     spec.width = "container";
-    if (narrow) spec.config.legend.columns = 2;
     spec.autosize = { type: "fit-x", contains: "padding" };
   }
   return spec;
+}
+
+// A title that is longer than its axis grows to the left, where labels leave room; legends get one
+// column, and bars of colours what a plot beside its labels has.
+function fitNarrow(spec, width) {
+  spec.config.axisX = { ...spec.config.axisX, titleAnchor: "end" };
+  spec.config.legend.labelLimit = Math.round(width * 0.6);
+  spec.config.legend.gradientLength = Math.round(width * 0.42);
+  for (const legend of legendsOf(spec)) if (legend.orient === "bottom") legend.columns = 1;
+}
+
+function legendsOf(node) {
+  if (node === null || typeof node !== "object") return [];
+  const found = node.legend ? [node.legend] : [];
+  return [...found, ...Object.values(node).flatMap(legendsOf)];
+}
+
+// A panel's name has a line for the quantity and one for the setting, no wider than the panel.
+function fitHeaders(spec, width) {
+  const room = Math.floor((width - sideRoom) / spec.columns) - panelGap;
+  spec.config.header.labelLimit = Math.max(room, spec.spec.width);
 }
 
 function panelWidth(columns, width, excess) {
