@@ -16,6 +16,7 @@ from runner.report.figures.theme import (
     MAX_ROWS,
     MUTED,
     SIGNED_LABEL,
+    TICK_COUNT,
     Figure,
     aside_layers,
     bottom_legend,
@@ -185,7 +186,7 @@ def _chart(plot: Rows, domain: Sequence[float] | None = None) -> alt.LayerChart:
         ],
     )
     scale = alt.Scale(domain=list(domain), nice=False) if domain else alt.Scale(zero=True)
-    axis = alt.Axis(tickCount=6, format="+~g", labelExpr=SIGNED_LABEL, gridColor="#f0f2f5")
+    axis = alt.Axis(tickCount=TICK_COUNT, format="+~g", labelExpr=SIGNED_LABEL, gridColor="#f0f2f5")
 
     def x(column: str) -> alt.X:
         return alt.X(f"{column}:Q", title=plot.x_title, scale=scale, axis=axis)

@@ -106,7 +106,7 @@ def profile_figures(profiles: pd.DataFrame, series: Sequence[Series]) -> list[Fi
         data=_placed(profiles, [""] * len(profiles), label, "threshold", "share"),
         panels=[""],
         series=list(dict.fromkeys(label)),
-        x_title="normalized score: 0 a constant guess, 1 perfect",
+        x_title="score: 0 a constant guess, 1 perfect",
         y_title="share of replicates above it",
         steps="step-before",
     )

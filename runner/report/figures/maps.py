@@ -254,7 +254,7 @@ def _layers(heat_map: HeatMap) -> list[alt.Chart]:
     ]
 
 
-def _log_ticks(values: pd.Series) -> list[float]:
+def log_ticks(values: pd.Series) -> list[float]:
     """Returns numbers for a short logarithmic axis: the ends and the middle of what is shown.
 
     Ends are rounded inwards to two digits, for an axis has no place for what is outside of it.
@@ -283,6 +283,6 @@ def _color(heat_map: HeatMap) -> alt.Color:
     )
     legend = alt.Legend(title=heat_map.legend, orient="top", gradientThickness=10, tickCount=3)
     if heat_map.is_log:
-        legend["values"] = _log_ticks(heat_map.cells["value"])
+        legend["values"] = log_ticks(heat_map.cells["value"])
         legend["labelExpr"] = POWER_LABEL
     return alt.Color("value:Q", scale=scale, legend=legend)

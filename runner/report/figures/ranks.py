@@ -15,6 +15,7 @@ from runner.report.figures.theme import (
     MAX_ROWS,
     MUTED,
     PALETTE,
+    TICK_COUNT,
     Figure,
     aside_layers,
     bottom_legend,
@@ -176,7 +177,7 @@ def _choice_chart(data: pd.DataFrame, what: str, metric: str, panels: list[str])
     base = alt.Chart().encode(y=y)
 
     def x(column: str) -> alt.X:
-        return alt.X(f"{column}:Q", title=what, scale=scale, axis=alt.Axis(tickCount=5))
+        return alt.X(f"{column}:Q", title=what, scale=scale, axis=alt.Axis(tickCount=TICK_COUNT))
 
     told = [
         alt.Tooltip("title:N", title="initializer"),

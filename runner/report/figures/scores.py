@@ -13,6 +13,7 @@ from runner.report.figures.theme import (
     INK,
     LOST,
     MAX_ROWS,
+    TICK_COUNT,
     Figure,
     Series,
     aside_layers,
@@ -219,4 +220,6 @@ def _mean_layers(strip: Strip, base: alt.Chart) -> list[alt.Chart]:
 
 def _x(strip: Strip, column: str) -> alt.X:
     scale = value_scale(strip.data["score"], strip.is_log)
-    return alt.X(f"{column}:Q", title=strip.metric, scale=scale, axis=alt.Axis(tickCount=6))
+    return alt.X(
+        f"{column}:Q", title=strip.metric, scale=scale, axis=alt.Axis(tickCount=TICK_COUNT)
+    )

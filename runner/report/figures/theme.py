@@ -28,7 +28,7 @@ MAX_ROWS = 30
 _FLOAT_FORMAT = "%.5g"
 # Of a legend's entry, in pixels: a letter of its usual size, and the symbol with the gap after it.
 _LETTER_WIDTH, _SYMBOL_WIDTH = 7.0, 40
-_MAX_TICKS = 8
+_MAX_TICKS = 10
 
 
 def _raised(expression: str) -> str:
@@ -52,6 +52,7 @@ POWER_LABEL = (
     "replace(split(format(datum.value, '.1~e'), 'e')[0] + '·10', regexp('^1·'), '') + "
     + _raised("split(format(datum.value, '.1~e'), 'e')[1]")
 )
+TICK_COUNT = alt.expr("narrow ? 3 : 6")
 SIGNED_LABEL = "abs(datum.value) < 1e-12 ? '0' : datum.label"
 
 
@@ -181,7 +182,7 @@ def aside_layers(base: alt.Chart) -> list[alt.Chart]:
 
 
 def whole_numbers(low: int, high: int) -> list[int]:
-    """Returns at most eight round whole numbers for an axis from `low` to `high`.
+    """Returns a few round whole numbers for an axis from `low` to `high`.
 
     >>> whole_numbers(1, 3), whole_numbers(1, 33)
     ([1, 2, 3], [1, 5, 10, 15, 20, 25, 30])
@@ -190,7 +191,7 @@ def whole_numbers(low: int, high: int) -> list[int]:
     steps = (step * power for power in powers for step in (1, 2, 5))
     step = next(step for step in steps if high - low < _MAX_TICKS * step)
     ticks = [number for number in range(low, high + 1) if number % step == 0]
-    return ticks if low in ticks or step == 1 else [low, *[t for t in ticks if t - low > step / 2]]
+    return ticks if low in ticks or step == 1 else [low, *[t for t in ticks if t - low >= step / 2]]
 
 
 def whole_axis(low: int, high: int, **options: Any) -> alt.Axis:
