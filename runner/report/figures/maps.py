@@ -261,8 +261,8 @@ def log_ticks(values: pd.Series) -> list[float]:
     """
     low, high = math.log10(values.min()), math.log10(values.max())
     if high - low >= 2:
-        step = max(1, math.ceil((math.floor(high) - math.ceil(low)) / 2))
-        return [10.0**power for power in range(math.ceil(low), math.floor(high) + 1, step)]
+        first, last = math.ceil(low), math.floor(high)
+        return [10.0**power for power in sorted({first, (first + last) // 2, last})]
     ends = [_rounded(10**low, math.ceil), _rounded(10**high, math.floor)]
     middle = _rounded(10 ** ((low + high) / 2), round)
     return sorted({*ends, middle}) if high - low > _TWO_LABELS else sorted(set(ends))

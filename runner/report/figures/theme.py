@@ -29,15 +29,6 @@ _FLOAT_FORMAT = "%.5g"
 # Of a legend's entry, in pixels: a letter of its usual size, and the symbol with the gap after it.
 _LETTER_WIDTH, _SYMBOL_WIDTH = 7.0, 40
 _MAX_TICKS = 10
-
-
-def _raised(expression: str) -> str:
-    """Returns a Vega expression for an integer's text as an exponent."""
-    for digit, raised in zip("-+0123456789", ("⁻", "", *"⁰¹²³⁴⁵⁶⁷⁸⁹"), strict=True):
-        expression = f"replace({expression}, regexp('[{digit}]', 'g'), '{raised}')"
-    return expression
-
-
 # The opacity is that of the line, not that of the band beneath it.
 LINE_SYMBOLS = {
     "symbolType": "stroke",
@@ -45,12 +36,11 @@ LINE_SYMBOLS = {
     "symbolStrokeWidth": 2.5,
     "symbolOpacity": 1,
 }
-# Vega expressions for the labels of an axis or a legend: powers of ten as they are printed, and
-# differences, of which zero has no sign.
+# Vega expressions for the labels of an axis or a legend. What is far from 1 has a power of ten, in
+# letters that every font has; of differences, zero has no sign.
 POWER_LABEL = (
     "datum.value >= 0.001 && datum.value < 1000 ? format(datum.value, '~g') : "
-    "replace(split(format(datum.value, '.1~e'), 'e')[0] + '·10', regexp('^1·'), '') + "
-    + _raised("split(format(datum.value, '.1~e'), 'e')[1]")
+    "replace(replace(format(datum.value, '.1~e'), '-', '\N{MINUS SIGN}'), '+', '')"
 )
 TICK_COUNT = alt.expr("narrow ? 3 : 6")
 SIGNED_LABEL = "abs(datum.value) < 1e-12 ? '0' : datum.label"

@@ -53,6 +53,7 @@ const views = new Map();
 const manyMarks = 4000; // from here on a canvas is faster than so many elements
 const sideRoom = 56; // axis labels and title beside the first panel
 const panelGap = 22;
+const letterWidth = 7; // of a panel's name
 const errorsOnly = 1; // Vega.Error: that nothing is left to draw, once all is hidden, is no news
 const narrowWidth = 560; // below it one panel a row and short texts
 
@@ -81,9 +82,11 @@ function setAxis(spec, floors, isLog) {
   }
 }
 
-function columnsFor(numPanels, width) {
-  if (width < narrowWidth || numPanels === 1) return 1;
-  return numPanels > 2 && width >= 1100 ? 4 : 2;
+// As many panels a row as there is room for, and for their names.
+function columnsFor(numPanels, width, panels) {
+  const longest = Math.max(...panels.flatMap((name) => name.split(" · ")).map((line) => line.length));
+  const most = numPanels === 1 || width < narrowWidth ? 1 : numPanels > 2 && width >= 1100 ? 4 : 2;
+  return [4, 2].find((n) => n <= most && longest * letterWidth <= width / n - sideRoom) ?? 1;
 }
 
 function laidOut(name, width, excess) {
@@ -102,7 +105,7 @@ function laidOut(name, width, excess) {
       if (layer.encoding.color) layer.encoding.color.legend = null;
       if (layer.encoding.strokeDash) layer.encoding.strokeDash.legend = null;
     }
-    spec.columns = columnsFor(figure.numPanels, width);
+    spec.columns = columnsFor(figure.numPanels, width, spec.facet.sort);
     spec.spec.width = panelWidth(spec.columns, width, excess);
     fitHeaders(spec, width);
     spec.spec.height = Math.min(300, Math.max(spec.spec.height, Math.round(spec.spec.width / 2)));
