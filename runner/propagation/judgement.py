@@ -20,6 +20,8 @@ from runner.records import PropagationRecord
 if TYPE_CHECKING:
     from runner.propagation.settings import Diagnostics
 
+_MINUS = "\N{MINUS SIGN}"
+
 Name = Literal["healthy", "vanishing", "exploding", "dead", "saturated", "symmetric", "collapsed"]
 
 # Variance of ln q that a layer of n units adds, times n (Hanin and Rolnick, 2018, for ReLU).
@@ -174,7 +176,8 @@ class _Seen:
 
     def healthy(self) -> Verdict:
         told = [
-            f"{what}'s {'variance' if what == 'signal' else 'squared norm'} × 10^{decades:.1f}"
+            f"{what}'s {'variance' if what == 'signal' else 'squared norm'} × "
+            f"10^{_exponent(decades)}"
             for what in ("signal", "gradient")
             if not math.isnan(decades := self.number(f"log10_{what}_gain"))
         ]
@@ -200,3 +203,7 @@ def gain(start: float, end: float) -> float:
     if not start > 0:
         return math.nan
     return max(math.log10(end / start), _NOTHING) if end > 0 else _NOTHING
+
+
+def _exponent(decades: float) -> str:
+    return f"{round(decades, 1) + 0.0:.1f}".replace("-", _MINUS)  # no minus before a zero

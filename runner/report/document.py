@@ -52,6 +52,19 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Tables of one configuration.
+
+    Attributes:
+      title: Its name.
+      blocks: The tables.
+    """
+
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
 class Section:
     """One part of a report.
 
@@ -62,6 +75,8 @@ class Section:
       figures: In order.
       blocks: Tables, after the figures.
       has_legend: Whether the page lets single series be hidden here.
+      choices_title: What the choices show.
+      choices: Tables of each configuration, of which the page shows one configuration's when asked.
     """
 
     anchor: str
@@ -70,6 +85,8 @@ class Section:
     figures: Sequence["Figure"] = ()
     blocks: Sequence[Block] = ()
     has_legend: bool = False
+    choices_title: str = ""
+    choices: Sequence[Choice] = ()
 
 
 @dataclass(frozen=True)
@@ -127,11 +144,13 @@ def _compared(results: Results, analysis: Analysis, drawings: Drawings) -> list[
             figures=drawings.named("differences"),
             blocks=[
                 *_blocks(
-                    evidence.differences(ordered(analysis.differences, order), by),
+                    evidence.differences(
+                        ordered(analysis.differences, order), by, results.sweep.confidence
+                    ),
                     csv="differences.csv",
                 ),
                 *_blocks(
-                    evidence.pairs(analysis.pairs, by),
+                    evidence.pairs(analysis.pairs, by, results.sweep.confidence),
                     title="Every pair",
                     csv="pairs.csv",
                     folded=True,
@@ -186,19 +205,19 @@ def _explained(results: Results, analysis: Analysis, drawings: Drawings) -> list
         Section(
             "propagation",
             "Before training: signal and gradient through the layers",
-            note="z: pre-activations, h: activations, w: kernel entries; means over replicates. "
-            "Layer by layer in numbers: propagation.parquet.",
+            note="z: pre-activations, h: activations, w: kernel entries; means over replicates.",
             figures=drawings.named("propagation"),
-            blocks=[
-                *_blocks(propagation.verdicts(results)),
-                *(
-                    Block(table, f"{start.title}: {what}", folded=True)
-                    for start in propagation.starts(results)
-                    for what, table in (
-                        ("kernels", start.card),
-                        ("layers, measured beside predicted", start.layers),
-                    )
-                ),
+            blocks=_blocks(propagation.verdicts(results), csv="propagation.parquet"),
+            choices_title="Kernels and layers of each configuration",
+            choices=[
+                Choice(
+                    start.title,
+                    [
+                        Block(start.card, "Kernels"),
+                        Block(start.layers, "Layers, measured beside predicted"),
+                    ],
+                )
+                for start in propagation.starts(results)
             ],
         ),
         Section(

@@ -17,7 +17,7 @@ Column = tuple[str, Callable[[Row], Entry]]
 _TEXTS = frozenset({"configuration", "initializer", "a", "b", "verdict", "at step 0"})
 
 
-def differences(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
+def differences(frame: pd.DataFrame, by: Mapping[int, Name], confidence: float) -> Table | None:
     """Returns each configuration beside its reference, or None if there is nothing to compare."""
     digits = _digits(frame)
     return _table(
@@ -34,12 +34,12 @@ def differences(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
             ("least (sign flips)", _p("p_sign_flip_least", "muted")),
             ("effect size d_z", _number("d_z", 2)),
             ("better in", _share("probability_better")),
-            ("further seeds", _further),
+            ("further seeds", _further(1 - confidence)),
         ],
     )
 
 
-def pairs(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
+def pairs(frame: pd.DataFrame, by: Mapping[int, Name], confidence: float) -> Table | None:
     """Returns every two configurations of a cell, or None where the differences tell them all."""
     if len(frame) < 2:
         return None
@@ -55,7 +55,7 @@ def pairs(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
             ("p (Wilcoxon)", _p("p_wilcoxon")),
             ("p (sign flips)", _p("p_sign_flip")),
             ("effect size d_z", _number("d_z", 2)),
-            ("further seeds", _further),
+            ("further seeds", _further(1 - confidence)),
             ("p of success (Fisher, Holm)", _p("p_fisher_holm")),
         ],
     )
@@ -265,9 +265,14 @@ def _mean_time(row: Row) -> Entry:
     return _estimate("restricted_mean", "ci_low", "ci_high", 1, signed=False)(row)
 
 
-def _further(row: Row) -> Entry:
-    value = _value(row, "further_seeds")
-    return Entry("–" if math.isnan(value) else f"{value:.0f}", value)
+def _further(level: float) -> Callable[[Row], Entry]:
+    def entry(row: Row) -> Entry:
+        # What is told apart already needs none.
+        is_apart = _value(row, "p_holm") <= level
+        value = math.nan if is_apart else _value(row, "further_seeds")
+        return Entry("–" if math.isnan(value) else f"{value:.0f}", value)
+
+    return entry
 
 
 def _verdict(row: Row) -> Entry:

@@ -43,6 +43,8 @@ _SPECIAL = {
     "\N{GREEK SMALL LETTER SIGMA}": r"$\sigma$",
     "√": r"$\surd$",
 }
+# More tables of single configurations than this are for the page.
+_MAX_CHOICES = 12
 _HEAD = r"""% Tables of {title}.
 % They need \usepackage{{booktabs}}, \usepackage[T1]{{fontenc}} and \usepackage{{textcomp}}; where a
 % table is too wide, put it into \resizebox{{\linewidth}}{{!}}{{...}}.
@@ -71,6 +73,10 @@ def latex(document: Document) -> str:
         for place, block in enumerate(section.blocks):
             label = section.anchor if place == 0 else f"{section.anchor}-{place + 1}"
             parts.append(table(block.table, escaped(block.title or section.title), label))
+        for place, choice in enumerate(section.choices[:_MAX_CHOICES]):
+            for number, block in enumerate(choice.blocks):
+                label = f"{section.anchor}-of-{place + 1}-{number + 1}"
+                parts.append(table(block.table, escaped(f"{choice.title}: {block.title}"), label))
     return "\n".join(parts)
 
 

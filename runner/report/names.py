@@ -186,6 +186,18 @@ def significant(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}".replace("-", MINUS) if math.isfinite(value) else "–"
 
 
+def power(value: float, digits: int) -> str:
+    """Returns a positive number with so many significant digits, as a power where it is far from 1.
+
+    >>> power(0.0123, 2), power(12345, 2)
+    ('0.012', '1.2e4')
+    """
+    if not math.isfinite(value) or value == 0 or 0.001 <= value < 10**digits - 0.5:
+        return significant(value, digits)
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}".replace("-", MINUS)
+
+
 def p_value(value: float) -> str:
     """Returns such as `"= 0.012"` or `"< 0.001"`, or a dash where it is missing."""
     if not math.isfinite(value):

@@ -7,7 +7,7 @@ from runner.propagation.tables import Opinion, card_table, layers_table, shorten
 from runner.report.ranking import Entry, Table
 from runner.report.results import Results
 
-MAX_TABLES = 12
+MAX_TABLES = 100
 _MAX_LAYERS = 24
 
 

@@ -1,5 +1,7 @@
 """Synthetic results: curves by formula from a seeded generator, written as a sweep writes them."""
 
+import dataclasses
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from runner import report
 from runner.records import (
     ConfigurationRecord,
     KernelRecord,
+    PropagationRecord,
     ReplicateRecord,
     Status,
     SweepRecord,
@@ -300,6 +303,85 @@ def _scored() -> Callable[..., Results]:
 def behaviour() -> type[Behaviour]:
     """Returns the class of an initializer's behaviour."""
     return Behaviour
+
+
+DEPTH = 12
+
+
+def measured(gain: float, seed: int) -> PropagationRecord:
+    """Returns the record of a net whose variance grows by a factor in each layer."""
+    numbers = np.random.default_rng(seed)
+    rows = DEPTH + 1
+    theory = gain ** np.arange(rows)
+    noise = np.exp(numbers.normal(0, 0.2, rows))
+    decades = float(np.log10(gain) * (DEPTH - 1))
+    return PropagationRecord(
+        layers=[f"hidden_{n}" for n in range(1, rows)] + ["output"],
+        activations=["relu"] * DEPTH + [""],
+        num_units=[256] * DEPTH + [10],
+        judged=list(range(rows)),
+        kernels={"dense/kernel": 0.1},
+        measured={
+            "preactivation_variance": list(theory * noise),
+            "activation_variance": list(0.5 * theory * noise),
+            "gradient_variance": list(theory[::-1] * noise),
+            "correlation": list(1 - 0.9 / (1 + np.arange(rows))),
+            "off_share": [0.1] * DEPTH + [None],
+            "zero_share": [0.5] * DEPTH + [None],
+            "unit_difference": [1.0] * rows,
+            "weight_variance": [2.0 * gain] * rows,
+        },
+        predicted={"preactivation_variance": list(theory)},
+        network={
+            "loss": 2.4,
+            "uninformed_loss": 2.3,
+            "input_correlation": 0.1,
+            "nonfinite_layers": 0.0,
+            "log10_signal_gain": decades,
+            "log10_gradient_gain": decades,
+            "advice_strain": abs(decades) / 4,
+            "advice_gain": gain**-0.5,
+            "advice_gain_strain": 0.0,
+            "advice_weight_variance": 2.0,
+            "advice_weight_variance_strain": 0.1,
+        },
+        singular_values=list(np.sqrt(gain) ** np.arange(10)),
+    )
+
+
+def add_step_zero(folder: Path, gains: Sequence[float]) -> None:
+    """Writes into the records of each configuration what a net with its gain would measure."""
+    for index, gain in enumerate(gains):
+        for file in (folder / str(index) / "replicates").glob("*.json"):
+            content = json.loads(file.read_text())
+            content["propagation"] = dataclasses.asdict(measured(gain, content["weight_seed"]))
+            file.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def with_step_zero() -> Callable[..., None]:
+    """Returns the function that adds what is measured before training."""
+    return add_step_zero
+
+
+@pytest.fixture(scope="session")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with the report of a sweep over rates, measured before training."""
+    behaviours = {
+        "glorot_uniform": Behaviour(0.951, 0.33),
+        "normal(mean=0.0, scale=0.5)": Behaviour(0.93, ends={1: "diverged"}),
+        "he_normal": Behaviour(0.953, 0.35),
+        "zero": Behaviour(learns=False),
+    }
+    folder = Synthetic(
+        tmp_path_factory.mktemp("tuned") / "results",
+        behaviours,
+        seeds=range(4),
+        factors=[{"optimizer.learning_rate": rate} for rate in (0.1, 0.01)],
+    ).write()
+    add_step_zero(folder, [0.5, 0.5, 30.0, 30.0, 1.0, 1.0, 0.01, 0.01])
+    report.write(folder)
+    return folder
 
 
 HOSTILE = "</script><script>alert(1)</script>|`x`\n[a](b)"

@@ -36,19 +36,21 @@ DIFFERENCES = pd.DataFrame(
 
 
 def test_differences_show_two_digits_of_their_uncertainty() -> None:
-    table = evidence.differences(DIFFERENCES, NAMES)
+    table = evidence.differences(DIFFERENCES, NAMES, 0.95)
     assert texts(table, "difference") == ["+0.0141 [+0.0120, +0.0162]", "\N{MINUS SIGN}0.0200"]
     assert texts(table, "p (Holm)") == ["< 0.001", "–"]
     assert texts(table, "least (Wilcoxon)") == ["0.062", "1"]
     assert texts(table, "least (sign flips)") == ["0.062", "1"]
     assert texts(table, "better in") == ["100 %", "0 %"]
-    assert texts(table, "further seeds") == ["0", "–"]
+    assert texts(table, "further seeds") == ["–", "–"]  # the first is told apart already
+    undecided = evidence.differences(DIFFERENCES.assign(p_holm=0.2), NAMES, 0.95)
+    assert texts(undecided, "further seeds") == ["0", "–"]
     assert texts(table, "verdict") == ["better", "no test"]
 
 
 def test_what_crossed_seeds_leave_out_is_shown() -> None:
-    assert "left out" not in evidence.differences(DIFFERENCES, NAMES).columns  # type: ignore[union-attr]
-    gappy = evidence.differences(DIFFERENCES.assign(num_left_out=[3, 0]), NAMES)
+    assert "left out" not in evidence.differences(DIFFERENCES, NAMES, 0.95).columns  # type: ignore[union-attr]
+    gappy = evidence.differences(DIFFERENCES.assign(num_left_out=[3, 0]), NAMES, 0.95)
     assert texts(gappy, "left out") == ["3", "0"]
 
 
@@ -133,6 +135,6 @@ def test_success_is_told_only_where_something_failed() -> None:
 
 
 def test_empty_frames_have_no_table() -> None:
-    assert evidence.differences(DIFFERENCES[:0], NAMES) is None
+    assert evidence.differences(DIFFERENCES[:0], NAMES, 0.95) is None
     assert evidence.predictors(pd.DataFrame(columns=["rho"])) is None
     assert evidence.ranks(pd.DataFrame(columns=["init"])) is None

@@ -15,11 +15,11 @@ from runner.report import drawing, load
 from runner.report.analysis import analyse
 from runner.report.figures import all_figures, coverage_note, legend
 from runner.report.figures.curves import curve_figures
-from runner.report.figures.maps import movement_figures, trainability_figures
+from runner.report.figures.maps import log_ticks, movement_figures, trainability_figures
 from runner.report.figures.points import MAX_CURVES, curve_points, thinned
 from runner.report.figures.scores import score_figures
 from runner.report.figures.statuses import status_figures
-from runner.report.figures.theme import DASHES, PALETTE, Figure, series_of
+from runner.report.figures.theme import DASHES, PALETTE, Figure, series_of, whole_numbers
 from runner.report.names import configuration_names
 from runner.report.results import Results
 from runner.report.verdict import judge
@@ -101,9 +101,12 @@ def test_what_did_not_finish_is_drawn_as_a_status(
 def test_every_figure_of_means_says_over_how_many(build: Build, behaviour: Any) -> None:
     lossy = behaviour(ends={0: "diverged"})
     found = figures(build({"a": lossy}, factors=[{"a.b": 1}, {"a.b": 2}], epochs=2))
-    for name in ("curves_loss", "curves_accuracy", "scores", "trainability"):
+    for name in ("curves_loss", "curves_accuracy", "scores"):
         assert "means over 8 of 10 replicates; 2 diverged" in found[name].caption
         assert "8 of 10 replicates; 2 diverged" in found[name].spec["title"]["subtitle"]
+    # The map counts the diverged ones, so it is no mean over those that finished.
+    assert "diverged ones count as failures" in found["trainability"].caption
+    assert "8 of 10" not in json.dumps([found["trainability"].caption, found["trainability"].spec])
 
 
 def test_without_any_result_only_statuses_are_drawn(build: Build, behaviour: Any) -> None:
@@ -159,12 +162,42 @@ def test_the_factor_map_has_a_cell_for_each_configuration(build: Build, behaviou
     factors = [{"optimizer.learning_rate": rate} for rate in (0.5, 0.01, 0.1)]
     lost = behaviour(ends=dict.fromkeys(range(5), "diverged"))
     folder = build({"a": behaviour(), "b": lost}, factors=factors, epochs=2)
-    (figure,) = trainability_figures(analyse(load(folder)).trainability, "")
+    (figure,) = trainability_figures(analyse(load(folder)).trainability)
     cells = data(figure)
     assert len(cells) == 6
     assert (cells.query("row == 'b'")["text"] == "✕").all()
     x = figure.spec["layer"][0]["encoding"]["x"]
     assert x["sort"] == ["0.01", "0.1", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (1, 3, [1, 2, 3]),
+        (0, 0, [0]),
+        (1, 10, list(range(1, 11))),
+        (0, 50, [0, 10, 20, 30, 40, 50]),
+        (1, 33, [1, 5, 10, 15, 20, 25, 30]),
+    ],
+)
+def test_what_is_counted_has_ticks_at_whole_numbers(
+    low: int, high: int, expected: list[int]
+) -> None:
+    assert whole_numbers(low, high) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0309, 0.0834], [0.031, 0.051, 0.083]),  # the middle of the logarithms: 0.0508
+        ([1e-8, 0.02], [1e-8, 1e-5, 1e-2]),
+        ([0.5, 0.5], [0.5]),
+    ],
+)
+def test_a_logarithmic_bar_of_colours_has_few_labels(
+    values: list[float], expected: list[float]
+) -> None:
+    assert log_ticks(pd.Series([*values, np.nan])) == pytest.approx(expected)
 
 
 def test_a_log_axis_needs_a_decade_of_positive_losses(scored: Scored) -> None:

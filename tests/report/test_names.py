@@ -147,3 +147,8 @@ def test_an_endpoint_at_an_epoch_is_told_with_the_epoch() -> None:
         0, "a", {}, {}, endpoint="val_loss", endpoint_at="epoch", endpoint_epoch=20
     )
     assert names.endpoint_name(record) == "validation loss at epoch 20"
+
+
+def test_what_is_far_from_one_has_a_power_of_ten() -> None:
+    told = [names.power(value, 2) for value in (0.0, 0.001, 990.0, 1.94e-8, 12345.0)]
+    assert told == ["0", "0.001", "9.9e2", "1.9e\N{MINUS SIGN}8", "1.2e4"]

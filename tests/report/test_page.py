@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner import report
-from runner.report.page import code, script_json
+from runner.report.page import cell, code, script_json
 
 
 class Reader(HTMLParser):
@@ -33,6 +33,8 @@ class Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.tags and self.tags[-1] == "script" and self.cdata_elem == "script":
             self.scripts[-1] += data
+        elif self.tags and self.tags[-1] == "wbr":  # one may break a line there, no more
+            self.shown[-1] += data
         elif self.cdata_elem is None:
             self.shown.append(data)
 
@@ -47,6 +49,14 @@ def reader(page: str) -> Reader:
     reader = Reader()
     reader.feed(page)
     return reader
+
+
+def test_cells_raise_exponents_and_break_long_names() -> None:
+    assert cell("variance × 10^\N{MINUS SIGN}2.9, loss") == (
+        "variance × 10<sup>\N{MINUS SIGN}2.9</sup>, loss"
+    )
+    assert cell("he_normal(a=1)") == "he_<wbr>normal(<wbr>a=<wbr>1)"
+    assert cell("<b>|10^x") == "&lt;b&gt;|10^x"
 
 
 def test_nothing_is_fetched(reader: Reader, page: str) -> None:

@@ -94,6 +94,45 @@ def test_nothing_overflows(opened: Any) -> None:
     assert wide == []
 
 
+# An SVG clips what does not fit, so that a label may be cut and the page be no wider for it.
+CUT_TEXTS = """
+return [...document.querySelectorAll('svg.marks')].flatMap(svg => {
+  const box = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll('text')].filter(text => {
+    const own = text.getBoundingClientRect();
+    return own.width && text.getAttribute('opacity') !== '0'
+      && (own.left < box.left - 1 || own.right > box.right + 1
+          || own.top < box.top - 1 || own.bottom > box.bottom + 1);
+  }).map(text => `${svg.closest('.chart').dataset.figure}: ${text.textContent}`);
+});
+"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("folder", ["written", "tuned"])
+def test_no_text_of_a_figure_is_cut(
+    browser: Any, request: pytest.FixtureRequest, folder: str, width: int
+) -> None:
+    _open(browser, request.getfixturevalue(folder), width)
+    assert browser.execute_script(CUT_TEXTS) == []
+    assert browser.get_log("browser") == []
+
+
+def test_tables_of_one_configuration_at_a_time(browser: Any, tuned: Path) -> None:
+    from selenium.webdriver.support.ui import Select
+
+    _open(browser, tuned, 1400)
+    choices = browser.find_element("css selector", ".choices")
+    choices.find_element("css selector", "summary").click()
+    shown = [c for c in choices.find_elements("css selector", ".choice") if c.is_displayed()]
+    assert len(shown) == 1
+    select = Select(choices.find_element("css selector", "select"))
+    assert len(select.options) == 8
+    select.select_by_index(5)
+    every = choices.find_elements("css selector", ".choice")
+    assert [c.is_displayed() for c in every] == [place == 5 for place in range(8)]
+
+
 def test_every_figure_is_drawn(opened: Any) -> None:
     heights = opened.execute_script(
         "return [...document.querySelectorAll('.chart')].map(chart =>"

@@ -1,76 +1,26 @@
 """What the report makes of the numbers of step 0."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from runner import report
-from runner.records import PropagationRecord
 from runner.report.analysis import analyse
 from runner.report.figures import all_figures
 from runner.report.propagation import starts, verdicts
 
 Build = Callable[..., Path]
-DEPTH = 12
 # Label -> factor of the variance from layer to layer.
 GAINS = {"he_normal": 1.0, "glorot_uniform": 0.03, "normal(scale=0.5)": 30.0}
 
 
-def measured(gain: float, seed: int) -> PropagationRecord:
-    """Returns the record of a net whose variance grows by a factor in each layer."""
-    numbers = np.random.default_rng(seed)
-    rows = DEPTH + 1
-    theory = gain ** np.arange(rows)
-    noise = np.exp(numbers.normal(0, 0.2, rows))
-    decades = float(np.log10(gain) * (DEPTH - 1))
-    return PropagationRecord(
-        layers=[f"hidden_{n}" for n in range(1, rows)] + ["output"],
-        activations=["relu"] * DEPTH + [""],
-        num_units=[256] * DEPTH + [10],
-        judged=list(range(rows)),
-        kernels={"dense/kernel": 0.1},
-        measured={
-            "preactivation_variance": list(theory * noise),
-            "activation_variance": list(0.5 * theory * noise),
-            "gradient_variance": list(theory[::-1] * noise),
-            "correlation": list(1 - 0.9 / (1 + np.arange(rows))),
-            "off_share": [0.1] * DEPTH + [None],
-            "zero_share": [0.5] * DEPTH + [None],
-            "unit_difference": [1.0] * rows,
-            "weight_variance": [2.0 * gain] * rows,
-        },
-        predicted={"preactivation_variance": list(theory)},
-        network={
-            "loss": 2.4,
-            "uninformed_loss": 2.3,
-            "input_correlation": 0.1,
-            "nonfinite_layers": 0.0,
-            "log10_signal_gain": decades,
-            "log10_gradient_gain": decades,
-            "advice_strain": abs(decades) / 4,
-            "advice_gain": gain**-0.5,
-            "advice_gain_strain": 0.0,
-            "advice_weight_variance": 2.0,
-            "advice_weight_variance_strain": 0.1,
-        },
-        singular_values=list(np.sqrt(gain) ** np.arange(10)),
-    )
-
-
 @pytest.fixture
-def folder(build: Build, behaviour: Any) -> Path:
+def folder(build: Build, behaviour: Any, with_step_zero: Callable[..., None]) -> Path:
     path = build({init: behaviour() for init in GAINS}, seeds=range(3), epochs=2)
-    for index, gain in enumerate(GAINS.values()):
-        for seed in range(3):
-            file = path / str(index) / "replicates" / f"seed-{seed}.json"
-            content = json.loads(file.read_text())
-            content["propagation"] = dataclasses.asdict(measured(gain, seed))
-            file.write_text(json.dumps(content))
+    with_step_zero(path, list(GAINS.values()))
     return path
 
 
@@ -99,6 +49,14 @@ def test_figures_are_drawn_of_what_was_measured(folder: Path) -> None:
     names = [figure.name for figure in all_figures(results, analyse(results))]
     expected = {f"propagation_{name}" for name in ("variance", "correlation", "map", "spectrum")}
     assert {name for name in names if name.startswith("propagation")} == expected
+
+
+def test_layers_are_counted(folder: Path) -> None:
+    results = report.load(folder)
+    found = {figure.name: figure for figure in all_figures(results, analyse(results))}
+    x = found["propagation_variance"].spec["spec"]["layer"][0]["encoding"]["x"]
+    assert x["axis"]["values"] == [1, 2, 4, 6, 8, 10, 12]
+    assert x["axis"]["format"] == "d"
 
 
 def test_the_written_report_tells_of_it(folder: Path) -> None:

@@ -5,7 +5,17 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 
 from runner.report.figures.points import Points, curve_points
-from runner.report.figures.theme import Figure, Series, color, csv_data, dash, finish, value_scale
+from runner.report.figures.theme import (
+    Figure,
+    Series,
+    color,
+    csv_data,
+    dash,
+    finish,
+    panel_facet,
+    value_scale,
+    whole_axis,
+)
 from runner.report.names import Name
 from runner.report.results import Results
 from runner.report.verdict import comparable
@@ -70,10 +80,11 @@ def _chart(points: Points, series: Sequence[Series]) -> alt.FacetChart:
         alt.layer(*layers)
         .properties(width=_WIDTHS[columns], height=_HEIGHT)
         .facet(
-            facet=alt.Facet("panel_name:N", sort=points.panels, title=None),
+            facet=panel_facet("panel_name", points.panels),
             columns=columns,
             data=csv_data(points.frame),
         )
+        .resolve_axis(x="independent")
         .transform_calculate(
             panel_name="panel_names[datum.panel]",
             series_name="series_names[datum.series]",
@@ -92,7 +103,7 @@ def _chart(points: Points, series: Sequence[Series]) -> alt.FacetChart:
 
 
 def _over_epochs(points: Points, series: Sequence[Series]) -> list[alt.Chart]:
-    axis = alt.Axis(tickMinStep=1, grid=False, tickCount=6)
+    axis = whole_axis(0, points.last_epoch, grid=False)
     scale = alt.Scale(domain=[0, points.last_epoch], nice=False)
     x = alt.X("epoch:Q", title="epoch", axis=axis, scale=scale)
     base = alt.Chart().encode(x=x, y=_value(points, "mean"), color=color(series))

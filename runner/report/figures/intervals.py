@@ -8,13 +8,18 @@ import pandas as pd
 
 from runner.records import lower_is_better
 from runner.report import names
+from runner.report.analysis.step_zero import FROM_ONE, FROM_ZERO
 from runner.report.figures.theme import (
     GOOD,
     INK,
     LOST,
     MAX_ROWS,
     MUTED,
+    SIGNED_LABEL,
+    TICK_COUNT,
     Figure,
+    aside_layers,
+    bottom_legend,
     csv_data,
     finish,
     row_axis,
@@ -132,7 +137,7 @@ def predictor_figures(predictors: pd.DataFrame) -> list[Figure]:
         {
             "title": [
                 names.one_line(
-                    f"{quantity}{'' if transform == 'value' else f', {transform}'}"
+                    f"{_transformed(str(quantity).replace('_', ' '), str(transform))}"
                     f"{f' · {group}' if groups else ''}"
                 )
                 for quantity, transform, group in told
@@ -159,6 +164,12 @@ def predictor_figures(predictors: pd.DataFrame) -> list[Figure]:
     return [Figure("predictors", title, caption, spec)]
 
 
+def _transformed(quantity: str, transform: str) -> str:
+    """Returns such as `"|log10 signal gain|"` for its distance from 0."""
+    told = {FROM_ZERO: f"|{quantity}|", FROM_ONE: f"|log {quantity}|"}
+    return told.get(transform, quantity)
+
+
 def _chart(plot: Rows, domain: Sequence[float] | None = None) -> alt.LayerChart:
     data = plot.data
     y = alt.Y("title:N", title=plot.heading, sort=data["title"].tolist(), axis=row_axis())
@@ -175,7 +186,7 @@ def _chart(plot: Rows, domain: Sequence[float] | None = None) -> alt.LayerChart:
         ],
     )
     scale = alt.Scale(domain=list(domain), nice=False) if domain else alt.Scale(zero=True)
-    axis = alt.Axis(tickCount=6, format="+~g", gridColor="#f0f2f5")
+    axis = alt.Axis(tickCount=TICK_COUNT, format="+~g", labelExpr=SIGNED_LABEL, gridColor="#f0f2f5")
 
     def x(column: str) -> alt.X:
         return alt.X(f"{column}:Q", title=plot.x_title, scale=scale, axis=axis)
@@ -188,9 +199,7 @@ def _chart(plot: Rows, domain: Sequence[float] | None = None) -> alt.LayerChart:
         .mark_rule(strokeWidth=2.5)
         .encode(x=x("low"), x2="high:Q"),
         estimates.mark_point(filled=True, size=70, opacity=1).encode(x=x("value")),
-        base.transform_filter("isValid(datum.aside)")
-        .mark_text(align="left", dx=8, color=MUTED, fontStyle="italic")
-        .encode(x=alt.value(0), text="aside:N"),
+        *aside_layers(base),
     ]
     return alt.layer(*layers, data=csv_data(data)).properties(
         width=_WIDTH, height=max(_ROW_HEIGHT * len(data), 60)
@@ -199,6 +208,6 @@ def _chart(plot: Rows, domain: Sequence[float] | None = None) -> alt.LayerChart:
 
 def _color(data: pd.DataFrame) -> alt.Color:
     used = [word for word in _COLORS if word in set(data["outcome"])]
-    legend = alt.Legend(title=None, orient="top") if len(used) > 1 else None
+    legend = bottom_legend(used, _WIDTH) if len(used) > 1 else None
     scale = alt.Scale(domain=used, range=[_COLORS[word] for word in used])
     return alt.Color("outcome:N", scale=scale, legend=legend)

@@ -7,7 +7,16 @@ import altair as alt
 import pandas as pd
 
 from runner.report import names
-from runner.report.figures.theme import Figure, Series, color, csv_data, dash, finish, series_of
+from runner.report.figures.theme import (
+    Figure,
+    Series,
+    color,
+    csv_data,
+    dash,
+    finish,
+    panel_facet,
+    series_of,
+)
 from runner.report.names import Name
 
 _HEIGHT, _WIDTHS = 240, {1: 560, 2: 340}
@@ -97,7 +106,7 @@ def profile_figures(profiles: pd.DataFrame, series: Sequence[Series]) -> list[Fi
         data=_placed(profiles, [""] * len(profiles), label, "threshold", "share"),
         panels=[""],
         series=list(dict.fromkeys(label)),
-        x_title="normalized score: 0 a constant guess, 1 perfect",
+        x_title="score: 0 a constant guess, 1 perfect",
         y_title="share of replicates above it",
         steps="step-before",
     )
@@ -161,15 +170,11 @@ def _chart(shares: Shares, series: Sequence[Series]) -> alt.FacetChart:
         alt.layer(*layers)
         .properties(width=_WIDTHS[columns], height=_HEIGHT)
         .facet(
-            facet=alt.Facet(
-                "panel_name:N",
-                sort=shares.panels,
-                title=None,
-                header=alt.Header() if any(shares.panels) else alt.Header(labels=False),
-            ),
+            facet=panel_facet("panel_name", shares.panels),
             columns=columns,
             data=csv_data(shares.data),
         )
+        .resolve_axis(x="independent")
         .transform_calculate(
             panel_name="panel_names[datum.panel]", series_name="series_names[datum.series]"
         )

@@ -1,7 +1,7 @@
 """Heat maps: the endpoint over initializer and factor, and how far each parameter moved."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,17 @@ import pandas as pd
 
 from runner.records import lower_is_better
 from runner.report import names
-from runner.report.figures.theme import INK, LOST, MAX_ROWS, Figure, csv_data, finish
+from runner.report.figures.theme import (
+    INK,
+    LOST,
+    MAX_ROWS,
+    POWER_LABEL,
+    Figure,
+    csv_data,
+    finish,
+    panel_facet,
+    row_axis,
+)
 from runner.report.names import Name
 from runner.report.results import Results
 from runner.report.tables import movement_medians
@@ -23,6 +33,9 @@ _NARROW = 36
 _DARK = 0.5
 _WIDTH, _CELL_WIDTH, _ROW_HEIGHT = 600, 62, 26
 _MAX_PANELS = 6
+_LETTER_WIDTH = 6.2
+# Below so many decades three labels of two digits are hardly different.
+_TWO_LABELS = 0.05
 
 
 @dataclass(frozen=True)
@@ -52,12 +65,11 @@ class HeatMap:
     is_log: bool
 
 
-def trainability_figures(trainability: pd.DataFrame, note: str) -> list[Figure]:
+def trainability_figures(trainability: pd.DataFrame) -> list[Figure]:
     """Returns a map of the endpoint over initializer and each numeric factor.
 
     Args:
       trainability: See `runner.report.analysis`.
-      note: Over which replicates the means are.
     """
     groups = trainability.groupby(["factor", "metric"], sort=False)
     short = names.short_keys(str(factor) for factor in trainability["factor"])
@@ -68,13 +80,13 @@ def trainability_figures(trainability: pd.DataFrame, note: str) -> list[Figure]:
             what = names.metric_name(str(metric))
             title = f"{what[:1].upper()}{what[1:]} over {short[str(factor)]}"
             caption = (
-                f"Mean {what}, diverged replicates counted as the best constant guess; lighter is "
-                f"better; {note}. ✕: no replicate trained."
+                f"Mean {what} over all replicates that ended; diverged ones count as failures, "
+                f"worth the best constant guess. Lighter is better. ✕: no replicate trained."
             )
             if rows["problem"].nunique() > _MAX_PANELS:
                 caption += f" The first {_MAX_PANELS} settings of the other factors are drawn."
             name = f"trainability_{len(figures)}" if groups.ngroups > 1 else "trainability"
-            figures.append(heat_map_figure(name, title, caption, note, heat_map))
+            figures.append(heat_map_figure(name, title, caption, heat_map))
     return figures
 
 
@@ -82,9 +94,10 @@ def _trainability_map(rows: pd.DataFrame, factor: str, metric: str) -> HeatMap:
     problems = list(dict.fromkeys(rows["problem"]))[:_MAX_PANELS]
     shown = rows[rows["problem"].isin(problems)]
     values = shown["counted_mean"].to_numpy(float)
+    lower = lower_is_better(metric)
+    is_log = lower and _is_decades(shown["counted_mean"])
     digits = _digits(values)
     success = shown["success_rate"].to_numpy(float)
-    lower = lower_is_better(metric)
     cells = pd.DataFrame(
         {
             "row": [names.one_line(str(init)) for init in shown["init"]],
@@ -92,7 +105,9 @@ def _trainability_map(rows: pd.DataFrame, factor: str, metric: str) -> HeatMap:
             "panel": shown["problem"].astype(str),
             "value": values,
             "text": [
-                names.number(value, digits) if rate > 0 or math.isnan(rate) else "✕"
+                (names.power(value, 3) if is_log else names.number(value, digits))
+                if rate > 0 or math.isnan(rate)
+                else "✕"
                 for value, rate in zip(values, success, strict=True)
             ],
             "hint": [
@@ -111,7 +126,7 @@ def _trainability_map(rows: pd.DataFrame, factor: str, metric: str) -> HeatMap:
         legend=f"mean {names.metric_name(metric)}",
         scheme="viridis",
         dark_is_high=lower,
-        is_log=lower and _is_decades(cells["value"]),
+        is_log=is_log,
     )
 
 
@@ -141,7 +156,7 @@ def movement_figures(results: Results, by: Mapping[int, Name]) -> list[Figure]:
             "column": long["parameter"],
             "panel": "",
             "value": moved,
-            "text": [names.significant(v, 2) if v > 0 else "0" for v in long["value"]],
+            "text": [names.power(v, 2) if v > 0 else "0" for v in long["value"]],
             "hint": ["" if v > 0 else "did not move" for v in long["value"]],
         }
     )
@@ -164,7 +179,7 @@ def movement_figures(results: Results, by: Mapping[int, Name]) -> list[Figure]:
     )
     if len(medians) > MAX_ROWS:
         caption += f" The first {MAX_ROWS} of {len(medians)} configurations are drawn."
-    return [heat_map_figure("movement", "How far each parameter moved", caption, "", heat_map)]
+    return [heat_map_figure("movement", "How far each parameter moved", caption, heat_map)]
 
 
 def _is_decades(values: pd.Series) -> bool:
@@ -173,8 +188,8 @@ def _is_decades(values: pd.Series) -> bool:
     return bool((known > 0).all() and known.max() > 10 * known.min())
 
 
-def heat_map_figure(name: str, title: str, caption: str, note: str, heat_map: HeatMap) -> Figure:
-    """Returns a heat map as a figure; `note` is its subtitle."""
+def heat_map_figure(name: str, title: str, caption: str, heat_map: HeatMap) -> Figure:
+    """Returns a heat map as a figure."""
     chart: Any = alt.layer(*_layers(heat_map))
     data = csv_data(heat_map.cells.assign(white=_white(heat_map)))
     height = _ROW_HEIGHT * len(heat_map.rows)
@@ -182,12 +197,12 @@ def heat_map_figure(name: str, title: str, caption: str, note: str, heat_map: He
     if heat_map.panels:
         columns = max(1, _WIDTH // width)
         chart = chart.properties(width=width, height=height).facet(
-            facet=alt.Facet("panel:N", sort=heat_map.panels, title=None), columns=columns, data=data
+            facet=panel_facet("panel", heat_map.panels), columns=columns, data=data
         )
     else:
         chart = chart.properties(data=data, width=min(max(width, 240), 1200), height=height)
     num_panels = len(heat_map.panels) or None
-    return Figure(name, title, caption, finish(chart, title, note), num_panels)
+    return Figure(name, title, caption, finish(chart, title, ""), num_panels)
 
 
 def _white(heat_map: HeatMap) -> np.ndarray:
@@ -203,9 +218,17 @@ def _white(heat_map: HeatMap) -> np.ndarray:
 
 
 def _layers(heat_map: HeatMap) -> list[alt.Chart]:
-    angle = -40 if max(map(len, heat_map.columns)) > 7 else 0
-    x_axis = alt.Axis(orient="bottom", labelAngle=angle, labelColor=INK, ticks=False, domain=False)
-    y_axis = alt.Axis(labelColor=INK, labelFontSize=12, ticks=False, domain=False, labelPadding=6)
+    fits = f"bandwidth('x') > {_LETTER_WIDTH * max(map(len, heat_map.columns)) + 6:g}"
+    x_axis = alt.Axis(
+        orient="bottom",
+        labelAngle=alt.expr(f"{fits} ? 0 : -40"),
+        labelAlign=alt.expr(f"{fits} ? 'center' : 'right'"),
+        labelBaseline="top",
+        labelColor=INK,
+        ticks=False,
+        domain=False,
+    )
+    y_axis = row_axis(grid=False, ticks=False, domain=False, labelPadding=6)
     base = alt.Chart().encode(
         x=alt.X("column:N", title=heat_map.x_title, sort=heat_map.columns, axis=x_axis),
         y=alt.Y("row:N", title=heat_map.y_title, sort=heat_map.rows, axis=y_axis),
@@ -231,6 +254,25 @@ def _layers(heat_map: HeatMap) -> list[alt.Chart]:
     ]
 
 
+def log_ticks(values: pd.Series) -> list[float]:
+    """Returns numbers for a short logarithmic axis: the ends and the middle of what is shown.
+
+    Ends are rounded inwards to two digits, for an axis has no place for what is outside of it.
+    """
+    low, high = math.log10(values.min()), math.log10(values.max())
+    if high - low >= 2:
+        first, last = math.ceil(low), math.floor(high)
+        return [10.0**power for power in sorted({first, (first + last) // 2, last})]
+    ends = [_rounded(10**low, math.ceil), _rounded(10**high, math.floor)]
+    middle = _rounded(10 ** ((low + high) / 2), round)
+    return sorted({*ends, middle}) if high - low > _TWO_LABELS else sorted(set(ends))
+
+
+def _rounded(value: float, way: Callable[[float], int]) -> float:
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{way(value / unit) * unit:.2g}")
+
+
 def _color(heat_map: HeatMap) -> alt.Color:
     scale = alt.Scale(
         type="log" if heat_map.is_log else "linear",
@@ -239,9 +281,8 @@ def _color(heat_map: HeatMap) -> alt.Color:
         nice=False,
         **({} if heat_map.is_log else {"zero": False}),
     )
-    legend = alt.Legend(
-        title=heat_map.legend, orient="top", gradientLength=220, gradientThickness=10, tickCount=4
-    )
+    legend = alt.Legend(title=heat_map.legend, orient="top", gradientThickness=10, tickCount=3)
     if heat_map.is_log:
-        legend["format"] = "~g"
+        legend["values"] = log_ticks(heat_map.cells["value"])
+        legend["labelExpr"] = POWER_LABEL
     return alt.Color("value:Q", scale=scale, legend=legend)

@@ -7,15 +7,21 @@ import numpy as np
 import pandas as pd
 
 from runner.records import NETWORK
+from runner.report import names as names_
 from runner.report.figures.maps import HeatMap, heat_map_figure
 from runner.report.figures.theme import (
+    LINE_SYMBOLS,
     MAX_ROWS,
     MUTED,
+    POWER_LABEL,
     Figure,
     Series,
+    bottom_legend,
     color,
     csv_data,
     finish,
+    panel_facet,
+    whole_axis,
 )
 from runner.report.names import Name
 from runner.report.results import Results
@@ -111,11 +117,12 @@ def _lines(
     if len(cells) > _MAX_CELLS:
         caption += f" The first {_MAX_CELLS} of {len(cells)} settings are drawn."
     scale = alt.Scale(type="log", nice=False) if is_log else alt.Scale(zero=False)
-    format_ = ".1~e" if is_log else "~g"
+    label = {"labelExpr": POWER_LABEL} if is_log else {"format": "~g"}
+    x_axis = whole_axis(1, int(frame["layer"].max()), grid=False)
     base = alt.Chart().encode(
-        x=alt.X("layer:Q", title="layer", axis=alt.Axis(tickMinStep=1, grid=False)),
-        y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(format=format_, tickCount=5)),
-        color=color(told),
+        x=alt.X("layer:Q", title="layer", axis=x_axis),
+        y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5, **label)),
+        color=_series_color(told),
         tooltip=[
             alt.Tooltip("series_name:N", title="initializer"),
             alt.Tooltip("name:N", title="layer"),
@@ -132,14 +139,22 @@ def _lines(
         alt.layer(*layers)
         .properties(width=_WIDTH, height=_HEIGHT)
         .facet(
-            facet=alt.Facet("panel:N", sort=panels, title=None),
+            facet=panel_facet("panel", panels),
             columns=min(len(panels), 2),
             data=csv_data(frame),
         )
         .resolve_scale(y="independent")
+        .resolve_axis(x="independent")
     )
     subtitle = "dashed: mean-field theory" if has_theory else ""
     return Figure(name, title, caption, finish(chart, title, subtitle), len(panels))
+
+
+def _series_color(series: Sequence[Series]) -> alt.Color:
+    """Returns the colours of the series, told below the figure."""
+    labels = [item.name for item in series]
+    legend = bottom_legend(labels, 2 * _WIDTH, **LINE_SYMBOLS) if len(labels) > 1 else None
+    return color(series).legend(legend)
 
 
 def _long(means: pd.DataFrame, names: Mapping[int, Name]) -> pd.DataFrame:
@@ -170,7 +185,10 @@ def _long(means: pd.DataFrame, names: Mapping[int, Name]) -> pd.DataFrame:
 def _map(means: pd.DataFrame, names: Mapping[int, Name]) -> Figure | None:
     """Returns the variance of the pre-activations over configuration and layer."""
     known = means[np.isfinite(means["measured"])]
-    layers = list(dict.fromkeys(known["layer"]))
+    # In the order of the deepest net; a shallower one has its last layer there too.
+    deepest = known.groupby("configuration", sort=False)["layer"].size().idxmax()
+    layers = list(dict.fromkeys(known.loc[known["configuration"] == deepest, "layer"]))
+    layers += [layer for layer in dict.fromkeys(known["layer"]) if layer not in layers]
     indices = list(dict.fromkeys(known["configuration"]))[:MAX_ROWS]
     if len(indices) < 2 or not layers:
         return None
@@ -183,9 +201,7 @@ def _map(means: pd.DataFrame, names: Mapping[int, Name]) -> Figure | None:
             "column": known["layer"],
             "panel": "",
             "value": known["measured"],
-            "text": [
-                f"{value:.1e}" if value < 0.01 else f"{value:.2g}" for value in known["measured"]
-            ],
+            "text": [names_.power(value, 2) for value in known["measured"]],
             "hint": "before training",
         }
     )
@@ -204,11 +220,7 @@ def _map(means: pd.DataFrame, names: Mapping[int, Name]) -> Figure | None:
     caption = "Variance of the pre-activations of each layer before training, by initializer."
     if step > 1:
         caption += f" Every {step}th layer is drawn."
-    return heat_map_figure("propagation_map", "Variance in each layer", caption, "", heat_map)
-
-
-def _short(value: float) -> str:
-    return f"{value:.1e}" if value < 0.01 or value >= 1000 else f"{value:.2g}"
+    return heat_map_figure("propagation_map", "Variance in each layer", caption, heat_map)
 
 
 def _spectrum(
@@ -227,15 +239,16 @@ def _spectrum(
     frame["series_name"] = [names[index].series for index in frame["configuration"]]
     frame["cell"] = [names[index].cell for index in frame["configuration"]]
     told = [item for item in series if item.name in set(frame["series_name"])]
+    x_axis = whole_axis(1, int(frame["rank"].max()), grid=False)
     base = alt.Chart(csv_data(frame)).encode(
-        x=alt.X("rank:Q", title="rank", axis=alt.Axis(tickMinStep=1, grid=False)),
+        x=alt.X("rank:Q", title="rank", axis=x_axis),
         y=alt.Y(
             "value:Q",
             title="singular value",
             scale=alt.Scale(type="log", nice=False),
-            axis=alt.Axis(format=".1~e", tickCount=5),
+            axis=alt.Axis(labelExpr=POWER_LABEL, tickCount=5),
         ),
-        color=color(told),
+        color=_series_color(told),
         detail="configuration:N",
         tooltip=["series_name:N", "cell:N", "rank:Q", alt.Tooltip("value:Q", format=".3~g")],
     )

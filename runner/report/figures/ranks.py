@@ -1,6 +1,8 @@
 """Ranks of initializers: over problems, and at a shared setting beside each one's own best."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -13,11 +15,16 @@ from runner.report.figures.theme import (
     MAX_ROWS,
     MUTED,
     PALETTE,
+    TICK_COUNT,
     Figure,
+    aside_layers,
+    bottom_legend,
     csv_data,
     finish,
+    panel_facet,
     row_axis,
     value_scale,
+    whole_axis,
 )
 from runner.report.statistics.ranks import cliques
 
@@ -60,8 +67,9 @@ def _rank_chart(rows: pd.DataFrame, distance: float) -> alt.LayerChart:
         ]
     )
     means = pd.DataFrame({"title": titles, "rank": rows["average_rank"].to_numpy(float)})
-    scale = alt.Scale(domain=[1, max(len(rows), single["rank"].max())], nice=False, padding=12)
-    axis = alt.Axis(orient="top", tickMinStep=1, gridColor=GRID, format="d")
+    last = math.ceil(max(len(rows), single["rank"].max()))
+    scale = alt.Scale(domain=[1, last], nice=False, padding=12)
+    axis = whole_axis(1, last, orient="top", gridColor=GRID)
     x = alt.X("rank:Q", title="rank, 1 is the best", scale=scale, axis=axis)
     told = alt.Tooltip("title:N", title="initializer")
     points = alt.Chart(csv_data(single)).mark_point(size=25, opacity=0.5, color=MUTED, filled=True)
@@ -90,15 +98,17 @@ def _bars(titles: Sequence[str], ranks: Sequence[float], distance: float) -> lis
     return charts
 
 
-def choice_figures(rankings: pd.DataFrame) -> list[Figure]:
+def choice_figures(rankings: pd.DataFrame, success: pd.DataFrame) -> list[Figure]:
     """Returns each initializer at the shared setting beside its own best, one panel a problem.
 
     Args:
-      rankings: See `runner.report.analysis`.
+      rankings, success: See `runner.report.analysis`.
     """
+    rates = success.set_index("configuration")["success_rate"]
+    told = rankings.assign(success_rate=rankings["configuration"].map(rates).astype(float))
     return [
         _choice_figure(rows, str(metric), is_one_of_many=rankings["metric"].nunique() > 1)
-        for metric, rows in rankings.dropna(subset="counted_mean").groupby("metric", sort=False)
+        for metric, rows in told.dropna(subset="counted_mean").groupby("metric", sort=False)
     ]
 
 
@@ -112,6 +122,9 @@ def _choice_figure(rows: pd.DataFrame, metric: str, is_one_of_many: bool) -> Fig
         f"for all on the average{at}, a dot at its own best setting, with the interval over "
         f"finished replicates. A long line is an initializer that the shared setting treats badly."
     )
+    data = _choice_data(rows)
+    if data["aside"].ne("").any():
+        caption += " What never learned is told in words and left out of the axis."
     if rows["same_data"].any():
         caption += (
             " Settings were chosen on the data that is shown, which flatters the dots; "
@@ -119,11 +132,13 @@ def _choice_figure(rows: pd.DataFrame, metric: str, is_one_of_many: bool) -> Fig
         )
     name = f"choices_{metric}" if is_one_of_many else "choices"
     panels = list(dict.fromkeys(rows["problem"]))
-    spec = finish(_choice_chart(rows, what, metric, panels), title, "")
+    spec = finish(_choice_chart(data, what, metric, panels), title, "")
     return Figure(name, title, caption, spec, len(panels) if len(panels) > 1 else None)
 
 
-def _choice_chart(rows: pd.DataFrame, what: str, metric: str, panels: list[str]) -> alt.Chart:
+def _choice_data(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of the figure; numbers are missing where there is an `aside` (a text)."""
+    never = _never_learned(rows)
     data = pd.DataFrame(
         {
             "title": [names.one_line(str(init)) for init in rows["init"]],
@@ -131,19 +146,38 @@ def _choice_chart(rows: pd.DataFrame, what: str, metric: str, panels: list[str])
             "ranking": rows["ranking"],
             "setting": [names.one_line(str(text)) for text in rows["setting"]],
             "value": rows["counted_mean"].to_numpy(float),
+            "order": rows["counted_mean"].to_numpy(float),
             # The interval is over finished replicates, and the mean may not be.
             "low": rows["ci_low"].where(rows["num_diverged"] == 0).to_numpy(float),
             "high": rows["ci_high"].where(rows["num_diverged"] == 0).to_numpy(float),
+            "aside": [
+                f"never learned: {names.significant(value)}" if is_never else ""
+                for value, is_never in zip(rows["counted_mean"], never, strict=True)
+            ],
         }
     )
+    data.loc[never.to_numpy(), ["value", "low", "high"]] = math.nan
+    # Both rankings of an initializer stand in one row, which needs the words once.
+    data.loc[(data["ranking"] == _SHARED) & never.to_numpy(), "aside"] = ""
+    return data
+
+
+def _never_learned(rows: pd.DataFrame) -> pd.Series:
+    """Tells which rows are of an initializer that trained at no setting shown, where others did."""
+    success = rows.groupby(["problem", "init"])["success_rate"].transform("max")
+    learned = success.isna() | (success > 0)
+    return ~learned if learned.any() else pd.Series(False, rows.index)
+
+
+def _choice_chart(data: pd.DataFrame, what: str, metric: str, panels: list[str]) -> alt.Chart:
     order = _by_own_best(data, lower_is_better(metric))
-    log = lower_is_better(metric) and bool((data["value"] > 0).all())
+    log = lower_is_better(metric) and bool((data["value"].dropna() > 0).all())
     scale = value_scale(data["value"], log and data["value"].max() > 10 * data["value"].min())
     y = alt.Y("title:N", title=None, sort=order[:MAX_ROWS], axis=row_axis())
     base = alt.Chart().encode(y=y)
 
     def x(column: str) -> alt.X:
-        return alt.X(f"{column}:Q", title=what, scale=scale, axis=alt.Axis(tickCount=5))
+        return alt.X(f"{column}:Q", title=what, scale=scale, axis=alt.Axis(tickCount=TICK_COUNT))
 
     told = [
         alt.Tooltip("title:N", title="initializer"),
@@ -151,29 +185,38 @@ def _choice_chart(rows: pd.DataFrame, what: str, metric: str, panels: list[str])
         "setting:N",
         alt.Tooltip("value:Q", title=what, format=".4~g"),
     ]
-    looks = alt.Scale(domain=[_SHARED, _OWN], range=[MUTED, PALETTE[0]])
-    color = alt.Color("ranking:N", scale=looks, legend=alt.Legend(title=None, orient="top"))
-    dots = base.encode(x=x("value"), color=color, tooltip=told)
+    dots = base.encode(x=x("value"), tooltip=told, **_rings_and_dots())
+    own_dots = dots.transform_filter("datum.ranking == 'own best'")
+    shared_rings = dots.transform_filter("datum.ranking == 'shared'")
     own = base.transform_filter("datum.ranking == 'own best'")
     chart: alt.LayerChart = alt.layer(
         base.mark_line(color=MUTED, strokeWidth=1.5).encode(x=x("value"), detail="title:N"),
         own.mark_rule(strokeWidth=2, color=PALETTE[0]).encode(x=x("low"), x2="high:Q"),
-        dots.transform_filter("datum.ranking == 'own best'").mark_point(
-            size=60, opacity=1, filled=True
-        ),
-        dots.transform_filter("datum.ranking == 'shared'").mark_point(
-            size=150, strokeWidth=2, opacity=1, filled=False
-        ),
+        own_dots.mark_point(size=50, strokeWidth=2, opacity=1),
+        shared_rings.mark_point(size=150, strokeWidth=2, opacity=1),
+        *aside_layers(base),
     )
     height = max(_ROW_HEIGHT * len(order[:MAX_ROWS]), 60)
     if len(panels) == 1:
         return chart.properties(data=csv_data(data), width=_WIDTH, height=height)
-    facet = alt.Facet("panel:N", sort=panels, title=None)
     return chart.properties(width=_WIDTH // 2, height=height).facet(
-        facet=facet, columns=2, data=csv_data(data)
+        facet=panel_facet("panel", panels), columns=2, data=csv_data(data)
     )
 
 
+def _rings_and_dots() -> dict[str, Any]:
+    """Returns the channels that make a ring of what is shared and a dot of each one's own best."""
+
+    def looks(values: list[Any]) -> dict[str, Any]:
+        scale = alt.Scale(domain=[_SHARED, _OWN], range=values)
+        return {"scale": scale, "legend": bottom_legend([_SHARED, _OWN], _WIDTH)}
+
+    return {
+        "fill": alt.Fill("ranking:N", **looks(["transparent", PALETTE[0]])),
+        "stroke": alt.Stroke("ranking:N", **looks([MUTED, PALETTE[0]])),
+    }
+
+
 def _by_own_best(data: pd.DataFrame, lower: bool) -> list[str]:
-    own = data[data["ranking"] == _OWN].groupby("title", sort=False)["value"].mean()
+    own = data[data["ranking"] == _OWN].groupby("title", sort=False)["order"].mean()
     return [str(title) for title in own.sort_values(ascending=lower, kind="stable").index]

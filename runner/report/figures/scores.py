@@ -13,9 +13,10 @@ from runner.report.figures.theme import (
     INK,
     LOST,
     MAX_ROWS,
-    MUTED,
+    TICK_COUNT,
     Figure,
     Series,
+    aside_layers,
     color,
     csv_data,
     finish,
@@ -173,22 +174,15 @@ def _chart(strip: Strip, series: Sequence[Series]) -> alt.LayerChart:
     lost = base.transform_filter("isValid(datum.lost)").transform_calculate(
         shown="narrow ? datum.lost_count : datum.lost"
     )
-    aside = base.transform_filter("isValid(datum.aside)")
-    return (
-        alt.layer(
-            _point_layer(strip, base, series),
-            *_mean_layers(strip, base),
-            lost.mark_text(align="left", dx=8, color=LOST, fontWeight="bold").encode(
-                x=alt.value("width"), text="shown:N"
-            ),
-            aside.mark_text(align="left", dx=8, color=MUTED, fontStyle="italic").encode(
-                x=alt.value(0), text="aside:N"
-            ),
-            data=csv_data(strip.data),
-        )
-        .properties(width=_WIDTH, height=max(_ROW_HEIGHT * len(strip.order), 60))
-        .add_params(alt.param(name="narrow", value=False))
-    )
+    return alt.layer(
+        _point_layer(strip, base, series),
+        *_mean_layers(strip, base),
+        lost.mark_text(align="left", dx=8, color=LOST, fontWeight="bold").encode(
+            x=alt.value("width"), text="shown:N"
+        ),
+        *aside_layers(base),
+        data=csv_data(strip.data),
+    ).properties(width=_WIDTH, height=max(_ROW_HEIGHT * len(strip.order), 60))
 
 
 def _point_layer(strip: Strip, base: alt.Chart, series: Sequence[Series]) -> alt.Chart:
@@ -226,4 +220,6 @@ def _mean_layers(strip: Strip, base: alt.Chart) -> list[alt.Chart]:
 
 def _x(strip: Strip, column: str) -> alt.X:
     scale = value_scale(strip.data["score"], strip.is_log)
-    return alt.X(f"{column}:Q", title=strip.metric, scale=scale, axis=alt.Axis(tickCount=6))
+    return alt.X(
+        f"{column}:Q", title=strip.metric, scale=scale, axis=alt.Axis(tickCount=TICK_COUNT)
+    )

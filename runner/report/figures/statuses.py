@@ -6,7 +6,17 @@ import altair as alt
 import pandas as pd
 
 from runner.report import names
-from runner.report.figures.theme import INK, LOST, MAX_ROWS, Figure, csv_data, finish, row_axis
+from runner.report.figures.theme import (
+    INK,
+    LOST,
+    MAX_ROWS,
+    Figure,
+    bottom_legend,
+    csv_data,
+    finish,
+    row_axis,
+    whole_axis,
+)
 from runner.report.verdict import Cell, Standing
 
 _WIDTH, _ROW_HEIGHT = 560, 24
@@ -53,14 +63,15 @@ def _chart(rows: Sequence[Standing]) -> alt.Chart:
     used = [status for status in _COLORS if status in set(data["status"])]
     scale = alt.Scale(domain=used, range=[_COLORS[status] for status in used])
     heading = names.row_heading(row.name for row in rows)
+    most = int(data.groupby("title")["count"].sum().max())
     order = [row.name.short_title for row in rows]
     return (
         alt.Chart(csv_data(data))
         .mark_bar(height={"band": 0.65})
         .encode(
-            x=alt.X("count:Q", title="replicates", axis=alt.Axis(tickMinStep=1)),
+            x=alt.X("count:Q", title="replicates", axis=whole_axis(0, most)),
             y=alt.Y("title:N", title=heading, sort=order, axis=row_axis()),
-            color=alt.Color("status:N", scale=scale, legend=alt.Legend(title=None, orient="top")),
+            color=alt.Color("status:N", scale=scale, legend=bottom_legend(used, _WIDTH)),
             order="place:Q",
             tooltip=["title:N", "status:N", "count:Q"],
         )

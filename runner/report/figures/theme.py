@@ -26,6 +26,24 @@ MAX_ROWS = 30
 
 # Enough for any axis and half the size of pandas' default.
 _FLOAT_FORMAT = "%.5g"
+# Of a legend's entry, in pixels: a letter of its usual size, and the symbol with the gap after it.
+_LETTER_WIDTH, _SYMBOL_WIDTH = 7.0, 40
+_MAX_TICKS = 10
+# The opacity is that of the line, not that of the band beneath it.
+LINE_SYMBOLS = {
+    "symbolType": "stroke",
+    "symbolSize": 300,
+    "symbolStrokeWidth": 2.5,
+    "symbolOpacity": 1,
+}
+# Vega expressions for the labels of an axis or a legend. What is far from 1 has a power of ten, in
+# letters that every font has; of differences, zero has no sign.
+POWER_LABEL = (
+    "datum.value >= 0.001 && datum.value < 1000 ? format(datum.value, '~g') : "
+    "replace(replace(format(datum.value, '.1~e'), '-', '\N{MINUS SIGN}'), '+', '')"
+)
+TICK_COUNT = alt.expr("narrow ? 3 : 6")
+SIGNED_LABEL = "abs(datum.value) < 1e-12 ? '0' : datum.label"
 
 
 @dataclass(frozen=True)
@@ -103,15 +121,72 @@ def _scale(series: Sequence[Series], values: list[Any]) -> alt.Scale:
 
 
 def _legend() -> alt.Legend:
-    # The opacity is that of the line, not that of the band beneath it.
-    return alt.Legend(
-        title=None, symbolType="stroke", symbolSize=300, symbolStrokeWidth=2.5, symbolOpacity=1
-    )
+    return alt.Legend(title=None, **LINE_SYMBOLS)
 
 
-def row_axis() -> alt.Axis:
-    """Returns the axis of figures that have a row for each configuration."""
-    return alt.Axis(grid=True, gridColor=GRID, labelColor=INK, labelFontSize=12)
+def bottom_legend(labels: Sequence[str], width: int, **options: Any) -> alt.Legend:
+    """Returns a legend below a figure, which is thereby no wider than it is.
+
+    Args:
+      labels: Its entries.
+      width: Of the figure, in pixels; the page gives narrow screens one column.
+    """
+    widest = max(map(len, labels), default=0) * _LETTER_WIDTH + _SYMBOL_WIDTH
+    return alt.Legend(title=None, orient="bottom", columns=max(1, int(width / widest)), **options)
+
+
+def row_axis(**options: Any) -> alt.Axis:
+    """Returns the axis of figures that have a row for each configuration.
+
+    On narrow pages the initializer and the setting of a configuration have a line each.
+    """
+    looks = {
+        "grid": True,
+        "gridColor": GRID,
+        "labelColor": INK,
+        "labelExpr": "narrow ? split(datum.label, ' · ') : datum.label",
+        "labelFontSize": alt.expr("narrow ? 10 : 12"),
+        "labelLineHeight": 11,
+    }
+    return alt.Axis(**looks | options)
+
+
+def panel_facet(field: str, panels: Sequence[str]) -> alt.Facet:
+    """Returns the channel of panels: their names have a line for what, and one for the setting."""
+    header = alt.Header(labelExpr="split(datum.value, ' · ')", labels=any(panels))
+    return alt.Facet(f"{field}:N", sort=list(panels), title=None, header=header)
+
+
+def aside_layers(base: alt.Chart) -> list[alt.Chart]:
+    """Returns what the column `aside` says in place of numbers, on a white ground for legibility.
+
+    Args:
+      base: Has the rows of the figure.
+    """
+    told = base.transform_filter("isValid(datum.aside)").encode(x=alt.value(0), text="aside:N")
+    looks: dict[str, Any] = {"align": "left", "dx": 8, "fontStyle": "italic"}
+    return [
+        told.mark_text(stroke="white", strokeWidth=4, strokeJoin="round", **looks),
+        told.mark_text(color=MUTED, **looks),
+    ]
+
+
+def whole_numbers(low: int, high: int) -> list[int]:
+    """Returns a few round whole numbers for an axis from `low` to `high`.
+
+    >>> whole_numbers(1, 3), whole_numbers(1, 33)
+    ([1, 2, 3], [1, 5, 10, 15, 20, 25, 30])
+    """
+    powers = (10**power for power in range(9))
+    steps = (step * power for power in powers for step in (1, 2, 5))
+    step = next(step for step in steps if high - low < _MAX_TICKS * step)
+    ticks = [number for number in range(low, high + 1) if number % step == 0]
+    return ticks if low in ticks or step == 1 else [low, *[t for t in ticks if t - low >= step / 2]]
+
+
+def whole_axis(low: int, high: int, **options: Any) -> alt.Axis:
+    """Returns the axis of something that is counted: no ticks between whole numbers."""
+    return alt.Axis(values=whole_numbers(low, high), format="d", **options)
 
 
 def value_scale(values: pd.Series, is_log: bool) -> alt.Scale:
@@ -132,6 +207,7 @@ def finish(chart: Any, title: str, subtitle: str) -> dict[str, Any]:
     """Returns a chart's specification with the title and the looks that all figures share."""
     texts = alt.TitleParams(title, subtitle=subtitle) if subtitle else alt.TitleParams(title)
     chart = chart.properties(title=texts, background="white", padding=10)
+    chart = chart.add_params(alt.param(name="narrow", value=False))
     # Altair has checked every part; checking the whole again takes as long as building it.
     spec = chart.to_dict(validate=False)
     spec["config"] = CONFIG
@@ -146,7 +222,9 @@ CONFIG: dict[str, Any] = {
         "gridColor": GRID,
         "labelColor": MUTED,
         "labelFontSize": 11,
-        "labelLimit": 260,
+        "labelLimit": 400,
+        "labelSeparation": 6,
+        "maxExtent": 440,
         "tickColor": "#9aa5b1",
         "titleColor": INK,
         "titleFontSize": 12,
@@ -154,6 +232,7 @@ CONFIG: dict[str, Any] = {
     },
     "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": "bold", "title": None},
     "legend": {
+        "gradientLength": 220,
         "labelColor": INK,
         "labelFontSize": 12,
         "labelLimit": 300,

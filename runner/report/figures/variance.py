@@ -11,6 +11,7 @@ from runner.report.figures.theme import (
     MAX_ROWS,
     PALETTE,
     Figure,
+    bottom_legend,
     csv_data,
     finish,
     row_axis,
@@ -55,7 +56,9 @@ def variance_figures(variance: pd.DataFrame, by: Mapping[int, Name]) -> list[Fig
         .encode(
             x=alt.X("share:Q", title="share of the variance", axis=alt.Axis(format="%")),
             y=alt.Y("title:N", title=heading, sort=data["title"].tolist(), axis=row_axis()),
-            color=alt.Color("source:N", scale=scale, legend=alt.Legend(title=None, orient="top")),
+            color=alt.Color(
+                "source:N", scale=scale, legend=bottom_legend(list(_TITLES.values()), _WIDTH)
+            ),
             order="place:Q",
             tooltip=[
                 "title:N",

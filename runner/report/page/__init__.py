@@ -27,7 +27,7 @@ def page(document: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["code"] = code
+    environment.filters |= {"code": code, "cell": cell}
     figures = document.drawings.figures
     return environment.get_template("page.html.jinja").render(
         doc=document,
@@ -40,6 +40,12 @@ def page(document: Document) -> str:
 def code(text: str) -> Markup:
     """Returns a text in which what stands between backticks is code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def cell(text: str) -> Markup:
+    """Returns the text of a table's cell: exponents are raised, and long names break at signs."""
+    raised = re.sub(r"\b10\^(\N{MINUS SIGN}?[\d.]*\d)", r"10<sup>\1</sup>", str(escape(text)))
+    return Markup(re.sub(r"(?<=\w)([(=,/_])(?=\w)", r"\1<wbr>", raised))
 
 
 def script_json(value: Any) -> Markup:

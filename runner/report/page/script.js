@@ -36,6 +36,14 @@ for (const link of document.querySelectorAll("nav a")) {
   });
 }
 
+// Tables of one configuration at a time.
+for (const select of document.querySelectorAll(".choices select")) {
+  const choices = [...select.closest(".choices").querySelectorAll(".choice")];
+  const show = () => choices.forEach((choice, place) => (choice.hidden = place !== select.selectedIndex));
+  select.addEventListener("change", show);
+  show(); // a browser that goes back keeps what was selected
+}
+
 // Figures: the specification of the files, laid out for the width of the screen.
 const figures = JSON.parse(document.getElementById("figures")?.textContent ?? "{}");
 const charts = [...document.querySelectorAll(".chart")];
@@ -45,6 +53,7 @@ const views = new Map();
 const manyMarks = 4000; // from here on a canvas is faster than so many elements
 const sideRoom = 56; // axis labels and title beside the first panel
 const panelGap = 22;
+const letterWidth = 7; // of a panel's name
 const errorsOnly = 1; // Vega.Error: that nothing is left to draw, once all is hidden, is no news
 const narrowWidth = 560; // below it one panel a row and short texts
 
@@ -73,9 +82,11 @@ function setAxis(spec, floors, isLog) {
   }
 }
 
-function columnsFor(numPanels, width) {
-  if (width < narrowWidth || numPanels === 1) return 1;
-  return numPanels > 2 && width >= 1100 ? 4 : 2;
+// As many panels a row as there is room for, and for their names.
+function columnsFor(numPanels, width, panels) {
+  const longest = Math.max(...panels.flatMap((name) => name.split(" · ")).map((line) => line.length));
+  const most = numPanels === 1 || width < narrowWidth ? 1 : numPanels > 2 && width >= 1100 ? 4 : 2;
+  return [4, 2].find((n) => n <= most && longest * letterWidth <= width / n - sideRoom) ?? 1;
 }
 
 function laidOut(name, width, excess) {
@@ -87,25 +98,48 @@ function laidOut(name, width, excess) {
   spec.padding = 2;
   if (logarithmic.has(name)) setAxis(spec, figure.floors, logarithmic.get(name));
   const narrow = width < narrowWidth;
-  spec.config.axis.labelLimit = Math.min(260, Math.round(width * (narrow ? 0.46 : 0.36)));
+  spec.config.axis.labelLimit = Math.min(400, Math.round(width * (narrow ? 0.46 : 0.36)));
+  if (narrow) fitNarrow(spec, width);
   if (hasParam(spec, "hidden")) {
     for (const layer of spec.spec.layer) {
       if (layer.encoding.color) layer.encoding.color.legend = null;
       if (layer.encoding.strokeDash) layer.encoding.strokeDash.legend = null;
     }
-    spec.columns = columnsFor(figure.numPanels, width);
+    spec.columns = columnsFor(figure.numPanels, width, spec.facet.sort);
     spec.spec.width = panelWidth(spec.columns, width, excess);
+    fitHeaders(spec, width);
     spec.spec.height = Math.min(300, Math.max(spec.spec.height, Math.round(spec.spec.width / 2)));
   } else if (figure.numPanels) {
     const natural = spec.spec.width;
     spec.columns = Math.max(1, Math.floor((width - 2 * sideRoom) / (natural + panelGap)));
     spec.spec.width = Math.min(natural, panelWidth(spec.columns, width, excess));
+    fitHeaders(spec, width);
   } else {
     spec.width = "container";
-    if (narrow) spec.config.legend.columns = 2;
     spec.autosize = { type: "fit-x", contains: "padding" };
   }
   return spec;
+}
+
+// A title that is longer than its axis grows to the left, where labels leave room; legends get one
+// column, and bars of colours what a plot beside its labels has.
+function fitNarrow(spec, width) {
+  spec.config.axisX = { ...spec.config.axisX, titleAnchor: "end" };
+  spec.config.legend.labelLimit = Math.round(width * 0.6);
+  spec.config.legend.gradientLength = Math.round(width * 0.42);
+  for (const legend of legendsOf(spec)) if (legend.orient === "bottom") legend.columns = 1;
+}
+
+function legendsOf(node) {
+  if (node === null || typeof node !== "object") return [];
+  const found = node.legend ? [node.legend] : [];
+  return [...found, ...Object.values(node).flatMap(legendsOf)];
+}
+
+// A panel's name has a line for the quantity and one for the setting, no wider than the panel.
+function fitHeaders(spec, width) {
+  const room = Math.floor((width - sideRoom) / spec.columns) - panelGap;
+  spec.config.header.labelLimit = Math.max(room, spec.spec.width);
 }
 
 function panelWidth(columns, width, excess) {
