@@ -8,12 +8,22 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from runner.config import masked
+
 
 def tolerate_any_terminal() -> None:
     """Lets what a terminal of another encoding cannot show appear as a question mark."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+class MaskingFormatter(logging.Formatter):
+    """Formats log lines as usual, with passwords masked: those of Hydra and of libraries too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the line, and the traceback if there is one."""
+        return masked(super().format(record))
 
 
 class ConsoleHandler(logging.Handler):

@@ -23,6 +23,7 @@ from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import End
 from runner.records import ConfigurationRecord, read_sweep
+from runner.terminal import MaskingFormatter
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +202,7 @@ def _logging_to(files: Sequence[Path]) -> Iterator[None]:
         if file.resolve() not in present
     ]
     for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(handler)
     try:
         yield
