@@ -241,6 +241,8 @@ class MlflowRecorder(Recorder):
         """
         configuration = self._configurations[record.configuration]
         status = _MLFLOW_STATUS[record.status]
+        if (found := record.propagation) is not None:  # the configuration's numbers are of all
+            self._propagation.setdefault(record.configuration, []).append(found)
         if self._is_whole("replicate", configuration, record.key, record.status):
             return
         from_elsewhere = record.reused_from or (self._late and status == "FINISHED")
@@ -254,8 +256,7 @@ class MlflowRecorder(Recorder):
         run.points += self._points(fields.replicate_metrics(configuration, record))
         told = {"error": record.error, "reused_from": record.reused_from}
         tags = {name: text for name, text in told.items() if text}
-        if (found := record.propagation) is not None:
-            self._propagation.setdefault(record.configuration, []).append(found)
+        if found is not None:
             run.points += self._points(fields.propagation_metrics([found]))
             tags |= {"step0": found.verdict, "step0.reason": found.reason}
         self._send(run, {"status": record.status, **tags})
