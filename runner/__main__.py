@@ -1,12 +1,17 @@
 """`python -m runner`: Hydra composes the configurations, `runner.execution` trains them."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+# Until there is anything to end in order, Ctrl-C ends the process where it is, without a traceback.
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import hydra
 from hydra._internal import utils as hydra_utils
@@ -16,8 +21,9 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig
 
+from runner.config import masked
 from runner.execution import apart, folders
-from runner.execution.interruption import termination_interrupts
+from runner.execution.interruption import INTERRUPTED, termination_interrupts
 from runner.machine import few_collections
 from runner.terminal import tolerate_any_terminal
 
@@ -28,8 +34,8 @@ _PACKAGE = Path(__file__).resolve().parent
 # An installed wheel carries the folder inside the package, a checkout has it beside it.
 _CONF = _PACKAGE / "_conf" if (_PACKAGE / "_conf").is_dir() else _PACKAGE.parent / "conf"
 
-# Of commands that have not just finished; 130 is what shells report for Ctrl-C.
-_EXIT_CODES = {"failed": 1, "interrupted": 130}
+# Of commands that have not just finished.
+_EXIT_CODES = {"failed": 1, "interrupted": INTERRUPTED}
 
 
 @dataclass
@@ -115,12 +121,13 @@ def _one_line_errors() -> Iterator[None]:
 def _in_one_line(function: Callable[[], Any]) -> Any:
     try:
         return function()
-    except CompactHydraException:
+    except CompactHydraException as error:
+        error.args = (masked(str(error)),)
         raise
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR", "0") == "1":
             raise
-        text = " ".join(f"{type(error).__name__}: {error}".split())
+        text = masked(" ".join(f"{type(error).__name__}: {error}".split()))
         raise CompactHydraException(text) from error
 
 
@@ -142,5 +149,7 @@ def _train_and_finish() -> "End":
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with few_collections():
         main()

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.execution.interruption import INTERRUPTED, termination_interrupts
 from runner.machine import few_collections
 from runner.terminal import tolerate_any_terminal
 
@@ -12,11 +13,20 @@ LATEST = Path("results/latest")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, or 1 if MLflow still lacks something."""
+    """Runs the command.
+
+    Returns:
+      Its exit code: 0, 1 if MLflow still lacks something, or 130 after an interruption.
+    """
     tolerate_any_terminal()
     options = _parser().parse_args(arguments)
-    failed = [folder for folder in options.folders if not _sent(folder, options.tracking_uri)]
-    return 1 if failed else 0
+    try:
+        with termination_interrupts():
+            sent = [_sent(folder, options.tracking_uri) for folder in options.folders]
+    except KeyboardInterrupt:
+        print("Interrupted. The same command sends what is lacking.", file=sys.stderr)
+        return INTERRUPTED
+    return 0 if all(sent) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,10 +49,11 @@ def _sent(folder: Path, uri: str | None) -> bool:
     from runner.config import ConfigError
     from runner.execution.sync import send
     from runner.records import RecordError
+    from runner.report.results import ResultsError
 
     try:
         lacking = send(folder, uri)
-    except (ConfigError, RecordError) as error:
+    except (ConfigError, RecordError, ResultsError, OSError) as error:
         print(f"Error: {folder}: {error}", file=sys.stderr)
         return False
     if lacking:

@@ -16,6 +16,16 @@ def tolerate_any_terminal() -> None:
             stream.reconfigure(errors="replace")
 
 
+class MaskingFormatter(logging.Formatter):
+    """Formats log lines as usual, with passwords masked: those of Hydra and of libraries too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the line, and the traceback if there is one."""
+        from runner.config import masked  # imports Hydra, and this module is imported first of all
+
+        return masked(super().format(record))
+
+
 class ConsoleHandler(logging.Handler):
     """Prints log lines through rich's console, which keeps them apart from a live display.
 

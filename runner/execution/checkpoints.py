@@ -20,7 +20,7 @@ import numpy as np
 from runner.execution.interruption import is_held
 from runner.execution.stream import Key, Stream
 from runner.plan import Replicate
-from runner.records import Curves, replacing
+from runner.records import Curves, remove_halves, replacing
 
 if TYPE_CHECKING:
     from runner.training.cohort import Snapshot
@@ -150,6 +150,7 @@ class Keeper:
 def discard(path: Path) -> None:
     """Removes a checkpoint that nobody needs any more, and its folder with the last one."""
     path.unlink(missing_ok=True)
+    remove_halves(path)
     with contextlib.suppress(OSError):  # there are others, or there was none
         path.parent.rmdir()
 

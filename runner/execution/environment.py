@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
-from runner.config import masked
+from runner.config import masked_override
 from runner.machine import num_cores
 from runner.records import SweepRecord
 
@@ -25,7 +25,7 @@ def sweep_record(folder: Path, confidence: float) -> SweepRecord:
     """
     return SweepRecord(
         name="/".join(folder.parts[-2:]),
-        command=masked(shlex.join(["python", "-m", "runner", *sys.argv[1:]])),
+        command=shlex.join(["python", "-m", "runner", *map(masked_override, sys.argv[1:])]),
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         versions={"python": platform.python_version()}
         | {library: _version(library) for library in _LIBRARIES},

@@ -134,7 +134,7 @@ def _caught_up(folder: Path) -> bool:
     """Tells whether MLflow, lost on the way, is back by now and has got the whole sweep."""
     try:
         return not send(folder)
-    except (ConfigError, RecordError, OSError):
+    except (ConfigError, RecordError, ResultsError, OSError):
         return False
 
 

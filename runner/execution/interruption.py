@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+INTERRUPTED = 130
+"""The exit code after an interruption, as shells report it for Ctrl-C."""
+
 log = logging.getLogger(__name__)
 
 # The signal that a `deferred` block holds back; signals are handled in one thread only.

@@ -190,11 +190,11 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
     optimizers.make(item.optimizer.name, item.optimizer.settings, num_steps=1)
     record = ConfigurationRecord(
         index=item.index,
-        init=drawer.label,
-        factors=varying,
+        init=masked(drawer.label),
+        factors=masked(varying),
         settings=masked(item.settings),
         dataset=dataset.describe(),
-        model=item.model.label,
+        model=masked(item.model.label),
         num_parameters=models.num_parameters(model),
         kernels=drawer.kernels,
         endpoint=_endpoint(item, dataset),
@@ -216,7 +216,7 @@ def _refused(job: Job, error: ConfigError) -> ConfigurationRecord:
     _raise_if_wanted(error)
     node = job.settings.get("init")
     name = str(node.get("name")) if isinstance(node, dict) else str(node)
-    return ConfigurationRecord(job.index, name, {}, masked(job.settings), error=str(error))
+    return ConfigurationRecord(job.index, name, {}, masked(job.settings), error=masked(str(error)))
 
 
 def _incomplete(
@@ -226,12 +226,12 @@ def _incomplete(
     told = {k: v for k, v in changed_settings(item.init.settings).items() if k != "fallback"}
     return ConfigurationRecord(
         index=item.index,
-        init=label(item.init.name, told),
-        factors=varying,
+        init=masked(label(item.init.name, told)),
+        factors=masked(varying),
         settings=masked(item.settings),
-        model=item.model.label,
+        model=masked(item.model.label),
         num_replicates=len(item.replicates),
-        error=str(error),
+        error=masked(str(error)),
     )
 
 

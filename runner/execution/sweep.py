@@ -23,6 +23,7 @@ from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import End
 from runner.records import ConfigurationRecord, read_sweep
+from runner.terminal import MaskingFormatter
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +214,7 @@ class _JobLogs(logging.Handler):
     def __init__(self, files: Sequence[Path]) -> None:
         super().__init__()
         self.files = files
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a line to each."""

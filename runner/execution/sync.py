@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runner.config import ConfigError
 from runner.execution.configure import sweep_settings
+from runner.execution.interruption import deferred
 from runner.execution.recorded import recorded_job, with_factors
 from runner.execution.stream import Stream
 from runner.plan import Tracking
@@ -37,20 +38,30 @@ def send(folder: Path, uri: str | None = None) -> str:
     Raises:
       ConfigError: The store cannot be used, or the sweep is still running.
       RecordError: A record cannot be read.
+      ResultsError: There is nothing to compare.
+      KeyboardInterrupt: Interrupted; MLflow holds the sweep to be so, too.
     """
     sweep, replicates = read_sweep(folder), read_replicates(folder)
     configurations = read_configurations(folder)
     if not configurations:
         raise RecordError(f"{folder}: there is no configuration.json. Nothing had been begun.")
     jobs = [recorded_job(folder, record) for record in configurations]
-    recorder = MlflowRecorder(_tracking(sweep_settings(jobs[:1]).tracking, uri), quiet=True)
+    comparison = compare(load(folder))
+    recorder = MlflowRecorder(_tracking(sweep_settings(jobs[:1]).tracking, uri), late=True)
     stream = Stream([recorder], sweep, with_factors(jobs, configurations))
-    stream.open()
-    stream.replay(replicates)
     end = _end(configurations, replicates)
-    stream.stop(end)
-    stream.tell(compare(load(folder)))
-    stream.close(end, folder)
+    stream.open()
+    try:
+        stream.replay(replicates)
+        with deferred():
+            stream.stop(end)
+            stream.tell(comparison)
+    except BaseException:
+        with deferred():
+            stream.close("interrupted", None)
+        raise
+    with deferred("Stopping after the report's files. To stop at once, interrupt again."):
+        stream.close(end, folder)
     return recorder.loss
 
 

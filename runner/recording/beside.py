@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 # After so long, a user wants to know what is being waited for.
 _SILENT_S = 5.0
+# So long an interrupted command still waits for MLflow to end its runs.
+_PATIENCE_S = 20.0
 
 _Call = tuple[float, Callable[..., None], tuple[Any, ...]]
 
@@ -99,7 +101,8 @@ class Beside(Recorder):
 
         Raises:
           BaseException: What the recorder raised on the way, if it did.
-          KeyboardInterrupt: Interrupted: what had not been done yet will not be.
+          KeyboardInterrupt: Interrupted: what had not been sent yet will not be. The runs that are
+            open are still ended, if that does not take long; a second interruption gives that up.
         """
         if not self._thread.is_alive():
             self.recorder.finish_sweep(end, folder)
@@ -113,6 +116,8 @@ class Beside(Recorder):
             self._thread.join()
         except KeyboardInterrupt:
             self._abandoned = True
+            log.info("Ending MLflow's runs. To stop at once, interrupt again.")
+            self._thread.join(_PATIENCE_S)
             raise
         finally:
             self._environment.close()
@@ -123,7 +128,9 @@ class Beside(Recorder):
         self._calls.put((time.time(), method, args))
 
     def _work(self) -> None:
-        while (call := self._calls.get()) is not None and not self._abandoned:
+        while (call := self._calls.get()) is not None:
+            if abandoned := self._abandoned:
+                call = time.time(), self.recorder.finish_sweep, ("interrupted", None)
             self._happened_s, method, args = call
             if self._error is not None:
                 continue
@@ -131,3 +138,5 @@ class Beside(Recorder):
                 method(*args)
             except BaseException as error:
                 self._error = error
+            if abandoned:
+                return

@@ -108,14 +108,15 @@ class MlflowRecorder(Recorder):
     _store: store.Store
 
     def __init__(
-        self, settings: Tracking, clock: Callable[[], float] = time.time, quiet: bool = False
+        self, settings: Tracking, clock: Callable[[], float] = time.time, late: bool = False
     ) -> None:
         """Finds the store without opening it.
 
         Args:
           settings: Which store and experiment.
           clock: As the attribute.
-          quiet: Whether the loss of MLflow is told by `loss` only.
+          late: Whether this is a sweep that has ended. What other sweeps have recorded in the
+            meantime of its replicates is not recorded again; a loss is told by `loss` only.
 
         Raises:
           ConfigError: `tracking.uri` cannot be an address.
@@ -124,7 +125,7 @@ class MlflowRecorder(Recorder):
         self.curves_url = ""
         self.lost = False
         self.loss = ""
-        self._quiet = quiet
+        self._late = late
         self._settings = settings
         self.clock = clock
         self._next_flush: float | None = None
@@ -239,9 +240,13 @@ class MlflowRecorder(Recorder):
         sent from its records on disk. The record itself goes along, for other machines to reuse.
         """
         configuration = self._configurations[record.configuration]
+        status = _MLFLOW_STATUS[record.status]
+        if (found := record.propagation) is not None:  # the configuration's numbers are of all
+            self._propagation.setdefault(record.configuration, []).append(found)
         if self._is_whole("replicate", configuration, record.key, record.status):
             return
-        if record.reused_from and self._was_recorded(configuration, record.key):
+        from_elsewhere = record.reused_from or (self._late and status == "FINISHED")
+        if from_elsewhere and self._was_recorded(configuration, record.key):
             return
         key = record.configuration, Replicate(record.weight_seed, record.batch_seed)
         run = self._replicates.get(key) or self._open_replicate(*key)
@@ -251,8 +256,7 @@ class MlflowRecorder(Recorder):
         run.points += self._points(fields.replicate_metrics(configuration, record))
         told = {"error": record.error, "reused_from": record.reused_from}
         tags = {name: text for name, text in told.items() if text}
-        if (found := record.propagation) is not None:
-            self._propagation.setdefault(record.configuration, []).append(found)
+        if found is not None:
             run.points += self._points(fields.propagation_metrics([found]))
             tags |= {"step0": found.verdict, "step0.reason": found.reason}
         self._send(run, {"status": record.status, **tags})
@@ -356,7 +360,7 @@ class MlflowRecorder(Recorder):
 
     def _lose(self, reason: str) -> None:
         """Notes that MLflow stopped working, and tells it once."""
-        if not self.lost and not self._quiet:
+        if not self.lost and not self._late:
             log.warning(
                 "MLflow at %s stopped working (%s). Training goes on and the records are on disk.",
                 masked(self.uri),

@@ -187,7 +187,7 @@ def settings_yaml(record: ConfigurationRecord) -> str:
     """Returns the whole resolved configuration as YAML, without passwords."""
     from omegaconf import OmegaConf
 
-    return masked(OmegaConf.to_yaml(OmegaConf.create(dict(record.settings))))
+    return OmegaConf.to_yaml(OmegaConf.create(masked(record.settings)))
 
 
 def replicate_metrics(

@@ -10,8 +10,12 @@ import logging
 import os
 import re
 import shlex
+import shutil
 import socket
+import sqlite3
 import sys
+import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -188,7 +192,10 @@ def _connect(uri: str) -> Any:
 
 
 def _try_database(uri: str) -> None:
-    """Connects once, because MLflow would retry for minutes, and checks that SQLite can write."""
+    """Connects once, because MLflow would retry for minutes.
+
+    An SQLite database is one that can be written to, and has its tables, after that.
+    """
     import sqlalchemy
 
     url = sqlalchemy.make_url(uri)
@@ -196,10 +203,75 @@ def _try_database(uri: str) -> None:
     engine = sqlalchemy.create_engine(url, connect_args={_TIMEOUT_ARGUMENT[backend]: _TIMEOUT_S})
     try:
         with engine.connect() as connection:
-            if backend == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            if backend != "sqlite":
+                return
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            tables = sqlalchemy.inspect(connection).get_table_names()
     finally:
         engine.dispose()
+    if not _mlflow_tables() <= set(tables):
+        _make_tables(Path(str(url.database)))
+
+
+def _mlflow_tables() -> set[str]:
+    from mlflow.store.db.utils import Base  # this module knows of all of them
+
+    return set(Base.metadata.tables)
+
+
+def _make_tables(path: Path) -> None:
+    """Lets MLflow make its tables, or add those that an older MLflow did not have.
+
+    It does so in a hundred transactions, and cannot go on from the middle of them. So it works on a
+    copy, which then replaces the content of the database in a single one: whoever kills this, and
+    whoever has the database open, never has half of them.
+
+    Raises:
+      OSError: Another process has written to the database in the meantime.
+    """
+    for left in path.parent.glob(f".{path.name}.*"):  # by a process that was killed in here
+        shutil.rmtree(left, ignore_errors=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as watch:
+            before = _commits(watch)
+            _copy_database(path, beside / path.name)
+            _let_mlflow_migrate(f"{SQLITE}{beside / path.name}")
+            if _commits(watch) != before:
+                raise OSError("another process writes to it while its tables are being renewed")
+        _copy_database(beside / path.name, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _commits(connection: sqlite3.Connection) -> int:
+    """Returns a number that changes whenever another connection changes the database."""
+    return connection.execute("PRAGMA data_version").fetchone()[0]
+
+
+def _let_mlflow_migrate(uri: str) -> None:
+    from mlflow import MlflowClient
+
+    MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    """Replaces the content of one SQLite database by another's, all at once or not at all.
+
+    Raises:
+      sqlite3.OperationalError: Another process does not let go of one of them.
+    """
+    deadline = time.monotonic() + _TIMEOUT_S
+
+    def give_up(status: int, remaining: int, _: int) -> None:
+        if remaining and time.monotonic() > deadline:
+            raise sqlite3.OperationalError("database is locked")
+
+    with (
+        contextlib.closing(sqlite3.connect(source)) as read,
+        contextlib.closing(sqlite3.connect(target)) as written,
+    ):
+        read.backup(written, progress=give_up)
 
 
 def _experiment(client: Any, uri: str, name: str) -> Any:

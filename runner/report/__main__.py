@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.execution.interruption import INTERRUPTED, termination_interrupts
 from runner.machine import few_collections
 from runner.terminal import tolerate_any_terminal
 
@@ -22,9 +23,22 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, or 1 if there is nothing to report on."""
+    """Runs the command.
+
+    Returns:
+      Its exit code: 0, 1 if there is nothing to report on, or 130 after an interruption.
+    """
     tolerate_any_terminal()
     options = _parser().parse_args(arguments)
+    try:
+        with termination_interrupts():
+            return _report(options)
+    except KeyboardInterrupt:
+        print("Interrupted. Files that were there before are whole.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _report(options: argparse.Namespace) -> int:
     from rich import get_console
 
     from runner.report import load

@@ -19,6 +19,9 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
+if __name__ == "__main__":  # before the imports that take long
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for this
+
 import numpy as np
 import vl_convert
 
@@ -99,7 +102,6 @@ class Drawer:
 
 def serve() -> None:
     """Draws each line of the standard input and writes the images to the standard output."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for it
     svg(_SMALLEST)  # the first one takes a second, in which the figures are still thought up
     for line in sys.stdin:
         image = _image(line)

@@ -140,3 +140,50 @@ def test_arguments_of_any_name_reach_mlflow(command, keras, tmp_path, database, 
     assert "stopped working" not in done.output
     runs = stored(done.folder)
     assert runs[read_sweep(done.folder).name].status == "FINISHED"
+
+
+SECRETS = {
+    "tracking.uri=http://me:hunter2@127.0.0.1:9": ("cohort", "basic"),
+    "tracking.uri='postgresql://me:hunter2/x@127.0.0.1:9/db'": ("cohort",),
+    "+model.arguments.password=hunter2": ("cohort", "basic"),
+}
+
+
+@pytest.mark.parametrize(
+    ("secret", "launcher"),
+    [
+        pytest.param(secret, launcher, marks=() if launcher == "basic" else pytest.mark.slow)
+        for secret, launchers in SECRETS.items()
+        for launcher in launchers
+    ],
+)
+def test_no_password_is_told(command, keras, tmp_path, database, stored, secret, launcher):
+    (tmp_path / "any_model.py").write_text(
+        "import keras\n\n"
+        "def build(input_shape, num_outputs, password=None):\n"
+        "    layers = [keras.Input(input_shape), keras.layers.Dense(num_outputs)]\n"
+        "    return keras.Sequential(layers)\n"
+    )
+    done = command(
+        *("--multirun", f"hydra/launcher={launcher}", "init=zero,ones", "dataset=iris", "seeds=1"),
+        *("model=custom", "model.function=any_model.build", "training.epochs=1", "engine=keras"),
+        *("report.figures=false", "tracking.required=false", secret),
+    )
+    assert done.code == 0, done.output
+    assert "hunter2" not in done.output
+    assert "***" in (done.folder / "sweep.json").read_text()
+    if "model" in secret:
+        assert not any("hunter2" in str(run) for run in stored(done.folder).values())
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    holding = [path for path in files if b"hunter2" in path.read_bytes()]
+    # Hydra's own files keep the command as it was typed.
+    assert all(path.name == "multirun.yaml" or path.parent.name == ".hydra" for path in holding)
+
+
+# Of Hydra's two kinds of errors, and of ours.
+@pytest.mark.parametrize("key", ["nothing", "tracking", "seeds"])
+def test_no_password_is_told_in_an_error(command, key):
+    done = command(f"{key}=http://me:hunter2@host")
+    assert done.code == 1
+    assert "hunter2" not in done.output
+    assert "***@host" in done.output

@@ -120,31 +120,31 @@ def test_an_interrupted_command_ends_in_order(tmp_path, statuses, sent, launcher
 # Checkpoints come often, so that some kills hit while one is written.
 SHORT = (
     *("--multirun", "init=zero,he_normal", "dataset=iris", "model.width=8", "model.dropout=0.2"),
-    *("training.epochs=60", "seeds=6", "training.checkpoint_every_s=0.05", "report.figures=false"),
+    *("training.epochs=60", "training.checkpoint_every_s=0.05", "report.figures=false"),
 )
 
 
 def kill_at_random(folder: Path, moments: random.Random, *arguments: str) -> bool:
-    """Starts the sweep and kills it; returns whether it came to its end before.
+    """Starts the sweep and kills it; returns whether it was killed before it came to its end.
 
-    Half of the moments lie in the start, where the database and the folder are made, the others
-    after the sweep's folder has been made.
+    The moments lie in the second after MLflow's database has been begun, until there is one; then
+    half of them in the start, the others after the sweep's folder has been made.
     """
-    known = set(folder.glob("results/*/*/sweep.json"))
+    begun = "*mlflow.db*" if not (folder / "mlflow.db").exists() else "results/*/*/sweep.json"
+    known = set(folder.glob(begun))
+    anywhere = begun.startswith("results") and moments.random() < 0.5
     process = start(folder, *arguments)
     with process:
-        deadline = time.monotonic() + moments.uniform(0.5, 12)
-        if moments.random() < 0.5:
-            while process.poll() is None and set(folder.glob("results/*/*/sweep.json")) == known:
-                time.sleep(0.02)
-            deadline = time.monotonic() + moments.uniform(0, 3)
+        while not anywhere and process.poll() is None and set(folder.glob(begun)) == known:
+            time.sleep(0.01)
+        longest = 12 if anywhere else 3 if begun.startswith("results") else 1
+        deadline = time.monotonic() + moments.uniform(0.5 if anywhere else 0, longest)
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
-        ended = process.poll() is not None
         process.kill()
         output = process.communicate()[0]
     assert "Traceback" not in output
-    return ended
+    return process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(("engine", "kills"), [("keras", 20), ("vectorized", 8)])
@@ -153,15 +153,19 @@ def test_a_sweep_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
 ):
     arguments = (*SHORT, f"engine={engine}")
     moments = random.Random(0)
-    for _ in range(kills):
-        if kill_at_random(tmp_path, moments, *arguments):
-            break
+    killed, seeds = 0, 6
+    while killed < kills:
+        if kill_at_random(tmp_path, moments, *arguments, f"seeds={seeds}"):
+            killed += 1
+        else:
+            seeds += 6  # it has come to its end: there is to be more to train
+    arguments = (*arguments, f"seeds={seeds}")
     with start(tmp_path, *arguments) as process:
         output = process.communicate(timeout=DEADLINE_S)[0]
     assert process.returncode == 0, output
     folder = (tmp_path / "results" / "latest").resolve()
     records = read_replicates(folder)
-    assert len(records) == 12
+    assert len(records) == 2 * seeds
     assert {record.status for record in records} == {"finished"}
 
     _, runs = tracked_all(tmp_path)
@@ -172,7 +176,7 @@ def test_a_sweep_that_is_killed_again_and_again_ends_as_if_nothing_had_been(
         if run.data.tags["level"] == "replicate" and run.info.status == "FINISHED"
     )
     assert finished == Counter(
-        (init, f"seed-{seed}") for init in ("zero", "he_normal") for seed in range(6)
+        (init, f"seed-{seed}") for init in ("zero", "he_normal") for seed in range(seeds)
     )
 
     with start(tmp_path, *arguments, "rerun=true", "tracking=none") as process:

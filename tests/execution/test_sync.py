@@ -1,6 +1,7 @@
 """MLflow may fail at any moment: the records are on disk, and what it lacks is sent later."""
 
 import shutil
+import signal
 
 import mlflow
 import pytest
@@ -121,6 +122,57 @@ def test_an_interrupted_sweep_stays_interrupted(command, database, stored):
     assert statuses == ["KILLED", "KILLED", "FINISHED"]
 
 
+def interrupts_at(monkeypatch, calls):
+    """Sends Ctrl-C in the course of MLflow's batch of this number."""
+    log_batch, counts = mlflow.MlflowClient.log_batch, {"calls": 0}
+
+    def log(self, *args, **kwargs):
+        counts["calls"] += 1
+        if calls == counts["calls"]:
+            signal.raise_signal(signal.SIGTERM)
+        return log_batch(self, *args, **kwargs)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", log)
+
+
+# In the start, among the replicates, in what is said of the whole.
+@pytest.mark.parametrize(
+    "calls", [3, *(pytest.param(calls, marks=pytest.mark.slow) for calls in (1, 8))]
+)
+def test_an_interrupted_sync_leaves_nothing_running_and_is_made_good(
+    command, database, stored, monkeypatch, capsys, calls, same_as_disk
+):
+    folder = command(*SMALL, "tracking=none").folder.resolve()
+    arguments = [str(folder), "--tracking-uri", database]
+    with monkeypatch.context() as interrupted:
+        interrupts_at(interrupted, calls)
+        assert sync(arguments) == 130
+    assert "Interrupted." in capsys.readouterr().err
+    runs = stored(folder)
+    assert runs[read_sweep(folder).name].status == "KILLED"
+    assert "RUNNING" not in {run.status for run in runs.values()}
+    assert sync(arguments) == 0
+    same_as_disk(folder, stored(folder))
+
+
+def test_a_replicate_that_a_later_command_has_recorded_is_not_recorded_again(
+    command, database, stored, monkeypatch
+):
+    first = command(*SMALL, "tracking=none").folder.resolve()
+    later = command(*SMALL).folder.resolve()
+    ids = {run.tags["replicate"] for run in stored(later).values() if "replicate" in run.tags}
+    assert ids == {"seed-0", "seed-1"}
+    assert sync([str(first)]) == 1
+    assert sync([str(first), "--tracking-uri", database]) == 0
+    assert sync([str(first), "--tracking-uri", database]) == 0
+    runs = stored(first)
+    assert [run.tags["level"] for run in runs.values() if "replicate" in run.tags] == []
+    assert {run.status for run in runs.values()} == {"FINISHED"}
+    recorded = stored(later)
+    for init in ("zero", "he_normal"):
+        assert runs[init].metrics == recorded[init].metrics
+
+
 def forget_configurations(folder):
     for number in ("0", "1"):
         shutil.rmtree(folder / number)
@@ -133,6 +185,7 @@ def forget_configurations(folder):
         (lambda folder: (folder / "sweep.json").write_text("{"), "sweep.json: cannot be read"),
         (lambda folder: shutil.rmtree(folder / "0"), "--tracking-uri"),
         (forget_configurations, "there is no configuration.json"),
+        (lambda folder: (folder / "0" / "configuration.json").unlink(), "json is missing"),
     ],
 )
 @pytest.mark.slow

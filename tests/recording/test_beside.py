@@ -101,22 +101,36 @@ def test_an_error_is_raised_at_the_end_and_nothing_is_told_after_it(recorder):
     assert [entry[0] for entry in recorder.told] == ["sweep", "begin"]
 
 
-def test_waiting_is_told_and_can_be_interrupted(recorder, monkeypatch, caplog):
-    handing = begun(recorder)
+def interrupted_waits(monkeypatch, times):
+    """Interrupts so many of the waits for the thread; the others are short. Returns the lengths."""
     join = threading.Thread.join
     waits = []
 
-    def interrupted(thread, timeout=None):
+    def wait(thread, timeout=None):
         waits.append(timeout)
-        if timeout is None:
+        if timeout != beside._SILENT_S and len(waits) <= 1 + times:
             raise KeyboardInterrupt
         join(thread, 0.01)
 
+    monkeypatch.setattr(threading.Thread, "join", wait)
+    return waits
+
+
+# The second interruption gives up what the first one still waits for.
+@pytest.mark.parametrize("times", [1, 2])
+def test_waiting_is_told_and_can_be_interrupted(recorder, monkeypatch, caplog, times):
+    handing = begun(recorder)
+    join = threading.Thread.join
     with monkeypatch.context() as patch, caplog.at_level(logging.INFO, beside.__name__):
-        patch.setattr(threading.Thread, "join", interrupted)
+        waits = interrupted_waits(patch, times)
         with pytest.raises(KeyboardInterrupt):
-            handing.finish_sweep("finished", None)
+            handing.finish_sweep("finished", Path("results"))
+    assert waits == [beside._SILENT_S, None, beside._PATIENCE_S]
     assert "Waiting for MLflow" in caplog.text
+    assert "interrupt again" in caplog.text
     recorder.go_on.set()
     join(handing._thread, 60)
-    assert [entry[0] for entry in recorder.told] == ["sweep", "begin", "epoch"]
+    # What was under way is done; of the rest only the end, without the report's files.
+    assert [entry[0] for entry in recorder.told] == ["sweep", "begin", "epoch", "end"]
+    assert recorder.told[-1][1:3] == ("interrupted", None)
+    assert abs(recorder.told[-1][-1] - time.time()) < 60

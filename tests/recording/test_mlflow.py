@@ -478,7 +478,7 @@ def test_a_configuration_has_all_its_settings(recorded: Any, index: int, tmp_pat
     record = CONFIGURATIONS[index]
     run = recorded.runs[f"{record.init} model.depth={record.factors['model.depth']}"]
     path = recorded.client.download_artifacts(run.info.run_id, "config.yaml", str(tmp_path))
-    expected = {**record.settings, "tracking": {"name": "mlflow", "uri": "http://me:***@host"}}
+    expected = {**record.settings, "tracking": {"name": "mlflow", "uri": "http://***@host"}}
     assert yaml.safe_load(Path(path).read_text()) == expected
 
 
@@ -534,6 +534,24 @@ def test_curves_are_sent_while_training_goes_on_and_each_point_once(uri: str) ->
     assert history(client_of(uri), run, "loss") == list(enumerate(losses))
 
 
+def test_curves_do_not_wait_for_a_clock_that_was_set_back(uri: str) -> None:
+    clock = Clock()
+    recorder = MlflowRecorder(Tracking(uri=uri), clock)
+    recorder.start_sweep(SWEEP, CONFIGURATIONS[:1])
+    seeds = Replicate(0, 0)
+    losses = REPLICATES[0].curves["loss"]
+    recorder.start_replicate(0, seeds)
+    seen = []
+    for epoch, passed_s in enumerate([0, 6, -3600, 6]):
+        clock.now_s += passed_s
+        recorder.record_epoch(0, seeds, epoch, epoch, {"loss": losses[epoch]})
+        run = runs_of(uri)["he_uniform model.depth=2 seed 0"]
+        seen.append(len(history(client_of(uri), run, "loss")))
+    assert seen == [0, 0, 3, 3]
+    recorder.finish_replicate(REPLICATES[0])
+    assert history(client_of(uri), run, "loss") == list(enumerate(losses))
+
+
 def test_what_an_interrupt_leaves_open_is_killed(uri: str) -> None:
     recorder = MlflowRecorder(Tracking(uri=uri), Clock())
     recorder.start_sweep(SWEEP, CONFIGURATIONS)
@@ -553,6 +571,26 @@ def test_what_an_interrupt_leaves_open_is_killed(uri: str) -> None:
         "identity model.depth=2": ("FAILED", "failed"),
     }
     assert runs["he_uniform model.depth=8 seed 0"].data.metrics == {"loss": 2.5}
+
+
+def test_sending_a_sweep_ends_what_a_vanished_machine_left_open(uri: str) -> None:
+    recorder = MlflowRecorder(Tracking(uri=uri), Clock())
+    recorder.start_sweep(SWEEP, CONFIGURATIONS)
+    record_live(recorder, REPLICATES[0])
+    recorder.start_replicate(1, Replicate(0, 0))
+    for run in runs_of(uri).values():
+        client_of(uri).set_tag(run.info.run_id, "runner.host", "a container that is gone")
+    mlflow_store.open_store(uri, "runner")
+    assert "RUNNING" in {run.info.status for run in runs_of(uri).values()}
+
+    late = MlflowRecorder(Tracking(uri=uri), Clock(), late=True)
+    late.start_sweep(SWEEP, CONFIGURATIONS)
+    late.finish_replicate(REPLICATES[0])
+    late.finish_sweep("interrupted", None)
+    ended = {name: run.info.status for name, run in runs_of(uri).items()}
+    assert ended[SWEEP.name] == "KILLED"
+    assert ended["he_uniform model.depth=2 seed 0"] == "FINISHED"
+    assert "RUNNING" not in ended.values()
 
 
 def test_runs_of_processes_that_are_gone_are_killed(uri: str) -> None:
@@ -770,8 +808,8 @@ def test_the_environment_is_left_as_it_was(uri: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("http://me:hunter2@host:5000/path", "http://me:***@host:5000/path"),
-        ("postgresql+psycopg2://me:p@ss:word@host/db", "postgresql+psycopg2://me:***@host/db"),
+        ("http://me:hunter2@host:5000/path", "http://***@host:5000/path"),
+        ("postgresql+psycopg2://me:p@ss:word@host/db", "postgresql+psycopg2://***@host/db"),
         ("mssql://host/db?password=hunter2&x=1", "mssql://host/db?password=***&x=1"),
         ("http://host:5000/a:b@c", "http://host:5000/a:b@c"),
         ("sqlite:////home/me/mlflow.db", "sqlite:////home/me/mlflow.db"),
