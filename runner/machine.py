@@ -38,11 +38,16 @@ def num_cores(root: Path = _ROOT) -> int:
     Args:
       root: Where `proc` and `sys` lie.
     """
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(1, min([cores, *(math.ceil(quota) for quota in _quotas(root))]))
+    return max(1, min([_cores_in_sight(), *(math.ceil(quota) for quota in _quotas(root))]))
+
+
+def has_fewer_cores(root: Path = _ROOT) -> bool:
+    """Tells whether this process may use fewer cores than it sees, which is what libraries count.
+
+    Args:
+      root: Where `proc` and `sys` lie.
+    """
+    return num_cores(root) < _cores_in_sight()
 
 
 def available_memory(root: Path = _ROOT) -> float:
@@ -57,6 +62,12 @@ def available_memory(root: Path = _ROOT) -> float:
         if name == "MemAvailable":
             amounts.append(int(value.split()[0]) * 1024)  # given in KiB
     return max(min(amounts, default=math.inf), 0)
+
+
+def _cores_in_sight() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _quotas(root: Path) -> Iterator[float]:

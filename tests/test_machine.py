@@ -59,12 +59,14 @@ CORES = {
 @pytest.mark.parametrize(("files", "cores"), CORES.values(), ids=CORES)
 def test_cores_follow_the_quota(tmp_path, many_cores, files, cores):
     assert machine.num_cores(tree(tmp_path, files)) == cores
+    assert machine.has_fewer_cores(tmp_path) == (cores < 64)
 
 
 def test_cores_follow_the_affinity(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5}, raising=False)
     files = V2 | {"sys/fs/cgroup/box/job/cpu.max": "800000 100000\n"}
     assert machine.num_cores(tree(tmp_path, files)) == 2
+    assert not machine.has_fewer_cores(tmp_path)
 
 
 MEMINFO = {"proc/meminfo": "MemTotal:  64 kB\nMemAvailable:       8 kB\n"}

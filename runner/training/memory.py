@@ -1,8 +1,10 @@
-"""How much memory replicas take while they are trained, estimated from the model's shapes."""
+"""How much memory replicas take while they are trained, estimated from the model's operations."""
 
 import math
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from runner.machine import available_memory
 
@@ -10,8 +12,9 @@ from runner.machine import available_memory
 # optimizer's two moments now and next.
 _COPIES = 9
 
-# An activation is held with its gradient and a temporary of either.
-_HELD = 3
+# What an operation yields is held with its gradient. What is computed in place counts as well and
+# makes up for temporaries.
+_HELD = 2
 
 # Share of the memory that is free now, for states and for steps each; the rest is for others and
 # for the errors of the estimate.
@@ -25,10 +28,12 @@ class Need:
     Attributes:
       state_bytes: From its first epoch to its last: weights and the optimizer's state.
       step_bytes: While a program trains it: activations of a batch and their gradients.
+      example_bytes: All activations of one example.
     """
 
     state_bytes: float
     step_bytes: float
+    example_bytes: float
 
     def max_replicas(self) -> int:
         """Returns how many replicas may be in training at the same time, at least 1."""
@@ -43,23 +48,70 @@ def _number(bytes_each: float) -> int:
     return int(max(1, min(available_memory() * _SHARE / bytes_each, 2**31)))
 
 
-def need(model: Any, batch_size: int) -> Need:
-    """Estimates what a replica of a built Keras model takes with batches of this size."""
-    weights = sum(math.prod(w.shape) * _width(w.dtype) for w in model.weights)
-    outputs = sum(
-        math.prod(tensor.shape[1:]) * _width(tensor.dtype)
-        for layer in model._flatten_layers()
-        for node in layer._inbound_nodes
-        for tensor in node.outputs
-        if None not in tensor.shape[1:]
+def need(model: Any, x: np.ndarray, batch_size: int) -> Need:
+    """Estimates what a replica of a built Keras model takes, from one trace of its forward pass.
+
+    Layers do not tell what they compute inside, such as the scores of an attention, nor what a
+    model of its own class does between them.
+
+    Args:
+      model: The model.
+      x: Inputs of the training part, shape (examples, *shape).
+      batch_size: Examples in a batch.
+    """
+    import tensorflow as tf
+
+    def forward(trainable: Any, other: Any, batch: Any) -> Any:
+        return model.stateless_call(trainable, other, batch, training=True, return_losses=True)
+
+    rows = min(batch_size, len(x))
+    trainable, other = (
+        [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
     )
-    return Need(_COPIES * weights, _HELD * batch_size * outputs)
+    batch = tf.TensorSpec((rows, *x.shape[1:]), x.dtype)
+    trace = tf.function(forward).get_concrete_function(trainable, other, batch)
+    weights = sum(_size(weight) for weight in model.weights)
+    activations = _output_bytes(trace.graph)
+    return Need(_COPIES * weights, _HELD * activations, activations / rows)
 
 
-def _width(dtype: str) -> int:
-    """Returns the bytes of a number of this type."""
-    import keras
+def _output_bytes(graph: Any) -> int:
+    """Returns the bytes of all that the operations of a graph yield, inner functions included."""
+    total = 0
+    for operation in graph.get_operations():
+        if operation.type in ("Placeholder", "Const"):
+            continue
+        attributes = operation.node_def.attr.values()
+        inner = [attribute.func.name for attribute in attributes if attribute.HasField("func")]
+        total += sum(_size(output) for output in operation.outputs)
+        total += _num_runs(operation) * sum(
+            _output_bytes(graph._get_function(name).graph) for name in inner
+        )
+    return total
 
-    return {"float16": 2, "bfloat16": 2, "float64": 8, "int64": 8}.get(
-        keras.backend.standardize_dtype(dtype), 4
-    )
+
+def _num_runs(operation: Any) -> int:
+    """Returns how often an operation runs its inner functions: a loop's steps, where it says so.
+
+    The gradient needs what every step has yielded.
+    """
+    import tensorflow as tf
+
+    if operation.type not in ("While", "StatelessWhile"):
+        return 1
+    limit = operation.inputs[1]
+    if limit.op.type == "Max":  # Keras's recurrent layers: the largest of their lengths
+        limit = limit.op.inputs[0]
+    steps = tf.get_static_value(limit)  # -1: no limit
+    return 1 if steps is None else max(int(np.max(steps)), 1)
+
+
+def _size(tensor: Any) -> int:
+    """Returns the bytes of a tensor or variable, an unknown length counted as one."""
+    import tensorflow as tf
+
+    shape, dtype = tf.TensorShape(tensor.shape), tf.as_dtype(tensor.dtype)
+    if shape.rank is None or dtype in (tf.variant, tf.resource, tf.string):
+        return 0
+    return math.prod(1 if length is None else length for length in shape) * dtype.size

@@ -23,8 +23,14 @@ from runner.training.forms import Form
 from runner.training.objective import loss_function, metric
 from runner.training.pure import PureOptimizer
 
-# Examples per evaluation step of all replicas together: bounds the memory of the activations.
-_EVALUATION_ROWS = 32768
+# Batches that are evaluated at once. Without gradients, activations are let go as soon as the next
+# layer has used them: so an evaluation takes no more memory than a step, whatever the model and
+# however many replicas there are.
+_EVALUATION_BATCHES = 2
+
+# Activations that may be evaluated at once in any case, in bytes: fewer blocks are quicker, and a
+# part that is one block needs no second one, of another size, to be compiled for the rest.
+_EVALUATION_BYTES = 64 * 2**20
 
 
 class State(NamedTuple):
@@ -93,8 +99,20 @@ class Program:
       num_traces: How often TensorFlow has traced the training.
     """
 
-    def __init__(self, cohort: Cohort, form: Form, num_replicas: int) -> None:
+    def __init__(self, cohort: Cohort, form: Form, num_replicas: int, example_bytes: float) -> None:
+        """Prepares the functions; they are traced when they are called first.
+
+        Args:
+          cohort: The cohort.
+          form: How the program is built.
+          num_replicas: How many replicas of the model it has.
+          example_bytes: Of all activations of one example in one replica.
+        """
         self.cohort = cohort
+        self._max_evaluated = max(
+            _EVALUATION_BATCHES * cohort.training.batch_size,
+            int(_EVALUATION_BYTES / (num_replicas * example_bytes)),
+        )
         self.form = form
         self.num_replicas = num_replicas
         self.num_traces = 0
@@ -271,7 +289,7 @@ class Program:
 
     def _evaluate(self, state: State, x: Any, y: Any) -> tuple[Any, Any]:
         """Returns the sums of loss and metric over all examples, (replicas,) each, float64."""
-        rows = _block_size(x.shape[0], max(_EVALUATION_ROWS // self.num_replicas, 64))
+        rows = _block_size(x.shape[0], self._max_evaluated)
         full, rest = divmod(x.shape[0], rows)
 
         def block(first: Any, count: int) -> Any:

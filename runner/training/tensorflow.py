@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from runner.config import ConfigError
-from runner.machine import num_cores
+from runner.machine import has_fewer_cores, num_cores
 from runner.terminal import quiet_stderr
 
 log = logging.getLogger(__name__)
@@ -41,9 +41,12 @@ def start(threads_per_operation: int = 0) -> Any:
     memory then by splitting sums in a way that fails inside loops ("AlreadyExistsError:
     ...tmp_var", github.com/tensorflow/tensorflow/issues/25540).
 
+    TensorFlow takes as many threads as it sees cores, for one operation and for several; where
+    control groups grant fewer cores, it gets as many as those.
+
     Args:
-      threads_per_operation: On a CPU; 0 leaves it to TensorFlow, which takes all cores. Only the
-        first call in a process can set it.
+      threads_per_operation: On a CPU; 0 stands for all cores. Only the first call in a process can
+        set it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -52,9 +55,13 @@ def start(threads_per_operation: int = 0) -> Any:
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
-        if threads_per_operation:
-            with suppress(RuntimeError):  # it has started already
-                tf.config.threading.set_intra_op_parallelism_threads(threads_per_operation)
+        granted = num_cores() if has_fewer_cores() else 0
+        threading = tf.config.threading
+        with suppress(RuntimeError):  # it has started already
+            if intra_op := threads_per_operation or granted:
+                threading.set_intra_op_parallelism_threads(intra_op)
+            if granted:
+                threading.set_inter_op_parallelism_threads(granted)
         gpus = tf.config.list_physical_devices("GPU")
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
@@ -70,9 +77,13 @@ def threads_per_operation(convolutional: bool, num_replicates: int) -> int:
     other cores, and small ones are up to twice as quick without. Programs that XLA has compiled
     would wait for each other then.
 
+    Building a model starts TensorFlow, so what needs a model is not known here: whether the user's
+    own one has convolutions, and how many replicates earlier commands have finished. A single
+    configuration may be all that is left of a cohort; so the smallest one counts, whole.
+
     Args:
-      convolutional: Whether all models are convolutional networks.
-      num_replicates: Of the smallest cohort.
+      convolutional: Whether all models are the option `cnn`.
+      num_replicates: Of the configuration with the fewest.
     """
     return 1 if convolutional and num_replicates >= num_cores() else 0
 

@@ -3,13 +3,13 @@
 It yields what the reference engine yields, to rounding: `runner.training.program` says how one
 program trains many replicas, `runner.training.forms` which form of it suits the model. Replicas are
 cut into chunks of one size (the last one is filled up with copies that nobody looks at), so that
-one compiled program serves all, on as many threads as there are cores.
+one compiled program serves all, on as many threads as there are cores. Chunks without a replica
+that is alive are not trained on.
 """
 
 import logging
-import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,14 +20,12 @@ import numpy as np
 import tensorflow as tf
 
 from runner.imports import told
-from runner.machine import num_cores
 from runner.records import EpochRecord, Outcome
 from runner.training.cohort import Cohort, Member, Snapshot, movement
-from runner.training.exhaustion import is_out_of_memory
-from runner.training.forms import Form, candidates
-from runner.training.memory import Need, need
+from runner.training.forms import Form
+from runner.training.grouping import Grouping
 from runner.training.objective import METRIC
-from runner.training.program import Constants, Epochs, Program, State
+from runner.training.program import Constants, Epochs, State
 from runner.training.randomness import epoch_order, first_state, seed_generators
 from runner.training.tensorflow import on_device
 
@@ -38,13 +36,13 @@ _VARIABLES = ("trainable", "other", "optimizer")
 
 Metrics = dict[str, np.ndarray]
 
-# Epochs in one call of the program at the most, and how long a call should take: long enough to
-# forget what a call costs, short enough for people to see the training move.
-_MAX_EPOCHS = 16
-_CALL_S = 0.3
+Epoch = tuple[Metrics, np.ndarray, dict[int, int]]
+"""The metrics of an epoch, which replicates are alive after it, and the first bad step of those
+that were lost in a step."""
 
-# Bytes of the data orders that one call is given, at the most.
-_MAX_ORDERS = 16 * 2**20
+# How long a call of the program should take: long enough to forget what a call costs, short enough
+# for people to see the training move.
+_CALL_S = 0.3
 
 
 @dataclass
@@ -70,46 +68,43 @@ def train(cohort: Cohort) -> Iterator[EpochRecord | Outcome]:
     A member whose weights cannot be drawn ends as `failed`; one whose loss is lost is frozen and
     ends as `diverged`; neither touches the others.
     """
-    count, on_gpu = len(cohort.members), "GPU" in cohort.device
-    whole = on_gpu or cohort.resume is not None  # which has been found to fit
-    at_a_time = count if whole else min(_need(cohort).max_replicas(), count)
-    if at_a_time < count:
-        log.info("Engine: %d of %d replicates at a time, for want of memory.", at_a_time, count)
-    for first in range(0, count, at_a_time):
-        yield from _train_some(cohort, range(first, min(first + at_a_time, count)))
+    grouping = Grouping(cohort)
+    if len(grouping.groups) > 1:
+        told_of = grouping.size, len(cohort.members)
+        log.info("Engine: %d of %d replicates at a time, for want of memory.", *told_of)
+    for positions in grouping.groups:
+        yield from _train_some(grouping, positions)
 
 
-def _need(cohort: Cohort) -> Need:
-    return need(cohort.model, cohort.training.batch_size)
-
-
-def _train_some(cohort: Cohort, positions: Sequence[int]) -> Iterator[EpochRecord | Outcome]:
+def _train_some(grouping: Grouping, positions: Sequence[int]) -> Iterator[EpochRecord | Outcome]:
     began = time.perf_counter()
     drawn: dict[int, list[np.ndarray]] = {}
     for position in positions:
         try:
-            drawn[position] = cohort.members[position].draw()
+            drawn[position] = grouping.cohort.members[position].draw()
         except Exception as error:  # one replicate's error must not stop the others
             yield Outcome(position, "failed", 0.0, error=told(error))
     if drawn:
-        yield from on_device(cohort.device, _train_drawn(cohort, drawn, began))
+        yield from on_device(grouping.cohort.device, _train_drawn(grouping, drawn, began))
 
 
 def _train_drawn(
-    cohort: Cohort, drawn: dict[int, list[np.ndarray]], began: float
+    grouping: Grouping, drawn: dict[int, list[np.ndarray]], began: float
 ) -> Iterator[EpochRecord | Outcome]:
-    yield from _Training(cohort, drawn, began).run()
+    yield from _Training(grouping, drawn, began).run()
 
 
 class _Training:
-    """A cohort on its way through the epochs."""
+    """A group of replicates on its way through the epochs."""
 
-    def __init__(self, cohort: Cohort, drawn: dict[int, list[np.ndarray]], began: float) -> None:
-        self.cohort = cohort
+    def __init__(
+        self, grouping: Grouping, drawn: dict[int, list[np.ndarray]], began: float
+    ) -> None:
+        self.grouping = grouping
+        self.cohort = cohort = grouping.cohort
         self.drawn = drawn
         self.began = began
-        self.num_threads = 1 if "GPU" in cohort.device else num_cores()
-        self.batch_seeds = sorted({cohort.members[position].batch_seed for position in drawn})
+        self.batch_seeds = grouping.batch_seeds(drawn)
         data = cohort.dataset
         parts = {"train": data.train, "val": data.validation, "test": data.test}
         self.parts = {
@@ -117,52 +112,46 @@ class _Training:
         }
         self.alive = np.zeros(len(cohort.members), bool)
         self.alive[list(drawn)] = True
+        if cohort.resume is not None:
+            self.began -= cohort.resume.seconds
+            self.alive[list(cohort.resume.members)] = cohort.resume.alive
+        self.has_trained = False
         self.share_s = 0.0
-        order_bytes = 4 * len(self.batch_seeds) * len(data.train)
-        self.max_epochs = max(
-            min(_MAX_EPOCHS, cohort.training.epochs, _MAX_ORDERS // order_bytes), 1
-        )
-        self.threads = ThreadPoolExecutor(self.num_threads)
+        self.threads = ThreadPoolExecutor(grouping.num_threads)
 
     def run(self) -> Iterator[EpochRecord | Outcome]:
         """Yields the stream of records."""
         with self.threads:
-            epoch, count = 1, 1
-            first = self._start()
-            if (resume := self.cohort.resume) is None:
-                yield from self._begin(first)
-            else:
-                self._restore(resume)
-                epoch = resume.epoch + 1
+            metrics = self._start()
+            if self.cohort.resume is None:
+                yield from self._begin(metrics)
+            epoch = self.cohort.resume.epoch + 1 if self.cohort.resume else 1
+            count = 1
             while epoch <= self.cohort.training.epochs and self.alive.any():
                 count = min(count, self.cohort.training.epochs - epoch + 1)
                 began = time.perf_counter()
-                done = self._epochs(epoch, count)
+                done = self._trained(epoch, count)
                 seconds = time.perf_counter() - began
                 for metrics, alive, bad_steps in done:
                     yield from self._close(epoch, metrics, alive, bad_steps)
                     epoch += 1
                 self.cohort.at_pause(partial(self._snapshot, epoch - 1))
-                count = min(max(int(count * _CALL_S / seconds), 1), self.max_epochs)
+                count = min(max(int(count * _CALL_S / seconds), 1), self.grouping.max_epochs)
             if self.alive.any():
                 yield from self._finish()
 
     def _start(self) -> Metrics:
-        """Builds the quickest program that works; returns the metrics of the untrained models."""
-        c = self.cohort
-        forms = candidates(c.model, c.optimizer, c.device, len(self.drawn), c.training.epochs)
-        if c.resume is not None:
-            forms = [form for form in forms if form.name == c.resume.program["form"]]
-        for form in forms:
+        """Builds the quickest program that works; returns the metrics where training starts."""
+        while True:
+            form = self.grouping.forms[0]
             try:
                 self._build(form)
                 metrics = self._evaluate("train") | _prefixed("val_", self._evaluate("val"))
-                if c.training.epochs:
-                    self._train(self.chunks[0], self._orders(1, 1), 1)  # compiles; for nothing else
+                if self.cohort.training.epochs:
+                    self._train(self.chunks[0], self._orders(1, 0), 0)  # compiles, trains nothing
             except Exception as error:
-                if form is forms[-1] or is_out_of_memory(error):
+                if not self.grouping.strike(error):
                     raise
-                log.info("Engine: %s does not work here (%s).", form.name, told(error))
             else:
                 log.info(
                     "Engine: %s%s, %d replicas in %d programs of %d on %d threads: %s.",
@@ -171,26 +160,37 @@ class _Training:
                     len(self.drawn),
                     len(self.chunks),
                     self.program.num_replicas,
-                    self.num_threads,
+                    self.grouping.num_threads,
                     form.reason,
                 )
                 return metrics
-        raise AssertionError  # the last form has returned or raised
+
+    def _trained(self, epoch: int, count: int) -> list[Epoch]:
+        """As `_epochs`; a form that fails when it trains for the first time gives way to the next.
+
+        What failed has left nothing behind: the next form begins where this one began.
+        """
+        while True:
+            try:
+                done = self._epochs(epoch, count)
+            except Exception as error:
+                if self.has_trained or not self.grouping.strike(error):
+                    raise
+                self._start()
+            else:
+                self.has_trained = True
+                return done
 
     def _build(self, form: Form) -> None:
-        count, limit = len(self.drawn), form.max_replicas
-        if "GPU" not in self.cohort.device:
-            limit = max(1, min(limit, _need(self.cohort).max_in_step() // self.num_threads))
-        # As few chunks as the form and the memory allow, but as many as keep all threads busy.
-        rounds = math.ceil(count / (self.num_threads * limit))
-        width = math.ceil(count / (self.num_threads * rounds))
-        if self.cohort.resume is not None:
-            width = self.cohort.resume.program["width"]
-        self.program = Program(self.cohort, form, width)
-        positions = np.array(sorted(self.drawn))
+        self.program = self.grouping.program(form, self.grouping.width(form))
+        positions, width = np.array(sorted(self.drawn)), self.program.num_replicas
         self.chunks = [
-            self._chunk(positions[first : first + width]) for first in range(0, count, width)
+            self._chunk(positions[first : first + width])
+            for first in range(0, len(positions), width)
         ]
+        if self.cohort.resume is not None:
+            self._restore(self.cohort.resume)
+        self._set_alive(self.alive)
 
     def _chunk(self, positions: np.ndarray) -> _Chunk:
         missing = self.program.num_replicas - len(positions)
@@ -213,7 +213,11 @@ class _Training:
             members=members,
             alive=self.alive[members],
             seconds=time.perf_counter() - self.began,
-            program={"form": self.program.form.name, "width": self.program.num_replicas},
+            program={
+                "form": self.program.form.name,
+                "width": self.program.num_replicas,
+                "size": self.grouping.size,
+            },
             arrays={
                 f"{number}.{kind}.{index}": value.numpy()
                 for number, chunk in enumerate(self.chunks)
@@ -223,10 +227,7 @@ class _Training:
         )
 
     def _restore(self, snapshot: Snapshot) -> None:
-        """Puts the cohort where it was."""
-        self.began -= snapshot.seconds
-        self.alive[list(snapshot.members)] = snapshot.alive
-        self._set_alive(self.alive)
+        """Puts the replicas where they were."""
         for number, chunk in enumerate(self.chunks):
             values = {
                 kind: [
@@ -267,9 +268,11 @@ class _Training:
         )
 
     def _orders(self, epoch: int, count: int) -> Any:
-        """Returns the orders of `count` epochs, filled up to (max_epochs, orders, examples)."""
+        """Returns the orders of `count` epochs, filled up to what the program is given."""
         num_examples = len(self.cohort.dataset.train)
-        orders = np.zeros((self.max_epochs, len(self.batch_seeds), num_examples), np.int32)
+        orders = np.zeros(
+            (self.grouping.max_epochs, self.grouping.num_orders, num_examples), np.int32
+        )
         for row, seed in product(range(count), range(len(self.batch_seeds))):
             orders[row, seed] = epoch_order(self.batch_seeds[seed], epoch + row, num_examples)
         return tf.constant(orders)
@@ -280,16 +283,20 @@ class _Training:
             chunk.state, chunk.constants, *parts, orders, tf.constant(count, tf.int32)
         )
 
-    def _each_chunk(self, work: Any) -> list[Any]:
-        """Returns the work's result for every chunk, done on all threads."""
-        if self.num_threads == 1 or len(self.chunks) == 1:
-            return [work(chunk) for chunk in self.chunks]
+    def _each_chunk(self, work: Callable[[_Chunk], Any]) -> list[tuple[_Chunk, Any]]:
+        """Returns each chunk in which a replica is alive, and the work's result for it.
+
+        It is done on all threads.
+        """
+        chunks = [chunk for chunk in self.chunks if self.alive[chunk.positions].any()]
 
         def placed(chunk: _Chunk) -> Any:
             with tf.device(self.cohort.device):
                 return work(chunk)
 
-        return list(self.threads.map(placed, self.chunks))
+        alone = self.grouping.num_threads == 1 or len(chunks) == 1
+        results = map(work, chunks) if alone else self.threads.map(placed, chunks)
+        return list(zip(chunks, results, strict=True))
 
     def _evaluate(self, part: str) -> Metrics:
         count = self.parts[part][0].shape[0]
@@ -301,13 +308,8 @@ class _Training:
 
         return self._joined(self._each_chunk(work))
 
-    def _epochs(self, first: int, count: int) -> list[tuple[Metrics, np.ndarray, dict[int, int]]]:
-        """Trains epochs `first` to `first + count - 1`.
-
-        Returns:
-          For each its metrics, which replicates are alive after it, and the first bad step of those
-          that were lost in a step.
-        """
+    def _epochs(self, first: int, count: int) -> list[Epoch]:
+        """Trains epochs `first` to `first + count - 1`."""
         orders = self._orders(first, count)
 
         def work(chunk: _Chunk) -> Epochs:
@@ -317,23 +319,21 @@ class _Training:
         done = self._each_chunk(work)
         return [self._epoch(first + row, row, done) for row in range(count)]
 
-    def _epoch(
-        self, epoch: int, row: int, done: Sequence[Epochs]
-    ) -> tuple[Metrics, np.ndarray, dict[int, int]]:
-        """Returns what `_epochs` says of one epoch, from that row of what the chunks yielded."""
+    def _epoch(self, epoch: int, row: int, done: Sequence[tuple[_Chunk, Epochs]]) -> Epoch:
+        """Returns what there is to say of one epoch, from that row of what the chunks yielded."""
         train, validation = self.cohort.dataset.train, self.cohort.dataset.validation
         size = self.cohort.training.batch_size
         sizes = np.diff([*range(0, len(train), size), len(train)])
         alive = np.zeros(len(self.cohort.members), bool)
         first_step = (epoch - 1) * self.cohort.steps_per_epoch + 1
         means, val_means, bad_steps = [], [], {}
-        for chunk, results in zip(self.chunks, done, strict=True):
+        for chunk, results in done:
             steps = [v[row].astype(float) * sizes[:, None] for v in (results.loss, results.metric)]
             if self.cohort.dataset.task == "classification":
                 steps[1] = np.rint(steps[1])  # numbers of examples, exactly
-            means.append([step.sum(axis=0) / len(train) for step in steps])
+            means.append((chunk, [step.sum(axis=0) / len(train) for step in steps]))
             sums = results.val_loss[row], results.val_metric[row]
-            val_means.append([value / len(validation) for value in sums])
+            val_means.append((chunk, [value / len(validation) for value in sums]))
             alive[chunk.positions] = results.alive[row, : len(chunk.positions)]
             for position, step in zip(chunk.positions, results.bad_step[row], strict=False):
                 if step >= 0:
@@ -341,11 +341,11 @@ class _Training:
         metrics = self._joined(means) | _prefixed("val_", self._joined(val_means))
         return metrics, alive, bad_steps
 
-    def _joined(self, values: Sequence[Sequence[np.ndarray]]) -> Metrics:
+    def _joined(self, values: Iterable[tuple[_Chunk, Sequence[np.ndarray]]]) -> Metrics:
         """Returns loss and metric by the position in the cohort, from those of the chunks."""
         names = ("loss", METRIC[self.cohort.dataset.task])
         joined = {name: np.full(len(self.cohort.members), np.nan) for name in names}
-        for chunk, results in zip(self.chunks, values, strict=True):
+        for chunk, results in values:
             for name, result in zip(names, results, strict=True):
                 joined[name][chunk.positions] = result[: len(chunk.positions)]
         return joined

@@ -232,3 +232,16 @@ def test_the_engine_does_not_change_the_answer(command):
     first, second = (table.sort_values(keys).reset_index(drop=True) for table in tables)
     assert first[keys].equals(second[keys])
     assert (first["value"] - second["value"]).abs().max() < 1e-5
+
+
+@pytest.mark.gpu
+def test_a_gpu_that_is_asked_for_trains(command):
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        pytest.skip("TensorFlow sees no GPU")
+    settings = ("dataset=iris", "training.epochs=2", "report.figures=false", "tracking=none")
+    done = command("--multirun", *settings, "device=gpu", "init=zero,he_normal", "seeds=2")
+    assert done.code == 0
+    assert "Device: GPU:0" in done.output
+    assert pd.read_csv(done.folder / "replicates.csv")["status"].tolist() == ["finished"] * 4

@@ -281,6 +281,7 @@ def test_equal_outputs_name_class_0_as_argmax_does(keras, engines):
 
 def test_an_epoch_is_traced_once_per_program_shape(keras, engines):
     from runner.training import vectorized
+    from runner.training.grouping import Grouping
 
     programs = []
     build = vectorized._Training._build
@@ -292,7 +293,8 @@ def test_an_epoch_is_traced_once_per_program_shape(keras, engines):
 
     model = mlp(keras)
     work = cohort(model, [member(model, seed) for seed in range(7)], epochs=4)
-    list(Spy(work, {i: one.draw() for i, one in enumerate(work.members)}, 0.0).run())
+    drawn = {i: one.draw() for i, one in enumerate(work.members)}
+    list(Spy(Grouping(work), drawn, 0.0).run())
     assert [program.num_traces for program in programs] == [1]
 
 
@@ -303,13 +305,138 @@ def test_little_memory_makes_more_programs_and_the_same_numbers(keras, engines, 
     model = mlp(keras)
     members = [member(model, seed) for seed in range(5)]
     wanted, _ = run(engines["vectorized"], cohort(model, members))
-    one = memory.need(model, BATCH)
+    one = memory.need(model, dataset().train.x, BATCH)
     monkeypatch.setattr(memory, "available_memory", lambda: 4 * 2 * one.state_bytes)
     got, ends = run(engines["vectorized"], cohort(model, members))
     assert {end.status for end in ends.values()} == {"finished"}
     assert got.keys() == wanted.keys()
     for key, metrics in wanted.items():
         assert got[key] == pytest.approx(metrics, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_groups_that_follow_each_other_share_a_program(keras, engines, monkeypatch):
+    from runner.training import memory, vectorized
+    from runner.training.grouping import Grouping
+
+    model = mlp(keras)
+    # Groups of 2, 2 and 1; the first two follow two data orders, the last one.
+    work = cohort(model, [member(model, seed) for seed in range(5)])
+    one = memory.need(model, dataset().train.x, BATCH)
+    monkeypatch.setattr(memory, "available_memory", lambda: 4 * 2 * one.state_bytes)
+    made = []
+    monkeypatch.setattr(vectorized, "Grouping", lambda work: made.append(Grouping(work)) or made[0])
+    _, ends = run(engines["vectorized"], work)
+    assert {end.status for end in ends.values()} == {"finished"}
+    (grouping,) = made
+    assert [len(group) for group in grouping.groups] == [2, 2, 1]
+    form = grouping.forms[0]
+    assert grouping.program(form, grouping.width(form)).num_traces == 1
+
+
+def test_as_many_programs_run_as_there_is_memory_for(keras, monkeypatch):
+    from runner.training import grouping, memory
+
+    model = mlp(keras)
+    work = cohort(model, [member(model, seed) for seed in range(5)])
+    step = memory.need(model, dataset().train.x, BATCH).step_bytes
+    monkeypatch.setattr(grouping, "num_cores", lambda: 8)
+    monkeypatch.setattr(memory, "available_memory", lambda: 4 * 3 * step)
+    divided = grouping.Grouping(work)
+    assert (divided.num_threads, divided.width(divided.forms[0])) == (3, 1)
+
+
+def test_an_evaluation_holds_two_batches_of_each_replica_at_most(keras):
+    """Where examples are large, however many replicas there are: see the sizes in its graph."""
+    from runner.training import program
+    from runner.training.forms import Form
+
+    model, count = cnn(keras), 3
+    work = cohort(model, [member(model, seed) for seed in range(count)])
+    made = program.Program(work, Form("unrolled", False, count, ""), count, example_bytes=1e9)
+    state = made.state(
+        [np.stack([v.numpy()] * count) for v in model.trainable_variables],
+        [np.stack([v.numpy()] * count) for v in model.non_trainable_variables],
+    )
+    x, y = np.zeros((50 * BATCH, *SHAPE), np.float32), np.zeros(50 * BATCH, np.int32)
+    graph = made.evaluate.get_concrete_function(state, x, y).graph
+    (loop,) = (op for op in graph.get_operations() if "While" in op.type)
+    body = graph._get_function(loop.get_attr("body").name).graph
+    maps = [op.outputs[0].shape for op in body.get_operations() if op.type == "Conv2D"]
+    assert len(maps) == count
+    assert all(rows <= 2 * BATCH for rows, *_ in maps)
+
+
+def counted(monkeypatch, vectorized):
+    """Returns a list to which every call of a program appends (width, epochs)."""
+    calls, train = [], vectorized._Training._train
+
+    def watched(self, chunk, orders, count):
+        calls.append((tuple(chunk.positions), count))
+        return train(self, chunk, orders, count)
+
+    monkeypatch.setattr(vectorized._Training, "_train", watched)
+    return calls
+
+
+@pytest.fixture
+def one_by_one(keras, monkeypatch):
+    """Programs of one replica, on one thread, that compile quickly."""
+    from runner.training import grouping
+    from runner.training.forms import Form
+
+    alone = [Form("single", False, 1, "")]
+    monkeypatch.setattr(grouping, "candidates", lambda *args: list(alone))
+    monkeypatch.setattr(grouping, "num_cores", lambda: 1)
+
+
+def test_no_epoch_is_trained_for_nothing(keras, engines, one_by_one, monkeypatch):
+    from runner.training import vectorized
+
+    calls = counted(monkeypatch, vectorized)
+    model = mlp(keras)
+    run(engines["vectorized"], cohort(model, [member(model, 0)], epochs=1))
+    assert [count for _, count in calls] == [0, 1]
+
+
+def test_a_program_without_living_replicas_is_not_run(keras, engines, one_by_one, monkeypatch):
+    from runner.training import vectorized
+
+    calls = counted(monkeypatch, vectorized)
+    model = mlp(keras)
+    members = [member(model, 0), member(model, 1, rate=1e6), member(model, 2, spoil=True)]
+    curves, ends = run(engines["vectorized"], cohort(model, members, epochs=3))
+    assert [ends[position].status for position in range(3)] == ["finished", *["diverged"] * 2]
+    trained = {p: sum(n for (q,), n in calls if q == p) for p in range(3)}
+    assert trained[0] == 3
+    assert trained[1] == ends[1].diverged_epoch == 1
+    assert trained[2] == 0  # its loss was lost before any training
+    assert {position for position, _ in curves} == {0, 1}
+
+
+def test_a_form_that_fails_when_it_trains_gives_way_to_the_next(keras, engines, monkeypatch):
+    from runner.training import grouping, vectorized
+    from runner.training.forms import Form
+
+    forms = [Form("unrolled", False, 10, ""), Form("single", False, 1, "")]
+    monkeypatch.setattr(grouping, "candidates", lambda *args: list(forms))
+    train = vectorized._Training._train
+
+    def fails(self, chunk, orders, count):
+        done = train(self, chunk, orders, count)
+        if count and self.program.form.name == "unrolled" and 0 not in chunk.positions:
+            raise RuntimeError("no such kernel")
+        return done
+
+    model = mlp(keras)
+    members = [member(model, 0), member(model, 1), member(model, 2, spoil=True)]
+    wanted, _ = run(engines["reference"], cohort(model, members))
+    monkeypatch.setattr(vectorized._Training, "_train", fails)
+    got, ends = run(engines["vectorized"], cohort(model, members))
+    assert [ends[position].status for position in range(3)] == ["finished", "finished", "diverged"]
+    assert got.keys() == wanted.keys()
+    for key, metrics in wanted.items():
+        assert got[key] == pytest.approx(metrics, rel=2e-5)
 
 
 @pytest.mark.slow
@@ -351,15 +478,90 @@ def test_a_gpu_trains_as_the_reference_engine_does(keras, engines, gpu, name):
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_gpu_updates_as_the_reference_engine_does(keras, engines, gpu, name):
+    model = mlp(keras)
+    members = [member(model, seed, rate) for seed, rate in enumerate((0.003, 0.001))]
+    work = cohort(model, members, name, device=gpu, **OPTIMIZERS[name])
+    assert_same(engines, work, rtol=2e-4)
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains_chunk_after_chunk(keras, engines, gpu, monkeypatch):
+    from runner.training import forms
+
+    monkeypatch.setitem(forms._MAX_STACKED, "GPU", 2)  # three programs, the last one filled up
+    model = mlp(keras)
+    members = [member(model, seed) for seed in range(5)]
+    assert_same(engines, cohort(model, members, "adam", device=gpu), rtol=1e-4)
+
+
+def assert_no_more_than_noise(engine, work, other, pairs):
+    """Compares replicates of two cohorts: by bits, or by rounding where a GPU repeats no bits.
+
+    Some of a GPU's kernels add in the order in which their threads happen to end.
+
+    Args:
+      engine: Trains them.
+      work, other: The cohorts.
+      pairs: Which position of `work` is which one of `other`.
+    """
+    (first, _), (again, _), (second, _) = (run(engine, one) for one in (work, work, other))
+    tolerance = 0 if first == again else 1e-4
+    for position, place in pairs:
+        for epoch in range(work.training.epochs + 1):
+            wanted = pytest.approx(first[position, epoch], rel=tolerance, abs=tolerance)
+            assert second[place, epoch] == wanted, (position, epoch)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", MODELS)
+def test_on_a_gpu_slot_and_neighbours_do_not_matter(keras, engines, gpu, name):
+    model = MODELS[name](keras)
+    mixed = [11, 0, 12, 2, 13, 1]
+    work, other = (
+        cohort(model, [member(model, seed) for seed in some], device=gpu)
+        for some in (range(6), mixed)
+    )
+    pairs = [(seed, slot) for slot, seed in enumerate(mixed) if seed < 6]
+    assert_no_more_than_noise(engines["vectorized"], work, other, pairs)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("bad", [{"rate": 1e6}, {"spoil": True}])
+@pytest.mark.parametrize("name", ["mlp", "mlp with batch norm and dropout", "cnn"])
+def test_on_a_gpu_a_lost_replica_leaves_the_others_alone(keras, engines, gpu, name, bad):
+    model = MODELS[name](keras)
+    healthy = [member(model, seed) for seed in range(4)]
+    spoiled = [*healthy[:2], member(model, 2, **bad), healthy[3]]
+    work, other = (cohort(model, some, epochs=3, device=gpu) for some in (healthy, spoiled))
+    assert run(engines["vectorized"], other)[1][2].status == "diverged"
+    assert_no_more_than_noise(engines["vectorized"], work, other, [(p, p) for p in (0, 1, 3)])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("bad", [{"rate": 1e6}, {"spoil": True}])
+def test_a_gpu_finds_divergence_at_the_same_step(keras, engines, gpu, bad):
+    model = mlp(keras)
+    members = [member(model, 0), member(model, 1, **bad)]
+    work = cohort(model, members, epochs=3, device=gpu)
+    ends = [run(engine, work)[1][1] for engine in engines.values()]
+    assert ends[0].diverged_step == ends[1].diverged_step
+    assert ends[0].diverged_epoch == ends[1].diverged_epoch
+
+
+@pytest.mark.gpu
 def test_a_gpu_holds_the_state_and_the_data(keras, engines, gpu):
     import tensorflow as tf
 
     from runner.training import vectorized
+    from runner.training.grouping import Grouping
 
     model = mlp(keras)
     work = cohort(model, [member(model, seed) for seed in range(3)], "adam", device=gpu)
     with tf.device(gpu):
-        training = vectorized._Training(work, {i: m.draw() for i, m in enumerate(work.members)}, 0)
+        drawn = {i: m.draw() for i, m in enumerate(work.members)}
+        training = vectorized._Training(Grouping(work), drawn, 0.0)
         list(training.run())
     state = training.chunks[0].state
     for tensor in (*state.trainable, *state.optimizer[1:], *training.parts["train"]):

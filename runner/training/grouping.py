@@ -1,0 +1,91 @@
+"""How the vectorized engine divides its work: groups for the memory, programs for the threads."""
+
+import functools
+import logging
+import math
+from collections.abc import Iterable
+from functools import partial
+
+from runner.imports import told
+from runner.machine import num_cores
+from runner.training.cohort import Cohort
+from runner.training.exhaustion import is_out_of_memory
+from runner.training.forms import Form, candidates
+from runner.training.memory import Need, need
+from runner.training.program import Program
+
+log = logging.getLogger(__name__)
+
+# Epochs in one call of the program at the most.
+_MAX_EPOCHS = 16
+
+# Bytes of the data orders that one call is given, at the most.
+_MAX_ORDERS = 16 * 2**20
+
+
+class Grouping:
+    """How a cohort is cut into groups, which are trained one after the other by the same programs.
+
+    Attributes:
+      cohort: The cohort.
+      forms: Those that may still work, the best first.
+      program: Makes a program of a form and a width, once.
+      num_threads: How many programs run at the same time.
+      max_in_step: How many replicas may be in a step at the same time.
+      size: Of a group; the last one may be smaller.
+      groups: The positions in the cohort that are trained together.
+      num_orders: How many data orders every program is given.
+      max_epochs: How many epochs one call trains at the most.
+    """
+
+    def __init__(self, cohort: Cohort) -> None:
+        self.cohort = cohort
+        one = need(cohort.model, cohort.dataset.train.x, cohort.training.batch_size)
+        self.program = functools.cache(partial(Program, cohort, example_bytes=one.example_bytes))
+        self.num_threads, self.max_in_step, self.size = self._room(one)
+        count, resume = len(cohort.members), cohort.resume
+        self.groups = [
+            range(first, min(first + self.size, count)) for first in range(0, count, self.size)
+        ]
+        self.num_orders = max(len(self.batch_seeds(group)) for group in self.groups)
+        in_a_call = _MAX_ORDERS // (4 * self.num_orders * len(cohort.dataset.train))
+        self.max_epochs = max(min(_MAX_EPOCHS, cohort.training.epochs, in_a_call), 1)
+        forms = candidates(
+            cohort.model, cohort.optimizer, cohort.device, self.size, cohort.training.epochs
+        )
+        self.forms = [form for form in forms if not resume or form.name == resume.program["form"]]
+
+    def _room(self, one: Need) -> tuple[int, int, int]:
+        """Returns how many programs may run, replicas be in a step, and replicates be in a group.
+
+        A GPU is not asked for its memory: running out of it is an error there, which can be caught.
+        """
+        count, resume = len(self.cohort.members), self.cohort.resume
+        if "GPU" in self.cohort.device:
+            return 1, count, resume.program["size"] if resume else count
+        in_step = one.max_in_step()
+        num_groups = math.ceil(count / one.max_replicas())
+        size = resume.program["size"] if resume else math.ceil(count / num_groups)
+        return min(num_cores(), in_step), in_step, size
+
+    def batch_seeds(self, positions: Iterable[int]) -> list[int]:
+        """Returns the seeds of the data orders that these members follow."""
+        return sorted({self.cohort.members[position].batch_seed for position in positions})
+
+    def width(self, form: Form) -> int:
+        """Returns how many replicas a program takes.
+
+        As few programs as the form and the memory allow, but as many as keep all threads busy.
+        """
+        if self.cohort.resume is not None:
+            return int(self.cohort.resume.program["width"])
+        limit = max(min(form.max_replicas, self.max_in_step // self.num_threads), 1)
+        rounds = math.ceil(self.size / (self.num_threads * limit))
+        return math.ceil(self.size / (self.num_threads * rounds))
+
+    def strike(self, error: Exception) -> bool:
+        """Takes the best form off the list; returns whether to try another one."""
+        if len(self.forms) == 1 or is_out_of_memory(error):
+            return False
+        log.info("Engine: %s does not work here (%s).", self.forms.pop(0).name, told(error))
+        return True
