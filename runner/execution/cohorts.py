@@ -23,6 +23,8 @@ _MODULES = {"vectorized": "runner.training.vectorized", "keras": "runner.trainin
 def cohorts(ready: Sequence[Ready]) -> list[list[Ready]]:
     """Groups the configurations that differ only in initializer, seeds and learning rate.
 
+    A custom optimizer may do anything with its learning rate, so it has a group for each.
+
     Those of which nothing is left to train are in no group.
     """
     groups: dict[str, list[Ready]] = {}
@@ -30,7 +32,9 @@ def cohorts(ready: Sequence[Ready]) -> list[list[Ready]]:
         if not item.replicates:
             continue
         c = item.configuration
-        optimizer = dataclasses.replace(c.optimizer.settings, learning_rate=1.0)
+        optimizer = c.optimizer.settings
+        if optimizer.mixes_rates:
+            optimizer = dataclasses.replace(optimizer, learning_rate=1.0)
         shared = (c.dataset, c.model, c.optimizer.name, optimizer, c.training, c.engine)
         groups.setdefault(repr((*shared, item.device)), []).append(item)
     return list(groups.values())

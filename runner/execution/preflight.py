@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from runner import datasets, models
@@ -14,7 +15,7 @@ from runner.execution.identity import identity, model_key
 from runner.imports import told
 from runner.plan import Configuration, Replicate, factors
 from runner.records import ConfigurationRecord, ReplicateRecord
-from runner.training.objective import METRIC
+from runner.training.objective import METRIC, own_methods
 
 log = logging.getLogger(__name__)
 
@@ -164,8 +165,30 @@ def _endpoint(item: Configuration, dataset: Dataset) -> str:
     return item.settings["report"].get("metric") or default
 
 
+def _check_engine(item: Configuration, model: Any) -> None:
+    """Refuses what the engine would not train as Keras does."""
+    from runner.training import optimizers, pure
+
+    make = partial(optimizers.make, item.optimizer.name, item.optimizer.settings)
+    make(num_steps=1)
+    if item.engine == "keras":
+        return
+    if own := own_methods(model):
+        raise ConfigError(
+            f"`model` must be trained in Keras's way by engine={item.engine}. "
+            f"Received: a model with its own {', '.join(own)}. Set engine=keras."
+        )
+    if item.optimizer.name != "custom":
+        return
+    if why := pure.objection(partial(make, num_steps=100), model.trainable_variables):
+        raise ConfigError(
+            f"`optimizer.target` must be an optimizer that engine={item.engine} can train with. "
+            f"Received: {item.optimizer.settings.target!r}, but {why}. Set engine=keras."
+        )
+
+
 def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[str, Any]) -> Ready:
-    from runner.training import optimizers, tensorflow
+    from runner.training import tensorflow
 
     device = cache.get(("device", item.device), lambda: tensorflow.device_name(item.device))
     from runner.initializers import draw  # imports Keras, which must be started quietly
@@ -187,7 +210,10 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
             item.model.label,
             ", ".join(drawer.unknown),
         )
-    optimizers.make(item.optimizer.name, item.optimizer.settings, num_steps=1)
+    cache.get(
+        ("optimizer", repr(item.optimizer), item.engine, id(model)),
+        lambda: _check_engine(item, model),
+    )
     record = ConfigurationRecord(
         index=item.index,
         init=masked(drawer.label),

@@ -62,7 +62,7 @@ def candidates(
     if kind == "CPU" and convolves and not against_xla:
         against_xla = "the model has convolutions, which XLA compiles badly inside a loop on a CPU"
     last = Form("single", False, 1, "nothing quicker can be built for this model")
-    alone = _coupling(optimizer) or ("there is one replicate" if num_replicas == 1 else "")
+    alone = _coupling(model, optimizer) or ("there is one replicate" if num_replicas == 1 else "")
     if alone:
         return [Form("single", not against_xla, 1, alone), last]
     unrolled = Form("unrolled", False, _MAX_UNROLLED, against_xla or "nothing quicker works")
@@ -84,10 +84,12 @@ def _against_xla(model: Any) -> str:
     return ""
 
 
-def _coupling(optimizer: Choice) -> str:
+def _coupling(model: Any, optimizer: Choice) -> str:
     """Returns why an update of one variable depends on more than its own elements, or ``""``."""
     if isinstance(optimizer.settings, optimizers.Custom):
         return "a custom optimizer may look at whole variables"
+    if optimizers.scales_loss(model):
+        return "the scale of the loss depends on all gradients"
     for name in ("clipnorm", "global_clipnorm"):
         if getattr(optimizer.settings, name) is not None:
             return f"optimizer.{name} looks at whole variables"

@@ -16,6 +16,14 @@ def loss_function(model: Any, task: str) -> Any:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=outputs_logits(model))
 
 
+def own_methods(model: Any) -> list[str]:
+    """Returns the methods by which a model minimizes something else, or in another way."""
+    import keras
+
+    names = ("train_step", "test_step", "compute_loss")
+    return [name for name in names if getattr(type(model), name) is not getattr(keras.Model, name)]
+
+
 def metric_object(task: str) -> Any:
     """Returns the Keras metric that stands beside the loss."""
     import keras

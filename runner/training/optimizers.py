@@ -51,6 +51,8 @@ class _Optimizer:
     """
 
     keras_class: ClassVar[str]
+    mixes_rates: ClassVar[bool] = True
+    """Whether one program can train replicas with several learning rates."""
 
     learning_rate: float = setting(POSITIVE, 0.001)
     schedule: str = setting(_SCHEDULE, "constant")
@@ -196,6 +198,8 @@ class Custom:
       arguments: Further keyword arguments.
     """
 
+    mixes_rates: ClassVar[bool] = False  # the function may calculate with the rate
+
     target: str = setting(
         Rule("a class in keras.optimizers, such as 'Lamb', or an import path", _accept_target)
     )
@@ -268,18 +272,37 @@ def learning_rate(settings: Any, num_steps: int) -> Any:
     return keras.optimizers.schedules.CosineDecay(settings.learning_rate, num_steps)
 
 
+def as_compiled(optimizer: Any, model: Any) -> Any:
+    """Returns the optimizer as `keras.Model.compile` keeps it: float16 needs a scaled loss."""
+    import keras
+
+    scaling = keras.optimizers.LossScaleOptimizer
+    if not scales_loss(model) or isinstance(optimizer, scaling):
+        return optimizer
+    return scaling(optimizer)
+
+
+def scales_loss(model: Any) -> bool:
+    """Returns whether `keras.Model.compile` scales the model's loss by itself."""
+    return bool(model.dtype_policy.name == "mixed_float16")
+
+
 def state(optimizer: Any) -> list[Any]:
-    """Returns all variables of a built Keras optimizer.
+    """Returns all variables of a built Keras optimizer and of those inside it.
 
     `optimizer.variables` leaves out what an optimizer keeps as a plain attribute, as Nadam does
     with its product of momentums.
     """
     import keras
 
-    listed = list(optimizer.variables)
-    known = {id(variable) for variable in listed}
-    attributes = [value for value in vars(optimizer).values() if isinstance(value, keras.Variable)]
-    return listed + [variable for variable in attributes if id(variable) not in known]
+    found = list(optimizer.variables)
+    for value in vars(optimizer).values():
+        if isinstance(value, keras.Variable):
+            found.append(value)
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, keras.optimizers.Optimizer):
+                found += state(inner)
+    return list({id(variable): variable for variable in found}.values())
 
 
 def _make_custom(settings: Custom, rate: Any) -> Any:

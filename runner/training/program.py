@@ -11,17 +11,19 @@ keep their natural shapes.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from runner.config import ConfigError
 from runner.training import optimizers
 from runner.training.cohort import Cohort
 from runner.training.forms import Form
 from runner.training.objective import loss_function, metric
-from runner.training.pure import PureOptimizer
+from runner.training.pure import PureOptimizer, Scope, stand_in
 
 # Batches that are evaluated at once. Without gradients, activations are let go as soon as the next
 # layer has used them: so an evaluation takes no more memory than a step, whatever the model and
@@ -121,11 +123,11 @@ class Program:
         self._loss = loss_function(cohort.model, cohort.dataset.task)
         course = dataclasses.replace(cohort.optimizer.settings, learning_rate=1.0)
         self._rates = _Rates(optimizers.learning_rate(course, cohort.num_steps))
-        optimizer = optimizers.make(
-            cohort.optimizer.name, cohort.optimizer.settings, cohort.num_steps, self._rates
-        )
-        shapes = [self._stored_shape(variable) for variable in self._trainable]
-        self._optimizer = PureOptimizer(optimizer, shapes, [v.dtype for v in self._trainable])
+        stand_ins = [
+            stand_in(variable, self._stored_shape(variable), self._constraint(variable))
+            for variable in self._trainable
+        ]
+        self._optimizer = PureOptimizer(self._keras_optimizer(), stand_ins)
         self.train = tf.function(self._train, jit_compile=form.jit)
         self.evaluate = tf.function(self._evaluate, jit_compile=form.jit)
 
@@ -151,6 +153,31 @@ class Program:
             np.reshape(value, variable.shape)
             for value, variable in zip(values, self._trainable, strict=True)
         ]
+
+    def finalize(self, state: State) -> State:
+        """Returns the state at the end of the training."""
+        return state._replace(trainable=self._optimizer.finalized(state.trainable, state.optimizer))
+
+    def _keras_optimizer(self) -> Any:
+        """Returns a fresh optimizer; what a custom one is given is what Keras would give it."""
+        name, settings = self.cohort.optimizer.name, self.cohort.optimizer.settings
+        rates: Any = self._rates
+        if not settings.mixes_rates:
+            (rate,) = {member.learning_rate for member in self.cohort.members}
+            settings, rates = dataclasses.replace(settings, learning_rate=rate), None
+        optimizer = optimizers.make(name, settings, self.cohort.num_steps, rates)
+        return optimizers.as_compiled(optimizer, self.cohort.model)
+
+    def _constraint(self, variable: Any) -> Callable[[Any], Any] | None:
+        """Returns the variable's constraint for the shape in which replicas are stored."""
+        if variable.constraint is None or self._single:
+            return variable.constraint
+
+        def one(value: Any) -> Any:
+            constrained = variable.constraint(tf.reshape(value, variable.shape))
+            return tf.reshape(constrained, value.shape)
+
+        return lambda stored: self._for_each(one, (tf.convert_to_tensor(stored),))
 
     @property
     def _single(self) -> bool:
@@ -263,10 +290,13 @@ class Program:
         """Returns the state after one update, and loss and metric before it, (replicas,) each."""
         by_order = tf.gather(x, rows), tf.gather(y, rows)
         batches = [tf.gather(part, constants.order_of) for part in by_order]
-        gradients, other, loss, measured = self._for_each(
-            self._gradients, (state.trainable, state.other, *batches)
+        gradients, assigned, other, loss, measured = self._for_each(
+            partial(self._gradients, state.optimizer), (state.trainable, state.other, *batches)
         )
-        trainable, optimizer = self._optimizer.apply(state.trainable, state.optimizer, gradients)
+        trainable = [assigned.get(i, value) for i, value in enumerate(state.trainable)]
+        trainable, optimizer = self._optimizer.apply(
+            trainable, state.optimizer, [gradients.get(i) for i in range(len(trainable))]
+        )
         new = state._replace(
             trainable=self._where(state.alive, trainable, state.trainable),
             other=self._where(state.alive, other, state.other),
@@ -343,32 +373,94 @@ class Program:
         *variables, loss, measured = result
         return *variables, loss[None], measured[None]
 
-    def _gradients(self, trainable: list[Any], other: list[Any], x: Any, y: Any) -> Any:
+    def _gradients(
+        self, optimizer: list[Any], trainable: list[Any], other: list[Any], x: Any, y: Any
+    ) -> Any:
+        """Returns what a batch says of one replica.
+
+        Returns:
+          The gradients of those trainable variables that have one and the values of those that the
+          model itself has assigned to, both by position; the other variables after the call; loss
+          and metric.
+        """
         with tf.GradientTape() as tape:
             tape.watch(trainable)
-            loss, measured, other = self._forward(trainable, other, x, y, training=True)
-        gradients = tape.gradient(loss, trainable, unconnected_gradients="zero")
-        return gradients, other, loss, measured
+            call = self._call(trainable, other, tape)
+            loss, measured = self._forward(call, x, y, training=True)
+            scaled = self._optimizer.scale_loss(loss, optimizer)
+        assigned = [call.assigned.get(id(variable), []) for variable in self._trainable]
+        values = [[value, *later] for value, later in zip(trainable, assigned, strict=True)]
+        gradients = {
+            position: tf.add_n(found)
+            for position, parts in enumerate(tape.gradient(scaled, values))
+            if (found := [part for part in parts if part is not None])
+        }
+        last = {position: later[-1] for position, later in enumerate(assigned) if later}
+        return gradients, last, self._flat(call, other), loss, measured
 
     def _measure(self, trainable: list[Any], other: list[Any], x: Any, y: Any) -> Any:
-        loss, measured, _ = self._forward(trainable, other, x, y, training=False)
-        return loss, measured
+        call = self._call(trainable, other)
+        result = self._forward(call, x, y, training=False)
+        if call.changes:
+            raise ConfigError(
+                "The model must not change its variables, random states included, while it is "
+                "evaluated: engine=vectorized would not keep that. Set engine=keras."
+            )
+        return result
 
-    def _forward(
-        self, trainable: list[Any], other: list[Any], x: Any, y: Any, training: bool
-    ) -> tuple[Any, Any, list[Any]]:
-        """Returns loss and metric of one replica on a batch, and its other variables after it."""
-        natural = [
-            [tf.reshape(value, variable.shape) for value, variable in zip(*pair, strict=True)]
-            for pair in ((trainable, self._trainable), (other, self._other))
-        ]
-        outputs, new_other, penalties = self.cohort.model.stateless_call(
-            *natural, x, training=training, return_losses=True
-        )
-        loss = self._loss(y, outputs) + sum(tf.cast(p, outputs.dtype) for p in penalties)
-        flat = [tf.reshape(new, old.shape) for new, old in zip(new_other, other, strict=True)]
+    def _call(self, trainable: list[Any], other: list[Any], tape: Any = None) -> "_Call":
+        variables, values = [*self._trainable, *self._other], [*trainable, *other]
+        mapping = [(v, tf.reshape(t, v.shape)) for v, t in zip(variables, values, strict=True)]
+        pairs = zip(self._trainable, trainable, strict=True)
+        return _Call(mapping, {id(variable): value.shape for variable, value in pairs}, tape)
+
+    def _flat(self, call: "_Call", other: list[Any]) -> list[Any]:
+        """Returns the other variables after a call, as they are stored."""
+        after = [call.get_current_value(variable) for variable in self._other]
+        return [tf.reshape(new, old.shape) for new, old in zip(after, other, strict=True)]
+
+    def _forward(self, call: "_Call", x: Any, y: Any, training: bool) -> tuple[Any, Any]:
+        """Returns loss and metric of one replica on a batch."""
+        with call:
+            outputs = self.cohort.model(x, training=training)
+            penalties = self.cohort.model.losses
+        outputs = tf.cast(outputs, self._dtype)  # a layer may compute in less
+        loss = self._loss(y, outputs)
+        loss += sum(tf.reduce_sum(tf.cast(penalty, loss.dtype)) for penalty in penalties)
         measured = metric(self.cohort.dataset.task, y, outputs)
-        return tf.cast(loss, self._dtype), tf.cast(measured, self._dtype), flat
+        return tf.cast(loss, self._dtype), tf.cast(measured, self._dtype)
+
+
+class _Call(Scope):
+    """The scope of a model's call, where variables have the values of one replica.
+
+    A layer may assign to a trainable variable, as SpectralNormalization does. No gradient goes
+    through the assignment, and the variable's gradient is that of all values that it has had: as in
+    Keras, where a tape watches the variable rather than its values.
+
+    Attributes:
+      assigned: What was assigned to trainable variables, in turn, by the variable's `id`; in the
+        shape in which they are stored.
+      changes: Whether anything was assigned to any variable.
+    """
+
+    def __init__(self, values: list[tuple[Any, Any]], stored: dict[int, Any], tape: Any) -> None:
+        super().__init__(values, collect_losses=True)
+        self.stored = stored
+        self.tape = tape
+        self.assigned: dict[int, list[Any]] = {}
+        self.changes = False
+
+    def add_update(self, update: tuple[Any, Any]) -> None:
+        """Takes an assignment, as `Scope` does."""
+        variable, value = update
+        self.changes = True
+        if self.tape is not None and id(variable) in self.stored:
+            stored = tf.stop_gradient(tf.reshape(value, self.stored[id(variable)]))
+            self.tape.watch(stored)
+            self.assigned.setdefault(id(variable), []).append(stored)
+            value = tf.reshape(stored, variable.shape)
+        super().add_update((variable, value))
 
 
 def _block_size(num_examples: int, limit: int) -> int:

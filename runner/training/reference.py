@@ -68,15 +68,14 @@ class _Reference:
     def __init__(self, cohort: Cohort, learning_rate: float) -> None:
         self.cohort = cohort
         self.model = cohort.model
-        settings = dataclasses.replace(cohort.optimizer.settings, learning_rate=learning_rate)
-        optimizer = optimizers.make(cohort.optimizer.name, settings, cohort.num_steps)
+        self.settings = dataclasses.replace(cohort.optimizer.settings, learning_rate=learning_rate)
         self.model.compile(
-            optimizer=optimizer,
+            optimizer=self._fresh_optimizer(),
             loss=loss_function(self.model, cohort.dataset.task),
             metrics=[metric_object(cohort.dataset.task)],
         )
-        optimizer.build(self.model.trainable_variables)
-        self.pristine = [(variable, variable.numpy()) for variable in optimizers.state(optimizer)]
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.optimizer_state = optimizers.state(self.model.optimizer)
         self.dropout = seed_generators(self.model)
 
     def train(self, position: int, member: Member) -> Iterator[EpochRecord | Outcome]:
@@ -97,6 +96,8 @@ class _Reference:
                 metrics = self._epoch(epoch, member)
                 yield _record(position, epoch, epoch * self.cohort.steps_per_epoch, metrics)
                 self.cohort.at_pause(partial(self._snapshot, position, epoch, start))
+            if self.cohort.training.epochs:
+                self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
             ending["test"] = self._test()
             end_values = [variable.numpy() for variable in self.model.trainable_variables]
             ending["movement"] = movement(self.model, start_values, end_values)
@@ -110,14 +111,21 @@ class _Reference:
             **ending,
         )
 
+    def _fresh_optimizer(self) -> Any:
+        name = self.cohort.optimizer.name
+        optimizer = optimizers.make(name, self.settings, self.cohort.num_steps)
+        return optimizers.as_compiled(optimizer, self.model)
+
     def _reset(self, member: Member) -> list[np.ndarray]:
         """Gives the model the member's weights, everything else its first state.
 
         Returns the initial values of the trainable variables.
         """
-        for variable, value in self.pristine:
-            variable.assign(value)
         self.model.set_weights(member.draw())
+        fresh = self._fresh_optimizer()
+        fresh.build(self.model.trainable_variables)  # some start from the weights
+        for variable, first in zip(self.optimizer_state, optimizers.state(fresh), strict=True):
+            variable.assign(first)
         for position, generator in enumerate(self.dropout):
             generator.state.assign(first_state(member.batch_seed, position))
         return [variable.numpy() for variable in self.model.trainable_variables]
@@ -139,8 +147,8 @@ class _Reference:
 
     def _variables(self) -> list[Any]:
         """Returns all variables that training changes."""
-        optimizer = [variable for variable, _ in self.pristine]
-        return [*self.model.weights, *optimizer, *(dropout.state for dropout in self.dropout)]
+        states = (dropout.state for dropout in self.dropout)
+        return [*self.model.weights, *self.optimizer_state, *states]
 
     def _epoch(self, epoch: int, member: Member) -> Metrics:
         """Trains one epoch (none for epoch 0) and returns the metrics at its end."""

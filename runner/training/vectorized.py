@@ -375,6 +375,9 @@ class _Training:
 
     def _finish(self) -> Iterator[Outcome]:
         """Yields the outcomes of all that have come to the end."""
+        if self.cohort.training.epochs:
+            for chunk in self.chunks:
+                chunk.state = self.program.finalize(chunk.state)
         test = self._evaluate("test") if "test" in self.parts else {}
         self.share_s = self._share_s()  # before others use the time between the outcomes
         for chunk in self.chunks:

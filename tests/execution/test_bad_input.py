@@ -47,9 +47,27 @@ NEEDS_KERAS = {
         ["model=custom", "model.function=nothing.at_all"],
         "`model.function` .* no module `nothing`",
     ),
+    "trains itself": (
+        ["model=custom", f"model.function={__name__}.training_itself"],
+        r"`model` must be trained in Keras's way.* its own train_step\. Set engine=keras\.",
+    ),
     "not a model": (["model=custom", "model.function=builtins.dict"], "`model.function`"),
+    "updates of another kind": (
+        ["optimizer=custom", "optimizer.target=ScheduleFreeAdamW"],
+        r"`optimizer.target` must be .*engine=vectorized.* Set engine=keras\.",
+    ),
     "no GPU here": (["device=gpu:7"], "`device` asks for gpu:7"),
 }
+
+
+def training_itself(input_shape, num_outputs):
+    import keras
+
+    class Stubborn(keras.Sequential):
+        def train_step(self, data):
+            return {"loss": 0.0}
+
+    return Stubborn([keras.Input(input_shape), keras.layers.Dense(num_outputs)])
 
 
 def check(command, arguments, said, tmp_path):

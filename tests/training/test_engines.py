@@ -1,5 +1,6 @@
 """Both engines against their promises, and the reference engine against `keras.Model.fit`."""
 
+import dataclasses
 import importlib
 
 import numpy as np
@@ -121,6 +122,40 @@ def test_trains_as_fit_does_on_the_same_order(keras, run):
         np.testing.assert_allclose(curve(epochs[0][1:], metric), values, rtol=2e-6, err_msg=metric)
     for ours, theirs in zip(model.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
+
+
+ENDINGS = {
+    "moving average": {"target": "SGD", "arguments": {"use_ema": True, "ema_momentum": 0.5}},
+    "started from the weights": {"target": "ScheduleFreeAdamW", "learning_rate": 0.01},
+}
+
+
+@pytest.mark.parametrize("run", ["reference"], indirect=True)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_starts_and_ends_as_fit_does(keras, run, ending):
+    model, data = make_model(keras), dataclasses.replace(make_dataset(), test=make_dataset().train)
+    draw, training = draw_for(model, 0), Training(epochs=1, batch_size=BATCH)
+    rate = ENDINGS[ending].get("learning_rate", 0.001)
+    members = [member(draw_for(model, 1), 4, rate), member(draw, 5, rate)]
+    work = make_cohort(model, members, "custom", training, data, **ENDINGS[ending])
+    _, outcomes = run(work)
+
+    plain = make_model(keras)
+    plain.set_weights(draw())
+    made = getattr(keras.optimizers, ENDINGS[ending]["target"])
+    plain.compile(
+        optimizer=made(rate, **ENDINGS[ending].get("arguments", {})),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    # `fit` builds it while it is traced, where what a state starts from is lost.
+    plain.optimizer.build(plain.trainable_variables)
+    order = seeds.generator(5, "batches", 1).permutation(ROWS)
+    x, y = data.train.x[order], data.train.y[order]
+    plain.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0)
+    for ours, theirs in zip(model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
+    loss = plain.evaluate(x, y, batch_size=ROWS, verbose=0)
+    assert outcomes[1].test["loss"] == pytest.approx(loss, rel=1e-6)
 
 
 def test_epoch_0_is_the_untrained_model(keras, run):

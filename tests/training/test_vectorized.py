@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from runner import seeds
+from runner.config import ConfigError
 from runner.datasets.dataset import Dataset, Part
 from runner.plan import Choice, Training
 from runner.records import EpochRecord, Outcome
@@ -26,7 +27,8 @@ def engines(keras):
 
 def mlp(keras, **extra):
     layers = keras.layers
-    body = [layers.Flatten(), layers.Dense(12, activation="relu")]
+    kernel = {"kernel_constraint": extra.get("constraint")}
+    body = [layers.Flatten(), layers.Dense(12, activation="relu", **kernel)]
     body += [layers.BatchNormalization()] if "batch_norm" in extra else []
     body += [layers.Dropout(0.4)] if "dropout" in extra else []
     return keras.Sequential([keras.Input(SHAPE), *body, layers.Dense(CLASSES)])
@@ -34,8 +36,9 @@ def mlp(keras, **extra):
 
 def cnn(keras, **extra):
     layers = keras.layers
-    body = [layers.Conv2D(3, 3, activation="relu"), layers.MaxPooling2D()]
-    body += [layers.BatchNormalization(), layers.Dropout(0.3)] if extra else []
+    kernel = {"kernel_constraint": extra.get("constraint")}
+    body = [layers.Conv2D(3, 3, activation="relu", **kernel), layers.MaxPooling2D()]
+    body += [layers.BatchNormalization(), layers.Dropout(0.3)] if "batch_norm" in extra else []
     return keras.Sequential([keras.Input(SHAPE), *body, layers.Flatten(), layers.Dense(CLASSES)])
 
 
@@ -59,6 +62,27 @@ def recurrent(keras):
     layers = keras.layers
     body = [layers.Reshape((8, 8)), layers.SimpleRNN(6)]
     return keras.Sequential([keras.Input(SHAPE), *body, layers.Dense(CLASSES)])
+
+
+def normalizing(keras):
+    layers = keras.layers
+    hidden = layers.SpectralNormalization(layers.Dense(12, "tanh", kernel_regularizer="l2"))
+    body = [layers.Flatten(), hidden, layers.Dense(CLASSES)]
+    return keras.Sequential([keras.Input(SHAPE), *body])
+
+
+def adding_losses(keras):
+    class Penalty(keras.layers.Layer):
+        def build(self, shape):
+            self.unused = self.add_weight(shape=(3,), initializer="ones")
+
+        def call(self, x):
+            self.add_loss(0.01 * x**2)  # one for every example and unit
+            return x
+
+    layers = keras.layers
+    body = [layers.Flatten(), layers.Dense(12, "tanh"), Penalty(), layers.Dense(CLASSES)]
+    return keras.Sequential([keras.Input(SHAPE), *body])
 
 
 def dataset():
@@ -148,11 +172,17 @@ MODELS = {
     "residual": residual,
     "attention": attention,
     "recurrent": recurrent,
+    "max norm": lambda keras: mlp(keras, constraint=keras.constraints.MaxNorm(0.5)),
+    "no negative kernels": lambda keras: mlp(keras, constraint="non_neg"),
+    "cnn with unit norm": lambda keras: cnn(
+        keras, constraint=keras.constraints.UnitNorm([0, 1, 2])
+    ),
+    "spectral normalization": normalizing,
 }
 
 
 @pytest.mark.parametrize(
-    "name", some_slow(MODELS, quick=["mlp", "cnn with batch norm and dropout"])
+    "name", some_slow(MODELS, quick=["mlp", "cnn with batch norm and dropout", "max norm"])
 )
 def test_models_train_as_in_the_reference_engine(keras, engines, name):
     model = MODELS[name](keras)
@@ -169,6 +199,7 @@ OPTIMIZERS = {
     "lion": {},
     "adagrad": {"clipvalue": 0.01},
     "nadam": {"clipnorm": 0.1},
+    "adamax": {"global_clipnorm": 0.1},
 }
 
 
@@ -178,6 +209,134 @@ def test_optimizers_update_as_in_the_reference_engine(keras, engines, name):
     # Adaptive steps divide by small numbers at first, which amplifies rounding.
     members = [member(model, seed, rate=0.003) for seed in range(2)]
     assert_same(engines, cohort(model, members, name, **OPTIMIZERS[name]), rtol=5e-5)
+
+
+def keeping_biases(learning_rate):
+    """Returns an optimizer that knows variables by TensorFlow's names."""
+    import keras
+
+    optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=0.9)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "dense_1/"])
+    return optimizer
+
+
+def halved(learning_rate):
+    """Returns an optimizer that calculates with the rate."""
+    import keras
+
+    return keras.optimizers.SGD(learning_rate * 0.5)
+
+
+def with_others_inside(learning_rate):
+    """Returns an optimizer that has others, and that knows variables by Keras's paths."""
+    import keras
+
+    nadam, sgd = keras.optimizers.Nadam(learning_rate), keras.optimizers.SGD(learning_rate)
+    return keras.optimizers.MultiOptimizer(
+        keras.optimizers.OptimizerMap(nadam, {".*/bias": sgd}), loss_scale_factor=64.0
+    )
+
+
+def scaling(learning_rate):
+    """Returns an optimizer that scales the loss as it finds fit."""
+    import keras
+
+    inner = keras.optimizers.SGD(learning_rate)
+    return keras.optimizers.LossScaleOptimizer(inner, dynamic_growth_steps=3)
+
+
+CUSTOM = {
+    "lamb": {"target": "Lamb", "schedule": "cosine"},
+    "muon": {"target": "Muon", "arguments": {"exclude_layers": ["dense_1"]}},
+    "loss scale": {"target": "SGD", "arguments": {"loss_scale_factor": 1024.0}},
+    "accumulated gradients": {
+        "target": "Adam",
+        "arguments": {"gradient_accumulation_steps": 3, "clipnorm": 0.1},
+    },
+    "moving average": {"target": "SGD", "arguments": {"use_ema": True, "ema_momentum": 0.5}},
+    "moving average that overwrites": {
+        "target": "SGD",
+        "arguments": {
+            "use_ema": True,
+            "ema_momentum": 0.5,
+            "ema_overwrite_frequency": 2,
+            "gradient_accumulation_steps": 2,
+        },
+    },
+    "excluded from decay": {"target": f"{__name__}.keeping_biases"},
+    "calculated rate": {"target": f"{__name__}.halved"},
+    "others inside": {"target": f"{__name__}.with_others_inside"},
+    "scaling": {"target": f"{__name__}.scaling"},
+}
+
+
+@pytest.mark.parametrize("name", some_slow(CUSTOM, quick=["moving average that overwrites"]))
+def test_custom_optimizers_update_as_in_the_reference_engine(keras, engines, name):
+    keras.utils.clear_session(free_memory=False)  # the layers are called dense and dense_1
+    model = mlp(keras)
+    members = [member(model, seed, rate=0.02) for seed in range(2)]
+    assert_same(engines, cohort(model, members, "custom", **CUSTOM[name]), rtol=5e-5)
+
+
+@pytest.mark.slow
+def test_losses_of_any_shape_count_and_what_has_no_gradient_is_not_decayed(keras, engines):
+    model = adding_losses(keras)
+    decay = {"weight_decay": 0.9}
+    with pytest.warns(UserWarning, match="Gradients do not exist for variables"):
+        assert_same(engines, cohort(model, [member(model, s) for s in (0, 1)], **decay), rtol=2e-5)
+
+
+@pytest.mark.slow
+def test_float16_scales_the_loss_as_the_reference_engine_does(keras, engines):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = mlp(keras)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    # Products are rounded to 11 bits, and XLA rounds less often.
+    assert_same(engines, cohort(model, [member(model, seed) for seed in (0, 1)]), rtol=2e-3)
+
+
+def test_a_model_that_changes_while_it_is_evaluated_is_refused(keras, engines):
+    class Counting(keras.layers.Layer):
+        def build(self, shape):
+            self.count = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+        def call(self, x):
+            self.count.assign_add(1)
+            return x
+
+    layers = keras.layers
+    stack = [keras.Input(SHAPE), layers.Flatten(), Counting(), layers.Dense(CLASSES)]
+    model = keras.Sequential(stack)
+    with pytest.raises(ConfigError, match=r"must not change its variables.* Set engine=keras\."):
+        run(engines["vectorized"], cohort(model, [member(model, 0)]))
+
+
+def first_rows(count):
+    """Returns data with so few training examples."""
+    whole = dataset()
+    part = Part(whole.train.x[:count], whole.train.y[:count])
+    return dataclasses.replace(whole, train=part)
+
+
+def test_fewer_rows_than_a_batch_are_one_step(keras, engines):
+    model = mlp(keras)
+    few = cohort(model, [member(model, seed) for seed in range(2)], data=first_rows(7))
+    assert few.num_steps == few.training.epochs
+    assert_same(engines, few, rtol=2e-5)
+
+
+@pytest.mark.parametrize("name", some_slow(MODELS, quick=["mlp"]))
+def test_float32_agrees_after_1_and_10_steps(keras, engines, name):
+    model = MODELS[name](keras)
+    members = [member(model, seed) for seed in range(2)]
+    work = cohort(model, members, epochs=10, data=first_rows(BATCH))  # an epoch is one step
+    curves = [run(engine, work)[0] for engine in engines.values()]
+    for position in range(2):
+        for step in (1, 10):
+            wanted, got = (curve[position, step] for curve in curves)
+            assert got == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.fixture
@@ -220,9 +379,7 @@ def test_every_replica_has_its_own_learning_rate(keras, engines):
     assert len({together[position, 2]["val_loss"] for position in range(3)}) == 3
 
 
-@pytest.mark.parametrize("name", some_slow(MODELS, ["mlp"]))
-def test_bits_do_not_depend_on_slot_or_neighbours(keras, engines, name):
-    model = MODELS[name](keras)
+def assert_independent(engines, model):
     # Half of them in other slots, each beside strangers.
     mixed = [11, 0, 12, 2, 13, 1]
     first, _ = run(engines["vectorized"], cohort(model, [member(model, s) for s in range(6)]))
@@ -231,6 +388,27 @@ def test_bits_do_not_depend_on_slot_or_neighbours(keras, engines, name):
         for slot, seed in enumerate(mixed):
             if seed < 6:
                 assert second[slot, epoch] == first[seed, epoch]
+
+
+@pytest.mark.parametrize("name", some_slow(MODELS, ["mlp"]))
+def test_bits_do_not_depend_on_slot_or_neighbours(keras, engines, name):
+    assert_independent(engines, MODELS[name](keras))
+
+
+def test_a_slight_coupling_would_be_seen(keras, engines, monkeypatch):
+    import tensorflow as tf
+
+    from runner.training.pure import PureOptimizer
+
+    apply = PureOptimizer.apply
+
+    def coupled(self, values, state, gradients):
+        mixed = [0.999 * g + 0.001 * tf.reduce_mean(g, 0, keepdims=True) for g in gradients]
+        return apply(self, values, state, mixed)
+
+    monkeypatch.setattr(PureOptimizer, "apply", coupled)
+    with pytest.raises(AssertionError, match="loss"):
+        assert_independent(engines, mlp(keras))
 
 
 @pytest.mark.slow
