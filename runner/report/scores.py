@@ -34,8 +34,11 @@ class Scores:
     crossed: frozenset[int]
 
 
-def comparable(record: ConfigurationRecord) -> tuple[str, ...]:
-    """Returns what two configurations must share for their endpoints to be compared."""
+def comparable(record: ConfigurationRecord) -> tuple[str, str, str]:
+    """Returns what two configurations must share for their endpoints to be compared.
+
+    That is the metric, where it is taken, and the data.
+    """
     epoch = "" if record.endpoint_epoch is None else str(record.endpoint_epoch)
     return record.endpoint, record.endpoint_at + epoch, str(record.dataset.get("fingerprint"))
 

@@ -67,7 +67,8 @@ def training_itself(input_shape, num_outputs):
         def train_step(self, data):
             return {"loss": 0.0}
 
-    return Stubborn([keras.Input(input_shape), keras.layers.Dense(num_outputs)])
+    layers = [keras.layers.Flatten(), keras.layers.Dense(num_outputs)]
+    return Stubborn([keras.Input(input_shape), *layers])
 
 
 def check(command, arguments, said, tmp_path):

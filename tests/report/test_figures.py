@@ -39,6 +39,20 @@ def scores(folder: Path) -> Figure:
     return figure
 
 
+def test_scores_taken_at_different_epochs_are_in_different_figures(
+    build: Build, behaviour: Any
+) -> None:
+    folder = build({init: behaviour() for init in ("zero", "ones", "uniform")}, epochs=5)
+    for index, epoch in ((1, 2), (2, 4)):
+        path = folder / str(index) / "configuration.json"
+        content = json.loads(path.read_text()) | {"endpoint_at": "epoch", "endpoint_epoch": epoch}
+        path.write_text(json.dumps(content))
+    results = load(folder)
+    drawn = score_figures(results, judge(results), legend(results), coverage_note(results))
+    names = [figure.name for figure in drawn]
+    assert names == [f"scores_val_accuracy_{at}" for at in ("final", "epoch2", "epoch4")]
+
+
 def data(figure: Figure) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(figure.spec["data"]["values"]))
 

@@ -24,6 +24,7 @@ from runner.report.figures.theme import (
     value_scale,
 )
 from runner.report.results import Results
+from runner.report.scores import comparable
 from runner.report.tables import endpoints, replicate_name
 from runner.report.verdict import Cell, Standing, rank
 
@@ -64,22 +65,22 @@ def score_figures(
       series: How each series is drawn.
       note: Over which replicates the means are.
     """
-    groups: dict[tuple[str, str], list[Standing]] = {}
+    groups: dict[tuple[str, str], list[Standing]] = {}  # by the metric and where it is taken
     for cell in cells:
         for standing in cell.standings:
             record = standing.record
-            groups.setdefault((record.endpoint, record.endpoint_at), []).append(standing)
+            groups.setdefault(comparable(record)[:2], []).append(standing)
     trained = [standing.record for standings in groups.values() for standing in standings]
     points = results.replicates.assign(score=endpoints(trained, results.replicates))
     return [
         _figure(
-            name=f"scores_{endpoint}" if len(groups) > 1 else "scores",
+            name=f"scores_{endpoint}_{at}" if len(groups) > 1 else "scores",
             ranked=rank(standings),
             points=points.dropna(subset="score"),
             series=series,
             note=note,
         )
-        for (endpoint, _), standings in groups.items()
+        for (endpoint, at), standings in groups.items()
         if any(standing.score.count for standing in standings)
     ]
 
