@@ -51,6 +51,18 @@ def test_figures_are_drawn_of_what_was_measured(folder: Path) -> None:
     assert {name for name in names if name.startswith("propagation")} == expected
 
 
+def test_nets_without_any_signal_have_no_map(folder: Path) -> None:
+    for path in folder.glob("*/replicates/*.json"):
+        content = json.loads(path.read_text())
+        measured = content["propagation"]["measured"]
+        measured["preactivation_variance"] = [0.0] * len(measured["preactivation_variance"])
+        path.write_text(json.dumps(content))
+    results = report.load(folder)
+    names = [figure.name for figure in all_figures(results, analyse(results))]
+    assert "propagation_map" not in names
+    assert "propagation_variance" in names
+
+
 def test_layers_are_counted(folder: Path) -> None:
     results = report.load(folder)
     found = {figure.name: figure for figure in all_figures(results, analyse(results))}

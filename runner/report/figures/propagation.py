@@ -185,13 +185,13 @@ def _long(means: pd.DataFrame, names: Mapping[int, Name]) -> pd.DataFrame:
 def _map(means: pd.DataFrame, names: Mapping[int, Name]) -> Figure | None:
     """Returns the variance of the pre-activations over configuration and layer."""
     known = means[np.isfinite(means["measured"])]
+    indices = list(dict.fromkeys(known["configuration"]))[:MAX_ROWS]
+    if len(indices) < 2:
+        return None
     # In the order of the deepest net; a shallower one has its last layer there too.
     deepest = known.groupby("configuration", sort=False)["layer"].size().idxmax()
     layers = list(dict.fromkeys(known.loc[known["configuration"] == deepest, "layer"]))
     layers += [layer for layer in dict.fromkeys(known["layer"]) if layer not in layers]
-    indices = list(dict.fromkeys(known["configuration"]))[:MAX_ROWS]
-    if len(indices) < 2 or not layers:
-        return None
     step = -(-len(layers) // _MAX_MAP_LAYERS)
     drawn = layers[::step]
     known = known[known["configuration"].isin(indices) & known["layer"].isin(drawn)]
