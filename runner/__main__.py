@@ -21,10 +21,10 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig
 
-from runner.config import masked
 from runner.execution import apart, folders
-from runner.execution.interruption import INTERRUPTED, termination_interrupts
+from runner.interruption import INTERRUPTED, termination_interrupts
 from runner.machine import few_collections
+from runner.masking import masked
 from runner.terminal import tolerate_any_terminal
 
 if TYPE_CHECKING:

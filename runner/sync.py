@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.execution.interruption import INTERRUPTED, termination_interrupts
+from runner.interruption import INTERRUPTED, termination_interrupts
 from runner.machine import few_collections
 from runner.terminal import tolerate_any_terminal
 

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from runner.masking import masked
+
 
 def tolerate_any_terminal() -> None:
     """Lets what a terminal of another encoding cannot show appear as a question mark."""
@@ -21,8 +23,6 @@ class MaskingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line, and the traceback if there is one."""
-        from runner.config import masked  # imports Hydra, and this module is imported first of all
-
         return masked(super().format(record))
 
 

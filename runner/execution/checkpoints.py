@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runner.execution.interruption import is_held
 from runner.execution.stream import Key, Stream
+from runner.interruption import is_held
 from runner.plan import Replicate
 from runner.records import Curves, remove_halves, replacing
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
-from runner.config import masked_override
 from runner.machine import num_cores
+from runner.masking import masked_override
 from runner.records import SweepRecord
 
 _LIBRARIES = ("runner", "tensorflow", "keras", "numpy", "hydra-core", "mlflow")

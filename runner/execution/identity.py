@@ -35,7 +35,10 @@ _WITHOUT_EFFECT = {
 _USER_CODE = {"model": "function", "init": "target", "optimizer": "target"}
 
 # What may change in `runner` without changing a number.
-_TELLING = {"__main__.py", "execution", "propagation", "recording", "report"}
+_TELLING = {
+    *("__main__.py", "archive.py", "interruption.py", "masking.py", "sync.py", "terminal.py"),
+    *("execution", "propagation", "recording", "report"),
+}
 
 
 def identity(item: Configuration, dataset: Dataset, model: str, device: str) -> str:

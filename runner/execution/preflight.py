@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from runner import datasets, models
-from runner.config import ConfigError, changed_settings, label, masked
+from runner.config import ConfigError, changed_settings, label
 from runner.datasets.dataset import Dataset
 from runner.execution.configure import Job, configuration
 from runner.execution.identity import identity, model_key
 from runner.imports import told
+from runner.masking import masked
 from runner.plan import Configuration, Replicate, factors
 from runner.records import ConfigurationRecord, ReplicateRecord
 from runner.training.objective import METRIC, own_methods

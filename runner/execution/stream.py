@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.execution.interruption import deferred, is_held
+from runner.interruption import deferred, is_held
 from runner.plan import Replicate
 from runner.recording.recorder import End, Recorder, Verdict
 from runner.records import (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from runner.config import ConfigError
 from runner.execution.configure import sweep_settings
-from runner.execution.interruption import deferred
 from runner.execution.recorded import recorded_job, with_factors
 from runner.execution.stream import Stream
+from runner.interruption import deferred
 from runner.plan import Tracking
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import End

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
 from runner import archive
-from runner.config import ConfigError, masked
+from runner.config import ConfigError
+from runner.masking import masked
 from runner.plan import Replicate, Tracking
 from runner.propagation.tables import opinion
 from runner.recording import mlflow_fields as fields

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 import numpy as np
 import pandas as pd
 
-from runner.config import masked
+from runner.masking import masked
 from runner.plan import Replicate
 from runner.recording.mlflow_store import process_tags
 from runner.records import (

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.config import ConfigError, masked
+from runner.config import ConfigError
+from runner.masking import masked
 from runner.plan import Tracking
 from runner.stores import DEFAULT_URI, SQLITE, all_pages, unobtrusive
 

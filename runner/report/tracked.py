@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import archive
-from runner.config import masked
+from runner.masking import masked
 from runner.report.reading import Records, ResultsError, read_packed
 from runner.stores import DEFAULT_URI, SQLITE, all_pages, unobtrusive
 

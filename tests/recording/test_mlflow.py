@@ -20,7 +20,8 @@ import pytest
 import yaml
 
 from runner import report
-from runner.config import ConfigError, convert, masked
+from runner.config import ConfigError, convert
+from runner.masking import masked
 from runner.plan import NoTracking, Replicate, Tracking
 from runner.recording import mlflow_fields, mlflow_store
 from runner.recording.disk import DiskRecorder

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import runner
-from runner.execution.interruption import deferred, termination_interrupts
+from runner.interruption import deferred, termination_interrupts
 from runner.report import drawing
 
 
