@@ -10,9 +10,9 @@ from typing import Any
 _USERINFO = re.compile(
     r"""(?<=://)(?:
         [^\s/]*@                                               # up to the last @ before the path
-        | (?<!http://)(?<!https://) [^\s/:@]*:[^\s@]*@         # of a database: with slashes
+        | (?<!http://)(?<!https://) [^\s/:@]*:[^\s@]*@(?:[^\s/]*@)*  # of a database: with slashes
         | [^\s/:@]*:(?!\d*(?:[/\s'"]|$)) (?:[^\s@]*@)+         # with slashes; not a port
-        | [^\s/:@]*:(?!\d*(?:[/\s'"]|$)) [^@\n]*@              # with blanks too
+        | [^\s/:@]*:(?!\d*(?:[/\s'"]|$)) [^@\n]*@(?:[^\s/]*@)*  # with blanks too
     )""",
     re.VERBOSE,
 )
@@ -47,7 +47,9 @@ def masked(value: Any) -> Any:
         return [masked(item) for item in value]
     if not isinstance(value, str):
         return value
-    return _SECRET_VALUE.sub(_hide, _USERINFO.sub(f"{_HIDDEN}@", value))
+    once = _SECRET_VALUE.sub(_hide, _USERINFO.sub(f"{_HIDDEN}@", value))
+    # What is told again, such as a record in a log line, must not look different then.
+    return once if once == value else masked(once)
 
 
 def masked_override(argument: str) -> str:
