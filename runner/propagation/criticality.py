@@ -44,6 +44,9 @@ _DECADES, _PER_DECADE = 2.5, 32
 _REFINEMENTS, _FINE = 2, 17
 NAMED = {2.0: "he_normal", 1.0: "lecun_normal"}
 """Fan_in times the variance of kernels -> the initializer that most people know by name."""
+# The bound on the differences is up to a decade above what is left of them: a scale is looked for
+# first where it uses no more than this of the decades that are healthy.
+_SHARE_OF_BOUND = 2 / 3
 COMFORT = 0.5
 """A net with less strain is not ill for want of another scale."""
 
@@ -82,13 +85,20 @@ class Chain:
         signal = np.log10(q / self.input_mean_square)
         return np.stack([signal, gradient, differences, np.log10(gains[-1] * p)])
 
-    def strains(self, scales: np.ndarray, limits: "Diagnostics", is_classifier: bool) -> np.ndarray:
+    def strains(
+        self,
+        scales: np.ndarray,
+        limits: "Diagnostics",
+        is_classifier: bool,
+        share_of_bound: float = 1.0,
+    ) -> np.ndarray:
         """Returns the strain for kernels times `scales`, shape (n,).
 
         Args:
           scales: Positive, shape (n,).
           limits: What is still healthy.
           is_classifier: Whether the loss grows with the outputs, not with their squares.
+          share_of_bound: Of the decades of distinctness so much is for the bound on it.
         """
         with np.errstate(all="ignore"):
             signal, gradient, differences, outputs = self.decades(scales)
@@ -97,7 +107,7 @@ class Chain:
                 [
                     np.abs(signal) / limits.decades,
                     np.abs(gradient) / limits.decades,
-                    differences / math.log10(limits.distinctness),
+                    differences / (share_of_bound * math.log10(limits.distinctness)),
                     outputs / loss,
                 ]
             ).max(axis=0)
@@ -110,15 +120,19 @@ class Chain:
         """
         if not (self.gains > 0).all():
             return math.nan, math.inf
+        for share in (_SHARE_OF_BOUND, 1.0):
+            scale = self._least_strained(limits, is_classifier, share)
+            strain = float(self.strains(np.array([scale]), limits, is_classifier)[0])
+            if strain <= 1:
+                break
+        return (scale, strain) if math.isfinite(strain) else (math.nan, math.inf)
+
+    def _least_strained(self, limits: "Diagnostics", is_classifier: bool, share: float) -> float:
         centre = float(np.exp(-np.mean(np.log(self.gains) / (2 * self.num_kernels))))
         count = int(2 * _DECADES * _PER_DECADE) + 1
         scales = centre * np.logspace(-_DECADES, _DECADES, count)
         for _ in range(_REFINEMENTS):
-            best = int(np.argmin(self.strains(scales, limits, is_classifier)))
+            best = int(np.argmin(self.strains(scales, limits, is_classifier, share)))
             low, high = scales[max(best - 1, 0)], scales[min(best + 1, len(scales) - 1)]
             scales = np.geomspace(low, high, _FINE)
-        strains = self.strains(scales, limits, is_classifier)
-        best = int(np.argmin(strains))
-        if not np.isfinite(strains[best]):
-            return math.nan, math.inf
-        return float(scales[best]), float(strains[best])
+        return float(scales[np.argmin(self.strains(scales, limits, is_classifier, share))])

@@ -5,7 +5,8 @@
 - `unrolled`: the computation of every replica stands in one graph, and TensorFlow runs what it can
   in parallel. For convolutions, which `vectorized_map` would run one by one (on a CPU without XLA,
   which compiles them badly inside a loop); for recurrent layers, which XLA cannot compile with a
-  replica axis; for random layers, whose numbers are others under XLA.
+  replica axis; for random layers, whose numbers are others under XLA; for constrained weights,
+  whose bits would depend on their place there.
 - `single`: one replica per program, in the variables' natural shapes. For optimizers that look at
   more than one element at a time, and so must not see other replicas' elements.
 """
@@ -81,6 +82,8 @@ def _against_xla(model: Any) -> str:
         return "the model has recurrent layers, which XLA cannot compile with a replica axis"
     if seed_generators(model):
         return "the model draws random numbers, and XLA's are others than TensorFlow's"
+    if any(variable.constraint is not None for variable in model.trainable_variables):
+        return "XLA rounds the norms of constrained weights by the place where they stand"
     return ""
 
 
