@@ -107,6 +107,7 @@ def test_basic_gives_what_cohort_gives(command, mlflow_runs):
     assert "he_normal" in (second / "3" / "runner.log").read_text()
 
 
+@pytest.mark.slow
 def test_batches_of_a_sweep_are_one_sweep(command, mlflow_runs):
     varied = ("init=zero,ones", "model.depth=1,2")
     first = command(*SWEEP, *varied).folder.resolve()

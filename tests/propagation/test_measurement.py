@@ -461,7 +461,11 @@ def with_dropout(keras, kind, rate):
 
 
 @pytest.mark.parametrize(
-    "kind", ["blocks", "own draws", "block in a wrapper", "recurrent", "attention", "heads"]
+    "kind",
+    [
+        *("blocks", "own draws", "block in a wrapper", "attention", "heads"),
+        pytest.param("recurrent", marks=pytest.mark.slow),
+    ],
 )
 def test_nothing_is_dropped_at_any_depth(keras, examine, digits, reshaped, kind):
     data = reshaped(digits, (8, 8))

@@ -98,8 +98,10 @@ OTHERS = {
     "case",
     [
         *("zero", "ones", "small", "negative biases", "steep tanh", "steep sigmoid"),
-        *("no hidden layer, large", "relu6", "residual", "normalized, small"),
-        *marked_slow("glorot at depth 30", "normal 0.5", "mish", "residual at depth 30"),
+        *("no hidden layer, large", "relu6", "normalized, small"),
+        *marked_slow(
+            "glorot at depth 30", "normal 0.5", "mish", "residual", "residual at depth 30"
+        ),
         *marked_slow("normalized and deep", "normalized and residual", *DEEP),
     ],
 )
