@@ -1,4 +1,4 @@
-"""What this process may use of the machine: cores and memory, by the limits it runs under.
+"""What this process may use of the machine: cores and memory, by the limits it runs under; caches.
 
 A container shows the whole machine and grants a share of it, so the control groups are asked too
 (cgroup v2: `cpu.max`, `memory.max`; v1: `cpu.cfs_quota_us`, `memory.limit_in_bytes`).
@@ -16,6 +16,9 @@ _ROOT = Path("/")
 
 # The thresholds of the collector's three generations.
 _COLLECT_AFTER = (50_000, 10, 10)
+
+# Where nothing tells: what most processors have for each core.
+_CACHE_BYTES = 4 * 2**20
 
 
 @contextmanager
@@ -62,6 +65,27 @@ def available_memory(root: Path = _ROOT) -> float:
         if name == "MemAvailable":
             amounts.append(int(value.split()[0]) * 1024)  # given in KiB
     return max(min(amounts, default=math.inf), 0)
+
+
+def cache_bytes(root: Path = _ROOT) -> int:
+    """Returns the bytes of cache that a core has to itself: its share of the largest there is.
+
+    Args:
+      root: Where `sys` lies.
+    """
+    shares = []
+    for cache in (root / "sys/devices/system/cpu/cpu0/cache").glob("index[0-9]*"):
+        size = _text(cache / "size").strip()
+        sharing = _count(_text(cache / "shared_cpu_list").strip())
+        if size.endswith("K") and sharing:
+            shares.append(int(size.removesuffix("K")) * 1024 // sharing)
+    return max(shares, default=_CACHE_BYTES) or _CACHE_BYTES
+
+
+def _count(cpus: str) -> int:
+    """Returns how many processors a list of Linux's names, such as 0-3,8."""
+    ends = [part.partition("-") for part in cpus.split(",") if part]
+    return sum(int(last or first) - int(first) + 1 for first, _, last in ends)
 
 
 def _cores_in_sight() -> int:

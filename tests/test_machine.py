@@ -112,3 +112,21 @@ def test_memory_is_the_least_of_all_limits(tmp_path, files, amount):
 def test_this_machine_grants_something():
     assert 1 <= machine.num_cores() <= (os.cpu_count() or 1)
     assert machine.available_memory() > 0
+
+
+def cache(index, size, cpus):
+    folder = f"sys/devices/system/cpu/cpu0/cache/index{index}"
+    return {f"{folder}/size": f"{size}\n", f"{folder}/shared_cpu_list": f"{cpus}\n"}
+
+
+CACHES = {
+    "the last level": (cache(0, "32K", "0,8") | cache(2, "1024K", "0,8"), 2**19),
+    "shared by few": (cache(2, "1024K", "0") | cache(3, "32768K", "0-1"), 2**24),
+    "shared by many": (cache(2, "2048K", "0") | cache(3, "49152K", "0-15,32-47"), 2**21),
+    "not told": ({}, machine._CACHE_BYTES),
+}
+
+
+@pytest.mark.parametrize(("files", "amount"), CACHES.values(), ids=CACHES)
+def test_a_core_has_its_share_of_the_largest_cache(tmp_path, files, amount):
+    assert machine.cache_bytes(tree(tmp_path, files)) == amount

@@ -1,16 +1,18 @@
 """Which form of program trains the replicates of a cohort together, and why.
 
 - `stacked`: `tf.vectorized_map` turns the model's computation for one replica into one for all of
-  them. The quickest where every operation has a form with a replica axis.
+  them. The quickest where every operation has a form with a replica axis. Recurrent layers write
+  their steps one after the other there, for XLA compiles no loop with a replica axis.
 - `unrolled`: the computation of every replica stands in one graph, and TensorFlow runs what it can
   in parallel. For convolutions, which `vectorized_map` would run one by one (on a CPU without XLA,
-  which compiles them badly inside a loop); for recurrent layers, which XLA cannot compile with a
-  replica axis; for random layers, whose numbers are others under XLA; for constrained weights,
-  whose bits would depend on their place there.
+  which compiles them badly inside a loop); for recurrent layers with many steps; for random layers,
+  whose numbers are others under XLA; for constrained weights, whose bits would depend on their
+  place there.
 - `single`: one replica per program, in the variables' natural shapes. For optimizers that look at
   more than one element at a time, and so must not see other replicas' elements.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,8 +23,14 @@ from runner.training.randomness import seed_generators
 # Beyond this many replicas in one graph, building it takes longer than it saves.
 _MAX_UNROLLED = 10
 
-# On a CPU few enough that a step's activations stay in a core's cache and enough to amortize each
-# operation; a GPU wants all the work that there is.
+# Beyond this many steps of all recurrent layers together, compiling them takes longer, and what is
+# compiled is slower, than without XLA. Those of cells with gates count more.
+_MAX_STEPS = 32
+_STEP_WEIGHTS = {"SimpleRNN": 1, "GRU": 2}
+_OTHER_STEP_WEIGHT = 4  # LSTM's, for one
+
+# On a CPU as many as amortize each operation (the cache may set a lower limit); a GPU wants all the
+# work that there is.
 _MAX_STACKED = {"CPU": 50, "GPU": 1000}
 
 
@@ -78,13 +86,44 @@ def candidates(
 
 def _against_xla(model: Any) -> str:
     """Returns why XLA should not compile the model on any device, or ``""``."""
-    if _has(model, _recurrent()):  # these own a random state even where they drop nothing out
-        return "the model has recurrent layers, which XLA cannot compile with a replica axis"
-    if seed_generators(model):
+    if _num_steps(model) > _MAX_STEPS:
+        return "the model has recurrent layers with too many steps for XLA to unroll them"
+    if _draws(model):
         return "the model draws random numbers, and XLA's are others than TensorFlow's"
     if any(variable.constraint is not None for variable in model.trainable_variables):
         return "XLA rounds the norms of constrained weights by the place where they stand"
     return ""
+
+
+def recurrent_layers(model: Any) -> list[Any]:
+    """Returns the layers of a model that go through the steps of a sequence."""
+    from keras import layers
+
+    return [layer for layer in model._flatten_layers() if isinstance(layer, layers.RNN)]
+
+
+def _num_steps(model: Any) -> float:
+    """Returns how many steps the recurrent layers have, by weight; infinity where it is unknown."""
+    steps = 0.0
+    for layer in recurrent_layers(model):
+        shape = (layer.get_build_config() or {}).get("input_shape")
+        weight = _STEP_WEIGHTS.get(type(layer).__name__, _OTHER_STEP_WEIGHT)
+        steps += weight * shape[1] if shape and shape[1] else math.inf
+    return steps
+
+
+def _draws(model: Any) -> bool:
+    """Tells whether random numbers are drawn while the model is trained.
+
+    Recurrent layers own a generator even where they drop nothing out.
+    """
+    idle = [
+        id(layer.seed_generator)
+        for layer in model._flatten_layers()
+        if getattr(layer, "dropout", None) == 0 == getattr(layer, "recurrent_dropout", None)
+        and hasattr(layer, "seed_generator")
+    ]
+    return any(id(generator) not in idle for generator in seed_generators(model))
 
 
 def _coupling(model: Any, optimizer: Choice) -> str:
@@ -110,10 +149,5 @@ def _convolutions() -> tuple[type, ...]:
     transposed = [layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose]
     depthwise = [layers.DepthwiseConv1D, layers.DepthwiseConv2D]
     separable = [layers.SeparableConv1D, layers.SeparableConv2D]
-    return tuple(plain + transposed + depthwise + separable)
-
-
-def _recurrent() -> tuple[type, ...]:
-    from keras import layers
-
-    return (layers.RNN, layers.Bidirectional)
+    recurrent = [layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D]
+    return tuple(plain + transposed + depthwise + separable + recurrent)

@@ -10,7 +10,8 @@ keep their natural shapes.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,9 +22,10 @@ import tensorflow as tf
 from runner.config import ConfigError
 from runner.training import optimizers
 from runner.training.cohort import Cohort
-from runner.training.forms import Form
+from runner.training.forms import Form, recurrent_layers
 from runner.training.objective import loss_function, metric
 from runner.training.pure import PureOptimizer, Scope, stand_in
+from runner.training.randomness import idle_generators
 
 # Batches that are evaluated at once. Without gradients, activations are let go as soon as the next
 # layer has used them: so an evaluation takes no more memory than a step, whatever the model and
@@ -120,6 +122,7 @@ class Program:
         self.num_traces = 0
         self._trainable = list(cohort.model.trainable_variables)
         self._other = list(cohort.model.non_trainable_variables)
+        self._recurrent = recurrent_layers(cohort.model) if form.name == "stacked" else []
         self._loss = loss_function(cohort.model, cohort.dataset.task)
         course = dataclasses.replace(cohort.optimizer.settings, learning_rate=1.0)
         self._rates = _Rates(optimizers.learning_rate(course, cohort.num_steps))
@@ -401,7 +404,7 @@ class Program:
     def _measure(self, trainable: list[Any], other: list[Any], x: Any, y: Any) -> Any:
         call = self._call(trainable, other)
         result = self._forward(call, x, y, training=False)
-        if call.changes:
+        if call.changed - {id(g.state) for g in idle_generators(self.cohort.model)}:
             raise ConfigError(
                 "The model must not change its variables, random states included, while it is "
                 "evaluated: engine=vectorized would not keep that. Set engine=keras."
@@ -421,7 +424,7 @@ class Program:
 
     def _forward(self, call: "_Call", x: Any, y: Any, training: bool) -> tuple[Any, Any]:
         """Returns loss and metric of one replica on a batch."""
-        with call:
+        with call, _steps_unrolled(self._recurrent):
             outputs = self.cohort.model(x, training=training)
             penalties = self.cohort.model.losses
         outputs = tf.cast(outputs, self._dtype)  # a layer may compute in less
@@ -429,6 +432,19 @@ class Program:
         loss += sum(tf.reduce_sum(tf.cast(penalty, loss.dtype)) for penalty in penalties)
         measured = metric(self.cohort.dataset.task, y, outputs)
         return tf.cast(loss, self._dtype), tf.cast(measured, self._dtype)
+
+
+@contextmanager
+def _steps_unrolled(layers: Sequence[Any]) -> Iterator[None]:
+    """Lets recurrent layers write their steps one after the other instead of a loop."""
+    kept = [layer.unroll for layer in layers]
+    try:
+        for layer in layers:
+            layer.unroll = True
+        yield
+    finally:
+        for layer, unroll in zip(layers, kept, strict=True):
+            layer.unroll = unroll
 
 
 class _Call(Scope):
@@ -441,7 +457,7 @@ class _Call(Scope):
     Attributes:
       assigned: What was assigned to trainable variables, in turn, by the variable's `id`; in the
         shape in which they are stored.
-      changes: Whether anything was assigned to any variable.
+      changed: The `id` of each variable to which anything was assigned.
     """
 
     def __init__(self, values: list[tuple[Any, Any]], stored: dict[int, Any], tape: Any) -> None:
@@ -449,12 +465,12 @@ class _Call(Scope):
         self.stored = stored
         self.tape = tape
         self.assigned: dict[int, list[Any]] = {}
-        self.changes = False
+        self.changed: set[int] = set()
 
     def add_update(self, update: tuple[Any, Any]) -> None:
         """Takes an assignment, as `Scope` does."""
         variable, value = update
-        self.changes = True
+        self.changed.add(id(variable))
         if self.tape is not None and id(variable) in self.stored:
             stored = tf.stop_gradient(tf.reshape(value, self.stored[id(variable)]))
             self.tape.watch(stored)

@@ -25,7 +25,7 @@ def test_counts_weights_and_activations(model):
 
 
 def test_so_many_fit_as_the_memory_holds(model, monkeypatch):
-    one = memory.Need(state_bytes=100, step_bytes=10, example_bytes=1)
+    one = memory.Need(state_bytes=100, step_bytes=10, example_bytes=1, batch_bytes=2)
     monkeypatch.setattr(memory, "available_memory", lambda: 4000)
     assert (one.max_replicas(), one.max_in_step()) == (10, 100)
     monkeypatch.setattr(memory, "available_memory", lambda: 0)

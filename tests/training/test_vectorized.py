@@ -64,6 +64,21 @@ def recurrent(keras):
     return keras.Sequential([keras.Input(SHAPE), *body, layers.Dense(CLASSES)])
 
 
+def lstm(keras, **settings):
+    layers = keras.layers
+    body = [layers.Reshape((8, 8)), layers.LSTM(5, **settings)]
+    return keras.Sequential([keras.Input(SHAPE), *body, layers.Dense(CLASSES)])
+
+
+def masked_in_both_directions(keras):
+    layers = keras.layers
+    inputs = keras.Input(SHAPE)
+    tokens = layers.Reshape((8, 8))(inputs)
+    tokens *= keras.ops.cast(tokens[..., :1] > 0, tokens.dtype)  # about every other step is zero
+    hidden = layers.Bidirectional(layers.GRU(4))(layers.Masking()(tokens))
+    return keras.Model(inputs, layers.Dense(CLASSES)(hidden))
+
+
 def normalizing(keras):
     layers = keras.layers
     hidden = layers.SpectralNormalization(layers.Dense(12, "tanh", kernel_regularizer="l2"))
@@ -172,6 +187,9 @@ MODELS = {
     "residual": residual,
     "attention": attention,
     "recurrent": recurrent,
+    "lstm": lstm,
+    "lstm with dropout": lambda keras: lstm(keras, dropout=0.2, recurrent_dropout=0.2),
+    "masked in both directions": masked_in_both_directions,
     "max norm": lambda keras: mlp(keras, constraint=keras.constraints.MaxNorm(0.5)),
     "no negative kernels": lambda keras: mlp(keras, constraint="non_neg"),
     "cnn with unit norm": lambda keras: cnn(
