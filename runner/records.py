@@ -395,7 +395,7 @@ def replicates_table(
     the best value of the endpoint metric; `epochs_to_target` is missing where it was not reached.
     """
     of = {configuration.index: configuration for configuration in configurations}
-    rows = [_replicate_row(of[record.configuration], record) for record in replicates]
+    rows = [replicate_row(of[record.configuration], record) for record in replicates]
     metrics = _union(record.curves for record in replicates)
     columns = [
         *KEY_COLUMNS,
@@ -428,7 +428,8 @@ def _union(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
 
 
-def _replicate_row(configuration: ConfigurationRecord, record: ReplicateRecord) -> dict[str, Any]:
+def replicate_row(configuration: ConfigurationRecord, record: ReplicateRecord) -> dict[str, Any]:
+    """Returns a replicate's row of `replicates_table`, by column; None or NaN where it is empty."""
     finished = record.status == "finished"
     nothing = math.nan
     row: dict[str, Any] = {

@@ -260,9 +260,10 @@ class MlflowRecorder(Recorder):
         if found is not None:
             run.points += self._points(fields.propagation_metrics([found]))
             tags |= {"step0": found.verdict, "step0.reason": found.reason}
-        self._send(run, {"status": record.status, **tags})
         text = record_text(record)
+        # Before the numbers: MLflow looks for the place of the files by reading the whole run.
         self._attach(lambda: self._store.client.log_text(run.run_id, text, lookup.RECORD_FILE))
+        self._send(run, {"status": record.status, **tags})
         self._end(run.run_id, record.status)
         del self._replicates[key]
 

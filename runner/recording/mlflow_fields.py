@@ -24,7 +24,7 @@ from runner.records import (
     ReplicateRecord,
     SweepRecord,
     lower_is_better,
-    replicates_table,
+    replicate_row,
 )
 
 # In characters; a tag holds 5000 in every version of MLflow.
@@ -197,11 +197,11 @@ def replicate_metrics(
 
     To them `diverged` is added: 1, and present only if it did.
     """
-    row = replicates_table([configuration], [record]).iloc[0].to_dict()
+    row = replicate_row(configuration, record)
     keys = {"configuration", "init", "seed", "weight_seed", "batch_seed", *configuration.factors}
     texts = {"status", "reused_from", "verdict"}
     metrics = {
-        str(column): float(value)
+        column: float(value)
         for column, value in row.items()
         if column not in keys | texts and pd.notna(value)
     }
