@@ -17,7 +17,7 @@ _ROOT = Path("/")
 # The thresholds of the collector's three generations.
 _COLLECT_AFTER = (50_000, 10, 10)
 
-# Where nothing tells: what most processors have for each core.
+# Where nothing tells how much there is of it.
 _CACHE_BYTES = 4 * 2**20
 
 
@@ -68,7 +68,7 @@ def available_memory(root: Path = _ROOT) -> float:
 
 
 def cache_bytes(root: Path = _ROOT) -> int:
-    """Returns the bytes of cache that a core has to itself: its share of the largest there is.
+    """Returns the bytes of cache that a processor has: the largest share that it has of any.
 
     Args:
       root: Where `sys` lies.

@@ -128,5 +128,5 @@ CACHES = {
 
 
 @pytest.mark.parametrize(("files", "amount"), CACHES.values(), ids=CACHES)
-def test_a_core_has_its_share_of_the_largest_cache(tmp_path, files, amount):
+def test_a_processor_has_its_share_of_a_cache(tmp_path, files, amount):
     assert machine.cache_bytes(tree(tmp_path, files)) == amount

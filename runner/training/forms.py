@@ -26,8 +26,7 @@ _MAX_UNROLLED = 10
 # Beyond this many steps of all recurrent layers together, compiling them takes longer, and what is
 # compiled is slower, than without XLA. Those of cells with gates count more.
 _MAX_STEPS = 32
-_STEP_WEIGHTS = {"SimpleRNN": 1, "GRU": 2}
-_OTHER_STEP_WEIGHT = 4  # LSTM's, for one
+_STEP_WEIGHTS = {"SimpleRNNCell": 1, "GRUCell": 2, "LSTMCell": 4}
 
 # On a CPU as many as amortize each operation (the cache may set a lower limit); a GPU wants all the
 # work that there is.
@@ -87,7 +86,7 @@ def candidates(
 def _against_xla(model: Any) -> str:
     """Returns why XLA should not compile the model on any device, or ``""``."""
     if _num_steps(model) > _MAX_STEPS:
-        return "the model has recurrent layers with too many steps for XLA to unroll them"
+        return "the model has recurrent layers whose steps XLA cannot unroll, or not to advantage"
     if _draws(model):
         return "the model draws random numbers, and XLA's are others than TensorFlow's"
     if any(variable.constraint is not None for variable in model.trainable_variables):
@@ -104,12 +103,36 @@ def recurrent_layers(model: Any) -> list[Any]:
 
 def _num_steps(model: Any) -> float:
     """Returns how many steps the recurrent layers have, by weight; infinity where it is unknown."""
-    steps = 0.0
-    for layer in recurrent_layers(model):
-        shape = (layer.get_build_config() or {}).get("input_shape")
-        weight = _STEP_WEIGHTS.get(type(layer).__name__, _OTHER_STEP_WEIGHT)
-        steps += weight * shape[1] if shape and shape[1] else math.inf
-    return steps
+    from keras import layers
+
+    repeated = [
+        inner
+        for layer in model._flatten_layers()
+        if isinstance(layer, layers.TimeDistributed)
+        for inner in recurrent_layers(layer)
+    ]
+    if repeated:
+        return math.inf
+    return sum(_steps_of(layer) for layer in recurrent_layers(model))
+
+
+def _steps_of(layer: Any) -> float:
+    """Returns the steps of a recurrent layer, by weight; infinity if it should stay a loop.
+
+    Cells of a user's own may have a state, and Keras's loop calls a cell once more than it has
+    steps. Unrolled, Keras puts the zeros of masked outputs at the wrong end of a reversed sequence.
+    """
+    from keras import layers
+
+    reversed_zeros = layer.go_backwards and layer.return_sequences and layer.zero_output_for_mask
+    cells = layer.cell.cells if isinstance(layer.cell, layers.StackedRNNCells) else [layer.cell]
+    own = any(type(cell) is not getattr(layers, type(cell).__name__, None) for cell in cells)
+    config = layer.get_build_config() or {}
+    shape = config.get("input_shape") or config.get("shapes_dict", {}).get("sequences_shape")
+    if reversed_zeros or own or not shape or not shape[1]:
+        return math.inf
+    weight = sum(_STEP_WEIGHTS[type(cell).__name__] for cell in cells)
+    return weight * shape[1] * max(len(layer._inbound_nodes), 1)
 
 
 def _draws(model: Any) -> bool:

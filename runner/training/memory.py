@@ -12,12 +12,12 @@ from runner.machine import available_memory, cache_bytes
 # optimizer's two moments now and next.
 _COPIES = 9
 
+# Those of them that a step reads or writes at the least: weights now and next, gradients, a moment.
+_IN_STEP = 4
+
 # What an operation yields is held with its gradient. What is computed in place counts as well and
 # makes up for temporaries.
 _HELD = 2
-
-# Those of them that a step reads or writes at the least: weights now and next, gradients, a moment.
-_IN_STEP = 4
 
 # Share of a core's cache for a step of a program; the rest is for what the estimate misses and for
 # the data. On two cores with 16 MiB each, programs of half of that were the quickest.

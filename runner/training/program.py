@@ -25,7 +25,7 @@ from runner.training.cohort import Cohort
 from runner.training.forms import Form, recurrent_layers
 from runner.training.objective import loss_function, metric
 from runner.training.pure import PureOptimizer, Scope, stand_in
-from runner.training.randomness import idle_generators
+from runner.training.randomness import seed_generators
 
 # Batches that are evaluated at once. Without gradients, activations are let go as soon as the next
 # layer has used them: so an evaluation takes no more memory than a step, whatever the model and
@@ -122,7 +122,7 @@ class Program:
         self.num_traces = 0
         self._trainable = list(cohort.model.trainable_variables)
         self._other = list(cohort.model.non_trainable_variables)
-        self._recurrent = recurrent_layers(cohort.model) if form.name == "stacked" else []
+        self._recurrent = recurrent_layers(cohort.model) if form.jit else []
         self._loss = loss_function(cohort.model, cohort.dataset.task)
         course = dataclasses.replace(cohort.optimizer.settings, learning_rate=1.0)
         self._rates = _Rates(optimizers.learning_rate(course, cohort.num_steps))
@@ -403,10 +403,12 @@ class Program:
 
     def _measure(self, trainable: list[Any], other: list[Any], x: Any, y: Any) -> Any:
         call = self._call(trainable, other)
+        states = [generator.state for generator in seed_generators(self.cohort.model)]
+        before = [call.get_current_value(state) for state in states]
         result = self._forward(call, x, y, training=False)
-        if call.changed - {id(g.state) for g in idle_generators(self.cohort.model)}:
+        if call.changed - {id(state) for state in states} or _stem_from(result, before):
             raise ConfigError(
-                "The model must not change its variables, random states included, while it is "
+                "The model must not change its variables, or use random numbers, while it is "
                 "evaluated: engine=vectorized would not keep that. Set engine=keras."
             )
         return result
@@ -477,6 +479,24 @@ class _Call(Scope):
             self.assigned.setdefault(id(variable), []).append(stored)
             value = tf.reshape(stored, variable.shape)
         super().add_update((variable, value))
+
+
+@tf.autograph.experimental.do_not_convert
+def _stem_from(results: Sequence[Any], sources: Sequence[Any]) -> bool:
+    """Tells whether any of the results is computed from any of the sources; all are of a graph.
+
+    Recurrent layers with dropout draw masks whenever they are called, and use them in training.
+    """
+    wanted = {source.ref() for source in sources}
+    seen, waiting = set(), [result.op for result in results]
+    while waiting:
+        for tensor in waiting.pop().inputs:
+            if tensor.ref() in wanted:
+                return True
+            if tensor.op not in seen:
+                seen.add(tensor.op)
+                waiting.append(tensor.op)
+    return False
 
 
 def _block_size(num_examples: int, limit: int) -> int:

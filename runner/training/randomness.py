@@ -22,18 +22,6 @@ def seed_generators(model: Any) -> list[Any]:
     ]
 
 
-def idle_generators(model: Any) -> list[Any]:
-    """Returns the random states that recurrent layers move on when evaluated, to no effect.
-
-    They draw the masks of their dropout in any case, and use them in training only. So that masks
-    do not depend on how often and in which batches a model is evaluated, that is not kept.
-    """
-    from keras import layers
-
-    cells = (layers.SimpleRNNCell, layers.LSTMCell, layers.GRUCell)
-    return [layer.seed_generator for layer in model._flatten_layers() if isinstance(layer, cells)]
-
-
 def first_state(batch_seed: int, position: int) -> np.ndarray:
     """Returns the state at which a seed generator starts, shape (2,).
 

@@ -21,12 +21,7 @@ from runner.records import EpochRecord, Outcome
 from runner.training import optimizers
 from runner.training.cohort import Cohort, Member, Snapshot, movement
 from runner.training.objective import loss_function, metric_object
-from runner.training.randomness import (
-    epoch_order,
-    first_state,
-    idle_generators,
-    seed_generators,
-)
+from runner.training.randomness import epoch_order, first_state, seed_generators
 from runner.training.tensorflow import on_device
 
 # Examples per evaluation call: large enough to be quick, small enough for the memory.
@@ -82,7 +77,6 @@ class _Reference:
         self.model.optimizer.build(self.model.trainable_variables)
         self.optimizer_state = optimizers.state(self.model.optimizer)
         self.dropout = seed_generators(self.model)
-        self.idle = idle_generators(self.model)
 
     def train(self, position: int, member: Member) -> Iterator[EpochRecord | Outcome]:
         """Trains one member from its initial weights, or from where it was, to its end."""
@@ -182,12 +176,16 @@ class _Reference:
         return mean.result()
 
     def _evaluate(self, part: Part) -> Metrics:
+        """Returns the means over a part; what is drawn meanwhile does not change later masks.
+
+        Recurrent layers with dropout draw masks whenever they are called.
+        """
         mean = _Mean()
-        kept = [generator.state.numpy() for generator in self.idle]
+        kept = [generator.state.numpy() for generator in self.dropout]
         for first in range(0, len(part.x), _EVALUATION_ROWS):
             x, y = (array[first : first + _EVALUATION_ROWS] for array in (part.x, part.y))
             mean.add(self.model.test_on_batch(x, y, return_dict=True), len(x))
-        for generator, state in zip(self.idle, kept, strict=True):
+        for generator, state in zip(self.dropout, kept, strict=True):
             generator.state.assign(state)
         return mean.result()
 

@@ -23,14 +23,7 @@ FORMS = {
     "lstm": (lstm, "stacked", True),
     "both directions": (masked_in_both_directions, "stacked", True),
     "a random state that is used": (lambda keras: lstm(keras, dropout=0.1), "unrolled", False),
-    "many steps": (lambda keras: sequence(keras, 100), "unrolled", False),
-    "any number of steps": (lambda keras: sequence(keras, None), "unrolled", False),
 }
-
-
-def sequence(keras, length):
-    body = [keras.layers.SimpleRNN(3), keras.layers.Dense(2)]
-    return keras.Sequential([keras.Input((length, 3)), *body])
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -42,6 +35,82 @@ def test_the_form_follows_the_layers(keras, name):
     found = candidates(work.model, work.optimizer, "/CPU:0", num_replicas=10, num_epochs=1)
     assert (found[0].name, found[0].jit) == (form, jit)
     assert found[-1].name == "single"
+
+
+def with_initial_state(keras):
+    inputs = keras.Input((32, 3))
+    return inputs, keras.layers.SimpleRNN(3)(inputs, initial_state=inputs[:, 0])
+
+
+def called_twice(keras):
+    inputs, layer = keras.Input((20, 3)), keras.layers.SimpleRNN(3)
+    return inputs, layer(inputs) + layer(inputs[:, ::-1])
+
+
+def of_parts(keras):
+    inputs = keras.Input((4, 5, 3))
+    return inputs, keras.layers.TimeDistributed(keras.layers.SimpleRNN(3))(inputs)
+
+
+def both_directions_masked(keras):
+    inputs, layers = keras.Input((4, 3)), keras.layers
+    masked = layers.Masking()(inputs)
+    return inputs, layers.Bidirectional(layers.SimpleRNN(3, return_sequences=True))(masked)
+
+
+def cells(keras, length, *kinds):
+    inputs = keras.Input((length, 3))
+    return inputs, keras.layers.RNN([kind(3) for kind in kinds])(inputs)
+
+
+def own_cell(keras):
+    class Cell(keras.layers.SimpleRNNCell):
+        pass
+
+    inputs = keras.Input((4, 3))
+    return inputs, keras.layers.RNN(Cell(3))(inputs)
+
+
+def layer_of(name, length):
+    def build(keras):
+        inputs = keras.Input((length, 3))
+        return inputs, getattr(keras.layers, name)(3)(inputs)
+
+    return build
+
+
+SEQUENCES = {
+    "32 steps": (layer_of("SimpleRNN", 32), True),
+    "33 steps": (layer_of("SimpleRNN", 33), False),
+    "any number of steps": (layer_of("SimpleRNN", None), False),
+    "16 steps with two gates": (layer_of("GRU", 16), True),
+    "17 steps with two gates": (layer_of("GRU", 17), False),
+    "8 steps with three gates": (layer_of("LSTM", 8), True),
+    "9 steps with three gates": (layer_of("LSTM", 9), False),
+    "an initial state": (with_initial_state, True),
+    "as many steps twice": (called_twice, False),
+    "steps of steps": (of_parts, False),
+    "few steps of stacked cells": (
+        lambda keras: cells(keras, 8, keras.layers.SimpleRNNCell, keras.layers.GRUCell),
+        True,
+    ),
+    "more steps of stacked cells": (
+        lambda keras: cells(keras, 16, keras.layers.SimpleRNNCell, keras.layers.GRUCell),
+        False,
+    ),
+    "a cell of one's own": (own_cell, False),
+    "zeros for masked steps, reversed": (both_directions_masked, False),
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_few_steps_of_keras_cells_are_unrolled_under_xla(keras, name):
+    from runner.training.forms import candidates
+
+    build, stacked = SEQUENCES[name]
+    model = keras.Model(*build(keras))
+    found = candidates(model, cohort(model, []).optimizer, "/CPU:0", num_replicas=9, num_epochs=1)
+    assert (found[0].name, found[0].jit) == (("stacked", True) if stacked else ("unrolled", False))
 
 
 @pytest.fixture
@@ -71,7 +140,7 @@ def width(keras, monkeypatch):
         (10, 1000, 5),
         (10, 3, 5),  # rather a bit more than the cache holds than two programs of 5 fillers
         (3, 1000, 2),
-        (1000, 0, 3),  # not one by one, whatever the cache
+        (102, 0, 3),  # not one by one, whatever the cache
     ],
 )
 def test_a_programs_numbers_stay_in_a_cores_cache(width, count, in_cache, expected):

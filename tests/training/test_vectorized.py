@@ -70,12 +70,16 @@ def lstm(keras, **settings):
     return keras.Sequential([keras.Input(SHAPE), *body, layers.Dense(CLASSES)])
 
 
-def masked_in_both_directions(keras):
+def masked_in_both_directions(keras, sequences=False):
     layers = keras.layers
     inputs = keras.Input(SHAPE)
     tokens = layers.Reshape((8, 8))(inputs)
     tokens *= keras.ops.cast(tokens[..., :1] > 0, tokens.dtype)  # about every other step is zero
-    hidden = layers.Bidirectional(layers.GRU(4))(layers.Masking()(tokens))
+    tokens = layers.Masking()(tokens)
+    rnn = layers.SimpleRNN(4, return_sequences=sequences)
+    hidden = layers.Bidirectional(rnn if sequences else layers.GRU(4))(tokens)
+    if sequences:
+        hidden = layers.Bidirectional(layers.SimpleRNN(3))(hidden)
     return keras.Model(inputs, layers.Dense(CLASSES)(hidden))
 
 
@@ -190,6 +194,7 @@ MODELS = {
     "lstm": lstm,
     "lstm with dropout": lambda keras: lstm(keras, dropout=0.2, recurrent_dropout=0.2),
     "masked in both directions": masked_in_both_directions,
+    "masked sequences in both directions": lambda keras: masked_in_both_directions(keras, True),
     "max norm": lambda keras: mlp(keras, constraint=keras.constraints.MaxNorm(0.5)),
     "no negative kernels": lambda keras: mlp(keras, constraint="non_neg"),
     "cnn with unit norm": lambda keras: cnn(
@@ -227,6 +232,14 @@ def test_optimizers_update_as_in_the_reference_engine(keras, engines, name):
     # Adaptive steps divide by small numbers at first, which amplifies rounding.
     members = [member(model, seed, rate=0.003) for seed in range(2)]
     assert_same(engines, cohort(model, members, name, **OPTIMIZERS[name]), rtol=5e-5)
+
+
+@pytest.mark.slow
+def test_short_sequences_train_alike_one_by_one(keras, engines):
+    """An optimizer that looks at whole variables; XLA compiles the unrolled steps."""
+    model = lstm(keras)
+    members = [member(model, seed) for seed in range(2)]
+    assert_same(engines, cohort(model, members, "adam", clipnorm=0.1), rtol=2e-5)
 
 
 def keeping_biases(learning_rate):
@@ -329,6 +342,37 @@ def test_a_model_that_changes_while_it_is_evaluated_is_refused(keras, engines):
     model = keras.Sequential(stack)
     with pytest.raises(ConfigError, match=r"must not change its variables.* Set engine=keras\."):
         run(engines["vectorized"], cohort(model, [member(model, 0)]))
+
+
+def test_a_model_that_is_evaluated_at_random_is_refused(keras, engines):
+    class Noise(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.seed_generator = keras.random.SeedGenerator(0)
+
+        def call(self, x):
+            return x + keras.random.normal(x.shape[1:], seed=self.seed_generator)
+
+    layers = keras.layers
+    stack = [keras.Input(SHAPE), layers.Flatten(), Noise(), layers.Dense(CLASSES)]
+    model = keras.Sequential(stack)
+    with pytest.raises(ConfigError, match=r"random numbers, while it is.* Set engine=keras\."):
+        run(engines["vectorized"], cohort(model, [member(model, 0)]))
+
+
+@pytest.mark.parametrize("engine", some_slow(["reference", "vectorized"], quick=["reference"]))
+def test_masks_do_not_depend_on_what_is_evaluated(keras, engines, engine):
+    model = lstm(keras, dropout=0.5)
+    members = [member(model, 0)]
+    train = dataset().train  # 21 times, so that the reference engine evaluates it in two calls
+    often = Part(np.tile(train.x, (21, 1, 1, 1)), np.tile(train.y, 21))
+    longer = dataclasses.replace(dataset(), validation=often)
+
+    def losses(data):
+        curves, _ = run(engines[engine], cohort(model, members, epochs=3, data=data))
+        return [curves[0, epoch]["loss"] for epoch in (1, 2, 3)]
+
+    assert losses(dataset()) == losses(longer)
 
 
 def first_rows(count):
@@ -686,9 +730,9 @@ def test_a_gpu_updates_as_the_reference_engine_does(keras, engines, gpu, name):
 def test_a_gpu_trains_chunk_after_chunk(keras, engines, gpu, monkeypatch):
     from runner.training import forms
 
-    monkeypatch.setitem(forms._MAX_STACKED, "GPU", 2)  # three programs, the last one filled up
+    monkeypatch.setitem(forms._MAX_STACKED, "GPU", 4)  # two programs, the last one filled up
     model = mlp(keras)
-    members = [member(model, seed) for seed in range(5)]
+    members = [member(model, seed) for seed in range(7)]
     assert_same(engines, cohort(model, members, "adam", device=gpu), rtol=1e-4)
 
 
