@@ -78,9 +78,9 @@ def train_all(
         with logging_to(sorted({item.record.index for item, _ in work.pairs})):
             rest = _train(work, stream, path, diagnostician)
         waiting.extendleft(reversed(rest))
+    ended = [record for records in stream.ended.values() for record in records]
     for item in ready:
         if item.shared:
-            ended = [record for records in stream.ended.values() for record in records]
             with logging_to([item.record.index]):
                 stream.replay(diagnostician.renewed(reuse.from_sweep(item, ended, stream.sweep)))
 

@@ -10,8 +10,7 @@ keep their natural shapes.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,10 +20,11 @@ import tensorflow as tf
 
 from runner.config import ConfigError
 from runner.training import optimizers
+from runner.training.calls import Call, stem_from, steps_unrolled
 from runner.training.cohort import Cohort
 from runner.training.forms import Form, recurrent_layers
 from runner.training.objective import loss_function, metric
-from runner.training.pure import PureOptimizer, Scope, stand_in
+from runner.training.pure import PureOptimizer, stand_in
 from runner.training.randomness import seed_generators
 
 # Batches that are evaluated at once. Without gradients, activations are let go as soon as the next
@@ -406,27 +406,27 @@ class Program:
         states = [generator.state for generator in seed_generators(self.cohort.model)]
         before = [call.get_current_value(state) for state in states]
         result = self._forward(call, x, y, training=False)
-        if call.changed - {id(state) for state in states} or _stem_from(result, before):
+        if call.changed - {id(state) for state in states} or stem_from(result, before):
             raise ConfigError(
                 "The model must not change its variables, or use random numbers, while it is "
                 "evaluated: engine=vectorized would not keep that. Set engine=keras."
             )
         return result
 
-    def _call(self, trainable: list[Any], other: list[Any], tape: Any = None) -> "_Call":
+    def _call(self, trainable: list[Any], other: list[Any], tape: Any = None) -> Call:
         variables, values = [*self._trainable, *self._other], [*trainable, *other]
         mapping = [(v, tf.reshape(t, v.shape)) for v, t in zip(variables, values, strict=True)]
         pairs = zip(self._trainable, trainable, strict=True)
-        return _Call(mapping, {id(variable): value.shape for variable, value in pairs}, tape)
+        return Call(mapping, {id(variable): value.shape for variable, value in pairs}, tape)
 
-    def _flat(self, call: "_Call", other: list[Any]) -> list[Any]:
+    def _flat(self, call: Call, other: list[Any]) -> list[Any]:
         """Returns the other variables after a call, as they are stored."""
         after = [call.get_current_value(variable) for variable in self._other]
         return [tf.reshape(new, old.shape) for new, old in zip(after, other, strict=True)]
 
-    def _forward(self, call: "_Call", x: Any, y: Any, training: bool) -> tuple[Any, Any]:
+    def _forward(self, call: Call, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
         """Returns loss and metric of one replica on a batch."""
-        with call, _steps_unrolled(self._recurrent):
+        with call, steps_unrolled(self._recurrent):
             outputs = self.cohort.model(x, training=training)
             penalties = self.cohort.model.losses
         outputs = tf.cast(outputs, self._dtype)  # a layer may compute in less
@@ -434,69 +434,6 @@ class Program:
         loss += sum(tf.reduce_sum(tf.cast(penalty, loss.dtype)) for penalty in penalties)
         measured = metric(self.cohort.dataset.task, y, outputs)
         return tf.cast(loss, self._dtype), tf.cast(measured, self._dtype)
-
-
-@contextmanager
-def _steps_unrolled(layers: Sequence[Any]) -> Iterator[None]:
-    """Lets recurrent layers write their steps one after the other instead of a loop."""
-    kept = [layer.unroll for layer in layers]
-    try:
-        for layer in layers:
-            layer.unroll = True
-        yield
-    finally:
-        for layer, unroll in zip(layers, kept, strict=True):
-            layer.unroll = unroll
-
-
-class _Call(Scope):
-    """The scope of a model's call, where variables have the values of one replica.
-
-    A layer may assign to a trainable variable, as SpectralNormalization does. No gradient goes
-    through the assignment, and the variable's gradient is that of all values that it has had: as in
-    Keras, where a tape watches the variable rather than its values.
-
-    Attributes:
-      assigned: What was assigned to trainable variables, in turn, by the variable's `id`; in the
-        shape in which they are stored.
-      changed: The `id` of each variable to which anything was assigned.
-    """
-
-    def __init__(self, values: list[tuple[Any, Any]], stored: dict[int, Any], tape: Any) -> None:
-        super().__init__(values, collect_losses=True)
-        self.stored = stored
-        self.tape = tape
-        self.assigned: dict[int, list[Any]] = {}
-        self.changed: set[int] = set()
-
-    def add_update(self, update: tuple[Any, Any]) -> None:
-        """Takes an assignment, as `Scope` does."""
-        variable, value = update
-        self.changed.add(id(variable))
-        if self.tape is not None and id(variable) in self.stored:
-            stored = tf.stop_gradient(tf.reshape(value, self.stored[id(variable)]))
-            self.tape.watch(stored)
-            self.assigned.setdefault(id(variable), []).append(stored)
-            value = tf.reshape(stored, variable.shape)
-        super().add_update((variable, value))
-
-
-@tf.autograph.experimental.do_not_convert
-def _stem_from(results: Sequence[Any], sources: Sequence[Any]) -> bool:
-    """Tells whether any of the results is computed from any of the sources; all are of a graph.
-
-    Recurrent layers with dropout draw masks whenever they are called, and use them in training.
-    """
-    wanted = {source.ref() for source in sources}
-    seen, waiting = set(), [result.op for result in results]
-    while waiting:
-        for tensor in waiting.pop().inputs:
-            if tensor.ref() in wanted:
-                return True
-            if tensor.op not in seen:
-                seen.add(tensor.op)
-                waiting.append(tensor.op)
-    return False
 
 
 def _block_size(num_examples: int, limit: int) -> int:

@@ -17,8 +17,9 @@ from runner.training.tensorflow import ONEDNN
 CHECK_EPOCHS = 5
 # Rounding of float32, amplified by some dozens of steps.
 EXACT = 1e-3
-# Another data order or other dropout masks: the spread of the loss between seeds.
-LOOSE = 0.25
+# Another data order or other dropout masks: the spread of the loss between seeds, a quarter for the
+# small CNN after these few steps, so twice that for two of them.
+LOOSE = 0.5
 
 
 class OverCapError(Exception):
