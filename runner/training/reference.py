@@ -215,8 +215,9 @@ class _Mean:
         self.count += count
 
     def result(self) -> Metrics:
-        """Returns the means."""
-        return {name: value / self.count for name, value in self.total.items()}
+        """Returns the means, the loss first: in that order they become columns."""
+        names = sorted(self.total, key=lambda name: name != "loss")
+        return {name: self.total[name] / self.count for name in names}
 
 
 def _record(position: int, epoch: int, step: int, metrics: Metrics) -> EpochRecord:

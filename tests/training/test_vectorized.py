@@ -169,6 +169,7 @@ def assert_same(engines, cohort, rtol):
     got, got_ends = run(engines["vectorized"], cohort)
     assert got.keys() == wanted.keys()
     for key, metrics in wanted.items():
+        assert list(got[key]) == list(metrics)  # in the same order, for it is that of the columns
         for name, value in metrics.items():
             assert got[key][name] == pytest.approx(value, rel=rtol, abs=rtol), (key, name)
     for position, end in ends.items():
