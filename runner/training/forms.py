@@ -24,9 +24,8 @@ from runner.training.randomness import seed_generators
 _MAX_UNROLLED = 10
 
 # Beyond this many steps of all recurrent layers together, compiling them takes longer, and what is
-# compiled is slower, than without XLA. Those of cells with gates count more.
+# compiled is slower, than without XLA.
 _MAX_STEPS = 32
-_STEP_WEIGHTS = {"SimpleRNNCell": 1, "GRUCell": 2, "LSTMCell": 4}
 
 # On a CPU as many as amortize each operation (the cache may set a lower limit); a GPU wants all the
 # work that there is.
@@ -105,13 +104,8 @@ def _num_steps(model: Any) -> float:
     """Returns how many steps the recurrent layers have, by weight; infinity where it is unknown."""
     from keras import layers
 
-    repeated = [
-        inner
-        for layer in model._flatten_layers()
-        if isinstance(layer, layers.TimeDistributed)
-        for inner in recurrent_layers(layer)
-    ]
-    if repeated:
+    wrappers = [x for x in model._flatten_layers() if isinstance(x, layers.TimeDistributed)]
+    if any(recurrent_layers(wrapper) for wrapper in wrappers):
         return math.inf
     return sum(_steps_of(layer) for layer in recurrent_layers(model))
 
@@ -119,20 +113,21 @@ def _num_steps(model: Any) -> float:
 def _steps_of(layer: Any) -> float:
     """Returns the steps of a recurrent layer, by weight; infinity if it should stay a loop.
 
-    Cells of a user's own may have a state, and Keras's loop calls a cell once more than it has
-    steps. Unrolled, Keras puts the zeros of masked outputs at the wrong end of a reversed sequence.
+    Cells other than these three, such as a user's own, may have a state, and Keras's loop calls a
+    cell once more than there are steps. Unrolled, Keras puts the zeros of masked outputs at the
+    wrong end of a reversed sequence.
     """
     from keras import layers
 
+    weight = {layers.SimpleRNNCell: 1, layers.GRUCell: 2, layers.LSTMCell: 4}  # gates take longer
     reversed_zeros = layer.go_backwards and layer.return_sequences and layer.zero_output_for_mask
     cells = layer.cell.cells if isinstance(layer.cell, layers.StackedRNNCells) else [layer.cell]
-    own = any(type(cell) is not getattr(layers, type(cell).__name__, None) for cell in cells)
     config = layer.get_build_config() or {}
     shape = config.get("input_shape") or config.get("shapes_dict", {}).get("sequences_shape")
-    if reversed_zeros or own or not shape or not shape[1]:
+    if reversed_zeros or not shape or not shape[1]:
         return math.inf
-    weight = sum(_STEP_WEIGHTS[type(cell).__name__] for cell in cells)
-    return weight * shape[1] * max(len(layer._inbound_nodes), 1)
+    in_a_step = sum(weight.get(type(cell), math.inf) for cell in cells)
+    return in_a_step * shape[1] * max(len(layer._inbound_nodes), 1)
 
 
 def _draws(model: Any) -> bool:

@@ -63,6 +63,12 @@ def cells(keras, length, *kinds):
     return inputs, keras.layers.RNN([kind(3) for kind in kinds])(inputs)
 
 
+def nested_cells(keras):
+    inputs, layers = keras.Input((4, 3)), keras.layers
+    inner = layers.StackedRNNCells([layers.SimpleRNNCell(3), layers.SimpleRNNCell(3)])
+    return inputs, layers.RNN([inner, layers.SimpleRNNCell(3)])(inputs)
+
+
 def own_cell(keras):
     class Cell(keras.layers.SimpleRNNCell):
         pass
@@ -98,6 +104,7 @@ SEQUENCES = {
         lambda keras: cells(keras, 16, keras.layers.SimpleRNNCell, keras.layers.GRUCell),
         False,
     ),
+    "stacks of stacked cells": (nested_cells, False),
     "a cell of one's own": (own_cell, False),
     "zeros for masked steps, reversed": (both_directions_masked, False),
 }

@@ -34,6 +34,14 @@ def test_so_many_fit_as_the_memory_holds(model, monkeypatch):
     assert one.max_replicas() > 10**6
 
 
+def test_so_many_share_a_core_as_half_of_its_cache_holds(monkeypatch):
+    one = memory.Need(state_bytes=9, step_bytes=3, example_bytes=1, batch_bytes=1)
+    monkeypatch.setattr(memory, "cache_bytes", lambda: 160)
+    assert one.max_in_cache() == 10  # four of nine copies of the weights, a step, a batch: 8 bytes
+    monkeypatch.setattr(memory, "cache_bytes", lambda: 16)
+    assert one.max_in_cache() == 3  # rather outside of the cache than one by one
+
+
 def need_of(model, shape, batch_size=10):
     return memory.need(model, np.zeros((50, *shape), np.float32), batch_size)
 
