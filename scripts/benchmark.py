@@ -21,7 +21,7 @@ from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
-from benchmark.cells import CHECK_EPOCHS, EXACT, LOOSE, Cell, prepare_processes
+from benchmark.cells import CHECK_EPOCHS, EXACT, LOOSE, SHUFFLED, Cell, prepare_processes
 from benchmark.sides import Losses
 from benchmark.tables import Row, spread, targets_table, work_tables, write_csv
 from benchmark.works import BATCH_SIZE, WORKS
@@ -181,6 +181,7 @@ def _page(rows: Sequence[Row], peak: float, options: argparse.Namespace) -> str:
         check_epochs=CHECK_EPOCHS,
         exact=EXACT,
         loose=LOOSE,
+        shuffled=SHUFFLED,
     )
     works = dict.fromkeys(row.work for row in rows)
     return "\n".join([head, targets_table(rows), *(work_tables(name, rows) for name in works)])
@@ -227,8 +228,9 @@ imported libraries included); one that takes longer than {cap:.0f} s in all is s
 - share of peak: the time that the matrix products and convolutions of training and validation
   would take at the peak, over the time taken.
 - loss: whether the training loss after {check_epochs} epochs is that of the reference engine,
-  within a relative {exact:g}; within {loose:g} where a side has an order of its own (`fit` while it
-  is timed; its losses are compared a second time in the seed's order) or XLA's dropout masks.
+  within a relative {exact:g}; within {loose:g} where a side has XLA's dropout masks, and within
+  {shuffled:g} where it has an order of its own (`fit` while it is timed; its losses are compared a
+  second time in the seed's order).
 """
 
 
