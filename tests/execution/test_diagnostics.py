@@ -16,10 +16,11 @@ KEYS = ["configuration", "init", "seed", "layer_index", "layer", "quantity"]
 
 def test_training_none_tells_everything_and_the_gate_lets_the_healthy_pass(command):
     done = command(
-        "training=none", "init=he_normal", "seeds=2", "tracking=none", "report.figures=false",
+        "training=none", "init=he_normal", "seeds=2", "tracking=none",
         "diagnostics.require=healthy",
     )  # fmt: skip
     assert done.code == 0, done.output
+    assert (done.folder / "figures" / "propagation_variance.svg").is_file()
     assert "he_normal is healthy" in done.output
     for text in ("hidden_1/kernel", "intended", "0.177", "theory", "fan_in"):
         assert text in done.output

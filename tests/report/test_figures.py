@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import struct
@@ -170,6 +171,13 @@ def test_movement_marks_what_did_not_move(build: Build, behaviour: Any) -> None:
     assert cells.loc[("zero", "dense/kernel"), "text"] == 0
     assert np.isnan(cells.loc[("zero", "dense/kernel"), "value"])
     assert cells.loc[("good", "dense/kernel"), "value"] == pytest.approx(0.06)
+
+
+def test_movement_is_drawn_where_nothing_moved(build: Build, behaviour: Any) -> None:
+    results = load(build({"good": behaviour()}, epochs=2))
+    still = dataclasses.replace(results, movement=results.movement.assign(rms_change=0.0))
+    (figure,) = movement_figures(still, configuration_names(results.configurations))
+    assert (data(figure)["hint"] == "did not move").all()
 
 
 def test_the_factor_map_has_a_cell_for_each_configuration(build: Build, behaviour: Any) -> None:

@@ -240,7 +240,7 @@ def _layers(heat_map: HeatMap) -> list[alt.Chart]:
         ],
     )
     cells = base.mark_rect(stroke="white", strokeWidth=1.5)
-    known = cells.transform_filter("isValid(datum.value)").encode(color=_color(heat_map))
+    known = cells.transform_filter("isValid(datum.value)")
     unknown = base.transform_filter("!isValid(datum.value)")
     shown = alt.expr(f"bandwidth('x') < {_NARROW} ? 0 : 1")
     text = base.mark_text(fontSize=11, opacity=shown)
@@ -248,7 +248,7 @@ def _layers(heat_map: HeatMap) -> list[alt.Chart]:
     missing = LOST if heat_map.x_title else INK
     return [
         cells.transform_filter("!isValid(datum.value)").encode(color=alt.value(_EMPTY)),
-        *([known] if heat_map.cells["value"].notna().any() else []),
+        *([known.encode(color=_color(heat_map))] if heat_map.cells["value"].notna().any() else []),
         text.transform_filter("isValid(datum.value)").encode(text="text:N", color=ink),
         unknown.mark_text(fontSize=11, color=missing).encode(text="text:N"),
     ]
