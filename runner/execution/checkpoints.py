@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from runner.execution import folders
 from runner.execution.stream import Key, Stream
 from runner.interruption import is_held
 from runner.plan import Replicate
@@ -157,7 +158,7 @@ def discard(path: Path) -> None:
 
 def find(root: Path, wanted: set[MemberKey]) -> list[Checkpoint]:
     """Returns the checkpoints below `root` with a replicate that is wanted, the farthest first."""
-    paths = sorted(root.glob("[0-9]*/*/checkpoints/*.npz"), reverse=True)
+    paths = folders.search(root, "[0-9]*/*/checkpoints/*.npz")
     found = [checkpoint for path in paths if (checkpoint := _read(path)) is not None]
     useful = [checkpoint for checkpoint in found if wanted & checkpoint.curves.keys()]
     return sorted(useful, key=lambda checkpoint: checkpoint.epoch, reverse=True)
@@ -180,6 +181,8 @@ def _read(path: Path) -> Checkpoint | None:
             curves={_tuple(key): (steps, curves) for key, steps, curves in about["curves"]},
             about=about,
         )
+    except FileNotFoundError:  # its cohort has come to the end in another command
+        return None
     except Exception as error:  # a damaged archive raises almost anything
         log.warning("%s: cannot be read (%s). It is not used.", path, error)
         return None

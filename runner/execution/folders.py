@@ -1,5 +1,6 @@
 """The folder of a sweep: `results/<date>/<time>`, never shared by two commands."""
 
+import glob
 import logging
 import os
 import shutil
@@ -63,6 +64,15 @@ def _claim(root: Path, moment: datetime) -> Path:
             attempt += 1
         else:
             return folder
+
+
+def search(root: Path, pattern: str) -> list[Path]:
+    """Returns the files below `root` that match, the newest sweep first.
+
+    Other commands may remove their folders meanwhile: `Path.glob` raises an error then.
+    """
+    names = glob.iglob(pattern, root_dir=root)  # noqa: PTH207
+    return sorted((root / name for name in names), reverse=True)
 
 
 def release() -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from runner.execution.folders import search
 from runner.execution.preflight import Ready
 from runner.plan import Replicate
 from runner.recording.mlflow import MlflowRecorder
@@ -156,9 +157,11 @@ def _tracked(item: Ready, recorder: MlflowRecorder) -> list[ReplicateRecord]:
 def _folders(root: Path, wanted: set[str]) -> dict[str, list[Path]]:
     """Returns the folders of configurations by their key, the newest first."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(root.glob("[0-9]*/*/*/configuration.json"), reverse=True):
+    for path in search(root, "[0-9]*/*/*/configuration.json"):
         try:
             match = _IDENTITY.search(path.read_bytes())
+        except FileNotFoundError:  # another command has removed it
+            continue
         except OSError as error:
             log.warning("%s: cannot be read (%s); its replicates are not reused.", path, error)
             continue

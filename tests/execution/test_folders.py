@@ -1,5 +1,6 @@
 """Results folders: one per command, `latest` points to the newest."""
 
+import os
 from datetime import datetime
 
 import pytest
@@ -51,6 +52,23 @@ def test_the_resolver_gives_one_folder_per_command():
     folders.register_resolver()
     assert OmegaConf.create({"a": "${results_folder:}"}).a == first  # free again
     folders.release()
+
+
+def test_a_search_does_not_mind_folders_that_are_removed_meanwhile(tmp_path, monkeypatch):
+    kept, gone = (folders.claim(tmp_path, NOON) for _ in range(2))
+    for folder in (kept, gone):
+        (folder / "sweep.json").touch()
+    list_folder = os.scandir
+
+    def after_another_command(path):
+        if str(path) == str(gone):
+            (gone / "sweep.json").unlink()
+            gone.rmdir()
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "scandir", after_another_command)
+    assert folders.search(tmp_path, "[0-9]*/*/*.json") == [kept / "sweep.json"]
+    assert not gone.exists()
 
 
 def test_what_was_put_there_stays():

@@ -56,8 +56,9 @@ def sweep(folder: Path, *arguments: str) -> Iterator[subprocess.Popen]:
 
 def wait_for_records(folder: Path, process: subprocess.Popen) -> None:
     deadline = time.monotonic() + DEADLINE_S
+    # `results/*` would now and then meet the name under which `latest` is prepared.
     # MLflow hears of a replicate after the disk, so of the first one when the second is there.
-    while len(list(folder.glob("results/*/*/*/replicates/seed-*.json"))) < 2:
+    while len(list(folder.glob("results/[0-9]*/*/*/replicates/seed-*.json"))) < 2:
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, "no two replicates have ended"
         time.sleep(0.05)
@@ -130,7 +131,7 @@ def kill_at_random(folder: Path, moments: random.Random, *arguments: str) -> boo
     The moments lie in the second after MLflow's database has been begun, until there is one; then
     half of them in the start, the others after the sweep's folder has been made.
     """
-    begun = "*mlflow.db*" if not (folder / "mlflow.db").exists() else "results/*/*/sweep.json"
+    begun = "*mlflow.db*" if not (folder / "mlflow.db").exists() else "results/[0-9]*/*/sweep.json"
     known = set(folder.glob(begun))
     anywhere = begun.startswith("results") and moments.random() < 0.5
     process = start(folder, *arguments)
