@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from absl import logging as absl_logging
 
+pytest.register_assert_rewrite("tests.training.cohorts")
+
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 # TensorFlow logs through absl, whose handler closes its stream when Hydra reconfigures logging:

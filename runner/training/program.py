@@ -23,6 +23,7 @@ from runner.training import optimizers
 from runner.training.calls import Call, stem_from, steps_unrolled
 from runner.training.cohort import Cohort
 from runner.training.forms import Form, recurrent_layers
+from runner.training.normalization import kernels_fused, normalizing_layers
 from runner.training.objective import loss_function, metric
 from runner.training.pure import PureOptimizer, stand_in
 from runner.training.randomness import seed_generators
@@ -123,6 +124,8 @@ class Program:
         self._trainable = list(cohort.model.trainable_variables)
         self._other = list(cohort.model.non_trainable_variables)
         self._recurrent = recurrent_layers(cohort.model) if form.jit else []
+        composed = not form.jit and "CPU" in cohort.device
+        self._normalizing = normalizing_layers(cohort.model) if composed else []
         self._loss = loss_function(cohort.model, cohort.dataset.task)
         course = dataclasses.replace(cohort.optimizer.settings, learning_rate=1.0)
         self._rates = _Rates(optimizers.learning_rate(course, cohort.num_steps))
@@ -426,7 +429,7 @@ class Program:
 
     def _forward(self, call: Call, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
         """Returns loss and metric of one replica on a batch."""
-        with call, steps_unrolled(self._recurrent):
+        with call, steps_unrolled(self._recurrent), kernels_fused(self._normalizing):
             outputs = self.cohort.model(x, training=training)
             penalties = self.cohort.model.losses
         outputs = tf.cast(outputs, self._dtype)  # a layer may compute in less

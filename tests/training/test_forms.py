@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.training.test_vectorized import (
+from tests.training.cohorts import (
     BATCH,
     cnn,
     cohort,
