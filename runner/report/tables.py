@@ -195,7 +195,7 @@ def missing_replicates(
 
 
 def movement_medians(replicates: pd.DataFrame, movement: pd.DataFrame) -> pd.DataFrame:
-    """Returns how far each parameter moved, as the median over the finished replicates.
+    """Returns how far training moved each parameter, the median over the finished replicates.
 
     Args:
       replicates: `replicates.csv`.
@@ -203,13 +203,13 @@ def movement_medians(replicates: pd.DataFrame, movement: pd.DataFrame) -> pd.Dat
 
     Returns:
       One row a configuration (the index), one column a parameter in the order of the models; NaN
-      where a model has no such parameter.
+      where a model has no such parameter. Configurations that were not trained have no row.
     """
     keys = ["configuration", "weight_seed", "batch_seed"]
-    if movement.empty:
+    trained = (replicates["status"] == "finished") & (replicates["epochs"] > 0)
+    rows = movement.merge(replicates.loc[trained, keys], on=keys)
+    if rows.empty:
         return pd.DataFrame()
-    finished = replicates.loc[replicates["status"] == "finished", keys]
-    rows = movement.merge(finished, on=keys)
     medians = rows.pivot_table("rms_change", "configuration", "parameter", aggfunc="median")
     return medians[list(dict.fromkeys(rows["parameter"]))]
 

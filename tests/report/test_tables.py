@@ -120,26 +120,35 @@ def test_a_refused_configuration_is_a_failure_without_seeds() -> None:
 
 
 def test_movement_is_the_median_over_finished_replicates() -> None:
-    configuration = ConfigurationRecord(0, "a", {}, {})
-    moved = [0.1, 0.5, 0.2, 9.0]
-    records = [
-        ReplicateRecord(
-            configuration=0,
+    trained, untrained = (ConfigurationRecord(index, "a", {}, {}) for index in range(2))
+
+    def record(configuration: int, seed: int, change: float, steps: list[int]) -> ReplicateRecord:
+        return ReplicateRecord(
+            configuration=configuration,
             seed=seed,
             weight_seed=seed,
             batch_seed=seed,
             status="finished" if seed < 3 else "diverged",
-            steps=[0],
+            steps=steps,
             curves={},
             wall_time_s=1.0,
             movement={"dense/kernel": (1.0, change), "dense/bias": (0.0, 0.0)},
         )
-        for seed, change in enumerate(moved)
-    ]
-    replicates = tables.filled_replicates_table([configuration], records)
-    medians = tables.movement_medians(replicates, movement_table([configuration], records))
-    assert list(medians.columns) == ["dense/kernel", "dense/bias"]
-    assert medians.loc[0].tolist() == [0.2, 0.0]
+
+    moved = [0.1, 0.5, 0.2, 9.0]
+    records = [record(0, seed, change, [0, 9]) for seed, change in enumerate(moved)]
+    still = [record(1, 0, 0.0, [0])]
+    configurations = [trained, untrained]
+
+    def medians(records: list[ReplicateRecord]) -> pd.DataFrame:
+        replicates = tables.filled_replicates_table(configurations, records)
+        return tables.movement_medians(replicates, movement_table(configurations, records))
+
+    found = medians(records + still)
+    assert list(found.columns) == ["dense/kernel", "dense/bias"]
+    assert found.index.tolist() == [0]
+    assert found.loc[0].tolist() == [0.2, 0.0]
+    assert medians(still).empty
 
 
 def test_missing_replicates_are_counted(scored: Scored) -> None:
