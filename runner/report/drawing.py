@@ -34,6 +34,7 @@ _SMALLEST = '{"data": {"values": []}, "mark": "point"}'
 # Names of the PNG specification's numbers (RFC 2083, sections 2.3 and 6).
 _NO_FILTER, _LEFT_NEIGHBOUR = 0, 1
 _RGBA, _RGB_TYPE = 4, 2
+_REFERENCE = re.compile(r'( id="|url\(#)(gradient_|clip)(\d+)')
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LEVEL = 7  # the higher ones of zlib take five times as long for two percent
 
@@ -115,8 +116,17 @@ def _image(spec: str) -> Image:
 
 
 def svg(spec: str) -> str:
-    """Returns a Vega-Lite specification, as JSON, as an SVG document."""
-    return vl_convert.vegalite_to_svg(spec)
+    """Returns a Vega-Lite specification, as JSON, as an SVG document.
+
+    Vega numbers gradients and clippings through all that a process draws; here, each document has
+    its own numbers, so that the same figure is the same file.
+    """
+    numbers: dict[str, int] = {}
+
+    def renumbered(found: re.Match[str]) -> str:
+        return f"{found[1]}{found[2]}{numbers.setdefault(found[3], len(numbers))}"
+
+    return _REFERENCE.sub(renumbered, vl_convert.vegalite_to_svg(spec))
 
 
 def png(drawing: str) -> bytes:

@@ -7,8 +7,12 @@ from runner.report import drawing, libraries
 
 SPEC = {
     "data": {"values": [{"x": 1, "y": 2}, {"x": 3, "y": 1}]},
-    "mark": "line",
-    "encoding": {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "y"}},
+    "mark": {"type": "point", "clip": True},
+    "encoding": {
+        "x": {"field": "x", "type": "quantitative"},
+        "y": {"field": "y"},
+        "color": {"field": "x", "type": "quantitative"},  # its legend has a gradient
+    },
     "background": "white",
 }
 
