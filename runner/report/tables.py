@@ -206,6 +206,8 @@ def movement_medians(replicates: pd.DataFrame, movement: pd.DataFrame) -> pd.Dat
       where a model has no such parameter. Configurations that were not trained have no row.
     """
     keys = ["configuration", "weight_seed", "batch_seed"]
+    if movement.empty:  # and then perhaps there are no replicates at all
+        return pd.DataFrame()
     trained = (replicates["status"] == "finished") & (replicates["epochs"] > 0)
     rows = movement.merge(replicates.loc[trained, keys], on=keys)
     if rows.empty:
