@@ -31,10 +31,10 @@ _SCALES = (2.0, 1.5)
 _MAX_PIXELS = 1_600_000
 MAX_PNG_BYTES = 150_000
 _SMALLEST = '{"data": {"values": []}, "mark": "point"}'
+_REFERENCE = re.compile(r'( id="|url\(#)(gradient_|clip)(\d+)')
 # Names of the PNG specification's numbers (RFC 2083, sections 2.3 and 6).
 _NO_FILTER, _LEFT_NEIGHBOUR = 0, 1
 _RGBA, _RGB_TYPE = 4, 2
-_REFERENCE = re.compile(r'( id="|url\(#)(gradient_|clip)(\d+)')
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LEVEL = 7  # the higher ones of zlib take five times as long for two percent
 
