@@ -5,6 +5,8 @@ come; what follows is the same for all (`preparation`). Libraries that are slow 
 imported where a data set is read.
 """
 
+from collections.abc import Sequence
+
 from runner.datasets.arrays import Arrays
 from runner.datasets.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
 from runner.datasets.dataset import Dataset, Part
@@ -33,14 +35,16 @@ CATALOGUE: dict[str, type] = {
 }
 
 
-def load(name: str, settings: Settings) -> Dataset:
+def load(name: str, settings: Settings, looked_up: Sequence[int] = ()) -> Dataset:
     """Reads, checks, splits and scales a data set.
 
     Args:
       name: Name of the option.
       settings: An instance of `CATALOGUE[name]`.
+      looked_up: Positions along the last axis of inputs that the model looks up, which so stay as
+        they are.
 
     Raises:
       ConfigError: It cannot be read, cannot be trained on, or not be split as asked.
     """
-    return prepare(name, settings.read(), settings)
+    return prepare(name, settings.read(), settings, looked_up)

@@ -40,6 +40,7 @@ class Dataset:
       train, validation: The parts that every curve is about.
       test: Looked at once, after the last epoch; None if there is none.
       classes: Their names in the order of the labels; empty for regression.
+      notes: What was done to read it that a person should know, as sentences.
       fingerprint: Hexadecimal prefix of the SHA-256 of all parts as they are used: values, dtypes
         and shapes, and so split, subset and scaling too.
     """
@@ -51,6 +52,7 @@ class Dataset:
     validation: Part
     test: Part | None
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:

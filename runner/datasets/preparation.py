@@ -1,5 +1,7 @@
 """From examples as they come to the data set that training sees."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from runner.config import ConfigError, shown
@@ -11,14 +13,20 @@ from runner.datasets.labels import Targets, targets
 from runner.datasets.scaling import plain, standardization
 from runner.datasets.settings import DEFAULT_TEST, Examples, Settings
 
+# Single precision holds all whole numbers up to here.
+_EXACT = 2**24
 
-def prepare(name: str, examples: Examples, settings: Settings) -> Dataset:
+
+def prepare(
+    name: str, examples: Examples, settings: Settings, looked_up: Sequence[int] = ()
+) -> Dataset:
     """Checks, splits and scales.
 
     Args:
       name: Name of the option.
       examples: What it has read.
       settings: Its settings.
+      looked_up: Positions along the last axis of inputs that stay as they are.
 
     Raises:
       ConfigError: The examples cannot be trained on, or not be split as asked.
@@ -28,8 +36,11 @@ def prepare(name: str, examples: Examples, settings: Settings) -> Dataset:
     rows = split.draw(*_strata(target), settings, _test_fraction(examples, settings))
     train = examples.x[rows.train], target.y[rows.train]
     _check_varies(train[1], examples)
-    fit = standardization if settings.standardize else plain
+    fit = plain if settings.standardize is False else standardization
     scale_x = fit(train[0])
+    if looked_up:
+        scale_x = scale_x.sparing(looked_up, train[0].shape[1:])
+        _check_exact(looked_up, examples)
     scale_y = fit(train[1]) if target.task == "regression" else None
 
     def part(x: np.ndarray, y: np.ndarray) -> Part:
@@ -48,6 +59,7 @@ def prepare(name: str, examples: Examples, settings: Settings) -> Dataset:
         validation=part(examples.x[rows.validation], target.y[rows.validation]),
         test=test,
         classes=target.classes,
+        notes=examples.notes,
     )
 
 
@@ -68,6 +80,17 @@ def _test_fraction(examples: Examples, settings: Settings) -> float:
             settings.test,
         )
     return 0.0
+
+
+def _check_exact(looked_up: Sequence[int], examples: Examples) -> None:
+    for x in (examples.x, examples.x_test):
+        numbers = np.zeros(1) if x is None else x[..., list(looked_up)]
+        if max(numbers.max(), -numbers.astype(np.float64).min()) > _EXACT:
+            raise ConfigError(
+                f"`{examples.key}` must hold numbers to look up that single precision can hold: at "
+                f"most {_EXACT:,}. Received: {shown(numbers.max().item())} in "
+                f"{shown(examples.source, WIDE)}. Number them anew, from 0."
+            )
 
 
 def _check_varies(y: np.ndarray, examples: Examples) -> None:

@@ -5,7 +5,7 @@ inputs per feature, images per channel, sequences per feature. Sums run in doubl
 blocks, so that a large array of bytes is never copied as a whole into doubles.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,17 @@ class Scaling:
 
     shift: np.ndarray
     scale: np.ndarray
+
+    def sparing(self, features: Sequence[int], shape: tuple[int, ...]) -> "Scaling":
+        """Returns a scaling that leaves some features as they are.
+
+        Args:
+          features: Positions along the last axis.
+          shape: Shape of an example.
+        """
+        shift, scale = (np.broadcast_to(v, shape[-1:]).copy() for v in (self.shift, self.scale))
+        shift[list(features)], scale[list(features)] = 0.0, 1.0
+        return Scaling(shift, scale)
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Returns `x` scaled, float32, in the same shape."""

@@ -43,6 +43,7 @@ class Examples:
       target: Name of `y`.
       classes: Names of the labels 0..k-1, where the source knows them.
       x_test, y_test: The official test part, or None.
+      notes: What was done to read it that a person should know, as sentences.
     """
 
     x: np.ndarray
@@ -55,6 +56,7 @@ class Examples:
     classes: tuple[str, ...] = ()
     x_test: np.ndarray | None = None
     y_test: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,14 @@ class Common:
         part, it is a fraction of the others.
       split_seed: Seed of the streams `split` and `subset`; the same for all replicates.
       standardize: Whether inputs and regression targets are shifted and scaled to mean 0 and
-        variance 1 on the training part.
+        variance 1 on the training part. None is as True, but for inputs that the model looks up.
       subset: Number of examples to keep, drawn before the split (an official test part stays
         whole), or None for all.
     """
 
     validation: float = setting(VALIDATION, 0.2)
     split_seed: int = setting(NON_NEGATIVE_INTEGER, 0)
-    standardize: bool = setting(BOOLEAN, True)
+    standardize: bool | None = setting(optional(BOOLEAN), None)
     subset: int | None = setting(optional(POSITIVE_INTEGER), None)
 
     # Overridden by a setting where a test part has to be drawn.
@@ -97,7 +99,7 @@ class Settings(Protocol):
     @property
     def split_seed(self) -> int: ...
     @property
-    def standardize(self) -> bool: ...
+    def standardize(self) -> bool | None: ...
     @property
     def subset(self) -> int | None: ...
 

@@ -1,11 +1,15 @@
 """A table with a target column.
 
 Numbers and booleans are inputs as they are; a text column with few distinct texts becomes one input
-of zeros and ones per text (one-hot), in alphabetical order.
+of zeros and ones per text (one-hot), in alphabetical order. A column that only labels the rows is
+no input. What is not plain in how a table was read is told in notes.
 """
 
 import difflib
+import re
 import warnings
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +17,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from runner.config import TEXT, ConfigError, Rule, one_of, optional, setting, shown
+from runner.datasets.columns import MOST_CATEGORIES, listed, numbers_in_texts, typed
 from runner.datasets.files import WIDE, existing_file, reading
 from runner.datasets.settings import DrawnTest, Examples, Task
+from runner.datasets.text_file import AUTO, layout
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _WHAT = "a .csv, .tsv or .parquet file"
 _SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet")
-# A text column with more distinct texts is no category but an identifier, a date or prose.
-_MOST_CATEGORIES = 20
 _NAMED = 3
+# Fewer successive numbers are no sign that they count the rows.
+_FEWEST_COUNTED = 10
+# What pandas, R and people call a column that labels the rows: without case, blanks and
+# punctuation, and what ends with "id" as a word of its own.
+_INDEX_NAME = re.compile(
+    r"unnamed\d*|(index)?level\d+|(row)?(index|idx)\d*|ids?\d*|[gu]uid|uid|rn|sno|serial(no|number)?|"
+    r"(row|record|sample|case|observation|obs)(s|names?|numbers?|num|no|nr|labels?)?"
+)
+_IDENTIFIER = re.compile(r"(.*[\W_])?(id|ID|Id)|.*[a-z](Id|ID)")
 
 
 def _column(value: Any) -> str:
@@ -39,15 +52,29 @@ def _columns(value: Any) -> tuple[str, ...]:
     return tuple(_column(item) for item in value)
 
 
-def _character(value: Any) -> str:
+def _separator(value: Any) -> str:
+    named = {None: AUTO, AUTO: AUTO, "tab": "\t", "\\t": "\t"}
+    if value in named:
+        return named[value]
     if not isinstance(value, str) or len(value) != 1:
         raise ValueError
     return value
 
 
+def _encoding(value: Any) -> str:
+    if value is None or value == AUTO:
+        return AUTO
+    try:
+        "".encode(value)
+    except LookupError:
+        raise ValueError from None
+    return str(value)
+
+
 COLUMN = Rule("the name of a column", _column)
 COLUMNS = Rule("a list of names of columns, such as [id,date]", _columns)
-CHARACTER = Rule("one character", _character)
+SEPARATOR = Rule("one character, tab or auto", _separator)
+ENCODING = Rule("an encoding that Python knows, such as latin-1, or auto", _encoding)
 
 
 @dataclass(frozen=True)
@@ -58,29 +85,43 @@ class Table(DrawnTest):
       path: The file.
       target: Name of the target column.
       drop: Names of columns that are not inputs.
-      separator: Between the columns of a CSV file, or None for a comma, in .tsv a tab.
+      keep: Names of columns that are inputs though they seem only to label the rows.
+      separator: Between the columns of a CSV file; `"auto"` tells it from the file.
+      decimal: What separates decimals in a CSV file; `"auto"` tells it from the numbers.
+      encoding: Of a CSV file; `"auto"` tells it from the file.
       task: What the target is, or None to tell it from the target.
     """
 
     path: str | None = setting(optional(TEXT), None)
     target: str | None = setting(optional(COLUMN), None)
     drop: tuple[str, ...] = setting(COLUMNS, ())
-    separator: str | None = setting(optional(CHARACTER), None)
+    keep: tuple[str, ...] = setting(COLUMNS, ())
+    separator: str = setting(SEPARATOR, AUTO)
+    decimal: str = setting(one_of(AUTO, ".", ","), AUTO)
+    encoding: str = setting(ENCODING, AUTO)
     task: Task | None = setting(optional(one_of("classification", "regression")), None)
 
     def read(self) -> Examples:
         """Returns the inputs as one array, shape (rows, inputs), float64, and the target."""
         path = existing_file(self.path, _SUFFIXES, _WHAT)
-        frame = _frame(path, self.separator)
+        frame, labels, notes = self._frame(path)
         target = _existing(frame, "dataset.target", self.target, path)
         dropped = [_existing(frame, "dataset.drop", name, path) for name in self.drop]
-        if target in dropped:
-            raise ConfigError.at("dataset.drop", "without the target column", list(self.drop))
-        names = [name for name in frame.columns if name not in (target, *dropped)]
+        kept = [_existing(frame, "dataset.keep", name, path) for name in self.keep]
+        for key, names in (("dataset.drop", dropped), ("dataset.keep", kept)):
+            if target in names:
+                raise ConfigError.at(key, "without the target column", names)
+        if both := [name for name in kept if name in dropped]:
+            raise ConfigError.at("dataset.keep", "without a column of `dataset.drop`", both)
+        labels = [name for name in labels if name not in (target, *dropped, *kept)]
+        names = [name for name in frame.columns if name not in (target, *dropped, *labels)]
         _check_complete(frame[[*names, target]], path)
         inputs = [pair for name in names for pair in _inputs(frame[name], path)]
         if not inputs:
-            raise _refuse("have an input beside the target", shown(list(frame.columns)), path)
+            only = f" {shown(labels)} only labels the rows; see `dataset.keep`." if labels else ""
+            received = shown(list(frame.columns))
+            raise _refuse("have an input beside the target", received, path, only.strip())
+        told = _told_labels(labels) + _told_counts(frame[names], kept)
         return Examples(
             x=np.column_stack([values for _, values in inputs]),
             y=_target(frame[target], path),
@@ -89,42 +130,32 @@ class Table(DrawnTest):
             source=str(self.path),
             inputs=tuple(name for name, _ in inputs),
             target=target,
+            notes=tuple(f"{path.name}: {note}" for note in (*notes, *told)),
         )
 
+    def _frame(self, path: Path) -> "tuple[pd.DataFrame, list[str], list[str]]":
+        """Returns the table, the columns that only label its rows, and what was done to read it."""
+        import pandas as pd
 
-def _frame(path: Path, separator: str | None) -> "pd.DataFrame":
-    """Returns the table, whose columns have distinct texts as names."""
-    frame = _stored(path, separator)
-    frame.columns = [str(name) for name in frame.columns]
-    if not frame.columns.is_unique:
-        twice = list(frame.columns[frame.columns.duplicated()])
-        raise _refuse("have a name of its own for each column", f"{shown(twice)} twice", path)
-    if frame.empty:
-        received = f"{len(frame)} rows and {len(frame.columns)} columns"
-        raise _refuse("hold at least one example", received, path)
-    return _without_row_numbers(frame)
-
-
-def _stored(path: Path, separator: str | None) -> "pd.DataFrame":
-    import pandas as pd
-
-    # What pandas and Arrow raise; the warning says that values without a column name are lost.
-    errors = (ValueError, RuntimeError, pd.errors.ParserWarning)
-    name = path.name.lower()
-    with reading(path, _WHAT, *errors), warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        if name.endswith(".parquet"):
-            return pd.read_parquet(path)
-        usual = "\t" if name.endswith(".tsv") else ","
-        return pd.read_csv(path, sep=separator or usual, index_col=False, low_memory=False)
-
-
-def _without_row_numbers(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Drops a first column without a name that counts the rows: pandas' index, not an input."""
-    first = frame.columns[0]
-    if first == "Unnamed: 0" and np.array_equal(frame[first], np.arange(len(frame))):
-        return frame.drop(columns=first)
-    return frame
+        # What pandas and Arrow raise; the warning says that values without a name are lost.
+        errors = (ValueError, RuntimeError, EOFError, zlib.error, pd.errors.ParserWarning)
+        with reading(path, _WHAT, *errors), warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            if path.name.lower().endswith(".parquet"):
+                frame, notes = _parquet(path, self.decimal)
+            else:
+                wanted = [name for name in (self.target, *self.drop, *self.keep) if name]
+                found = layout(path, self.encoding, self.separator, wanted)
+                frame, notes = typed(path, found, self.decimal)
+                notes = [*found.notes, *notes]
+        frame.columns = [str(name).strip() for name in frame.columns]
+        if not frame.columns.is_unique:
+            twice = list(frame.columns[frame.columns.duplicated()])
+            raise _refuse("have a name of its own for each column", f"{shown(twice)} twice", path)
+        if frame.empty:
+            received = f"{len(frame)} rows and {len(frame.columns)} columns"
+            raise _refuse("hold at least one example", received, path)
+        return frame, [name for name in frame.columns if _labels_rows(frame[name])], notes
 
 
 def _existing(frame: "pd.DataFrame", key: str, name: str | None, path: Path) -> str:
@@ -146,6 +177,64 @@ def _existing(frame: "pd.DataFrame", key: str, name: str | None, path: Path) -> 
     return name
 
 
+def _parquet(path: Path, decimal: str) -> "tuple[pd.DataFrame, list[str]]":
+    """Returns a Parquet file, whose types say what is a number; also what pandas had as index."""
+    import pandas as pd
+
+    frame = pd.read_parquet(path)
+    if not isinstance(frame.index, pd.RangeIndex):
+        names = [
+            f"__index_level_{level}__" if name is None else name
+            for level, name in enumerate(frame.index.names)
+        ]
+        frame = frame.reset_index(names=names)
+    return numbers_in_texts(frame, decimal, path)
+
+
+def _labels_rows(column: "pd.Series") -> bool:
+    """Tells whether a column labels the rows, as row numbers and identifiers do.
+
+    It has no name or that of an index, and no value twice; fractions are measurements.
+    """
+    name = str(column.name)
+    plain = re.sub(r"[\W_]", "", name.casefold())
+    if not (_INDEX_NAME.fullmatch(plain) or _IDENTIFIER.fullmatch(name)):
+        return False
+    if column.dtype.kind == "f" and (column % 1 != 0).any():
+        return False
+    return column.dtype.kind != "b" and column.is_unique and not column.hasnans
+
+
+def _told_labels(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    keep = ",".join(names[:3])
+    return [
+        f"Not an input, because it only labels the rows: {listed([shown(name) for name in names])} "
+        f"({shown(f'dataset.keep=[{keep}]')} makes it one)."
+    ]
+
+
+def _told_counts(frame: "pd.DataFrame", kept: Sequence[str]) -> list[str]:
+    """Tells of inputs that count the rows under a name of their own."""
+    counting = [name for name in frame.columns if name not in kept and _counts_rows(frame[name])]
+    if not counting:
+        return []
+    drop = ",".join(counting[:3])
+    return [
+        f"An input, although it counts the rows: {listed([shown(name) for name in counting])} "
+        f"({shown(f'dataset.drop=[{drop}]')} leaves it out)."
+    ]
+
+
+def _counts_rows(column: "pd.Series") -> bool:
+    """Tells whether a column holds successive whole numbers, in any order."""
+    if column.dtype.kind not in "iu" or len(column) < _FEWEST_COUNTED:
+        return False
+    successive = int(column.max()) - int(column.min()) == len(column) - 1
+    return (successive or column.is_monotonic_increasing) and column.is_unique
+
+
 def _check_complete(frame: "pd.DataFrame", path: Path) -> None:
     counts = {str(name): int(count) for name, count in frame.isna().sum().items()}
     told = [f"{count} in column {shown(name)}" for name, count in counts.items() if count]
@@ -163,9 +252,9 @@ def _inputs(column: "pd.Series", path: Path) -> list[tuple[str, np.ndarray]]:
         return [(name, column.to_numpy(np.float64))]
     texts = _texts(column, path)
     categories = np.unique(texts)
-    if len(categories) > _MOST_CATEGORIES:
+    if len(categories) > MOST_CATEGORIES:
         received = f"{len(categories)} of them in {shown(name)}, such as {shown(str(texts[0]))}"
-        rule = f"have text columns with at most {_MOST_CATEGORIES} different texts"
+        rule = f"have text columns with at most {MOST_CATEGORIES} different texts"
         raise _refuse(rule, received, path, _drop(name))
     return [(f"{name}={text}", (texts == text).astype(np.float64)) for text in categories]
 
@@ -188,24 +277,7 @@ def _texts(column: "pd.Series", path: Path) -> np.ndarray:
         name = str(column.name)
         received = f"the type {column.dtype} in column {shown(name)}"
         raise _refuse("have columns of numbers, booleans or texts", received, path, _drop(name))
-    texts = column.astype(str)
-    _check_no_slips(texts, path)
-    return texts.to_numpy(str)
-
-
-def _check_no_slips(texts: "pd.Series", path: Path) -> None:
-    """Refuses a column of many numbers that a few other entries have turned into texts.
-
-    Few distinct entries, such as 0, 1, 2 and "3+", are taken for categories.
-    """
-    import pandas as pd
-
-    slips = texts[pd.to_numeric(texts, errors="coerce").isna()]
-    if texts.nunique() > _MOST_CATEGORIES and 0 < len(slips) < len(texts) / 2:
-        name, slip = shown(str(texts.name)), shown(str(slips.iloc[0]))
-        received = f"{len(slips)} entries such as {slip} among the numbers of column {name}"
-        rule = "have columns of numbers or of texts, not of both"
-        raise _refuse(rule, received, path, "Mend them, or leave out those rows.")
+    return column.astype(str).to_numpy(str)
 
 
 def _target(column: "pd.Series", path: Path) -> np.ndarray:

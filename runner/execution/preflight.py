@@ -124,7 +124,14 @@ def _checked(step: Callable[..., T], *args: Any) -> T:
 
 def _dataset(cache: _Cache, item: Configuration) -> Dataset:
     choice = item.dataset
-    dataset = cache.get(repr(choice), lambda: datasets.load(choice.name, choice.settings))
+
+    def load() -> Dataset:
+        loaded = datasets.load(choice.name, choice.settings)
+        for note in loaded.notes:
+            cache.get(("told", note), partial(log.info, "%s", note))
+        return loaded
+
+    dataset = cache.get(repr(choice), load)
     _check_metric("report.metric", _endpoint(item, dataset), dataset)
     _check_epoch(item)
     _check_target(item, dataset)
@@ -203,6 +210,9 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         return models.build(item.model.name, item.model.settings, shape, outputs, task)
 
     model = cache.get((repr(item.model), shape, outputs, task, device), build)
+    dataset = cache.get(
+        ("inputs", repr(item.dataset), id(model)), partial(_left, item, dataset, model)
+    )
     key = cache.get(("key", id(model)), lambda: model_key(model))
     drawer = draw.prepare(model, item.init)
     if drawer.unknown:
@@ -232,6 +242,33 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         identity=identity(item, dataset, key, device),
     )
     return Ready(item, dataset, model, drawer, device, record)
+
+
+def _left(item: Configuration, dataset: Dataset, model: Any) -> Dataset:
+    """Returns the data set with those inputs left as they are that the model looks up."""
+    if item.model.name != "custom":
+        return dataset
+    from runner.models import lookups
+
+    choice, found = item.dataset, lookups.find(model, dataset.input_shape)
+    if found is None:
+        return dataset
+    if choice.settings.standardize:
+        raise ConfigError(
+            f"`dataset.standardize` must be null or false where the model looks its inputs up "
+            f"(layer {found.layer!r}). Received: true."
+        )
+    left = datasets.load(choice.name, choice.settings, found.features)
+    parts = [part.x for part in (left.train, left.validation, left.test) if part is not None]
+    if missing := found.missing(parts):
+        raise ConfigError(
+            f"`model.function` must return a model with a row for each number that it looks up. "
+            f"Received: {missing}."
+        )
+    num, total = len(found.features), dataset.input_shape[-1]
+    inputs = "the inputs, which stay" if num == total else f"{num} of {total} inputs, which stay"
+    log.info("%s: layer %r looks up %s as they are.", item.model.label, found.layer, inputs)
+    return left
 
 
 def _target(item: Configuration) -> tuple[str, float] | None:

@@ -1,6 +1,8 @@
 """A user's table: what columns become, and one clear line for what cannot be used."""
 
 import datetime
+import gzip
+import re
 
 import numpy as np
 import pandas as pd
@@ -84,22 +86,236 @@ def test_dropped_columns_are_no_inputs(file):
     assert examples(file(frame()), drop=("kind",)).inputs == ("size",)
 
 
-def test_row_numbers_are_no_input(tmp_path):
-    frame().to_csv(tmp_path / "a.csv")
-    assert "Unnamed: 0" not in examples(str(tmp_path / "a.csv")).inputs
+def written(tmp_path, lines, name="a.csv", encoding="utf-8", end="\n"):
+    content = end.join(lines).encode(encoding)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    return str(path)
 
 
-def test_an_unnamed_column_of_measurements_is_an_input(tmp_path):
-    (tmp_path / "a.csv").write_text("\n".join([",y", *(f"{2 * n},{n % 2}" for n in ROW)]))
-    assert examples(str(tmp_path / "a.csv"), "y").inputs == ("Unnamed: 0",)
+def column(cells, name="v", separator=",", quote=""):
+    """Returns the lines of a table with the cells, in turn, beside a target y."""
+    cells = [cells[n % len(cells)] for n in ROW]
+    rows = [f"{quote}{cell}{quote}{separator}{n % 2}" for n, cell in enumerate(cells)]
+    return [f"{name}{separator}y", *rows]
 
 
-def test_another_separator(tmp_path):
-    (tmp_path / "a.csv").write_text("\n".join(["a;b", *(f"{n};{n % 2}" for n in ROW)]))
-    path = str(tmp_path / "a.csv")
-    assert examples(path, "b", separator=";").inputs == ("a",)
+@pytest.mark.parametrize(
+    ("lines", "left_out"),
+    [
+        pytest.param([",a,y", *(f"{n},{n}.5,{n % 2}" for n in ROW)], "Unnamed: 0", id="pandas"),
+        pytest.param([",a,y", *(f"{n + 1},{n}.5,{n % 2}" for n in ROW)], "Unnamed: 0", id="from 1"),
+        pytest.param(
+            [",a,y", *(f"{3 * n},{n}.5,{n % 2}" for n in ROW)], "Unnamed: 0", id="filtered"
+        ),
+        pytest.param(
+            [",a,y", *(f"{n * 7 % NUM_ROWS},{n}.5,{n % 2}" for n in ROW)],
+            "Unnamed: 0",
+            id="shuffled",
+        ),
+        pytest.param(
+            ['"","a","y"', *(f'"{n + 1}",{n}.5,{n % 2}' for n in ROW)], "Unnamed: 0", id="write.csv"
+        ),
+        pytest.param(
+            ['"a","y"', *(f'"r{n + 1}",{n}.5,{n % 2}' for n in ROW)], "Unnamed: 0", id="write.table"
+        ),
+        *(
+            pytest.param([f"a,{name},y", *(f"{n}.5,{n + 9},{n % 2}" for n in ROW)], name, id=name)
+            for name in [
+                *("id", "ID", "rownames", "row.names", "index", "Index", "row_id", "Row ID"),
+                *("Unnamed: 0.1", "__index_level_0__", "level_0", "patient_id", "PassengerId"),
+            ]
+        ),
+        pytest.param(["a,y,id", *(f"{n}.5,{n % 2},k{n}" for n in ROW)], "id", id="texts"),
+        pytest.param(["id,a,y", *(f"{2**60 + n},{n}.5,{n % 2}" for n in ROW)], "id", id="2^60"),
+        pytest.param(
+            ["id,a,y", *(f"{10**20 + int(n)},{n}.5,{n % 2}" for n in ROW)], "id", id="10^20"
+        ),
+    ],
+)
+def test_a_column_that_only_labels_the_rows_is_no_input(tmp_path, lines, left_out):
+    path = written(tmp_path, lines)
+    read = examples(path, "y")
+    assert read.inputs == ("a",)
+    assert any(f"only labels the rows: {left_out!r}" in note for note in read.notes)
+    assert not any("labels" in n for n in examples(path, "y", drop=(left_out,)).notes)
+
+
+def test_a_column_that_labels_the_rows_can_be_kept(tmp_path):
+    path = written(tmp_path, ["id,a,y", *(f"{n},{n}.5,{n % 2}" for n in ROW)])
+    read = examples(path, "y", keep=("id",))
+    assert read.inputs == ("id", "a")
+    assert not read.notes
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(lambda n: f",y|{n / 2},{n % 2}", id="unnamed fractions"),
+        pytest.param(lambda n: f"id,y|{n // 2},{n % 2}", id="an id twice"),
+        pytest.param(lambda n: f"humid,y|{n},{n % 2}", id="another word"),
+        pytest.param(lambda n: f"x,y|{n},{n % 2}", id="a coordinate"),
+    ],
+)
+def test_what_may_be_measured_is_an_input(tmp_path, line):
+    lines = [line(0).split("|")[0], *(line(n).split("|")[1] for n in ROW)]
+    read = examples(written(tmp_path, lines), "y")
+    assert read.inputs == (lines[0].removesuffix(",y") or "Unnamed: 0",)
+    counts = read.inputs[0] in ("humid", "x")
+    assert any("counts the rows" in note for note in read.notes) == counts
+
+
+def test_the_index_of_a_parquet_file(tmp_path):
+    table = frame(y=ROW % 2)
+    indices = {"__index_level_0__": ROW**2, "dose": ROW % 7}
+    for name, values in indices.items():
+        index = pd.Index(values, name=None if name.startswith("__") else name)
+        table.set_index(index).to_parquet(tmp_path / "a.parquet")
+        read = examples(str(tmp_path / "a.parquet"), drop=("kind", "size"))
+        assert (name in read.inputs) == (name == "dose")
+        assert any(name in note for note in read.notes) == (name != "dose")
+
+
+@pytest.mark.parametrize(
+    ("cells", "settings", "numbers", "told"),
+    [
+        (["0,5", "1,5", "2,25"], {"separator": ";"}, [0.5, 1.5, 2.25], "'0,5' in 'v' is 0.5"),
+        (["1.234,56", "0,1"], {"separator": ";"}, [1234.56, 0.1], "1234.56"),
+        (["1,234.56", "10"], {"quote": '"'}, [1234.56, 10], "1234.56"),
+        (["$1,200.00", "-$3.50"], {"quote": '"'}, [1200, -3.5], "1200"),
+        (["\u20ac 3,50", "1.000 \u20ac"], {"separator": ";"}, [3.5, 1000], "3.5"),
+        (["12%", "7.5 %"], {}, [12, 7.5], "'12%' in 'v' is 12"),
+        (["1 234,5", "1\u00a0000,25"], {"separator": ";"}, [1234.5, 1000.25], "1234.5"),
+        (["1'234.50", "12"], {}, [1234.5, 12], "1234.5"),
+        (["\u22121,5", "(2,5)"], {"separator": ";"}, [-1.5, -2.5], "-1.5"),
+        (["1,234", "2,345"], {"quote": '"'}, [1234, 2345], r"possible: .*','\" reads 1.234"),
+        (["1,234", "2,345"], {"separator": ";"}, [1.234, 2.345], r"possible: .*=\. reads 1234"),
+        (["1.234", "2.345"], {"separator": ";"}, [1.234, 2.345], "possible: .* reads 1234"),
+        (["1,234", "1500"], {"quote": '"'}, [1.234, 1500], "possible: .* reads 1234"),
+        (["0,123", "1,234"], {"quote": '"'}, [0.123, 1.234], "0.123"),
+        (["1e-3", "2E5", "-.5"], {}, [1e-3, 2e5, -0.5], None),
+    ],
+)
+def test_numbers_as_people_write_them(tmp_path, cells, settings, numbers, told):
+    read = examples(written(tmp_path, column(cells, **settings)), "y")
+    assert read.inputs == ("v",)
+    np.testing.assert_array_equal(read.x[: len(numbers), 0], numbers)
+    notes = "\n".join(read.notes)
+    assert re.search(told, notes) if told else not notes
+
+
+@pytest.mark.parametrize(
+    ("decimal", "value"), [("auto", 1234.0), (",", 1234.0), (".", None)], ids=["auto", ",", "."]
+)
+def test_other_columns_tell_what_a_dot_is(tmp_path, decimal, value):
+    lines = ["a;b;y", *(f"{n % 9 + 1}.234;{n},5;{n % 2}" for n in ROW)]
+    path = written(tmp_path, lines)
+    if value is None:
+        with pytest.raises(ConfigError, match=r"`dataset\.decimal` must be .* column 'b'.*'0,5'"):
+            examples(path, "y", decimal=decimal)
+    else:
+        assert examples(path, "y", decimal=decimal).x[0].tolist() == [value, 0.5]
+
+
+def test_a_target_with_decimal_commas_is_numbers(tmp_path):
+    path = written(tmp_path, ["a;y", *(f"{n % 7};{n},5" for n in ROW)])
+    np.testing.assert_array_equal(examples(path, "y").y, ROW + 0.5)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["S", "M", "L"],
+        ["A1,5", "B2,5"],
+        ["01234", "99999"],
+        ["01.02.2026", "02.02.2026"],
+        ["12:30", "13:00"],
+        ["1.2.3", "1.10.2"],
+        ["yes", "No"],
+        ["None", "Mild", "NA", "null", "nan", "n/a"],
+    ],
+    ids=lambda cells: cells[0],
+)
+def test_texts_stay_texts(tmp_path, cells):
+    read = examples(written(tmp_path, column(cells, quote='"')), "y")
+    assert read.inputs == tuple(f"v={text}" for text in sorted(cells))
+
+
+def test_words_for_missing_values_are_labels_among_texts(tmp_path):
+    lines = ["a,y", *(f"{n}.5,{['None', 'Mild', 'NA'][n % 3]}" for n in ROW)]
+    read = examples(written(tmp_path, lines), "y")
+    assert sorted(set(read.y)) == ["Mild", "NA", "None"]
+    assert any("not missing values: 'None' in 'y'" in note for note in read.notes)
+    lines[1] = "0.5,"
+    with pytest.raises(ConfigError, match="Received: 1 in column 'y'"):
+        examples(written(tmp_path, lines), "y")
+
+
+@pytest.mark.parametrize("word", ["NA", "na", "N/A", "NaN", "null", "None", " ", ""])
+@pytest.mark.parametrize("cell", ["7", "1.5", "1,5", "True"])
+def test_words_for_missing_values_are_missing_among_numbers(tmp_path, word, cell):
+    path = written(tmp_path, column([cell, cell, word], separator=";"))
+    with pytest.raises(ConfigError, match=r"no missing values.*Received: 20 in column 'v'"):
+        examples(path, "y")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_the_separator_is_told_from_the_file(tmp_path, separator):
+    cells = ["a,b;c", "d,e;f"]
+    lines = column(cells, name="two words", separator=separator, quote='"')
+    path = written(tmp_path, lines, end="\r\n")
+    assert examples(path, "y").inputs == ("two words=a,b;c", "two words=d,e;f")
+
+
+def test_a_separator_that_is_not_clear(tmp_path):
+    path = written(tmp_path, ["a;b,y", *(f"{n % 3};b,{n % 2}" for n in ROW)])
+    assert examples(path, "y").inputs == ("a;b=0;b", "a;b=1;b", "a;b=2;b")
+    with pytest.raises(ConfigError, match=r"`dataset\.separator` must be given.*',' and ';'"):
+        examples(path, "z")
     with pytest.raises(ConfigError, match=r"Is `dataset\.separator` the right one\?"):
-        examples(path, "b")
+        examples(path, "y", separator="|")
+
+
+def test_the_separator_that_excel_names(tmp_path):
+    path = written(tmp_path, ["sep=;", *column(["1,5", "2,5"], separator=";")])
+    assert examples(path, "y").inputs == ("v",)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1", "cp1252"]
+)
+def test_the_encoding_is_told_from_the_file(tmp_path, encoding, name):
+    cells = ["Gr\u00f6\u00dfe", "na\u00efve"]
+    path = written(tmp_path, column(cells, name="L\u00e4nge"), name, encoding)
+    assert examples(path, "y").inputs == tuple(f"L\u00e4nge={text}" for text in cells)
+
+
+def test_an_encoding_that_is_not_clear(tmp_path):
+    cells = ["\u041f\u0440\u0438\u0432\u0435\u0442", "\u041c\u0438\u0440"]
+    path = written(tmp_path, column(cells), encoding="cp1251")
+    with pytest.raises(ConfigError, match=r"`dataset\.encoding` must be given.*not UTF-8"):
+        examples(path, "y")
+    assert set(examples(path, "y", encoding="cp1251").inputs) == {f"v={text}" for text in cells}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("encoding", "utf-99"), ("decimal", "x"), ("separator", "ab"), ("keep", "a")]
+)
+def test_settings_that_break_their_rule(key, value):
+    with pytest.raises(ConfigError, match=f"`dataset.{key}` must be"):
+        convert(Table, {key: value}, "dataset")
+
+
+def test_notes_of_a_wide_table_are_short(tmp_path):
+    table = pd.DataFrame(
+        np.full((30, 500), 0.5) + ROW[:30, None], columns=map("c{}".format, range(500))
+    )
+    table.assign(y=ROW[:30] % 2).to_csv(tmp_path / "a.csv", sep=";", decimal=",", index=False)
+    notes = examples(str(tmp_path / "a.csv"), "y").notes
+    assert len(notes) == 2
+    assert notes[1].endswith("and 497 more columns.")
+    assert max(map(len, notes)) < 200
 
 
 def test_few_texts_among_numbers_are_categories(file):
@@ -122,6 +338,9 @@ def test_a_column_may_be_called_by_a_number():
         ({"target": "zzz"}, r"Received: 'zzz'\. The table has: \['size', 'kind', 'price'\]"),
         ({"drop": ("kinds",)}, "`dataset.drop` must name a column .*Did you mean 'kind'"),
         ({"drop": ("price",)}, "`dataset.drop` must be without the target column"),
+        ({"keep": ("price",)}, "`dataset.keep` must be without the target column"),
+        ({"keep": ("kinds",)}, "`dataset.keep` must name a column .*Did you mean 'kind'"),
+        ({"keep": ("kind",), "drop": ("kind",)}, "`dataset.keep` must be without .*`dataset.drop`"),
         ({"drop": ("kind", "size")}, r"must have an input beside the target"),
         ({"target": "kind", "task": "regression"}, "`dataset.task` must be classification"),
         ({"task": "classification"}, "`dataset.task` must be regression where 'price' .*1.25"),
@@ -176,9 +395,12 @@ def test_tables_that_cannot_be_trained_on(file, columns, message, name):
     [
         (b"", "EmptyDataError"),
         (b"size,price\n", "at least one example. Received: 0 rows and 2 columns"),
-        (b"size,price\n1,2,3\n4,5,6\n", "ParserWarning: Length of header"),
+        (b"size,price\n1,2,3\n1,5,6\n", "ParserWarning: Length of header"),
+        (b"size,price\n.5,2,3\n.6,5,6\n", "ParserWarning: Length of header"),
         (b"size,price\n1,2\n3,4,5,6\n", "ParserError"),
-        (b"size,price\n\xff\xfe,1\n", "UnicodeDecodeError"),
+        (b'v,price\n"$5",1\n"\xe2\x82\xac5",2\n', "numbers in one unit.*'\\$5' and '.5'"),
+        (b"v,price\n5%,1\n0.5,2\n", "numbers in one unit"),
+        (b'v,price\n"1,5",1\n2.5,2\n', "written alike.*'1,5' and '2.5' in column 'v'"),
     ],
 )
 def test_text_that_is_no_table(tmp_path, content, message):

@@ -1,0 +1,201 @@
+"""Which inputs a model looks up: words, categories, anything whose numbers are only names.
+
+Such inputs must reach the model as they are. The model is traced once, as TensorFlow compiles it:
+inputs that come to be whole numbers, in an embedding, an encoding, a hash, bins or a table of the
+user's own, before they were multiplied by any weight, are looked up. So nested and subclassed
+models are seen through like others.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+log = logging.getLogger(__name__)
+
+# Operations whose results are still the inputs' own numbers, moved about, shifted or cut.
+_OWN = {
+    *("Identity", "StopGradient", "EnsureShape", "CheckNumerics", "Cast", "SelectV2"),
+    *("Reshape", "Squeeze", "ExpandDims", "Transpose", "BroadcastTo", "Tile", "Pack", "ConcatV2"),
+    *(
+        "StridedSlice",
+        "Slice",
+        "Split",
+        "SplitV",
+        "Unpack",
+        "Pad",
+        "PadV2",
+        "ReverseV2",
+        "GatherNd",
+    ),
+    *("AddV2", "Sub", "Mul", "RealDiv", "FloorDiv", "FloorMod", "Neg", "Abs", "Maximum", "Minimum"),
+    *("Round", "Rint", "Floor", "Ceil", "ClipByValue", "GatherV2"),
+}
+# Operations that take numbers for names or sort them into bins.
+_NAMING = {"AsString", "Bucketize", "DenseBincount", "LookupTableFindV2", "OneHot"}
+# Values that a looked-up input is set to, to see what it changes.
+_TRIED = (1.0, 17.0, 1009.0)
+_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that are looked up by number.
+
+    Attributes:
+      layer: Name of the layer.
+      size: Number of rows.
+      numbers: Returns what is looked up for inputs of shape (n, ...).
+    """
+
+    layer: str
+    size: int
+    numbers: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """What a model looks up.
+
+    Attributes:
+      layer: Name of the first layer that does.
+      features: Positions along the last axis of the inputs that are looked up, ascending.
+      tables: Those that must have a row for each number.
+    """
+
+    layer: str
+    features: tuple[int, ...]
+    tables: tuple[Table, ...]
+
+    def missing(self, parts: Iterable[np.ndarray]) -> str | None:
+        """Tells, as a sentence, of a table without a row for some number; None without one."""
+        parts = list(parts)
+        for table in self.tables:
+            found = [table.numbers(block) for x in parts for block in _blocks(x)]
+            lowest = min(int(numbers.min()) for numbers in found)
+            highest = max(int(numbers.max()) for numbers in found)
+            if lowest < 0 or highest >= table.size:
+                return (
+                    f"layer {table.layer!r} has rows for 0 to {table.size - 1} and would look up "
+                    f"{highest if highest >= table.size else lowest}"
+                )
+        return None
+
+
+def find(model: Any, input_shape: tuple[int, ...]) -> Lookups | None:
+    """Returns what a built model looks up of its inputs, or None if it looks up nothing.
+
+    Args:
+      model: A built Keras model with one input.
+      input_shape: Shape of one example.
+    """
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec((None, *input_shape), tf.float32)]
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)  # a `tf.function` in the model would hide what it does
+    try:
+        traced = tf.compat.v1.wrap_function(lambda x: model(x, training=False), signature)
+    except Exception as error:  # whatever a user's model raises; training will tell
+        log.debug("The model cannot be traced.", exc_info=error)
+        return None
+    finally:
+        tf.config.run_functions_eagerly(before)
+    own = {traced.inputs[0].ref()}
+    whole, tables = [], []
+    for operation in traced.graph.get_operations():
+        given = [tensor for tensor in operation.inputs if tensor.ref() in own]
+        if not given:
+            continue
+        if _makes_whole(operation):
+            whole.append(operation)
+        if operation.type in ("GatherV2", "DenseBincount", "OneHot"):
+            tables.append(operation)
+        if operation.type in _OWN and not _looks_up(operation, own):
+            own |= {tensor.ref() for tensor in operation.outputs}
+    if not whole:
+        return None
+
+    def pruned(tensor: Any) -> Callable[[np.ndarray], np.ndarray]:
+        run = traced.prune(traced.inputs[0], tensor)
+        return lambda x: run(tf.constant(x, tf.float32)).numpy()
+
+    layers = {layer.name: layer for layer in model._flatten_layers()}
+    checked = [
+        Table(_layer_name(operation, layers), size, pruned(_numbers(operation)))
+        for operation in tables
+        if (size := _size(operation, own, layers)) is not None
+    ]
+    first = next((o for o in (*tables, *whole) if _layer_name(o, layers) in layers), whole[0])
+    features = _features([pruned(o.outputs[0]) for o in whole], input_shape)
+    return Lookups(_layer_name(first, layers), features, tuple(checked)) if features else None
+
+
+def _makes_whole(operation: Any) -> bool:
+    if operation.type == "Cast":
+        return operation.outputs[0].dtype.is_integer and operation.inputs[0].dtype.is_floating
+    return operation.type in _NAMING
+
+
+def _looks_up(operation: Any, own: set[Any]) -> bool:
+    return operation.type == "GatherV2" and operation.inputs[0].ref() not in own
+
+
+def _numbers(operation: Any) -> Any:
+    """Returns the tensor of what is looked up, before negative numbers count from the end."""
+    tensor = operation.inputs[1 if operation.type == "GatherV2" else 0]
+    while tensor.op.type in ("SelectV2", "Identity"):
+        tensor = tensor.op.inputs[-1]
+    return tensor
+
+
+def _size(operation: Any, own: set[Any], layers: dict[str, Any]) -> int | None:
+    """Returns the number of rows; None if it is not known, or if any number will do."""
+    import tensorflow as tf
+
+    if operation.type == "GatherV2":
+        axis = tf.get_static_value(operation.inputs[2])
+        known = axis is not None and _looks_up(operation, own)
+        return operation.inputs[0].shape[int(axis)] if known else None
+    # A row of zeros may be meant in a user's own layer; for Keras's it is a mistake.
+    return getattr(layers.get(_layer_name(operation, layers)), "num_tokens", None)
+
+
+def _layer_name(operation: Any, layers: dict[str, Any]) -> str:
+    """Returns the name of the innermost layer that an operation belongs to.
+
+    TensorFlow may have added a number to it.
+    """
+    for scope in reversed(operation.name.split("/")[:-1]):
+        for name in (re.sub(r"_\d+$", "", scope), scope):
+            if name in layers:
+                return name
+    return "the input"
+
+
+def _features(
+    results: list[Callable[[np.ndarray], np.ndarray]], shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Returns the positions along the last axis whose values change any of the results."""
+
+    def outcome(x: np.ndarray) -> list[np.ndarray]:
+        return [result(x) for result in results]
+
+    zeros = np.zeros((1, *shape), np.float32)
+    before = outcome(zeros)
+
+    def changes(feature: int, value: float) -> bool:
+        x = zeros.copy()
+        x[..., feature] = value
+        pairs = zip(before, outcome(x), strict=True)
+        return any(not np.array_equal(one, other) for one, other in pairs)
+
+    return tuple(j for j in range(shape[-1]) if any(changes(j, value) for value in _TRIED))
+
+
+def _blocks(x: np.ndarray) -> Iterator[np.ndarray]:
+    for first in range(0, len(x), _ROWS):
+        yield x[first : first + _ROWS]
