@@ -25,9 +25,10 @@ from runner.plan import Choice, Configuration
 from runner.propagation.settings import Diagnostics
 from runner.training.tensorflow import arithmetic
 
-# Settings that change what is told about the numbers, or where they are, but not the numbers.
+# Settings that change what is told about the numbers, or where they are, but not the numbers; and
+# those whose whole effect the data itself shows.
 _WITHOUT_EFFECT = {
-    "dataset": {"path"},
+    "dataset": {"path", "standardize", "keep", "separator", "decimal", "encoding"},
     "training": {"target_metric", "target_value", "checkpoint_every_s"},
 }
 

@@ -265,6 +265,8 @@ def _left(item: Configuration, dataset: Dataset, model: Any) -> Dataset:
             f"`model.function` must return a model with a row for each number that it looks up. "
             f"Received: {missing}."
         )
+    if fraction := found.fraction(parts):
+        log.warning("%s: %s; `dataset` has numbers that are not whole.", item.model.label, fraction)
     num, total = len(found.features), dataset.input_shape[-1]
     inputs = "the inputs, which stay" if num == total else f"{num} of {total} inputs, which stay"
     log.info("%s: layer %r looks up %s as they are.", item.model.label, found.layer, inputs)

@@ -8,6 +8,7 @@ models are seen through like others.
 
 import logging
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -49,11 +50,13 @@ class Table:
       layer: Name of the layer.
       size: Number of rows.
       numbers: Returns what is looked up for inputs of shape (n, ...).
+      given: Returns the same before it was cut to whole numbers.
     """
 
     layer: str
     size: int
     numbers: Callable[[np.ndarray], np.ndarray]
+    given: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,16 @@ class Lookups:
                 )
         return None
 
+    def fraction(self, parts: Iterable[np.ndarray]) -> str | None:
+        """Tells, as a sentence, of a number that is not whole and is cut; None without one."""
+        parts = list(parts)
+        for table in self.tables:
+            for block in (block for x in parts for block in _blocks(x)):
+                given = table.given(block)
+                if (cut := given != np.round(given)).any():
+                    return f"layer {table.layer!r} looks up {given[cut][0]:g} as a whole number"
+        return None
+
 
 def find(model: Any, input_shape: tuple[int, ...]) -> Lookups | None:
     """Returns what a built model looks up of its inputs, or None if it looks up nothing.
@@ -98,7 +111,9 @@ def find(model: Any, input_shape: tuple[int, ...]) -> Lookups | None:
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)  # a `tf.function` in the model would hide what it does
     try:
-        traced = tf.compat.v1.wrap_function(lambda x: model(x, training=False), signature)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the model gave them when it was built
+            traced = tf.compat.v1.wrap_function(lambda x: model(x, training=False), signature)
     except Exception as error:  # whatever a user's model raises; training will tell
         log.debug("The model cannot be traced.", exc_info=error)
         return None
@@ -125,7 +140,12 @@ def find(model: Any, input_shape: tuple[int, ...]) -> Lookups | None:
 
     layers = {layer.name: layer for layer in model._flatten_layers()}
     checked = [
-        Table(_layer_name(operation, layers), size, pruned(_numbers(operation)))
+        Table(
+            _layer_name(operation, layers),
+            size,
+            pruned(numbers := _numbers(operation)),
+            pruned(numbers.op.inputs[0] if numbers.op.type == "Cast" else numbers),
+        )
         for operation in tables
         if (size := _size(operation, own, layers)) is not None
     ]

@@ -38,6 +38,8 @@ REFUSED = {
     "another folder for jobs": (["hydra.job.chdir=true"], "`hydra.job.chdir` must be false"),
 }
 
+LOOKS_UP = ["model=custom", f"model.function={__name__}.looking_up"]
+
 NEEDS_KERAS = {
     "square identity": (
         ["init=keras1/identity", "dataset=iris"],
@@ -50,6 +52,14 @@ NEEDS_KERAS = {
     "trains itself": (
         ["model=custom", f"model.function={__name__}.training_itself"],
         r"`model` must be trained in Keras's way.* its own train_step\. Set engine=keras\.",
+    ),
+    "standardized numbers looked up": (
+        [*LOOKS_UP, "dataset=iris", "dataset.standardize=true"],
+        r"`dataset.standardize` must be null or false .*\(layer 'words'\). Received: true",
+    ),
+    "numbers without a row": (
+        [*LOOKS_UP, "dataset=iris"],
+        r"`model.function` must return a model with a row .*'words' has rows for 0 to 4 .* up 7",
     ),
     "not a model": (["model=custom", "model.function=builtins.dict"], "`model.function`"),
     "updates of another kind": (
@@ -69,6 +79,14 @@ def training_itself(input_shape, num_outputs):
 
     layers = [keras.layers.Flatten(), keras.layers.Dense(num_outputs)]
     return Stubborn([keras.Input(input_shape), *layers])
+
+
+def looking_up(input_shape, num_outputs):
+    import keras
+
+    words = keras.layers.Embedding(5, 2, name="words")
+    layers = [words, keras.layers.Flatten(), keras.layers.Dense(num_outputs)]
+    return keras.Sequential([keras.Input(input_shape), *layers])
 
 
 def check(command, arguments, said, tmp_path):

@@ -33,6 +33,7 @@ DECIDES = {
 TELLS = {
     "again": [],
     "spelled out": ["init.scale=0.05", "device=cpu", "optimizer.learning_rate=0.1"],
+    "scaling as usual": ["dataset.standardize=true"],
     "more seeds": ["seeds=9"],
     "crossed seeds": ["weight_seeds=[0]", "batch_seeds=[0,1]"],
     "tracking": ["tracking=none"],
