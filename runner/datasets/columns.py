@@ -2,8 +2,8 @@
 
 A column is one of numbers if every cell is a number, is empty or says that a value is missing
 (`NA`); in a column of texts such a word is a text like others. Numbers may be written with decimal
-commas, thousands separators, currencies or percent signs; digits that start with a zero are codes,
-that is texts.
+commas, thousands separators, currencies or percent signs; three digits or more that start with a
+zero are codes, that is texts.
 """
 
 import re
@@ -190,7 +190,7 @@ def _may_have_codes(path: Path, layout: Layout) -> bool:
     """Tells whether digits that start with a zero may be a cell; in doubt they may."""
     if not layout.encoding.startswith("utf-8"):
         return True
-    starts = rb'(?:^|[\s"' + re.escape(layout.separator.encode()) + rb"])[-+]?0[0-9]"
+    starts = rb'(?:^|[\s"' + re.escape(layout.separator.encode()) + rb"])[-+]?0[0-9]{2}"
     with opened(path) as file:
         return any(re.search(starts, line) for line in file)
 

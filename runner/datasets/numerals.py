@@ -19,8 +19,9 @@ _AMOUNT = re.compile(
     rf"(?P<open>\()?\s*(?P<sign>[-+])?\s*(?P<before>{_CURRENCY})?\s*(?P<inner>[-+])?\s*"
     rf"(?P<body>[\d.,][\d., ']*(?:[eE][-+]?\d+)?)\s*(?P<after>%|{_CURRENCY})?\s*(?P<close>\))?"
 )
-# Postal codes and the like; and more digits than any count has.
-_CODE = re.compile(r"[-+]?0\d+|[-+]?\d{20,}")
+# Postal codes and the like, but not 07, which days and hours are written as; and more digits than
+# any count has.
+_CODE = re.compile(r"[-+]?0\d{2,}|[-+]?\d{20,}")
 
 
 def _body(decimal: str, thousands: str) -> re.Pattern[str]:
@@ -43,7 +44,7 @@ _SIMPLE = [
     )
     for mark in ".,"
 ]
-_CODES = re.compile(r"^[-+]?(?:0\d+|\d{20,})$", re.MULTILINE)
+_CODES = re.compile(rf"^(?:{_CODE.pattern})$", re.MULTILINE)
 
 
 class MixedUnitsError(ValueError):
@@ -51,7 +52,7 @@ class MixedUnitsError(ValueError):
 
 
 def is_code(text: str) -> bool:
-    """Tells whether a text is digits that are no number: after a zero, or very many."""
+    """Tells whether a text is digits that are no number: a zero and more, or very many."""
     return _CODE.fullmatch(text) is not None
 
 

@@ -200,3 +200,24 @@ def test_a_file_that_may_not_be_read(file):
     path.chmod(0)
     with pytest.raises(ConfigError, match="Permission denied"):
         load("arrays", Arrays(path=str(path)))
+
+
+@pytest.mark.parametrize("standardize", [None, False])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float64])
+def test_inputs_that_are_looked_up_stay_as_they_are(file, dtype, standardize):
+    x = (np.arange(200) * 7 % 201).astype(dtype).reshape(50, 2, 2)
+    settings = Arrays(path=file(x=x, y=np.arange(50) % 2), standardize=standardize)
+    usual = load("arrays", settings).train.x
+    left = load("arrays", settings, looked_up=(1,)).train.x
+    np.testing.assert_array_equal(left[..., 0], usual[..., 0])
+    assert set(left[..., 1].ravel()) <= set(x[..., 1].ravel().astype(np.float32))
+    assert left.dtype == np.float32
+
+
+def test_numbers_to_look_up_must_be_exact(file):
+    x = np.full((50, 2), 2**24 + 1)
+    settings = Arrays(path=file(x=x, y=np.arange(50) % 2))
+    with pytest.raises(
+        ConfigError, match=r"`dataset\.path` must hold numbers to look up.*16777217"
+    ):
+        load("arrays", settings, looked_up=(0,))

@@ -194,6 +194,7 @@ def test_the_index_of_a_parquet_file(tmp_path):
         (["1,234", "1500"], {"quote": '"'}, [1.234, 1500], "possible: .* reads 1234"),
         (["0,123", "1,234"], {"quote": '"'}, [0.123, 1.234], "0.123"),
         (["1e-3", "2E5", "-.5"], {}, [1e-3, 2e5, -0.5], None),
+        (["01", "12"], {}, [1, 12], None),
     ],
 )
 def test_numbers_as_people_write_them(tmp_path, cells, settings, numbers, told):
@@ -228,6 +229,7 @@ def test_a_target_with_decimal_commas_is_numbers(tmp_path):
         ["S", "M", "L"],
         ["A1,5", "B2,5"],
         ["01234", "99999"],
+        ["007", "123"],
         ["01.02.2026", "02.02.2026"],
         ["12:30", "13:00"],
         ["1.2.3", "1.10.2"],
