@@ -115,6 +115,8 @@ def numbers_in_texts(
         if isinstance(column.dtype, types.CategoricalDtype) or not types.is_string_dtype(column):
             continue
         found = _texts(column, path)
+        if not found.others:
+            continue
         if found.read and decimal != AUTO:
             columns[name] = _numbers(str(name), found, decimal, True, notes, path)
         elif found.read:
@@ -150,10 +152,10 @@ def _all_texts(
 
 def _may_be_thousands(sizes: np.ndarray) -> np.ndarray:
     """Tells for columns of numbers with a dot, without signs, whether it may group thousands."""
-    digits = sizes * 1000
-    return ~(
-        ((sizes > 0) & (sizes < 1)) | (sizes >= 1000) | (np.abs(digits - digits.round()) > 1e-6)
-    ).any(axis=0)
+    with np.errstate(invalid="ignore"):  # infinite numbers
+        more_decimals = np.abs(sizes * 1000 - np.round(sizes * 1000)) > 1e-6
+    between = (sizes > 0) & (sizes < 1)
+    return ~(between | (sizes >= 1000) | more_decimals).any(axis=0)
 
 
 def _read(path: Path, layout: Layout, **options: Any) -> "pd.DataFrame":

@@ -255,8 +255,8 @@ def _left(item: Configuration, dataset: Dataset, model: Any) -> Dataset:
         return dataset
     if choice.settings.standardize:
         raise ConfigError(
-            f"`dataset.standardize` must be null or false where the model looks its inputs up "
-            f"(layer {found.layer!r}). Received: true."
+            f"`dataset.standardize` must be null or false for this model, because {found.reason}. "
+            "Received: true."
         )
     left = datasets.load(choice.name, choice.settings, found.features)
     parts = [part.x for part in (left.train, left.validation, left.test) if part is not None]
@@ -268,8 +268,8 @@ def _left(item: Configuration, dataset: Dataset, model: Any) -> Dataset:
     if fraction := found.fraction(parts):
         log.warning("%s: %s; `dataset` has numbers that are not whole.", item.model.label, fraction)
     num, total = len(found.features), dataset.input_shape[-1]
-    inputs = "the inputs, which stay" if num == total else f"{num} of {total} inputs, which stay"
-    log.info("%s: layer %r looks up %s as they are.", item.model.label, found.layer, inputs)
+    inputs = "inputs are" if num == total else f"{num} of {total} inputs are"
+    log.info("%s: %s not standardized, because %s.", item.model.label, inputs, found.reason)
     return left
 
 

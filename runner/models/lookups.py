@@ -64,12 +64,12 @@ class Lookups:
     """What a model looks up.
 
     Attributes:
-      layer: Name of the first layer that does.
+      reason: What tells so, as a sentence.
       features: Positions along the last axis of the inputs that are looked up, ascending.
       tables: Those that must have a row for each number.
     """
 
-    layer: str
+    reason: str
     features: tuple[int, ...]
     tables: tuple[Table, ...]
 
@@ -149,9 +149,15 @@ def find(model: Any, input_shape: tuple[int, ...]) -> Lookups | None:
         for operation in tables
         if (size := _size(operation, own, layers)) is not None
     ]
-    first = next((o for o in (*tables, *whole) if _layer_name(o, layers) in layers), whole[0])
-    features = _features([pruned(o.outputs[0]) for o in whole], input_shape)
-    return Lookups(_layer_name(first, layers), features, tuple(checked)) if features else None
+    names = [_layer_name(operation, layers) for operation in (*tables, *whole)]
+    name = next((name for name in names if name in layers), None)
+    reason = (
+        "its `keras.Input` is of whole numbers"
+        if name is None
+        else f"layer {name!r} looks up numbers"
+    )
+    features = _features([pruned(operation.outputs[0]) for operation in whole], input_shape)
+    return Lookups(reason, features, tuple(checked)) if features else None
 
 
 def _makes_whole(operation: Any) -> bool:

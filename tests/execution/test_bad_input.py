@@ -55,7 +55,7 @@ NEEDS_KERAS = {
     ),
     "standardized numbers looked up": (
         [*LOOKS_UP, "dataset=iris", "dataset.standardize=true"],
-        r"`dataset.standardize` must be null or false .*\(layer 'words'\). Received: true",
+        r"`dataset.standardize` must be null or false .* because layer .words. looks up numbers",
     ),
     "numbers without a row": (
         [*LOOKS_UP, "dataset=iris"],

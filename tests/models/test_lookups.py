@@ -162,6 +162,11 @@ def test_finds_nothing_where_inputs_are_multiplied(make):
     assert lookups.find(model, input_shape(model)) is None
 
 
+def test_an_input_of_whole_numbers_gets_them():
+    model = sequential(layers.Dense(3), dtype="int32")
+    assert lookups.find(model, (6,)).reason == "its `keras.Input` is of whole numbers"
+
+
 def test_leaves_functions_and_weights_alone():
     model = sequential(embedding())
     before = [weight.numpy() for weight in model.weights]
