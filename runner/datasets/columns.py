@@ -38,8 +38,6 @@ _MISSING = {
     *("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
 }
 _BOOLEANS = {"true": True, "false": False}
-
-
 # So many columns are named in a note.
 _NAMED = 3
 
@@ -114,7 +112,12 @@ def numbers_in_texts(
         columns[name] = column = frame.iloc[:, place]
         if isinstance(column.dtype, types.CategoricalDtype) or not types.is_string_dtype(column):
             continue
-        found = _texts(column, path)
+        try:
+            found = _texts(column, path)
+        except ConfigError:  # amounts of several units
+            if decimal == AUTO:
+                continue
+            raise
         if not found.others:
             continue
         if found.read and decimal != AUTO:
@@ -143,7 +146,8 @@ def _all_texts(
             texts[str(cells.name)] = _texts(cells, path)
     large = np.zeros(len(kinds), bool)
     large[floats] = (sizes >= 2.0**63).any(axis=0)
-    whole = np.isin(kinds, ["i", "u"]) & _may_have_codes(path, layout)
+    whole = np.isin(kinds, ["i", "u"])
+    whole &= whole.any() and _may_have_codes(path, layout)
     for cells in _as_texts(path, layout, frame, np.flatnonzero(whole | large)):
         if any(is_code(text) for text in cells.unique() if isinstance(text, str)):
             texts[str(cells.name)] = _texts(cells, path)
@@ -281,9 +285,9 @@ def _check_no_slips(
     """
     cells = found.cells.dropna()
     slips = cells[~cells.isin([*numbers, *found.words])]
-    if not numbers or len(slips) >= len(cells) / 2:
+    if not numbers or not 0 < len(slips) < len(cells) / 2:
         return
-    told = f"{shown(str(slips.iloc[0]))}"
+    told = shown(str(slips.iloc[0]))
     if len(found.others) > MOST_CATEGORIES:
         received = f"{len(slips)} entries such as {told} among the numbers of column {shown(name)}"
         rule = "have columns of numbers or of texts, not of both"

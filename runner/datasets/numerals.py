@@ -33,8 +33,6 @@ def _body(decimal: str, thousands: str) -> re.Pattern[str]:
 
 
 _BODIES = {".": _body(r"\.", ",' "), ",": _body(",", ".' ")}
-
-
 # The separator, texts one a line that hold no other, and a line in which it separates no thousands.
 _SIMPLE = [
     (

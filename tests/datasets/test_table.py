@@ -218,6 +218,24 @@ def test_other_columns_tell_what_a_dot_is(tmp_path, decimal, value):
         assert examples(path, "y", decimal=decimal).x[0].tolist() == [value, 0.5]
 
 
+@pytest.mark.parametrize(
+    ("cells", "inputs", "told"),
+    [
+        (["1,5", "2,5"], ("a=1,5", "a=2,5"), "texts .*'1,5' in 'a'"),
+        (["1,5", "2.5"], ("a=1,5", "a=2.5"), None),
+        (["$5", "\u20ac5"], ("a=$5", "a=\u20ac5"), None),
+        (["None", "NA"], ("a=NA", "a=None"), None),
+    ],
+)
+def test_texts_of_a_parquet_file_stay_texts(file, cells, inputs, told):
+    path = file(pd.DataFrame({"a": cells * 30, "y": ROW % 2}), "a.parquet")
+    read = examples(path, "y")
+    assert read.inputs == inputs
+    assert re.search(told, read.notes[0]) if told else not read.notes
+    if told:  # unless they are asked to be numbers
+        np.testing.assert_array_equal(examples(path, "y", decimal=",").x[:2, 0], [1.5, 2.5])
+
+
 def test_a_target_with_decimal_commas_is_numbers(tmp_path):
     path = written(tmp_path, ["a;y", *(f"{n % 7};{n},5" for n in ROW)])
     np.testing.assert_array_equal(examples(path, "y").y, ROW + 0.5)
