@@ -25,7 +25,11 @@ def prepare(name: str, examples: Examples, settings: Settings) -> Dataset:
     """
     examples = checked(examples)
     target = targets(examples)
-    rows = split.draw(*_strata(target), settings, _test_fraction(examples, settings))
+    test_fraction = _test_fraction(examples, settings)
+    try:
+        rows = split.draw(*_strata(target, settings, test_fraction), settings, test_fraction)
+    except ConfigError as error:
+        raise ConfigError(f"{error} {target.guess}".rstrip()) from None
     train = examples.x[rows.train], target.y[rows.train]
     _check_varies(train[1], examples)
     fit = standardization if settings.standardize else plain
@@ -48,12 +52,16 @@ def prepare(name: str, examples: Examples, settings: Settings) -> Dataset:
         validation=part(examples.x[rows.validation], target.y[rows.validation]),
         test=test,
         classes=target.classes,
+        task_guess=target.guess,
     )
 
 
-def _strata(target: Targets) -> tuple[np.ndarray, tuple[str, ...]]:
+def _strata(target: Targets, settings: Settings, test: float) -> tuple[np.ndarray, tuple[str, ...]]:
     if target.task == "classification":
         return target.y, target.classes
+    if target.task == "multilabel":
+        strata = split.label_sets(target.y, settings, test)
+        return strata, ("",) * (int(strata.max()) + 1)
     return np.zeros(len(target.y), np.int32), ("",)
 
 

@@ -124,7 +124,7 @@ def test_a_column_may_be_called_by_a_number():
         ({"drop": ("price",)}, "`dataset.drop` must be without the target column"),
         ({"drop": ("kind", "size")}, r"must have an input beside the target"),
         ({"target": "kind", "task": "regression"}, "`dataset.task` must be classification"),
-        ({"task": "classification"}, "`dataset.task` must be regression where 'price' .*1.25"),
+        ({"task": "classification"}, "`dataset.task` must be regression where 'price' .*73.75"),
     ],
 )
 def test_settings_that_do_not_fit_the_table(file, settings, message):
