@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from runner.plan import Replicate
+from runner.tasks import metric as known_metric
 
 T = TypeVar("T")
 
@@ -195,11 +196,11 @@ class ConfigurationRecord:
       init: Label of the initializer.
       factors: The other settings that vary in the sweep.
       settings: The resolved configuration as plain values.
-      dataset: Name, task ("classification" or "regression"), fingerprint, sizes of the parts,
-        `uninformed_loss`: the loss of the best constant prediction (the entropy of the class
-        shares, or the variance), `uninformed_mae`: the mean absolute error of the best one (that of
-        the median), and `majority_share`: the accuracy of the best constant guess; None where the
-        task has no such number.
+      dataset: Name, task and how it was told, fingerprint, sizes of the parts, `uninformed_loss`:
+        the loss of the best constant prediction (the entropy of the class shares, the mean entropy
+        of the labels, or the variance), `uninformed_mae`, `uninformed_binary_accuracy`,
+        `uninformed_exact_match`: the same of other metrics, and `majority_share`: the accuracy of
+        the best constant guess; None where the task has no such number.
       model: Label of the model.
       num_parameters: Trainable parameters.
       kernels: In the order of the model's weights.
@@ -256,8 +257,8 @@ class SweepRecord:
 
 
 def lower_is_better(metric: str) -> bool:
-    """Tells whether a smaller value of `metric` is the better one: all but accuracies."""
-    return not metric.endswith("accuracy")
+    """Tells whether a smaller value of `metric` is the better one: all but shares of answers."""
+    return not known_metric(metric).is_share
 
 
 def write_text(path: Path, text: str) -> None:

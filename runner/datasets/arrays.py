@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from runner.config import FRACTION, TEXT, ConfigError, one_of, optional, setting, shown
+from runner.config import FRACTION, TEXT, ConfigError, optional, setting, shown
 from runner.datasets.files import WIDE, existing_file, open_npz, reading
-from runner.datasets.settings import Common, Examples, Task
+from runner.datasets.settings import TASK, Common, Examples
+from runner.tasks import Task
 
 _WHAT = "a .npz file with the arrays x and y"
 _NAMES = ("x", "y", "x_test", "y_test")
@@ -28,7 +29,7 @@ class Arrays(Common):
     """
 
     path: str | None = setting(optional(TEXT), None)
-    task: Task | None = setting(optional(one_of("classification", "regression")), None)
+    task: Task | None = setting(optional(TASK), None)
     test: float | None = setting(optional(FRACTION), None)  # type: ignore[misc]
 
     def read(self) -> Examples:

@@ -2,12 +2,13 @@
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from runner.datasets.settings import Task
+from runner.tasks import Task
 
 # Enough that two data sets of one laboratory never collide, short enough for a table.
 _FINGERPRINT_DIGITS = 16
@@ -19,7 +20,8 @@ class Part:
 
     Attributes:
       x: Inputs, shape (n, ...), float32.
-      y: Classes 0..k-1, shape (n,), int32; for regression targets, shape (n, num_outputs), float32.
+      y: Classes 0..k-1, shape (n,), int32; labels, 0 or 1, shape (n, num_outputs), int32; or
+        quantities, shape (n, num_outputs), float32.
     """
 
     x: np.ndarray
@@ -36,11 +38,13 @@ class Dataset:
     Attributes:
       name: The option's name.
       task: Gives loss, metrics and the number of outputs.
-      num_outputs: Classes, or regression targets.
+      num_outputs: Classes, labels, or regression targets.
       train, validation: The parts that every curve is about.
       test: Looked at once, after the last epoch; None if there is none.
-      classes: Their names in the order of the labels; empty for regression.
+      classes: Their names in the order of the numbers 0..k-1; empty for other tasks.
       notes: What was done to read it that a person should know, as sentences.
+      task_guess: Why the targets were taken for what they are, and what to set where they are
+        something else; empty where the task was given, or nothing else is likely.
       fingerprint: Hexadecimal prefix of the SHA-256 of all parts as they are used: values, dtypes
         and shapes, and so split, subset and scaling too.
     """
@@ -53,6 +57,7 @@ class Dataset:
     test: Part | None
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    task_guess: str = ""
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,13 +74,16 @@ class Dataset:
         r"""The loss of the best constant prediction that knows no example's input.
 
         Classification: the entropy of the class shares in the training part; ln k where all classes
-        are equally large. Regression: the mean squared error of
-        predicting the training part's mean, that is the variance of its targets, averaged over the
-        outputs; 1 where the targets are standardized.
+        are equally large. Multilabel: the entropy of each label's share, averaged over the labels.
+        Regression: the mean squared error of predicting the training part's mean, that
+        is the variance of its targets, averaged over the outputs; 1 where the targets are
+        standardized.
         """
         if self.task == "classification":
-            shares = self._class_shares()
-            return -math.fsum(share * math.log(share) for share in shares if share > 0)
+            return _entropy(self._class_shares())
+        if self.task == "multilabel":
+            pairs = [(share, 1 - share) for share in self.train.y.mean(axis=0).tolist()]
+            return math.fsum(map(_entropy, pairs)) / len(pairs)
         return float(np.mean(np.var(self.train.y, axis=0, dtype=np.float64)))
 
     @property
@@ -83,12 +91,34 @@ class Dataset:
         """The mean absolute error of the best constant prediction of a regression.
 
         That is of predicting each target's median in the training part, averaged over the outputs;
-        None for a classification.
+        None for other tasks.
         """
-        if self.task == "classification":
+        if self.task != "regression":
             return None
         targets = self.train.y.astype(np.float64)
         return float(np.mean(np.abs(targets - np.median(targets, axis=0))))
+
+    @property
+    def uninformed_binary_accuracy(self) -> float | None:
+        """The binary accuracy of the best constant prediction: each label as it mostly is.
+
+        None for other tasks than multilabel.
+        """
+        if self.task != "multilabel":
+            return None
+        shares = self.train.y.mean(axis=0)
+        return float(np.maximum(shares, 1 - shares).mean())
+
+    @property
+    def uninformed_exact_match(self) -> float | None:
+        """The exact match of the best constant prediction: the most frequent set of labels.
+
+        None for other tasks than multilabel.
+        """
+        if self.task != "multilabel":
+            return None
+        _, counts = np.unique(self.train.y, axis=0, return_counts=True)
+        return float(counts.max() / len(self.train))
 
     def _class_shares(self) -> list[float]:
         """Returns the share of each class in the training part."""
@@ -100,6 +130,7 @@ class Dataset:
         return {
             "name": self.name,
             "task": self.task,
+            "task_guess": self.task_guess or None,
             "fingerprint": self.fingerprint,
             "num_train": len(self.train),
             "num_validation": len(self.validation),
@@ -108,9 +139,15 @@ class Dataset:
             "num_outputs": self.num_outputs,
             "uninformed_loss": self.uninformed_loss,
             "uninformed_mae": self.uninformed_mae,
+            "uninformed_binary_accuracy": self.uninformed_binary_accuracy,
+            "uninformed_exact_match": self.uninformed_exact_match,
             "majority_share": max(self._class_shares()) if self.classes else None,
             "classes": list(self.classes),
         }
+
+
+def _entropy(shares: Iterable[float]) -> float:
+    return -math.fsum(share * math.log(share) for share in shares if share > 0)
 
 
 def _fingerprint(*parts: Part | None) -> str:

@@ -15,10 +15,10 @@ from runner.config import (
     POSITIVE,
     POSITIVE_INTEGER,
     Rule,
-    one_of,
     setting,
 )
-from runner.datasets.settings import DrawnTest, Examples, Task
+from runner.datasets.settings import TASK, DrawnTest, Examples
+from runner.tasks import Task
 
 
 def _at_least_two(value: object) -> int:
@@ -98,7 +98,7 @@ class Teacher(DrawnTest):
 
     size: int = setting(AT_LEAST_TWO, 2000)
     dimension: int = setting(POSITIVE_INTEGER, 20)
-    task: Task = setting(one_of("classification", "regression"), "classification")
+    task: Task = setting(TASK, "classification")
     outputs: int = setting(POSITIVE_INTEGER, 4)
     width: int = setting(POSITIVE_INTEGER, 16)
     noise: float = setting(NON_NEGATIVE, 0.0)
@@ -113,5 +113,9 @@ class Teacher(DrawnTest):
         answers = np.tanh(x @ into) @ out
         answers = (answers - answers.mean(axis=0)) / answers.std(axis=0)
         answers += self.noise * generator.standard_normal(answers.shape)
-        y = answers.argmax(axis=1) if self.task == "classification" else answers
+        y = {
+            "classification": answers.argmax(axis=1),
+            "multilabel": answers > 0,
+            "regression": answers,
+        }[self.task]
         return Examples(x, y, self.task, source="teacher")

@@ -33,7 +33,11 @@ def prepare(
     """
     examples = checked(examples)
     target = targets(examples)
-    rows = split.draw(*_strata(target), settings, _test_fraction(examples, settings))
+    test_fraction = _test_fraction(examples, settings)
+    try:
+        rows = split.draw(*_strata(target, settings, test_fraction), settings, test_fraction)
+    except ConfigError as error:
+        raise ConfigError(f"{error} {target.guess}".rstrip()) from None
     train = examples.x[rows.train], target.y[rows.train]
     _check_varies(train[1], examples)
     fit = plain if settings.standardize is False else standardization
@@ -60,12 +64,16 @@ def prepare(
         test=test,
         classes=target.classes,
         notes=examples.notes,
+        task_guess=target.guess,
     )
 
 
-def _strata(target: Targets) -> tuple[np.ndarray, tuple[str, ...]]:
+def _strata(target: Targets, settings: Settings, test: float) -> tuple[np.ndarray, tuple[str, ...]]:
     if target.task == "classification":
         return target.y, target.classes
+    if target.task == "multilabel":
+        strata = split.label_sets(target.y, settings, test)
+        return strata, ("",) * (int(strata.max()) + 1)
     return np.zeros(len(target.y), np.int32), ("",)
 
 

@@ -1,7 +1,7 @@
 """The settings that every data set shares, and what reading one gives."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -11,11 +11,13 @@ from runner.config import (
     NON_NEGATIVE_INTEGER,
     POSITIVE_INTEGER,
     Rule,
+    one_of,
     optional,
     setting,
 )
+from runner.tasks import TASKS, Task
 
-Task = Literal["classification", "regression"]
+TASK = one_of(*TASKS)
 
 
 def _proper_fraction(value: Any) -> float:
@@ -35,7 +37,7 @@ class Examples:
 
     Attributes:
       x: Inputs, shape (n, ...), any numeric dtype.
-      y: Targets, shape (n,) or (n, k): numbers, texts, or one-hot rows.
+      y: Targets, shape (n,) or (n, k): numbers, texts, or rows of numbers.
       task: What the targets are, or None to tell it from them.
       key: The setting to blame for bad data.
       source: Where the data comes from, for the messages.

@@ -1,7 +1,8 @@
 """Which examples go where: a stratified subset, then training, validation and test part.
 
 The draws depend on `dataset.split_seed` alone. Every part holds every class, each as near to its
-share of all examples as whole numbers allow. Regression is the case of a single stratum.
+share of all examples as whole numbers allow. Of several labels, the sets that occur often enough
+are what classes are otherwise. Regression is the case of a single stratum.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,6 +52,33 @@ def draw(labels: np.ndarray, names: Sequence[str], settings: Settings, test: flo
         held_out, rows = _divide(generator, labels, rows, num_test, leave=2)
     validation, train = _divide(generator, labels, rows, num_validation, leave=1)
     return Rows(train, validation, held_out)
+
+
+def label_sets(y: np.ndarray, settings: Settings, test: float) -> np.ndarray:
+    """Returns the strata of examples that have several labels, integers 0..k-1, shape (n,).
+
+    A set of labels that is frequent enough for an example in every part is a stratum; all others
+    are one together.
+
+    Args:
+      y: Labels, 0 or 1, shape (n, labels).
+      settings: Fraction of the validation part, and subset.
+      test: Fraction of the test part; 0 for none.
+    """
+    parts = [settings.validation, 1 - settings.validation - test, *([test] if test else [])]
+    smallest = min(parts) * min((settings.subset or len(y)) / len(y), 1)
+    _, of_row, counts = np.unique(y, axis=0, return_inverse=True, return_counts=True)
+    if smallest <= 0:
+        return np.zeros(len(y), np.int64)
+    enough = max(1 / smallest, len(parts))
+    largest_first = np.argsort(-counts, kind="stable")
+    sizes = counts[largest_first]
+    num = int((sizes >= enough).sum())
+    while num and 0 < sizes[num:].sum() < enough:
+        num -= 1
+    rank = np.empty_like(largest_first)
+    rank[largest_first] = np.arange(len(counts))
+    return np.minimum(rank[of_row.reshape(-1)], num)
 
 
 def _subset(labels: np.ndarray, num_parts: int, settings: Settings) -> np.ndarray:

@@ -19,8 +19,9 @@ import numpy as np
 from runner.config import TEXT, ConfigError, Rule, one_of, optional, setting, shown
 from runner.datasets.columns import MOST_CATEGORIES, listed, numbers_in_texts, typed
 from runner.datasets.files import WIDE, existing_file, reading
-from runner.datasets.settings import DrawnTest, Examples, Task
+from runner.datasets.settings import TASK, DrawnTest, Examples
 from runner.datasets.text_file import AUTO, layout
+from runner.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +100,7 @@ class Table(DrawnTest):
     separator: str = setting(SEPARATOR, AUTO)
     decimal: str = setting(one_of(AUTO, ".", ","), AUTO)
     encoding: str = setting(ENCODING, AUTO)
-    task: Task | None = setting(optional(one_of("classification", "regression")), None)
+    task: Task | None = setting(optional(TASK), None)
 
     def read(self) -> Examples:
         """Returns the inputs as one array, shape (rows, inputs), float64, and the target."""
@@ -286,7 +287,9 @@ def _target(column: "pd.Series", path: Path) -> np.ndarray:
 
     if not _is_numeric(column):
         return _texts(column, path)
-    return column.to_numpy(bool if types.is_bool_dtype(column.dtype) else np.float64)
+    if types.is_bool_dtype(column.dtype):
+        return column.to_numpy(bool)
+    return column.to_numpy(np.int64 if types.is_signed_integer_dtype(column.dtype) else np.float64)
 
 
 def _drop(name: str) -> str:

@@ -104,11 +104,11 @@ class Diagnostician:
 
     def _examination(self, item: Ready, settings: Diagnostics) -> "Examination":
         from runner.propagation.diagnosis import Examination
-        from runner.training.objective import loss_function
+        from runner.training.objective import Objective
 
         key = (id(item.model), id(item.dataset), item.device, type(settings), settings)
         if key not in self._examinations:
-            loss = loss_function(item.model, item.dataset.task)
+            loss = Objective(item.model, item.dataset.task).loss
             make = partial(Examination, item.model, item.dataset, loss, settings)
             self._examinations[key] = _on_device(item.device, make)
         return self._examinations[key]

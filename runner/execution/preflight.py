@@ -16,7 +16,8 @@ from runner.imports import told
 from runner.masking import masked
 from runner.plan import Configuration, Replicate, factors
 from runner.records import ConfigurationRecord, ReplicateRecord
-from runner.training.objective import METRIC, own_methods
+from runner.tasks import ENDPOINT, METRICS
+from runner.training.objective import own_methods
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,9 @@ def prepare(jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]
             loaded.append((item, _checked(_dataset, data, item)))
         except ConfigError as error:
             refused.append(_incomplete(item, varying[item.index], error))
+    notes = (note for _, data in loaded for note in (*data.notes, data.task_guess) if note)
+    for note in dict.fromkeys(notes):
+        log.info("%s", note)
     _start_tensorflow([item for item, _ in loaded])
     ready, built = [], _Cache()
     for item, dataset in loaded:
@@ -124,14 +128,7 @@ def _checked(step: Callable[..., T], *args: Any) -> T:
 
 def _dataset(cache: _Cache, item: Configuration) -> Dataset:
     choice = item.dataset
-
-    def load() -> Dataset:
-        loaded = datasets.load(choice.name, choice.settings)
-        for note in loaded.notes:
-            cache.get(("told", note), partial(log.info, "%s", note))
-        return loaded
-
-    dataset = cache.get(repr(choice), load)
+    dataset = cache.get(repr(choice), lambda: datasets.load(choice.name, choice.settings))
     _check_metric("report.metric", _endpoint(item, dataset), dataset)
     _check_epoch(item)
     _check_target(item, dataset)
@@ -139,7 +136,7 @@ def _dataset(cache: _Cache, item: Configuration) -> Dataset:
 
 
 def _check_metric(key: str, metric: str, dataset: Dataset) -> None:
-    plain = ("loss", METRIC[dataset.task])
+    plain = ("loss", *METRICS[dataset.task])
     known = (*plain, *(f"val_{name}" for name in plain))
     if metric not in known:
         raise ConfigError.at(key, f"one of {', '.join(known)} (task: {dataset.task})", metric)
@@ -169,8 +166,7 @@ def _check_target(item: Configuration, dataset: Dataset) -> None:
 
 
 def _endpoint(item: Configuration, dataset: Dataset) -> str:
-    default = "val_accuracy" if dataset.task == "classification" else "val_loss"
-    return item.settings["report"].get("metric") or default
+    return item.settings["report"].get("metric") or ENDPOINT[dataset.task]
 
 
 def _check_engine(item: Configuration, model: Any) -> None:

@@ -8,15 +8,14 @@ where no law applies (normalization, embeddings), is the same in every build.
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from runner.models import cnn, custom, mlp
-from runner.models.output import check, outputs_logits
+from runner.models.output import check, num_units, outputs_logits
 from runner.models.randomness import fixed_randomness
+from runner.tasks import Task
 
-__all__ = ["CATALOGUE", "build", "check", "num_parameters", "outputs_logits"]
-
-Task = Literal["classification", "regression"]
+__all__ = ["CATALOGUE", "build", "check", "num_parameters", "num_units", "outputs_logits"]
 
 CATALOGUE: dict[str, type] = {"mlp": mlp.Mlp, "cnn": cnn.Cnn, "custom": custom.Custom}
 
@@ -40,12 +39,13 @@ def build(
       name: A key of `CATALOGUE`.
       settings: An instance of `CATALOGUE[name]`.
       input_shape: Shape of one example.
-      num_outputs: Number of classes, or of targets.
+      num_outputs: Number of classes, of labels or of targets.
       task: What the outputs are for.
 
     Returns:
       A `keras.Model` with weights, one input of shape `(batch, *input_shape)` and one output of
-      shape `(batch, num_outputs)`. Nothing that it may be compiled with is used.
+      shape `(batch, num_outputs)`, for two classes maybe `(batch, 1)`. Nothing that it may be
+      compiled with is used.
 
     Raises:
       ConfigError: The settings do not fit the data, or the user's model cannot be used.

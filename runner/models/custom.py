@@ -31,7 +31,7 @@ def build(settings: Custom, input_shape: tuple[int, ...], num_outputs: int) -> A
     Args:
       settings: See `Custom`.
       input_shape: Shape of one example.
-      num_outputs: Number of classes, or of targets.
+      num_outputs: Number of classes, of labels or of targets.
 
     Raises:
       ConfigError: The function cannot be imported or called, it raises, or what it returns is not

@@ -6,10 +6,12 @@ import numpy as np
 
 from runner.config import ConfigError
 from runner.models.activations import ACTIVATIONS
+from runner.tasks import Task
 
-# Softmax of a log-softmax is the softmax itself, so log-probabilities are logits like others.
-_LOGITS = ("linear", "log_softmax")
-_PROBABILITIES = "softmax"
+# One of several: softmax of a log-softmax is the softmax itself, so log-probabilities are logits.
+_DISTRIBUTION, _LOG_DISTRIBUTION = "softmax", "log_softmax"
+# Each for itself.
+_PROBABILITIES = ("sigmoid", "hard_sigmoid", "sparse_sigmoid")
 
 # Given to the axes whose size a model leaves open when it is run.
 _OPEN_SIZE = 32
@@ -18,18 +20,20 @@ _OPEN_SIZE = 32
 _CLASSES = {name.replace("_", ""): name for name in ACTIVATIONS}
 
 
-def check(
-    model: Any,
-    num_outputs: int,
-    task: Literal["classification", "regression"],
-    key: str = "model",
-) -> None:
+# How often a model is run to see what it puts out, and on how many examples.
+_RUNS, _EXAMPLES = 8, 16
+# Standard deviation of the weights then, in 1 / sqrt(fan_in): so large that logits leave [0, 1].
+_SPREAD = 2.0
+
+
+def check(model: Any, num_outputs: int, task: Task, key: str = "model") -> None:
     """Checks that a built model can be trained for the task.
 
     Args:
       model: What a user or a builder made.
-      num_outputs: Number of classes, or of targets.
-      task: Classification needs logits or a softmax; regression anything but a softmax.
+      num_outputs: Number of classes, of labels or of targets. Two classes may have one output.
+      task: Classes need logits or a softmax; one output for two classes, and labels, need logits
+        or a sigmoid; regression anything but a softmax.
       key: What the messages call the model.
 
     Raises:
@@ -50,31 +54,58 @@ def check(
         if count != 1:
             raise ConfigError(f"`{key}` must be a model with one {side}. Received: {count}.")
     shape = tuple(_tensors(model, "output", key)[0].shape)
-    if shape != (None, num_outputs):
+    may_be_one = task == "classification" and num_outputs == 2
+    if shape != (None, num_outputs) and not (may_be_one and shape == (None, 1)):
+        what = {"classification": "class", "multilabel": "label", "regression": "target"}[task]
         raise ConfigError(
             f"`{key}` must be a model with outputs of shape (None, {num_outputs}), "
-            f"one for each {'class' if task == 'classification' else 'target'}. Received: {shape}."
+            f"one for each {what}{', or (None, 1)' if may_be_one else ''}. Received: {shape}."
         )
-    _check_activation(model, task, key)
+    _check_activation(model, task, shape[1], key)
 
 
-def _check_activation(model: Any, task: str, key: str) -> None:
+def _check_activation(model: Any, task: Task, num_units: int, key: str) -> None:
     activation = output_activation(model)
-    if task == "regression" and activation == _PROBABILITIES:
-        raise ConfigError(
-            f"`{key}` must be a model without a softmax at its output, because the task is "
-            f"regression. Received: softmax. Use a linear output."
+    if task == "regression":
+        if activation == _DISTRIBUTION:
+            raise ConfigError(
+                f"`{key}` must be a model without a softmax at its output, because the task is "
+                f"regression. Received: softmax. Use a linear output."
+            )
+        return
+    why, advice = f"the task is {task}", "Take it off the last layer."
+    fitting: tuple[str, ...]
+    if one_each := task == "multilabel" or num_units == 1:
+        rule, fitting = "a sigmoid", ("linear", *_PROBABILITIES)
+        if task == "classification":
+            why += " and it has one output for two classes"
+    else:
+        rule, fitting = "a softmax", ("linear", _LOG_DISTRIBUTION, _DISTRIBUTION)
+    if activation in (_DISTRIBUTION, _LOG_DISTRIBUTION) and one_each:
+        advice = "Its outputs depend on each other; use a sigmoid."
+        if task == "classification":
+            advice = "It is the same for every example; use a sigmoid, or two outputs."
+    if activation in _PROBABILITIES and not one_each:
+        advice = (
+            "It gives each class a probability of its own, but an example has one class: take it "
+            "off or use a softmax. If labels may occur together, give rows of 0 and 1 as targets "
+            "and set dataset.task=multilabel."
         )
-    if task == "classification" and activation not in (*_LOGITS, _PROBABILITIES):
+    if activation not in fitting:
         raise ConfigError(
-            f"`{key}` must be a model with linear outputs (logits) or a softmax, because the task "
-            f"is classification. Received: {activation}. Take it off the last layer."
+            f"`{key}` must be a model with linear outputs (logits) or {rule}, because {why}. "
+            f"Received: {activation}. {advice}"
         )
+
+
+def num_units(model: Any) -> int:
+    """Returns the number of outputs of a model that `check` has passed."""
+    return int(_tensors(model, "output", "model")[0].shape[-1])
 
 
 def outputs_logits(model: Any) -> bool:
     """Tells whether the outputs of a classifier are logits (True) or probabilities (False)."""
-    return output_activation(model) != _PROBABILITIES
+    return output_activation(model) not in (_DISTRIBUTION, *_PROBABILITIES)
 
 
 def output_activation(model: Any) -> str:
@@ -82,16 +113,18 @@ def output_activation(model: Any) -> str:
 
     It is read from the operation that makes the output, through nested models. Where that tells
     nothing (a reshape, a mean over a softmax, a subclassed model) the model is run: `"softmax"` if
-    its outputs are distributions, else `"linear"`.
+    its outputs are distributions whatever its weights, `"sigmoid"` if they are probabilities, else
+    `"linear"`. So it is where a user's own function is the activation, which else keeps its name.
 
     Args:
       model: A built Keras model with one output.
     """
     tensors = getattr(model, "outputs", None)
     name = _read_activation(tensors[0]) if tensors else None
-    if name is None:
-        return _PROBABILITIES if _puts_out_distributions(model) else "linear"
-    return name
+    if name in ACTIVATIONS:
+        return str(name)
+    seen = _seen(model)
+    return seen if name is None or seen != "linear" else name
 
 
 def _tensors(model: Any, side: Literal["input", "output"], key: str) -> list[Any]:
@@ -126,16 +159,39 @@ def _activation_name(activation: Any) -> str:
     return _CLASSES.get(name.lower().replace("_", ""), name)
 
 
-def _puts_out_distributions(model: Any) -> bool:
-    """Tells whether the outputs for two inputs are non-negative and sum to one.
+def _seen(model: Any) -> str:
+    """Tells what the outputs look like: `"softmax"`, `"sigmoid"` or `"linear"`.
 
-    Zeros and ones are inputs that an embedding takes as well. Logits that pass would need biases
-    and column sums that make a distribution both times.
+    The model is run with random weights, and left as it was. Zeros and ones are inputs that an
+    embedding takes as well.
     """
+    kept = [(variable, variable.numpy()) for variable in model.variables]
+    seen = []
+    try:
+        for generator in np.random.default_rng(0).spawn(_RUNS):
+            rows = _outputs(model, generator)
+            if (rows < 0).any() or (rows > 1).any():
+                return "linear"
+            seen.append(rows)
+    finally:
+        for variable, value in kept:
+            variable.assign(value)
+    rows = np.concatenate(seen)
+    if len(rows) and np.allclose(rows.sum(axis=1), 1, atol=1e-4):
+        return _DISTRIBUTION
+    return _PROBABILITIES[0] if ((rows > 0) & (rows < 1)).any() else "linear"
+
+
+def _outputs(model: Any, generator: np.random.Generator) -> np.ndarray:
+    """Gives the model random weights and returns what it puts out, finite rows, (rows, outputs)."""
     import keras
 
+    for variable in model.trainable_variables:
+        fan_in = max(int(np.prod(variable.shape[:-1])), 1)
+        variable.assign(generator.normal(0, _SPREAD / np.sqrt(fan_in), variable.shape))
     (inputs,) = keras.tree.flatten(getattr(model, "inputs", None) or model.input)
-    shape = tuple(size or _OPEN_SIZE for size in inputs.shape[1:])
-    examples = np.stack([np.zeros(shape, "float32"), np.ones(shape, "float32")])
-    outputs = keras.ops.convert_to_numpy(model(examples, training=False))
-    return bool(np.all(outputs >= 0) and np.allclose(outputs.sum(axis=-1), 1, atol=1e-4))
+    shape = (_EXAMPLES, *(size or _OPEN_SIZE for size in inputs.shape[1:]))
+    examples = generator.integers(0, 2, shape).astype("float32")
+    outputs = keras.ops.convert_to_numpy(model(examples, training=False)).astype("float32")
+    rows = outputs.reshape(-1, outputs.shape[-1])
+    return rows[np.isfinite(rows).all(axis=1)]

@@ -40,7 +40,7 @@ class Examination:
         self._full = FullMeter(self._meter) if settings.is_full else None
         self._settings = settings
         self._uninformed_loss = dataset.uninformed_loss
-        self._is_classifier = dataset.task == "classification"
+        self._is_classifier = dataset.task != "regression"
 
     def examine(self, replicates: Iterator[Sequence[np.ndarray]]) -> list[PropagationRecord]:
         """Returns the records of a configuration's replicates, in their order.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from runner import tasks
 from runner.plan import Scalar
 from runner.records import ConfigurationRecord, lower_is_better
 from runner.report.statistics import Summary
@@ -131,21 +132,13 @@ def scalar_text(value: Scalar) -> str:
     return str(value)
 
 
-_PARTS = {"val": "validation", "test": "test"}
-_PLAIN = {"mae": "mean absolute error"}
-
-
 def metric_name(metric: str) -> str:
     """Returns a metric in words.
 
     >>> metric_name("val_accuracy")
     'validation accuracy'
     """
-    part, _, rest = metric.rpartition("_")
-    where = _PARTS.get(part)
-    if where is None:
-        return f"training {_PLAIN.get(metric, metric)}"
-    return f"{where} {_PLAIN.get(rest, rest)}"
+    return f"{tasks.parted(metric)[0]} {tasks.metric(metric).words}"
 
 
 def endpoint_name(configuration: ConfigurationRecord) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from runner import tasks
 from runner.plan import Scalar
 from runner.records import ConfigurationRecord, lower_is_better
 from runner.report import names
@@ -112,15 +113,11 @@ def _failure_score(record: ConfigurationRecord, finished: pd.Series) -> float:
 
 def constant_guess(record: ConfigurationRecord) -> float:
     """Returns the endpoint of the best constant guess; NaN where the record does not tell it."""
-    dataset = record.dataset
-    if record.endpoint.endswith("loss"):
-        return float(dataset.get("uninformed_loss", np.nan))
-    if record.endpoint.endswith("mae"):
-        return float(dataset.get("uninformed_mae", np.nan))
-    if record.endpoint.endswith("accuracy"):
+    dataset, metric = record.dataset, tasks.parted(record.endpoint)[1]
+    if metric == "accuracy":
         share = dataset.get("majority_share")
         return float(share if share is not None else 1 / dataset.get("num_outputs", np.nan))
-    return np.nan
+    return float(dataset.get(f"uninformed_{metric}", np.nan))
 
 
 def keys(results: Results, records: Sequence[ConfigurationRecord]) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from runner.training.calls import Call, stem_from, steps_unrolled
 from runner.training.cohort import Cohort
 from runner.training.forms import Form, recurrent_layers
 from runner.training.normalization import kernels_fused, normalizing_layers
-from runner.training.objective import loss_function, metric
+from runner.training.objective import Objective
 from runner.training.pure import PureOptimizer, stand_in
 from runner.training.randomness import seed_generators
 
@@ -69,18 +69,20 @@ class Epochs(NamedTuple):
     """What a call of the training function yields; rows of epochs not trained mean nothing.
 
     Attributes:
-      loss, metric: Of every step, shape (epochs, steps, replicas).
+      loss: Of every step, shape (epochs, steps, replicas).
+      metrics: Sums over the examples of every step, (epochs, steps, replicas, metrics).
       bad_step: The first step of the epoch whose loss was lost, counted from 0; -1 if none was;
         (epochs, replicas).
-      val_loss, val_metric: Sums over the validation part after each epoch, (epochs, replicas).
+      val_loss: Sum over the validation part after each epoch, (epochs, replicas).
+      val_metrics: The same of the metrics, (epochs, replicas, metrics).
       alive: Whether the replica is trained on after the epoch, (epochs, replicas).
     """
 
     loss: Any
-    metric: Any
+    metrics: Any
     bad_step: Any
     val_loss: Any
-    val_metric: Any
+    val_metrics: Any
     alive: Any
 
 
@@ -101,6 +103,7 @@ class Program:
     """The functions of one program shape: `num_replicas` replicas of a cohort's model.
 
     Attributes:
+      objective: What is minimized and measured.
       num_traces: How often TensorFlow has traced the training.
     """
 
@@ -126,7 +129,7 @@ class Program:
         self._recurrent = recurrent_layers(cohort.model) if form.jit else []
         composed = not form.jit and "CPU" in cohort.device
         self._normalizing = normalizing_layers(cohort.model) if composed else []
-        self._loss = loss_function(cohort.model, cohort.dataset.task)
+        self.objective = Objective(cohort.model, cohort.dataset.task)
         course = dataclasses.replace(cohort.optimizer.settings, learning_rate=1.0)
         self._rates = _Rates(optimizers.learning_rate(course, cohort.num_steps))
         stand_ins = [
@@ -220,24 +223,25 @@ class Program:
         self._rates.start = constants.rates[0, 0] if self._single else constants.rates
         max_epochs, steps = orders.shape[0], self.cohort.steps_per_epoch
         sizes = [max_epochs * steps] * 2 + [max_epochs] * 4
-        dtypes = [self._dtype] * 2 + [tf.int32, tf.float64, tf.float64, tf.bool]
-        shape = [self.num_replicas]
+        dtypes = [self._dtype, tf.float32, tf.int32, tf.float64, tf.float64, tf.bool]
+        one, all_metrics = [self.num_replicas], [self.num_replicas, len(self.objective.answers)]
+        shapes = [one, all_metrics, one, one, all_metrics, one]
         kept = Epochs(
             *(
                 tf.TensorArray(dtype, size, element_shape=shape)
-                for dtype, size in zip(dtypes, sizes, strict=True)
+                for dtype, size, shape in zip(dtypes, sizes, shapes, strict=True)
             )
         )
 
         def body(epoch: Any, state: State, kept: Epochs) -> tuple[Any, State, Epochs]:
             state, bad_step, kept = self._epoch(state, constants, train, orders, epoch, kept)
-            val_loss, val_metric = self._evaluate(state, *validation)
+            val_loss, val_metrics = self._evaluate(state, *validation)
             limit = self.cohort.training.divergence_limit * validation[0].shape[0]
             state = state._replace(alive=state.alive & (val_loss <= limit))
             kept = kept._replace(
                 bad_step=kept.bad_step.write(epoch, bad_step),
                 val_loss=kept.val_loss.write(epoch, val_loss),
-                val_metric=kept.val_metric.write(epoch, val_metric),
+                val_metrics=kept.val_metrics.write(epoch, val_metrics),
                 alive=kept.alive.write(epoch, state.alive),
             )
             return epoch + 1, state, kept
@@ -249,8 +253,11 @@ class Program:
             maximum_iterations=max_epochs,
         )
         loss, measured, *others = (array.stack() for array in kept)
-        by_epoch = [max_epochs, steps, self.num_replicas]
-        return state, Epochs(tf.reshape(loss, by_epoch), tf.reshape(measured, by_epoch), *others)
+        by_epoch = [
+            tf.reshape(values, [max_epochs, steps, *values.shape[1:]])
+            for values in (loss, measured)
+        ]
+        return state, Epochs(*by_epoch, *others)
 
     def _epoch(
         self,
@@ -277,7 +284,7 @@ class Program:
             loss = loss.write(first + step, step_loss)
             return state, bad_step, loss, measured.write(first + step, step_metric)
 
-        carried = (state, tf.fill([self.num_replicas], -1), kept.loss, kept.metric)
+        carried = (state, tf.fill([self.num_replicas], -1), kept.loss, kept.metrics)
         if full:
             carried = tf.while_loop(
                 lambda step, *_: step < full,
@@ -288,12 +295,12 @@ class Program:
         if rest:
             carried = one_step(full, rest, carried)
         state, bad_step, loss, measured = carried
-        return state, bad_step, kept._replace(loss=loss, metric=measured)
+        return state, bad_step, kept._replace(loss=loss, metrics=measured)
 
     def _step(
         self, state: State, constants: Constants, x: Any, y: Any, rows: Any
     ) -> tuple[State, Any, Any]:
-        """Returns the state after one update, and loss and metric before it, (replicas,) each."""
+        """Returns the state after one update, and before it the loss and the metrics' sums."""
         by_order = tf.gather(x, rows), tf.gather(y, rows)
         batches = [tf.gather(part, constants.order_of) for part in by_order]
         gradients, assigned, other, loss, measured = self._for_each(
@@ -324,7 +331,10 @@ class Program:
         ]
 
     def _evaluate(self, state: State, x: Any, y: Any) -> tuple[Any, Any]:
-        """Returns the sums of loss and metric over all examples, (replicas,) each, float64."""
+        """Returns the sums over all examples, float64.
+
+        They are of the loss, (replicas,), and of the metrics, (replicas, metrics).
+        """
         rows = _block_size(x.shape[0], self._max_evaluated)
         full, rest = divmod(x.shape[0], rows)
 
@@ -337,12 +347,10 @@ class Program:
                 lambda trainable, other: self._measure(trainable, other, *part),
                 (state.trainable, state.other),
             )
-            loss, measured = (tf.cast(v, tf.float64) * count for v in (loss, measured))
-            if self.cohort.dataset.task == "classification":
-                measured = tf.round(measured)  # a number of examples, exactly
-            return [loss, measured]
+            return [tf.cast(loss, tf.float64) * count, tf.cast(measured, tf.float64)]
 
-        total = [tf.zeros(self.num_replicas, tf.float64)] * 2
+        shapes = [self.num_replicas], [self.num_replicas, len(self.objective.answers)]
+        total = [tf.zeros(shape, tf.float64) for shape in shapes]
 
         def body(index: Any, *total: Any) -> Any:
             parts = block(index * rows, rows)
@@ -386,8 +394,8 @@ class Program:
 
         Returns:
           The gradients of those trainable variables that have one and the values of those that the
-          model itself has assigned to, both by position; the other variables after the call; loss
-          and metric.
+          model itself has assigned to, both by position; the other variables after the call; the
+          loss; the metrics' sums.
         """
         with tf.GradientTape() as tape:
             tape.watch(trainable)
@@ -428,15 +436,14 @@ class Program:
         return [tf.reshape(new, old.shape) for new, old in zip(after, other, strict=True)]
 
     def _forward(self, call: Call, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
-        """Returns loss and metric of one replica on a batch."""
+        """Returns the loss of one replica on a batch, and the sums of its metrics, float32."""
         with call, steps_unrolled(self._recurrent), kernels_fused(self._normalizing):
             outputs = self.cohort.model(x, training=training)
             penalties = self.cohort.model.losses
         outputs = tf.cast(outputs, self._dtype)  # a layer may compute in less
-        loss = self._loss(y, outputs)
+        loss = self.objective.loss(y, outputs)
         loss += sum(tf.reduce_sum(tf.cast(penalty, loss.dtype)) for penalty in penalties)
-        measured = metric(self.cohort.dataset.task, y, outputs)
-        return tf.cast(loss, self._dtype), tf.cast(measured, self._dtype)
+        return tf.cast(loss, self._dtype), self.objective.sums(y, outputs)
 
 
 def _block_size(num_examples: int, limit: int) -> int:

@@ -18,9 +18,10 @@ import numpy as np
 from runner.datasets.dataset import Part
 from runner.imports import told
 from runner.records import EpochRecord, Outcome
+from runner.tasks import metric
 from runner.training import optimizers
 from runner.training.cohort import Cohort, Member, Snapshot, movement
-from runner.training.objective import loss_function, metric_object
+from runner.training.objective import Objective
 from runner.training.randomness import epoch_order, first_state, seed_generators
 from runner.training.tensorflow import on_device
 
@@ -68,11 +69,12 @@ class _Reference:
     def __init__(self, cohort: Cohort, learning_rate: float) -> None:
         self.cohort = cohort
         self.model = cohort.model
+        self.objective = Objective(cohort.model, cohort.dataset.task)
         self.settings = dataclasses.replace(cohort.optimizer.settings, learning_rate=learning_rate)
         self.model.compile(
             optimizer=self._fresh_optimizer(),
-            loss=loss_function(self.model, cohort.dataset.task),
-            metrics=[metric_object(cohort.dataset.task)],
+            loss=self.objective.loss,
+            metrics=self.objective.keras_metrics(),
         )
         self.model.optimizer.build(self.model.trainable_variables)
         self.optimizer_state = optimizers.state(self.model.optimizer)
@@ -166,7 +168,7 @@ class _Reference:
     def _train_epoch(self, order: np.ndarray, step: int) -> Metrics:
         """Trains on the training part in the given order; returns the mean over its examples."""
         train, size = self.cohort.dataset.train, self.cohort.training.batch_size
-        mean = _Mean()
+        mean = _Mean(self.objective)
         for first in range(0, len(order), size):
             rows = order[first : first + size]
             logs = self.model.train_on_batch(train.x[rows], train.y[rows], return_dict=True)
@@ -180,7 +182,7 @@ class _Reference:
 
         Recurrent layers with dropout draw masks whenever they are called.
         """
-        mean = _Mean()
+        mean = _Mean(self.objective)
         kept = [generator.state.numpy() for generator in self.dropout]
         for first in range(0, len(part.x), _EVALUATION_ROWS):
             x, y = (array[first : first + _EVALUATION_ROWS] for array in (part.x, part.y))
@@ -201,23 +203,26 @@ class _Reference:
 class _Mean:
     """The mean of metrics over batches, weighted by the number of examples."""
 
-    def __init__(self) -> None:
+    def __init__(self, objective: Objective) -> None:
+        self.answers = {"loss": 1, **objective.answers}
         self.total: Metrics = {}
         self.count = 0
 
     def add(self, logs: Mapping[str, Any], count: int) -> None:
         """Adds the means over a batch of `count` examples."""
         for name, value in logs.items():
-            total = float(value) * count
-            if name == "accuracy":
-                total = round(total)  # a number of examples: equal ones shall be equal to the bit
+            total = float(value) * count * self.answers[name]
+            if metric(name).is_share:
+                total = round(total)  # of right answers: equal ones shall be equal to the bit
             self.total[name] = self.total.get(name, 0.0) + total
         self.count += count
 
     def result(self) -> Metrics:
         """Returns the means, the loss first: in that order they become columns."""
-        names = sorted(self.total, key=lambda name: name != "loss")
-        return {name: self.total[name] / self.count for name in names}
+        return {
+            name: self.total[name] / (self.count * answers)
+            for name, answers in self.answers.items()
+        }
 
 
 def _record(position: int, epoch: int, step: int, metrics: Metrics) -> EpochRecord:

@@ -24,7 +24,6 @@ from runner.records import EpochRecord, Outcome
 from runner.training.cohort import Cohort, Member, Snapshot, movement
 from runner.training.forms import Form
 from runner.training.grouping import Grouping
-from runner.training.objective import METRIC
 from runner.training.program import Constants, Epochs, State
 from runner.training.randomness import epoch_order, first_state, seed_generators
 from runner.training.tensorflow import on_device
@@ -303,8 +302,8 @@ class _Training:
 
         def work(chunk: _Chunk) -> list[np.ndarray]:
             sums = self.program.evaluate(chunk.state, *self.parts[part])
-            # Divided here: XLA would multiply by the reciprocal, which is not quite the same.
-            return [value.numpy() / count for value in sums]
+            loss, metrics = (value.numpy() for value in sums)
+            return self._means(loss, metrics, count)
 
         return self._joined(self._each_chunk(work))
 
@@ -328,12 +327,11 @@ class _Training:
         first_step = (epoch - 1) * self.cohort.steps_per_epoch + 1
         means, val_means, bad_steps = [], [], {}
         for chunk, results in done:
-            steps = [v[row].astype(float) * sizes[:, None] for v in (results.loss, results.metric)]
-            if self.cohort.dataset.task == "classification":
-                steps[1] = np.rint(steps[1])  # numbers of examples, exactly
-            means.append((chunk, [step.sum(axis=0) / len(train) for step in steps]))
-            sums = results.val_loss[row], results.val_metric[row]
-            val_means.append((chunk, [value / len(validation) for value in sums]))
+            losses = results.loss[row].astype(float) * sizes[:, None]
+            sums = losses.sum(axis=0), results.metrics[row].astype(float).sum(axis=0)
+            means.append((chunk, self._means(*sums, len(train))))
+            sums = results.val_loss[row], results.val_metrics[row]
+            val_means.append((chunk, self._means(*sums, len(validation))))
             alive[chunk.positions] = results.alive[row, : len(chunk.positions)]
             for position, step in zip(chunk.positions, results.bad_step[row], strict=False):
                 if step >= 0:
@@ -341,9 +339,18 @@ class _Training:
         metrics = self._joined(means) | _prefixed("val_", self._joined(val_means))
         return metrics, alive, bad_steps
 
+    def _means(self, loss: np.ndarray, metrics: np.ndarray, count: int) -> list[np.ndarray]:
+        """Returns the loss and each metric, (replicas,) each, from sums over `count` examples.
+
+        They are divided here: XLA would multiply by the reciprocal, which is not quite the same.
+        """
+        answers = self.program.objective.answers.values()
+        by_metric = zip(metrics.T, answers, strict=True)
+        return [loss / count, *(total / (count * each) for total, each in by_metric)]
+
     def _joined(self, values: Iterable[tuple[_Chunk, Sequence[np.ndarray]]]) -> Metrics:
-        """Returns loss and metric by the position in the cohort, from those of the chunks."""
-        names = ("loss", METRIC[self.cohort.dataset.task])
+        """Returns loss and metrics by the position in the cohort, from those of the chunks."""
+        names = ("loss", *self.program.objective.answers)
         joined = {name: np.full(len(self.cohort.members), np.nan) for name in names}
         for chunk, results in values:
             for name, result in zip(names, results, strict=True):

@@ -10,7 +10,7 @@ import yaml
 from scipy import stats
 
 from runner.config import ConfigError, choose, convert
-from runner.datasets import CATALOGUE, load
+from runner.datasets import CATALOGUE, Dataset, Part, load
 
 OPTIONS = Path(__file__).parents[2] / "conf" / "dataset"
 OFFICIAL_TEST = {"mnist": 20, "fashion_mnist": 20, "cifar10": 20, "cifar100": 500}
@@ -145,6 +145,21 @@ def test_uninformed_losses():
     above_below = ordered[-half:].sum() - ordered[:half].sum()
     assert raw.uninformed_mae == pytest.approx(above_below / len(y))
     assert digits.uninformed_mae is None
+
+
+def test_scores_of_the_best_constant_labels():
+    """Three sets of labels, so that all can be counted by hand."""
+    y = np.array([[1, 0], [1, 0], [1, 1], [0, 1], [1, 0]])
+    part = Part(np.zeros((5, 1), "float32"), y.astype("int32"))
+    told = Dataset("sample", "multilabel", 2, part, part, None, ()).describe()
+    # Shares of 4/5 and 2/5.
+    entropies = stats.entropy([0.8, 0.2]), stats.entropy([0.4, 0.6])
+    assert told["uninformed_loss"] == pytest.approx(np.mean(entropies))
+    assert told["uninformed_binary_accuracy"] == pytest.approx((0.8 + 0.6) / 2)
+    assert told["uninformed_exact_match"] == pytest.approx(3 / 5)
+    assert (told["uninformed_mae"], told["majority_share"]) == (None, None)
+    digits = load("digits", CATALOGUE["digits"]()).describe()
+    assert (digits["uninformed_binary_accuracy"], digits["uninformed_exact_match"]) == (None, None)
 
 
 @pytest.mark.parametrize("value", [0, 1, -0.1, 1.5, True, "a", None])

@@ -64,6 +64,15 @@ def test_the_class_of_a_teacher_is_its_largest_output():
     np.testing.assert_array_equal(classes.y, quantities.y.argmax(axis=1))
 
 
+def test_the_labels_of_a_teacher_are_the_signs_of_its_outputs():
+    quantities = Teacher(task="regression", outputs=5).read()
+    dataset = load("teacher", Teacher(task="multilabel", outputs=5))
+    assert (dataset.task, dataset.num_outputs, dataset.task_guess) == ("multilabel", 5, "")
+    parts = (dataset.train, dataset.validation, dataset.test)
+    counts = sum(part.y.sum(axis=0) for part in parts)
+    np.testing.assert_array_equal(counts, (quantities.y > 0).sum(axis=0))
+
+
 def test_a_regression_of_several_targets():
     dataset = load("teacher", Teacher(task="regression", outputs=3))
     assert dataset.num_outputs == 3
@@ -79,7 +88,11 @@ def test_a_regression_of_several_targets():
         (Spirals, {"dimension": 1}, "`dataset.dimension` must be an integer of at least 2"),
         (Spirals, {"noise": -1}, "`dataset.noise` must be a non-negative number"),
         (Teacher, {"size": 1}, "`dataset.size` must be an integer of at least 2"),
-        (Teacher, {"task": "both"}, "`dataset.task` must be one of classification, regression"),
+        (
+            Teacher,
+            {"task": "both"},
+            "`dataset.task` must be one of classification, multilabel, regression",
+        ),
     ],
 )
 def test_settings_that_make_no_sense(kind, settings, message):

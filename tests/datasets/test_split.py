@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from runner.config import ConfigError
@@ -85,6 +85,43 @@ def test_shares_are_rounded_proportions(sizes, fraction):
     quota = sizes * total / sizes.sum()
     if (quota >= least).all() and (quota <= most).all():
         assert (np.abs(taken - quota) < 1 + 1e-9).all()
+
+
+@given(
+    st.integers(2, 6),
+    st.floats(0.05, 0.95),
+    st.integers(9, 400),
+    st.floats(0.02, 0.6),
+    st.sampled_from([0, 0.1, 0.2, 0.35]),
+    st.booleans(),
+)
+def test_frequent_sets_of_labels_are_in_every_part(num, share, rows, validation, test, halved):
+    assume(validation + test < 0.9 and rows * min(validation, test or 1) >= 4)
+    y = (np.random.default_rng(rows).random((rows, num)) < share).astype(np.int32)
+    settings = Common(validation=validation, subset=rows // 2 if halved else None)
+    strata = split.label_sets(y, settings, test)
+    names = ("",) * (strata.max() + 1)
+    assert np.unique(strata).tolist() == list(range(len(names)))
+    drawn = split.draw(strata, names, settings, test)
+    parts = [part for part in (drawn.train, drawn.validation, drawn.test) if part is not None]
+    smallest = min(f for f in (1 - validation - test, validation, test) if f)
+    smallest *= (settings.subset or rows) / rows
+    num_frequent_with_others = 0
+    for labels in np.unique(y, axis=0):
+        has = (y == labels).all(axis=1)
+        if (strata == strata[has][0]).sum() == has.sum():
+            assert all(has[part].any() for part in parts)
+        elif has.sum() * smallest > 1.001 and has.sum() >= 3:
+            num_frequent_with_others += 1
+    assert num_frequent_with_others <= 1  # the least of them, where the others alone were too few
+
+
+def test_sets_of_labels_that_are_rare_are_one_stratum():
+    y = np.repeat([[1, 0], [0, 1], [1, 1], [0, 0]], [40, 50, 4, 6], axis=0)
+    # A fifth of the examples in the smallest part: five make an example there.
+    assert split.label_sets(y, Common(), 0.2).tolist() == [1] * 40 + [0] * 50 + [2] * 10
+    assert split.label_sets(y, Common(subset=50), 0.2).tolist() == [1] * 40 + [0] * 50 + [2] * 10
+    assert split.label_sets(y, Common(subset=40), 0.2).tolist() == [1] * 40 + [0] * 50 + [1] * 10
 
 
 @pytest.mark.parametrize(

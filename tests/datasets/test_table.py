@@ -363,7 +363,7 @@ def test_a_column_may_be_called_by_a_number():
         ({"keep": ("kind",), "drop": ("kind",)}, "`dataset.keep` must be without .*`dataset.drop`"),
         ({"drop": ("kind", "size")}, r"must have an input beside the target"),
         ({"target": "kind", "task": "regression"}, "`dataset.task` must be classification"),
-        ({"task": "classification"}, "`dataset.task` must be regression where 'price' .*1.25"),
+        ({"task": "classification"}, "`dataset.task` must be regression where 'price' .*73.75"),
     ],
 )
 def test_settings_that_do_not_fit_the_table(file, settings, message):

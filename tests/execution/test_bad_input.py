@@ -22,6 +22,17 @@ REFUSED = {
     "device": (["device=tpu"], "`device` must be auto, cpu, gpu"),
     "no such metric": (["report.metric=val_auc"], "`report.metric` must be one of loss, accuracy"),
     "metric of another task": (["dataset=diabetes", "report.metric=accuracy"], "`report.metric`"),
+    "metric of classes for labels": (
+        ["dataset=teacher", "dataset.task=multilabel", "report.metric=val_accuracy"],
+        "`report.metric` must be one of loss, binary_accuracy, exact_match, .* multilabel",
+    ),
+    "target of classes for labels": (
+        [
+            *("dataset=teacher", "dataset.task=multilabel"),
+            *("training.target_metric=accuracy", "training.target_value=1"),
+        ],
+        "`training.target_metric` must be one of loss, binary_accuracy, exact_match",
+    ),
     "nothing given": (["init=custom"], "`init.target` has no default"),
     "target without value": (["training.target_metric=val_loss"], "belong together"),
     "report at": (["report.at=middle"], "`report.at` must be one of final, best"),

@@ -5,6 +5,7 @@ import logging
 import resource
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -52,6 +53,26 @@ def test_a_sweep_compares_its_configurations(command):
     assert comparison["num_finished"].tolist() == [2, 2, 2, 2]
     assert (done.folder / "3" / ".hydra" / "overrides.yaml").exists()
     assert "he_normal" in (done.folder / "3" / "runner.log").read_text()
+
+
+def test_labels_have_their_own_metrics_endpoint_and_guess(command, tmp_path):
+    numbers = np.random.default_rng(0)
+    x = numbers.normal(size=(120, 4))
+    np.savez(tmp_path / "labels.npz", x=x, y=x @ numbers.normal(size=(4, 3)) > 0)
+    ways = (*QUIET[1:], "dataset=arrays", "dataset.path=labels.npz", "dataset.split_seed=0,1")
+    target = ("training.target_metric=val_exact_match", "training.target_value=0.1")
+    done = command("--multirun", *ways, *target, "seeds=2")
+    assert done.code == 0
+    assert done.output.count("taken for labels that may occur together (multilabel)") == 1
+    table = pd.read_csv(done.folder / "replicates.csv")
+    assert {"final_val_binary_accuracy", "test_exact_match", "epochs_to_target"} <= set(table)
+    assert set(pd.read_csv(done.folder / "comparison.csv")["metric"]) == {"val_binary_accuracy"}
+    record = records.read_configurations(done.folder)[0]
+    assert record.dataset["task"] == "multilabel"
+    assert record.dataset["task_guess"] in done.output
+    report = (done.folder / "report.md").read_text("utf-8")
+    assert "inal validation binary accuracy" in report
+    assert record.dataset["task_guess"].partition(":")[0] in report
 
 
 def test_initializers_of_one_seed_see_the_same_data_in_the_same_order(command, monkeypatch):

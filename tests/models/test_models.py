@@ -17,6 +17,7 @@ from runner.models.activations import ACTIVATIONS
 from runner.models.cnn import Cnn
 from runner.models.custom import Custom
 from runner.models.mlp import Mlp
+from runner.tasks import TASKS
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 
@@ -97,8 +98,8 @@ def test_global_generators_go_on_as_if_nothing_was_built():
 
 
 @pytest.mark.parametrize(("name", "settings"), MEMBERS.items())
-@pytest.mark.parametrize("task", ["classification", "regression"])
-def test_every_model_fits_both_tasks(name, settings, task):
+@pytest.mark.parametrize("task", TASKS)
+def test_every_model_fits_all_tasks(name, settings, task):
     model = build(name, settings, (8, 8, 1), 2, task)
     check(model, num_outputs=2, task=task)
     assert model(np.zeros((3, 8, 8, 1), "float32")).shape == (3, 2)

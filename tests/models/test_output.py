@@ -43,6 +43,23 @@ def subclass(activation):
     return model
 
 
+def subclass_of_depth(depth, activation=None):
+    class Deep(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.hidden = [layers.Dense(8, "relu") for _ in range(depth)]
+            self.last = layers.Dense(3, activation=activation)
+
+        def call(self, x, training=False):
+            for layer in self.hidden:
+                x = layer(x)
+            return self.last(x)
+
+    model = Deep()
+    model(keras.Input((4,)))
+    return model
+
+
 def embedding():
     inputs = keras.Input((4,), dtype="int32")
     hidden = layers.Flatten()(layers.Embedding(3, 2)(inputs))
@@ -88,14 +105,31 @@ MODELS = {
     "subclass": (lambda: subclass("softmax"), "softmax"),
     "subclass, logits": (lambda: subclass(None), "linear"),
     "embedding": (embedding, "softmax"),
+    "reshaped sigmoid": (lambda: head(keras.ops.sigmoid, layers.Reshape((3,))), "sigmoid"),
+    "reshaped tanh": (lambda: head(keras.ops.tanh, layers.Reshape((3,))), "linear"),
+    "written-out sigmoid": (lambda: head(lambda x: 1 / (1 + keras.ops.exp(-x))), "sigmoid"),
+    "own function, a sigmoid": (
+        lambda: sequential(layers.Dense(3, lambda x: 1 / (1 + keras.ops.exp(-x)))),
+        "sigmoid",
+    ),
+    "kernel of zeros": (
+        lambda: head(layers.Dense(3, kernel_initializer="zeros"), layers.Flatten()),
+        "linear",
+    ),
+    "subclass, sigmoid": (lambda: subclass("sigmoid"), "sigmoid"),
+    "deep": (lambda: nested(subclass_of_depth(12)), "linear"),
+    "deep, sigmoid": (lambda: nested(subclass_of_depth(12, "sigmoid")), "sigmoid"),
 }
 
 
 @pytest.mark.parametrize(("make", "expected"), MODELS.values(), ids=MODELS.keys())
 def test_output_activation_is_read(make, expected):
     model = make()
+    before = [variable.numpy() for variable in model.variables]
     assert output_activation(model) == expected
-    assert outputs_logits(model) == (expected != "softmax")
+    assert outputs_logits(model) == (expected not in ("softmax", "sigmoid"))
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
 
 
 @pytest.mark.parametrize(("make", "activation"), MODELS.values(), ids=MODELS.keys())
@@ -106,11 +140,46 @@ def test_what_fits_which_task(make, activation):
     else:
         with pytest.raises(ConfigError, match=rf"is classification\. Received: {activation}\."):
             check(model, 3, "classification")
+    if activation in ("linear", "sigmoid"):
+        check(model, 3, "multilabel")
+    else:
+        with pytest.raises(ConfigError, match=rf"is multilabel\. Received: {activation}\."):
+            check(model, 3, "multilabel")
     if activation == "softmax":
         with pytest.raises(ConfigError, match=r"without a softmax .* is regression"):
             check(model, 3, "regression")
     else:
         check(model, 3, "regression")
+
+
+ONE = {
+    None: "fits",
+    "sigmoid": "fits",
+    "hard_sigmoid": "fits",
+    "softmax": "Received: softmax. It is the same for every example; use a sigmoid, or two",
+    "log_softmax": "Received: log_softmax. It is the same for every example",
+    "tanh": "has one output for two classes. Received: tanh. Take it off",
+}
+
+
+@pytest.mark.parametrize(("activation", "message"), ONE.items())
+def test_one_output_for_two_classes(activation, message):
+    model = sequential(layers.Dense(1, activation))
+    if message == "fits":
+        check(model, 2, "classification")
+        flat = sequential(layers.Dense(1, activation), layers.Flatten())
+        check(flat, 2, "classification")
+        assert outputs_logits(flat) == outputs_logits(model) == (activation is None)
+    else:
+        with pytest.raises(ConfigError, match=message):
+            check(model, 2, "classification")
+    with pytest.raises(ConfigError, match=r"\(None, 3\), one for each class\. Received: \(None, 1"):
+        check(model, 3, "classification")
+
+
+def test_a_sigmoid_for_each_class_is_refused_with_the_ways_out():
+    with pytest.raises(ConfigError, match=r"an example has one class.*dataset.task=multilabel"):
+        check(sequential(layers.Dense(3, "sigmoid")), 3, "classification")
 
 
 def test_a_users_function_as_activation_is_named():
@@ -156,7 +225,6 @@ def built_on_data():
         (two_outputs, r"`model` must be a model with one output\. Received: 2\."),
         (fixed_batch, r"outputs of shape \(None, 3\), one for each class\. Received: \(5, 3\)"),
         (lambda: sequential(layers.Dense(4)), r"\(None, 3\).* Received: \(None, 4\)"),
-        (lambda: sequential(layers.Dense(1)), r"\(None, 3\).* Received: \(None, 1\)"),
         (
             lambda: head(layers.Reshape((3, 1)), width=3),
             r"\(None, 3\).* Received: \(None, 3, 1\)",

@@ -63,7 +63,7 @@ def examine(keras, digits):
     from runner.initializers import CATALOGUE, draw
     from runner.plan import Choice
     from runner.propagation.diagnosis import Examination
-    from runner.training.objective import loss_function
+    from runner.training.objective import Objective
 
     def run(
         init, model=None, init_settings=None, seeds=SEEDS, dataset=digits, diagnostics=None, **mlp
@@ -75,7 +75,7 @@ def examine(keras, digits):
             model = models.build("mlp", settings, shape, outputs, dataset.task)
         drawer = draw.prepare(model, Choice(init, law))
         weights = [drawer.draw(seed) for seed in range(seeds)]
-        loss = loss_function(model, dataset.task)
+        loss = Objective(model, dataset.task).loss
         examination = Examination(model, dataset, loss, diagnostics or Diagnostics())
         resolved = {
             "init": {"name": init, **vars(law)},

@@ -13,7 +13,7 @@ def cost(keras, digits):
     from runner.plan import Choice
     from runner.propagation.diagnosis import Examination
     from runner.propagation.settings import Diagnostics
-    from runner.training.objective import loss_function
+    from runner.training.objective import Objective
 
     def run(replicates, **mlp):
         settings = models.CATALOGUE["mlp"](**mlp)
@@ -22,7 +22,7 @@ def cost(keras, digits):
         drawer = draw.prepare(model, Choice("he_normal", law))
         weights = [drawer.draw(seed) for seed in range(replicates)]
         moments = [time.process_time()]
-        examination = Examination(model, digits, loss_function(model, digits.task), Diagnostics())
+        examination = Examination(model, digits, Objective(model, digits.task).loss, Diagnostics())
         for _ in range(2):
             assert len(examination.examine(iter(weights))) == replicates
             moments.append(time.process_time())

@@ -102,23 +102,86 @@ def adding_losses(keras):
     return keras.Sequential([keras.Input(SHAPE), *body])
 
 
-def dataset():
+def dataset(task="classification", num_outputs=CLASSES, scale=1.0):
+    """Returns classes or labels that are linear in the inputs, which are `scale` times normal."""
     numbers = np.random.default_rng(1)
 
     def part(rows):
         x = numbers.normal(size=(rows, *SHAPE))
-        scores = x.reshape(rows, -1) @ np.random.default_rng(2).normal(size=(64, CLASSES))
-        return Part(x.astype("float32"), scores.argmax(axis=1).astype("int32"))
+        scores = x.reshape(rows, -1) @ np.random.default_rng(2).normal(size=(64, num_outputs))
+        y = scores.argmax(axis=1) if task == "classification" else scores > 0
+        return Part((scale * x).astype("float32"), y.astype("int32"))
 
     return Dataset(
         name="sample",
-        task="classification",
-        num_outputs=CLASSES,
+        task=task,
+        num_outputs=num_outputs,
         train=part(ROWS),
         validation=part(20),
         test=part(11),
-        classes=("a", "b", "c"),
+        classes=tuple("abc"[:num_outputs]) if task == "classification" else (),
     )
+
+
+def ending_in(keras, *last):
+    body = [keras.layers.Flatten(), keras.layers.Dense(12, activation="relu")]
+    return keras.Sequential([keras.Input(SHAPE), *body, *last])
+
+
+def subclass(keras, units, activation):
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.flat, self.dense = keras.layers.Flatten(), keras.layers.Dense(units)
+
+        def call(self, x, training=False):
+            return activation(self.dense(self.flat(x)))
+
+    model = Net()
+    model(keras.Input(SHAPE))
+    return model
+
+
+def ends(task, units, num_outputs):
+    """Returns the usual last layers for so many units; each model takes `keras`."""
+    forms = {
+        "logits": lambda keras: ending_in(keras, keras.layers.Dense(units)),
+        "sigmoid": lambda keras: ending_in(keras, keras.layers.Dense(units, activation="sigmoid")),
+        "activation layer": lambda keras: ending_in(
+            keras, keras.layers.Dense(units), keras.layers.Activation("sigmoid")
+        ),
+        "reshaped": lambda keras: ending_in(
+            keras, keras.layers.Dense(units, activation="sigmoid"), keras.layers.Reshape((units,))
+        ),
+        "convolutions": lambda keras: keras.Sequential(
+            [
+                keras.Input(SHAPE),
+                keras.layers.Conv2D(3, 3, activation="relu"),
+                keras.layers.Flatten(),
+                keras.layers.Dense(units),
+            ]
+        ),
+        "subclass": lambda keras: subclass(keras, units, keras.ops.sigmoid),
+    }
+    what = "one output" if task == "classification" else "labels"
+    return {f"{what}, {name}": (form, task, num_outputs) for name, form in forms.items()}
+
+
+ENDS = {
+    **ends("classification", 1, 2),
+    **ends("multilabel", 4, 4),
+    "two logits": (
+        lambda keras: ending_in(keras, keras.layers.Dense(2)),
+        "classification",
+        2,
+    ),
+    "softmax layer": (
+        lambda keras: ending_in(keras, keras.layers.Dense(2), keras.layers.Softmax()),
+        "classification",
+        2,
+    ),
+}
+"""What a model ends in -> (model, task, classes or labels)."""
 
 
 def member(model, seed, rate=0.05, spoil=False):

@@ -12,6 +12,7 @@ from runner.plan import Choice, NoTraining, Training
 from runner.records import Outcome
 from runner.training import optimizers
 from runner.training.cohort import Cohort, Member
+from tests.training import cohorts
 
 ROWS, FEATURES, CLASSES, BATCH = 50, 6, 3, 16  # the last batch of an epoch has 2 rows
 
@@ -307,6 +308,37 @@ def test_regression_has_loss_and_mae(keras, run):
     errors = model.predict(dataset.validation.x, verbose=0) - dataset.validation.y
     assert curve(epochs[0], "val_loss")[-1] == pytest.approx(np.square(errors).mean(), rel=1e-5)
     assert curve(epochs[0], "val_mae")[-1] == pytest.approx(np.abs(errors).mean(), rel=1e-5)
+
+
+def binary_cross_entropy(logits, labels):
+    return np.mean(np.logaddexp(0, logits) - labels * logits)
+
+
+@pytest.mark.parametrize("name", ["logits", "sigmoid", "activation layer", "subclass"])
+@pytest.mark.parametrize("what", ["one output", "labels"])
+def test_two_classes_with_one_output_and_labels_are_measured_as_documented(keras, what, name):
+    """Far from zero, where the logarithm of a rounded sigmoid would be another number."""
+    from runner.training import reference
+
+    make, task, num_outputs = cohorts.ENDS[f"{what}, {name}"]
+    model, data = make(keras), cohorts.dataset(task, num_outputs, scale=20.0)
+    work = cohorts.cohort(model, [cohorts.member(model, 0)], "adam", epochs=0, data=data)
+    curves, outcomes = cohorts.run(reference.train, work)
+    *_, kernel, bias = (hidden := work.members[0].draw())
+    x = data.validation.x.reshape(len(data.validation), -1)
+    x = np.maximum(x @ hidden[0] + hidden[1], 0) if len(hidden) == 4 else x
+    logits, y = x @ kernel + bias, data.validation.y.reshape(len(x), -1)
+    right = (logits > 0) == y
+    found = curves[0, 0]
+    assert np.abs(logits).max() > 20
+    assert found["val_loss"] == pytest.approx(binary_cross_entropy(logits, y), rel=1e-5)
+    if task == "classification":
+        assert found["val_accuracy"] == right.mean()
+        assert set(outcomes[0].test) == {"loss", "accuracy"}
+    else:
+        assert found["val_binary_accuracy"] == pytest.approx(right.mean(), abs=1e-12)
+        assert found["val_exact_match"] == right.all(axis=1).mean()
+        assert set(outcomes[0].test) == {"loss", "binary_accuracy", "exact_match"}
 
 
 @pytest.mark.parametrize("run", ["reference"], indirect=True)

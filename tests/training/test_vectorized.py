@@ -12,6 +12,7 @@ from runner.training.cohort import Member
 from tests.training.cohorts import (
     BATCH,
     CLASSES,
+    ENDS,
     MODELS,
     SHAPE,
     adding_losses,
@@ -45,6 +46,15 @@ def test_models_train_as_in_the_reference_engine(keras, engines, name):
     model = MODELS[name](keras)
     # Ten updates in float32: rounding of 1e-7 a step, amplified a little by the training.
     assert_same(engines, cohort(model, [member(model, seed) for seed in range(3)]), rtol=2e-5)
+
+
+@pytest.mark.parametrize("name", some_slow(ENDS, quick=["labels, sigmoid"]))
+def test_all_ends_train_as_in_the_reference_engine(keras, engines, name):
+    make, task, num_outputs = ENDS[name]
+    model, data = make(keras), dataset(task, num_outputs)
+    work = cohort(model, [member(model, seed) for seed in range(3)], "adam", data=data)
+    # Adam divides by small numbers at first, which amplifies rounding.
+    assert_same(engines, work, rtol=5e-5)
 
 
 OPTIMIZERS = {

@@ -45,7 +45,7 @@ def curve_figures(
 
 
 def _figure(points: Points, series: Sequence[Series], note: str, shared_scale: bool) -> Figure:
-    title = {"mae": "Mean absolute error"}.get(points.metric, points.metric.capitalize())
+    title = points.words.capitalize()
     subtitle = f"{series[0].name}; {note}" if len(series) == 1 else note
     chart = _chart(points, series)
     if not shared_scale:
@@ -63,7 +63,7 @@ def _figure(points: Points, series: Sequence[Series], note: str, shared_scale: b
 def _caption(points: Points, note: str) -> str:
     when = "by epoch, 0 before any training" if points.last_epoch else "before training"
     bands = ", with interval bands" if points.has_intervals else ""
-    parts = [f"Mean {points.metric} {when}{bands}; {note}."]
+    parts = [f"Mean {points.words} {when}{bands}; {note}."]
     if points.has_replicates:
         parts.append("Thin lines are the single replicates.")
     if points.is_log:
@@ -144,12 +144,12 @@ def _untrained(points: Points, series: Sequence[Series]) -> list[alt.Chart]:
 
 def _value(points: Points, column: str) -> alt.Y:
     scale, axis = _scale_and_axis(points)
-    return alt.Y(f"{column}:Q", title=points.metric, scale=scale, axis=axis)
+    return alt.Y(f"{column}:Q", title=points.words, scale=scale, axis=axis)
 
 
 def _value_x(points: Points, column: str) -> alt.X:
     scale, axis = _scale_and_axis(points)
-    return alt.X(f"{column}:Q", title=points.metric, scale=scale, axis=axis)
+    return alt.X(f"{column}:Q", title=points.words, scale=scale, axis=axis)
 
 
 def _scale_and_axis(points: Points) -> tuple[alt.Scale, alt.Axis]:
@@ -166,7 +166,7 @@ def _tooltip(points: Points) -> list[alt.Tooltip]:
         alt.Tooltip("series_name:N", title="initializer"),
         alt.Tooltip("panel_name:N", title="panel"),
         alt.Tooltip("epoch:Q"),
-        alt.Tooltip("mean:Q", title=f"mean {points.metric}", format=".4~g"),
+        alt.Tooltip("mean:Q", title=f"mean {points.words}", format=".4~g"),
         alt.Tooltip("low:Q", title="interval from", format=".4~g"),
         alt.Tooltip("high:Q", title="to", format=".4~g"),
     ]

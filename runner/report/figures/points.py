@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from runner import tasks
 from runner.records import lower_is_better
 from runner.report.names import Name
 from runner.report.results import Results
@@ -13,7 +14,6 @@ from runner.report.statistics import summarize_curves
 
 _REPLICATE = ["configuration", "weight_seed", "batch_seed"]
 _PARTS = {"": "training", "val_": "validation"}
-_RANGES = {"accuracy": (0.0, 1.0)}
 _LOWEST, _HIGHEST = -1e300, 1e300  # JSON has no infinity
 # More mean curves in one figure are neither read nor drawn in a reasonable time.
 MAX_CURVES = 80
@@ -42,6 +42,11 @@ class Points:
     series: list[str]
     num_shown: int
     num_cells: int
+
+    @property
+    def words(self) -> str:
+        """What people call the metric."""
+        return tasks.metric(self.metric).words
 
     @property
     def has_replicates(self) -> bool:
@@ -81,13 +86,13 @@ class Points:
     def floor(self) -> float:
         """The least that is drawn of a band."""
         if self.floors is None:
-            return _RANGES.get(self.metric, (_LOWEST, _HIGHEST))[0]
+            return 0.0 if tasks.metric(self.metric).is_share else _LOWEST
         return self.floors[self.is_log]
 
     @property
     def ceiling(self) -> float:
         """The most that is drawn of a band."""
-        return _RANGES.get(self.metric, (_LOWEST, _HIGHEST))[1]
+        return 1.0 if tasks.metric(self.metric).is_share else _HIGHEST
 
 
 def curve_points(results: Results, names: Mapping[int, Name]) -> list[Points]:

@@ -1,0 +1,68 @@
+"""What can be learned: the tasks and their metrics.
+
+The name of a metric is that of the training part; `val_` and `test_` before it stand for the other
+parts.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Task = Literal["classification", "multilabel", "regression"]
+TASKS: tuple[Task, ...] = get_args(Task)
+
+_PARTS = {"val_": "validation", "test_": "test"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is measured of a model.
+
+    Attributes:
+      words: What people call it.
+      is_share: Whether it is a share of right answers: from 0 to 1, and the larger the better. Of
+        all others the smaller is the better.
+    """
+
+    words: str
+    is_share: bool = False
+
+
+_METRICS = {
+    "loss": Metric("loss"),
+    "mae": Metric("mean absolute error"),
+    "accuracy": Metric("accuracy", is_share=True),
+    "binary_accuracy": Metric("binary accuracy", is_share=True),
+    "exact_match": Metric("exact match", is_share=True),
+}
+
+METRICS: dict[Task, tuple[str, ...]] = {
+    "classification": ("accuracy",),
+    "multilabel": ("binary_accuracy", "exact_match"),
+    "regression": ("mae",),
+}
+"""What is measured beside the loss, in the order of the columns."""
+
+ENDPOINT: dict[Task, str] = {
+    "classification": "val_accuracy",
+    "multilabel": "val_binary_accuracy",
+    "regression": "val_loss",
+}
+"""What a comparison is about unless the user says otherwise."""
+
+
+def parted(metric: str) -> tuple[str, str]:
+    """Returns the part of the data that a metric is of, and its name without that.
+
+    >>> parted("val_exact_match")
+    ('validation', 'exact_match')
+    """
+    for prefix, part in _PARTS.items():
+        if metric.startswith(prefix):
+            return part, metric.removeprefix(prefix)
+    return "training", metric
+
+
+def metric(name: str) -> Metric:
+    """Returns what is known of a metric of any part."""
+    plain = parted(name)[1]
+    return _METRICS.get(plain, Metric(plain.replace("_", " ")))
