@@ -221,18 +221,18 @@ class _Watch:
         while _CLOSED not in (heard := os.read(self._heard, 64)):
             now_s = time.monotonic()
             numbers = {*heard} & {*_request.handled}
-            if _LOST in heard:
-                time.sleep(_AGAIN_S)
-                self._interrupt_main()
-            elif self._interrupted and numbers:  # by this thread
-                self._interrupted = False
-            elif first_s is None and numbers:
+            if first_s is None and numbers:
                 first_s = now_s
                 if notice := _request.notice:  # in a thread, for the terminal may be held up
                     threading.Thread(target=log.warning, args=(notice,), daemon=True).start()
+            elif self._interrupted and numbers:  # by this thread
+                self._interrupted = False
             elif numbers & {*_URGENT} and now_s - first_s >= _SAME_S and not _request.urgent:
                 _request.urgent = _request.pending = True
                 self._ending.start()
+                self._interrupt_main()
+            if _LOST in heard:
+                time.sleep(_AGAIN_S)
                 self._interrupt_main()
 
     def _interrupt_main(self) -> None:

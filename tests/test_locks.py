@@ -50,6 +50,7 @@ def holding(code, folder):
         try:
             assert process.stdout.readline() == "held\n"
             process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
             yield process
         finally:
             process.kill()

@@ -38,6 +38,7 @@ _TIMEOUT_ARGUMENT = {
     "mysql": "connect_timeout",
     "mssql": "timeout",
 }
+_PRIMARY_CODE = 0xFF  # the part of SQLite's error codes that names the kind
 _TIMEOUT_S = 10  # to find out whether a store is there
 
 
@@ -225,7 +226,8 @@ def _is_taken(begin: Callable[[], object]) -> bool:
     try:
         begin()
     except sqlalchemy.exc.OperationalError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+        code = getattr(error.orig, "sqlite_errorcode", 0)
+        if code & _PRIMARY_CODE == sqlite3.SQLITE_BUSY:
             return False
         raise
     return True
