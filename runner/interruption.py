@@ -194,6 +194,7 @@ class _Watch:
         self._heard, self._told = os.pipe()
         os.set_blocking(self._told, False)
         self._former = signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
+        self._first_s: float | None = None
         self._interrupted = False
         self._ending = threading.Timer(_AT_ONCE_S, _end_at_once)
         self._ending.daemon = True
@@ -217,23 +218,25 @@ class _Watch:
             os.write(self._told, _LOST)
 
     def _run(self) -> None:
-        first_s = None
         while _CLOSED not in (heard := os.read(self._heard, 64)):
-            now_s = time.monotonic()
-            numbers = {*heard} & {*_request.handled}
-            if first_s is None and numbers:
-                first_s = now_s
-                if notice := _request.notice:  # in a thread, for the terminal may be held up
-                    threading.Thread(target=log.warning, args=(notice,), daemon=True).start()
-            elif self._interrupted and numbers:  # by this thread
-                self._interrupted = False
-            elif numbers & {*_URGENT} and now_s - first_s >= _SAME_S and not _request.urgent:
-                _request.urgent = _request.pending = True
-                self._ending.start()
-                self._interrupt_main()
+            if numbers := {*heard} & {*_request.handled}:
+                self._hear(numbers)
             if _LOST in heard:
                 time.sleep(_AGAIN_S)
                 self._interrupt_main()
+
+    def _hear(self, numbers: set[int]) -> None:
+        now_s = time.monotonic()
+        if self._first_s is None:
+            self._first_s = now_s
+            if notice := _request.notice:  # in a thread, for the terminal may be held up
+                threading.Thread(target=log.warning, args=(notice,), daemon=True).start()
+        elif self._interrupted:  # by this thread
+            self._interrupted = False
+        elif numbers & {*_URGENT} and now_s - self._first_s >= _SAME_S and not _request.urgent:
+            _request.urgent = _request.pending = True
+            self._ending.start()
+            self._interrupt_main()
 
     def _interrupt_main(self) -> None:
         """Lets the main thread run the handler of signals once more."""
