@@ -1,7 +1,6 @@
 """`python -m runner`: Hydra composes the configurations, `runner.execution` trains them."""
 
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# Until there is anything to end in order, Ctrl-C ends the process where it is, without a traceback.
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+from runner.interruption import INTERRUPTED, check, end_without_traceback, stoppable, take_up
+
+if __name__ == "__main__":  # before the imports that take long
+    end_without_traceback()
 
 import hydra
 from hydra._internal import utils as hydra_utils
@@ -22,10 +22,9 @@ from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig
 
 from runner.execution import apart, folders
-from runner.interruption import INTERRUPTED, termination_interrupts
 from runner.machine import few_collections
 from runner.masking import masked
-from runner.terminal import tolerate_any_terminal
+from runner.terminal import tolerate_any_console
 
 if TYPE_CHECKING:
     from runner.recording.recorder import End
@@ -73,6 +72,7 @@ def train(cfg: DictConfig) -> float | None:
     from runner.execution.sweep import run, run_apart
 
     job = Job.from_hydra(HydraConfig.get(), cfg)
+    tolerate_any_console()  # in the processes of a parallel launcher too
     if HydraConfig.get().mode == RunMode.RUN:
         result = run([job])[job.index]
         if result.error:
@@ -86,11 +86,11 @@ def train(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     """Runs the command line. Exit codes: 0, 1 (something failed), 130 (interrupted)."""
-    tolerate_any_terminal()
+    tolerate_any_console()
     folders.register_resolver()
     ConfigStore.instance().store(name="base_config", node=Schema)
     try:
-        with termination_interrupts(), _one_line_errors():
+        with stoppable(), _one_line_errors():
             end = _train_and_finish()
     except KeyboardInterrupt:
         end = "interrupted"
@@ -122,9 +122,11 @@ def _in_one_line(function: Callable[[], Any]) -> Any:
     try:
         return function()
     except CompactHydraException as error:
+        check()  # it may come from an interruption that a library caught
         error.args = (masked(str(error)),)
         raise
     except Exception as error:
+        check()
         if os.environ.get("HYDRA_FULL_ERROR", "0") == "1":
             raise
         text = masked(" ".join(f"{type(error).__name__}: {error}".split()))
@@ -138,6 +140,7 @@ def _train_and_finish() -> "End":
         train()
         end = "finished"
     except KeyboardInterrupt:
+        take_up()
         end = "interrupted"
         raise
     finally:
@@ -149,7 +152,5 @@ def _train_and_finish() -> "End":
 
 
 if __name__ == "__main__":
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     with few_collections():
         main()

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.interruption import INTERRUPTED, termination_interrupts
+from runner.interruption import INTERRUPTED, end_without_traceback, stoppable
 from runner.machine import few_collections
-from runner.terminal import tolerate_any_terminal
+from runner.terminal import tolerate_any_console
 
 LATEST = Path("results/latest")
 
@@ -18,10 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
       Its exit code: 0, 1 if MLflow still lacks something, or 130 after an interruption.
     """
-    tolerate_any_terminal()
+    tolerate_any_console()
     options = _parser().parse_args(arguments)
     try:
-        with termination_interrupts():
+        with stoppable():
             sent = [_sent(folder, options.tracking_uri) for folder in options.folders]
     except KeyboardInterrupt:
         print("Interrupted. The same command sends what is lacking.", file=sys.stderr)
@@ -64,5 +64,6 @@ def _sent(folder: Path, uri: str | None) -> bool:
 
 
 if __name__ == "__main__":
+    end_without_traceback()
     with few_collections():
         sys.exit(main())

@@ -3,19 +3,68 @@
 import io
 import logging
 import os
+import select
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 from runner.masking import masked
 
 
-def tolerate_any_terminal() -> None:
-    """Lets what a terminal of another encoding cannot show appear as a question mark."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+def tolerate_any_console() -> None:
+    """Lets nothing that becomes of the console disturb what the command does.
+
+    What a reader that has gone (`| head -n 1`), a full disk or a terminal that was closed does not
+    take is dropped. Where there is no standard stream at all (`>&-`), the null device stands in for
+    it: the next file that is opened would get its number, and what is printed. What a terminal of
+    another encoding cannot show appears as a question mark.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif stream is getattr(sys, f"__{name}__"):
+            setattr(sys, name, _tolerant(stream, descriptor))
+        elif isinstance(stream, io.TextIOWrapper):  # what a host of this process has put there
             stream.reconfigure(errors="replace")
+
+
+def _tolerant(stream: io.TextIOWrapper, descriptor: int) -> io.TextIOWrapper:
+    """Returns a stream to the same place as `stream` that never fails."""
+    with suppress(OSError):
+        stream.flush()
+    console = _Console(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(
+        console if stream.write_through else io.BufferedWriter(console),
+        encoding=stream.encoding,
+        errors="replace",
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+class _Console(io.FileIO):
+    """A file that drops what it cannot write."""
+
+    def write(self, data: Any) -> int:
+        """Writes what can be written; returns the number of bytes that are done with."""
+        try:
+            while (written := super().write(data)) is None:  # another program made it non-blocking
+                select.select([], [self], [])
+            return written
+        except OSError:
+            return memoryview(data).nbytes
 
 
 class MaskingFormatter(logging.Formatter):
@@ -43,6 +92,40 @@ class ConsoleHandler(logging.Handler):
             self.handleError(record)
 
 
+class LogFile(logging.Handler):
+    """Appends dated lines to a file, which it does not keep open: there may be a thousand of them.
+
+    A file that cannot be written is told of once; nothing else depends on it.
+
+    Attributes:
+      path: The file.
+    """
+
+    def __init__(self, filename: Path | str) -> None:
+        super().__init__()
+        self.path = Path(filename).absolute()
+        self.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self._told = False
+
+    def place(self) -> Path:
+        """Returns the file that the next line belongs in."""
+        return self.path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one line."""
+        try:
+            text = self.format(record)
+            with self.place().open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"{text}\n")
+        except OSError as error:
+            if not self._told:
+                self._told = True
+                reason = error.strerror or error
+                print(f"{self.place()} cannot be written ({reason}).", file=sys.stderr)
+        except Exception:
+            self.handleError(record)
+
+
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Keeps what native libraries write to the standard error stream away from the terminal.
@@ -62,7 +145,8 @@ def quiet_stderr() -> Iterator[None]:
             yield
         except BaseException:
             held.seek(0)
-            os.write(kept, held.read())
+            with suppress(OSError):
+                os.write(kept, held.read())
             raise
         finally:
             os.dup2(kept, 2)

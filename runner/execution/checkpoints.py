@@ -19,7 +19,7 @@ import numpy as np
 
 from runner.execution import folders
 from runner.execution.stream import Key, Stream
-from runner.interruption import is_held
+from runner.interruption import is_asked
 from runner.plan import Replicate
 from runner.records import Curves, remove_halves, replacing
 
@@ -105,7 +105,7 @@ class Keeper:
         Raises:
           KeyboardInterrupt: The command is to end.
         """
-        stopping = is_held()
+        stopping = is_asked()
         if self.works and (stopping or time.monotonic() >= self.next_s):
             began = time.monotonic()
             self._write(take())

@@ -10,8 +10,10 @@ import numpy as np
 
 from runner.execution.cohorts import Pair, cohort_of
 from runner.execution.identity import measuring_key
+from runner.execution.logs import about
 from runner.execution.preflight import Ready
 from runner.imports import told
+from runner.interruption import check
 from runner.plan import Replicate
 from runner.propagation.advice import advice
 from runner.propagation.judgement import judge
@@ -63,11 +65,13 @@ class Diagnostician:
                 weights = kept.draws(cohort, positions, drawn)
                 records = _on_device(item.device, partial(examination.examine, weights))
             except Exception as error:  # diagnostics must not stand in the way of training
-                log.warning(
-                    "%s: nothing could be measured before training: %s",
-                    item.record.init,
-                    told(error),
-                )
+                check()  # it may come from an interruption that a library caught
+                with about([item.record.index]):
+                    log.warning(
+                        "%s: nothing could be measured before training: %s",
+                        item.record.init,
+                        told(error),
+                    )
                 continue
             for place, record in zip(drawn, records, strict=True):
                 found[place] = dataclasses.replace(record, key=measuring_key(settings))

@@ -7,6 +7,7 @@ told again from its records on disk, and then concluded in the same way.
 import dataclasses
 import logging
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -20,9 +21,11 @@ from runner import report
 from runner.config import ConfigError
 from runner.execution import folders, reuse
 from runner.execution.configure import Job, SweepSettings, sweep_settings
+from runner.execution.logs import logging_for
 from runner.execution.recorded import recorded_job, with_factors
 from runner.execution.stream import Stream
 from runner.execution.sync import send, sync_command
+from runner.interruption import is_urgent, stoppable, take_up
 from runner.plan import NoTracking, Tracking
 from runner.recording.beside import Beside
 from runner.recording.disk import DiskRecorder
@@ -56,15 +59,21 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
       figures: Whether the report draws.
       end: How it ended.
     """
+    if is_urgent():
+        log.warning("Stopped at once. To report on what has finished: %s", _report_command(folder))
+        stream.close(end, None)
+        return
     if end == "interrupted":
         log.warning("Interrupted. What has finished is kept; %s", _what_now(stream, folder))
     try:
         stream.stop(end)
         comparison = _report(folder, figures)
     except BaseException as error:
-        if not (isinstance(error, KeyboardInterrupt) and end == "interrupted"):
-            reason: End = "failed" if isinstance(error, Exception) else "interrupted"
-            _close(stream, folder, reason, report_there=False)
+        reason: End = "failed"
+        if isinstance(error, KeyboardInterrupt):
+            take_up()
+            reason = "interrupted"
+        _close(stream, folder, reason, report_there=False)
         raise
     if comparison is not None:
         stream.tell(comparison)
@@ -103,10 +112,14 @@ def _report(folder: Path, figures: bool) -> "report.Comparison | None":
     try:
         comparison = report.write(folder, figures=figures)
     except (ResultsError, OSError) as error:
-        log.error("No report: %s. When that is mended: python -m runner.report %s", error, folder)
+        log.error("No report: %s. When that is mended: %s", error, _report_command(folder))
         return None
     get_console().print(comparison)
     return comparison
+
+
+def _report_command(folder: Path) -> str:
+    return shlex.join(["python", "-m", "runner.report", str(folder)])
 
 
 def _tell_failures(stream: Stream) -> None:
@@ -156,10 +169,18 @@ def finish(folder: Path, end: End) -> End:
         return end if end == "interrupted" else "failed"
     folders.point_latest(folder)
     jobs = [recorded_job(folder, record) for record in configurations]
+    with stoppable(), logging_for(jobs):
+        return _finish(folder, jobs, configurations, end)
+
+
+def _finish(
+    folder: Path, jobs: Sequence[Job], configurations: Sequence[ConfigurationRecord], end: End
+) -> End:
     stream, settings, well = _begun(folder, jobs, with_factors(jobs, configurations))
     try:
         stream.replay(read_replicates(folder))
     except KeyboardInterrupt:
+        take_up()
         end = "interrupted"
     whole = len(stream.endpoints) == len(configurations) and not stream.failures()
     if end == "finished" and not (whole and well):
@@ -197,7 +218,11 @@ def _opened(
     sweep = reuse.with_mixed_versions(sweep, read_replicates(folder), folders.ROOT)
     DiskRecorder(folder).start_sweep(sweep, configurations)
     tracking = settings.tracking
-    recorders = [Beside(MlflowRecorder(tracking))] if isinstance(tracking, Tracking) else []
+    recorders = []
+    if isinstance(tracking, Tracking):
+        recorder = MlflowRecorder(tracking)
+        recorder.connect()  # not in `Stream.open`, which is not interrupted while it waits
+        recorders.append(Beside(recorder))
     stream = Stream(recorders, sweep, configurations)
     stream.open()
     return stream

@@ -12,7 +12,9 @@ from runner.config import ConfigError, changed_settings, label
 from runner.datasets.dataset import Dataset
 from runner.execution.configure import Job, configuration
 from runner.execution.identity import identity, model_key
+from runner.execution.logs import about
 from runner.imports import told
+from runner.interruption import check
 from runner.masking import masked
 from runner.plan import Configuration, Replicate, factors
 from runner.records import ConfigurationRecord, ReplicateRecord
@@ -65,7 +67,8 @@ class _Cache:
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         if key not in self.made:
             try:
-                self.made[key] = make()
+                with about(()):  # whoever shares it
+                    self.made[key] = make()
             except ConfigError as error:
                 self.made[key] = error
         if isinstance(self.made[key], ConfigError):
@@ -83,14 +86,14 @@ def prepare(jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]
     checked = []
     for job in jobs:
         try:
-            checked.append(_checked(configuration, job))
+            checked.append(_checked(job.index, configuration, job))
         except ConfigError as error:
             refused.append(_refused(job, error))
     loaded, data = [], _Cache()
     varying = dict(zip([c.index for c in checked], factors(checked), strict=True))
     for item in checked:
         try:
-            loaded.append((item, _checked(_dataset, data, item)))
+            loaded.append((item, _checked(item.index, _dataset, data, item)))
         except ConfigError as error:
             refused.append(_incomplete(item, varying[item.index], error))
     notes = (note for _, data in loaded for note in (*data.notes, data.task_guess) if note)
@@ -100,7 +103,8 @@ def prepare(jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]
     ready, built = [], _Cache()
     for item, dataset in loaded:
         try:
-            ready.append(_checked(_ready, built, item, dataset, varying[item.index]))
+            made = _checked(item.index, _ready, built, item, dataset, varying[item.index])
+            ready.append(made)
         except ConfigError as error:
             refused.append(_incomplete(item, varying[item.index], error))
     return ready, sorted(refused, key=lambda record: record.index)
@@ -115,13 +119,16 @@ def _start_tensorflow(items: Sequence[Configuration]) -> None:
         tensorflow.start(tensorflow.threads_per_operation(convolutional, fewest))
 
 
-def _checked(step: Callable[..., T], *args: Any) -> T:
+def _checked(index: int, step: Callable[..., T], *args: Any) -> T:
     """Returns what a step gives; whatever it raises refuses this configuration only."""
+    check()
     try:
-        return step(*args)
+        with about([index]):
+            return step(*args)
     except ConfigError:
         raise
     except Exception as error:
+        check()  # it may come from an interruption that a library caught
         log.debug("A configuration could not be checked.", exc_info=error)
         raise ConfigError(f"The configuration cannot be prepared: {told(error)}") from error
 

@@ -1,11 +1,13 @@
 """From an engine's stream to whole records and to the recorders."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.interruption import deferred, is_held
+from runner.execution.logs import about
+from runner.interruption import deferred, is_asked, take_up
 from runner.plan import Replicate
 from runner.recording.recorder import End, Recorder, Verdict
 from runner.records import (
@@ -64,6 +66,7 @@ class Stream:
                 for recorder in self.recorders:
                     recorder.start_sweep(self.sweep, list(self.configurations.values()))
         except KeyboardInterrupt:
+            take_up()
             self.close("interrupted", None)
             raise
         for index, configuration in self.configurations.items():
@@ -101,7 +104,7 @@ class Stream:
         with deferred("Stopping after this epoch. To stop at once, interrupt again."):
             for event in _from_engine(events):
                 self._take(keys, event)
-                if is_held() and not self.running:
+                if is_asked() and not self.running:
                     return
 
     def resume(self, key: Key, steps: Sequence[int], curves: Curves) -> None:
@@ -153,9 +156,10 @@ class Stream:
             recorder.tell(verdict)
 
     def close(self, end: End, folder: Path | None) -> None:
-        """Ends the sweep, whose report lies in `folder`."""
-        for recorder in self.recorders:
-            recorder.finish_sweep(end, folder)
+        """Ends the sweep, whose report lies in `folder`, for each recorder whatever one raises."""
+        with ExitStack() as stack:
+            for recorder in reversed(self.recorders):
+                stack.callback(recorder.finish_sweep, end, folder)
 
     def ended_keys(self) -> set[Key]:
         """Returns the replicates that have ended, in whichever status."""
@@ -174,7 +178,7 @@ class Stream:
         return {index: error for index, error in errors.items() if error}
 
     def _tell_measured(self, index: int, records: Sequence[PropagationRecord]) -> None:
-        with deferred():
+        with deferred(), about([index]):
             for recorder in self.recorders:
                 recorder.record_propagation(index, records)
 
@@ -228,8 +232,9 @@ class Stream:
     def _finish(self, record: ReplicateRecord) -> None:
         index = record.configuration
         self.ended[index].append(record)
-        for recorder in self.recorders:
-            recorder.finish_replicate(record)
+        with about([index]):
+            for recorder in self.recorders:
+                recorder.finish_replicate(record)
         if len(self.ended[index]) == self.configurations[index].num_replicates:
             self._close_configuration(index, "finished")
 
@@ -244,8 +249,9 @@ class Stream:
         endpoint = tables.endpoint_numbers(configuration, ended, confidence)
         self.endpoints[index] = endpoint
         summary = partial(tables.curve_summary, ended, confidence)
-        for recorder in self.recorders:
-            recorder.finish_configuration(index, end, summary, endpoint)
+        with about([index]):
+            for recorder in self.recorders:
+                recorder.finish_configuration(index, end, summary, endpoint)
 
 
 def _from_engine(

@@ -2,20 +2,20 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from runner.execution import environment, folders, reuse
 from runner.execution.configure import Job, SweepSettings, sweep_settings
 from runner.execution.diagnostics import unmet
 from runner.execution.dry_run import show_plan
 from runner.execution.finish import conclude
+from runner.execution.logs import about, logging_for
 from runner.execution.preflight import Ready, prepare
 from runner.execution.stream import Stream
 from runner.execution.work import train_all
+from runner.interruption import stoppable, take_up
 from runner.plan import Tracking
 from runner.recording.beside import Beside
 from runner.recording.console import ConsoleRecorder
@@ -23,7 +23,6 @@ from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import End
 from runner.records import ConfigurationRecord, read_sweep
-from runner.terminal import MaskingFormatter
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +48,13 @@ def run(jobs: Sequence[Job]) -> dict[int, Result]:
       KeyboardInterrupt: Interrupted; what had finished is kept and reported.
     """
     settings = sweep_settings(jobs)
+    folders.refuse_used(jobs[0].folder)
+    with stoppable(), logging_for(jobs):
+        return _run(jobs, settings)
+
+
+def _run(jobs: Sequence[Job], settings: SweepSettings) -> dict[int, Result]:
     folder = jobs[0].folder
-    folders.refuse_used(folder)
     ready, refused = prepare(jobs)
     _tell_refused(refused, len(jobs))
     if not settings.rerun:
@@ -91,6 +95,11 @@ def run_apart(jobs: Sequence[Job]) -> dict[int, Result]:
       KeyboardInterrupt: Interrupted; what had finished is kept.
     """
     settings = sweep_settings(jobs)
+    with stoppable(), logging_for(jobs):
+        return _run_apart(jobs, settings)
+
+
+def _run_apart(jobs: Sequence[Job], settings: SweepSettings) -> dict[int, Result]:
     folder = jobs[0].folder
     ready, refused = prepare(jobs)
     _tell_refused(refused, len(jobs))
@@ -121,17 +130,13 @@ def _train(
     ending: Callable[[End], None],
 ) -> dict[int, Result]:
     """Trains all, calls `ending` with how it ended, and returns the result of each job."""
-    log_files = {job.index: job.log_file for job in jobs}
     end: End = "failed"  # until it has come to an end
-
-    def logging_to(indices: Sequence[int]) -> AbstractContextManager[None]:
-        return _logging_to([log_files[index] for index in indices])
-
     try:
         folders.point_latest(jobs[0].folder)
-        train_all(ready, stream, jobs[0].folder, rerun, logging_to)
+        train_all(ready, stream, jobs[0].folder, rerun)
         end = "failed" if stream.failures() else "finished"
     except KeyboardInterrupt:
+        take_up()
         end = "interrupted"
         raise
     finally:
@@ -139,8 +144,9 @@ def _train(
     values = {job.index: stream.endpoints[job.index].get("mean", math.nan) for job in jobs}
     failures = stream.failures()
     errors = unmet((item for item in ready if item.record.index not in failures), stream.measured)
-    for error in errors.values():
-        log.error("%s", error)
+    for index, error in errors.items():
+        with about([index]):
+            log.error("%s", error)
     errors |= failures
     return {index: Result(value, errors.get(index)) for index, value in values.items()}
 
@@ -169,7 +175,8 @@ def _tell_refused(refused: Sequence[ConfigurationRecord], num_jobs: int) -> None
         log.error("%d of %d configurations cannot be trained:", len(refused), num_jobs)
     for record in refused:
         name = f"{record.index} {record.init}: " if num_jobs > 1 else ""
-        log.error("%s%s", name, record.error)
+        with about([record.index]):
+            log.error("%s%s", name, record.error)
 
 
 def _close(stream: Stream, end: End) -> None:
@@ -193,35 +200,3 @@ def _mlflow(settings: SweepSettings) -> MlflowRecorder | None:
     recorder = MlflowRecorder(settings.tracking)
     recorder.connect()
     return recorder
-
-
-@contextmanager
-def _logging_to(files: Sequence[Path]) -> Iterator[None]:
-    """Sends what is logged inside the block to the logs of these jobs too."""
-    root = logging.getLogger()
-    present = {Path(h.baseFilename) for h in root.handlers if isinstance(h, logging.FileHandler)}
-    handler = _JobLogs([file for file in files if file.resolve() not in present])
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-
-
-class _JobLogs(logging.Handler):
-    """Appends to files without keeping them open: there may be more than a process may have."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        super().__init__()
-        self.files = files
-        self.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Writes a line to each."""
-        try:
-            text = self.format(record) + "\n"
-            for path in self.files:
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(text)
-        except Exception:
-            self.handleError(record)

@@ -9,7 +9,7 @@ from runner.config import ConfigError
 from runner.execution.configure import sweep_settings
 from runner.execution.recorded import recorded_job, with_factors
 from runner.execution.stream import Stream
-from runner.interruption import deferred
+from runner.interruption import deferred, take_up
 from runner.plan import Tracking
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import End
@@ -48,6 +48,7 @@ def send(folder: Path, uri: str | None = None) -> str:
     jobs = [recorded_job(folder, record) for record in configurations]
     comparison = compare(load(folder))
     recorder = MlflowRecorder(_tracking(sweep_settings(jobs[:1]).tracking, uri), late=True)
+    recorder.connect()  # not in `Stream.open`, which is not interrupted while it waits
     stream = Stream([recorder], sweep, with_factors(jobs, configurations))
     end = _end(configurations, replicates)
     stream.open()
@@ -56,7 +57,9 @@ def send(folder: Path, uri: str | None = None) -> str:
         with deferred():
             stream.stop(end)
             stream.tell(comparison)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            take_up()
         with deferred():
             stream.close("interrupted", None)
         raise

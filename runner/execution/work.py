@@ -6,8 +6,7 @@ halves are tried; if it fails otherwise, those of its replicates that were under
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,18 +22,17 @@ from runner.execution.checkpoints import (
 )
 from runner.execution.cohorts import Pair, cohort_of, cohorts, engine, pairs_of
 from runner.execution.diagnostics import Diagnostician, unmet
+from runner.execution.logs import about
 from runner.execution.preflight import Ready
 from runner.execution.stream import Key, Stream, TrainingError
 from runner.imports import told
+from runner.interruption import check
 from runner.training.exhaustion import is_out_of_memory
 
 if TYPE_CHECKING:
     from runner.training.cohort import Cohort
 
 log = logging.getLogger(__name__)
-
-Logging = Callable[[Sequence[int]], AbstractContextManager[None]]
-"""Sends what is logged inside the block to the logs of the jobs with these numbers too."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,7 @@ class Work:
     checkpoint: Checkpoint | None = None
 
 
-def train_all(
-    ready: Sequence[Ready], stream: Stream, folder: Path, rerun: bool, logging_to: Logging
-) -> None:
+def train_all(ready: Sequence[Ready], stream: Stream, folder: Path, rerun: bool) -> None:
     """Hands on what earlier commands have finished, and trains all that is to be trained.
 
     Args:
@@ -60,28 +56,28 @@ def train_all(
       stream: Where the records go.
       folder: The sweep's folder; checkpoints are kept there.
       rerun: Whether the checkpoints of earlier commands are left alone.
-      logging_to: Used around every cohort.
 
     Raises:
       KeyboardInterrupt: Interrupted; a checkpoint of what was under way has been written.
     """
     diagnostician = Diagnostician()
     for item in ready:
-        with logging_to([item.record.index]):
+        with about([item.record.index]):
             stream.replay(diagnostician.renewed(item))
     waiting = deque(work for items in cohorts(ready) for work in _divided(items, rerun))
     number = 0
     while waiting:
+        check()
         work = waiting.popleft()
         path = folder / "checkpoints" / f"{_first_index(work)}-{number}.npz"
         number += 1
-        with logging_to(sorted({item.record.index for item, _ in work.pairs})):
+        with about(item.record.index for item, _ in work.pairs):
             rest = _train(work, stream, path, diagnostician)
         waiting.extendleft(reversed(rest))
     ended = [record for records in stream.ended.values() for record in records]
     for item in ready:
         if item.shared:
-            with logging_to([item.record.index]):
+            with about([item.record.index]):
                 stream.replay(diagnostician.renewed(reuse.from_sweep(item, ended, stream.sweep)))
 
 

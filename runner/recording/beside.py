@@ -9,6 +9,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from runner.interruption import check, is_urgent, take_up
 from runner.plan import Replicate
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import End, Recorder, Summary, Verdict
@@ -107,17 +108,22 @@ class Beside(Recorder):
         if not self._thread.is_alive():
             self.recorder.finish_sweep(end, folder)
             return
+        if is_urgent():
+            return
         self._hand_on(self.recorder.finish_sweep, end, folder)
         self._calls.put(None)
         try:
+            check()
             self._thread.join(_SILENT_S)
             if self._thread.is_alive():
                 log.info("Waiting for MLflow, which has not taken everything yet.")
             self._thread.join()
         except KeyboardInterrupt:
+            take_up()
             self._abandoned = True
-            log.info("Ending MLflow's runs. To stop at once, interrupt again.")
-            self._thread.join(_PATIENCE_S)
+            if not is_urgent():
+                log.info("Ending MLflow's runs. To stop at once, interrupt again.")
+                self._thread.join(_PATIENCE_S)
             raise
         finally:
             self._environment.close()

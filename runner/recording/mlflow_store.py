@@ -15,14 +15,16 @@ import socket
 import sqlite3
 import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from runner.config import ConfigError
+from runner.interruption import check
+from runner.locks import HeldError, Waiting, exclusive, listed_holder
 from runner.masking import masked
 from runner.plan import Tracking
 from runner.stores import DEFAULT_URI, SQLITE, all_pages, unobtrusive
@@ -36,6 +38,7 @@ _TIMEOUT_ARGUMENT = {
     "mysql": "connect_timeout",
     "mssql": "timeout",
 }
+_PRIMARY_CODE = 0xFF  # the part of SQLite's error codes that names the kind
 _TIMEOUT_S = 10  # to find out whether a store is there
 
 
@@ -119,9 +122,15 @@ def open_store(uri: str, experiment: str) -> Store:
                 client = _connect(uri)
                 found = _experiment(client, uri, experiment)
                 close_orphans(client, found.experiment_id)
+        check()
     except ConfigError:
         raise
+    except HeldError as error:
+        raise ConfigError(
+            f"{error}. Let that process end or go on; tracking=none trains without MLflow."
+        ) from None
     except Exception as error:
+        check()  # it may come from an interruption that a library caught
         raise unusable(uri, error) from None
     return Store(client, found.experiment_id, _takes_artifacts(uri, found))
 
@@ -167,21 +176,11 @@ def _folder(uri: str) -> Path | None:
     return folder
 
 
-@contextlib.contextmanager
-def _locked(folder: Path | None) -> Iterator[None]:
+def _locked(folder: Path | None) -> contextlib.AbstractContextManager[None]:
     """Lets one process at a time in: several that create one database break its migrations."""
-    if folder is None or sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems do not lock folders
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    if folder is None:
+        return contextlib.nullcontext()
+    return exclusive(folder, f"MLflow's database in {folder}")
 
 
 def _connect(uri: str) -> Any:
@@ -201,17 +200,37 @@ def _try_database(uri: str) -> None:
 
     url = sqlalchemy.make_url(uri)
     backend = url.get_backend_name()
-    engine = sqlalchemy.create_engine(url, connect_args={_TIMEOUT_ARGUMENT[backend]: _TIMEOUT_S})
+    timeout_s = 0 if backend == "sqlite" else _TIMEOUT_S
+    engine = sqlalchemy.create_engine(url, connect_args={_TIMEOUT_ARGUMENT[backend]: timeout_s})
     try:
         with engine.connect() as connection:
             if backend != "sqlite":
                 return
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            begin = partial(connection.exec_driver_sql, "BEGIN IMMEDIATE")
+            _waiting(Path(str(url.database))).until(lambda: _is_taken(begin))
             tables = sqlalchemy.inspect(connection).get_table_names()
     finally:
         engine.dispose()
     if not _mlflow_tables() <= set(tables):
         _make_tables(Path(str(url.database)))
+
+
+def _waiting(path: Path) -> Waiting:
+    return Waiting(str(path), lambda: listed_holder(path))
+
+
+def _is_taken(begin: Callable[[], object]) -> bool:
+    """Begins a transaction; tells whether the database was free for it."""
+    import sqlalchemy
+
+    try:
+        begin()
+    except sqlalchemy.exc.OperationalError as error:
+        code = getattr(error.orig, "sqlite_errorcode", 0)
+        if code & _PRIMARY_CODE == sqlite3.SQLITE_BUSY:
+            return False
+        raise
+    return True
 
 
 def _mlflow_tables() -> set[str]:
@@ -260,19 +279,19 @@ def _copy_database(source: Path, target: Path) -> None:
     """Replaces the content of one SQLite database by another's, all at once or not at all.
 
     Raises:
-      sqlite3.OperationalError: Another process does not let go of one of them.
+      HeldError: Another process does not let go of the target.
     """
-    deadline = time.monotonic() + _TIMEOUT_S
+    waiting = _waiting(target)
 
-    def give_up(status: int, remaining: int, _: int) -> None:
-        if remaining and time.monotonic() > deadline:
-            raise sqlite3.OperationalError("database is locked")
+    def go_on(status: int, remaining: int, _: int) -> None:
+        if remaining:
+            waiting.go_on()
 
     with (
         contextlib.closing(sqlite3.connect(source)) as read,
-        contextlib.closing(sqlite3.connect(target)) as written,
+        contextlib.closing(sqlite3.connect(target, timeout=0)) as written,
     ):
-        read.backup(written, progress=give_up)
+        read.backup(written, progress=go_on)
 
 
 def _experiment(client: Any, uri: str, name: str) -> Any:

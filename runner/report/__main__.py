@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.interruption import INTERRUPTED, termination_interrupts
+from runner.interruption import INTERRUPTED, end_without_traceback, stoppable
 from runner.machine import few_collections
-from runner.terminal import tolerate_any_terminal
+from runner.terminal import tolerate_any_console
 
 LATEST = Path("results/latest")
 OUTPUT = Path("results/report")
@@ -28,10 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
       Its exit code: 0, 1 if there is nothing to report on, or 130 after an interruption.
     """
-    tolerate_any_terminal()
+    tolerate_any_console()
     options = _parser().parse_args(arguments)
     try:
-        with termination_interrupts():
+        with stoppable():
             return _report(options)
     except KeyboardInterrupt:
         print("Interrupted. Files that were there before are whole.", file=sys.stderr)
@@ -114,5 +114,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    end_without_traceback()
     with few_collections():
         sys.exit(main())

@@ -20,7 +20,9 @@ from queue import SimpleQueue
 from typing import Any
 
 if __name__ == "__main__":  # before the imports that take long
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for this
+    # What interrupts a command is for the process that waits for this one, and ends it.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name, signal.SIGINT), signal.SIG_IGN)
 
 import numpy as np
 import vl_convert

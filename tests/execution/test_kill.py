@@ -99,7 +99,13 @@ def test_what_had_ended_survives_sigkill(command, tmp_path, statuses, keras):
 
 @pytest.mark.parametrize(
     ("sent", "launcher"),
-    [("SIGINT", "cohort"), ("SIGTERM", "cohort"), ("SIGINT", "joblib")],
+    [
+        ("SIGINT", "cohort"),
+        ("SIGTERM", "cohort"),
+        ("SIGHUP", "cohort"),
+        ("SIGINT", "joblib"),
+        ("SIGHUP", "joblib"),
+    ],
 )
 def test_an_interrupted_command_ends_in_order(tmp_path, statuses, sent, launcher):
     with sweep(tmp_path, f"hydra/launcher={launcher}") as process:
@@ -116,6 +122,94 @@ def test_an_interrupted_command_ends_in_order(tmp_path, statuses, sent, launcher
     assert ended["sweep", "KILLED"] == 1
     assert ended["replicate", "FINISHED"] >= 1
     assert {status for _, status in ended} == {"KILLED", "FINISHED"}
+
+
+def test_a_second_interruption_ends_a_command_at_once(tmp_path):
+    with sweep(tmp_path) as process:
+        process.send_signal(signal.SIGINT)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        began_s = time.monotonic()
+        output, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130, output
+    assert time.monotonic() - began_s < 10  # five seconds, and the end of the interpreter
+    assert "Traceback" not in output
+    folder = (tmp_path / "results" / "latest").resolve()
+    statuses = {record.status for record in read_replicates(folder)}
+    assert "finished" in statuses <= {"finished", "interrupted"}
+    assert report([str(folder), "--no-figures"]) == 0
+
+
+# Sends SIGHUP at a moment of the command: when a module is imported for the first time; in the next
+# callback of the garbage collector after that, where Python loses what is raised; in a call.
+MOMENT = """
+import gc, importlib, os, runpy, signal, sys
+
+def send(*_):
+    while callbacks:
+        gc.callbacks.remove(callbacks.pop())
+    os.kill(os.getpid(), signal.SIGHUP)
+
+def collect():
+    callbacks.append(send)
+    gc.callbacks.append(send)
+
+class Importing:
+    def find_spec(self, name, path=None, target=None):
+        if name == where:
+            sys.meta_path.remove(self)
+            send() if how == "import" else collect()
+
+def call():
+    path, _, name = where.rpartition(".")
+    module = importlib.import_module(path)
+    function = getattr(module, name)
+
+    def sending(*args, **kwargs):
+        setattr(module, name, function)
+        send()
+        return function(*args, **kwargs)
+
+    setattr(module, name, sending)
+
+callbacks = []
+how, where = sys.argv[1].split(":")
+call() if how == "call" else sys.meta_path.insert(0, Importing())
+sys.argv = ["runner", *sys.argv[2:]]
+runpy.run_module("runner", run_name="__main__", alter_sys=True)
+"""
+
+
+# The moment -> how many of the configurations have been trained, and whether they are reported.
+@pytest.mark.parametrize(
+    ("moment", "trained", "reported"),
+    [
+        ("call:runner.datasets.load", 0, False),
+        ("import:tensorflow", 0, False),
+        ("collector:alembic", 0, False),  # MLflow's database is being made
+        ("call:runner.execution.work.discard", 1, True),  # between two configurations
+        ("call:runner.report.files.analyse", 2, False),
+        ("call:runner.execution.finish._tell_where", 2, True),
+    ],
+)
+def test_no_moment_loses_a_signal(tmp_path, moment, trained, reported):
+    arguments = ("--multirun", "model.width=8,9", "init=zero", "engine=keras", "dataset=iris")
+    quick = ("training.epochs=1", "seeds=1", "report.figures=false")
+    done = subprocess.run(
+        [sys.executable, "-c", MOMENT, moment, *arguments, *quick],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 130, output
+    assert "Traceback" not in output
+    assert "ignored" not in output
+    records = list(tmp_path.glob("results/[0-9]*/*/*/replicates/*.json"))
+    assert len(records) == trained
+    assert len(list(tmp_path.glob("results/[0-9]*/*/report.html"))) == reported
 
 
 # Checkpoints come often, so that some kills hit while one is written.

@@ -1,16 +1,12 @@
 """The whole walk, from the command line to the files that a person opens."""
 
 import json
-import logging
-import resource
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from runner import records
-from runner.execution import sweep
 from runner.training import reference
 
 SMALL = (
@@ -146,22 +142,6 @@ def test_interruption_keeps_what_has_finished(command, monkeypatch):
     table = pd.read_csv(done.folder / "replicates.csv")
     assert table["status"].tolist() == ["finished", "finished"]
     assert (done.folder / "report.html").exists()
-
-
-def test_more_jobs_than_a_process_may_have_files_are_logged(tmp_path):
-    files = [tmp_path / f"{number}.log" for number in range(200)]
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken = len(list(Path("/dev/fd").iterdir()))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (taken + 50, limits[1]))
-    try:
-        with sweep._logging_to(files):
-            logging.getLogger("runner").error("told to all")
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    logging.getLogger("runner").error("told to none of them")
-    lines = {file.read_text(encoding="utf-8") for file in files}
-    assert len(lines) == 1
-    assert lines.pop().endswith("ERROR runner: told to all\n")
 
 
 def test_without_training_epoch_0_is_recorded(command):
