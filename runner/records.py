@@ -496,7 +496,8 @@ def curves_table(
     table = _keyed(configurations, [(record, len(values)) for record, _, values in blocks])
     table["epoch"] = _joined([range(len(values)) for *_, values in blocks], np.int64)
     table["step"] = _joined([record.steps[: len(v)] for record, _, v in blocks], np.int64)
-    table["metric"] = [metric for _, metric, values in blocks for _ in values]
+    metrics = pd.Series([metric for _, metric, _ in blocks], dtype=str)
+    table["metric"] = metrics.repeat([len(values) for *_, values in blocks]).array
     table["value"] = _joined([values for *_, values in blocks], np.float64)
     return table
 

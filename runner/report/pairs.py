@@ -58,8 +58,8 @@ def differences(found: Scores, first: Sequence[int], second: Sequence[int]) -> D
     place: dict[Any, int] = {column: position for position, column in enumerate(table.columns)}
     rows = [[place[column] for column in side] for side in (first, second)]
     of_pairs = paired.differences(values[rows[0]], values[rows[1]]).reshape(len(first), len(table))
-    both = np.isin(first, list(found.crossed)) & np.isin(second, list(found.crossed))
-    is_crossed = both & _shares_seeds(~np.isnan(of_pairs), table.index)
+    is_crossed = np.isin(first, list(found.crossed)) & np.isin(second, list(found.crossed))
+    is_crossed[is_crossed] = _shares_seeds(~np.isnan(of_pairs[is_crossed]), table.index)
     kept = of_pairs.copy()
     grids, places = _grids(of_pairs[is_crossed], table.index)
     for pair, grid in zip(np.flatnonzero(is_crossed), grids, strict=True):
@@ -73,8 +73,8 @@ def differences(found: Scores, first: Sequence[int], second: Sequence[int]) -> D
 def _shares_seeds(known: np.ndarray, seeds: pd.Index) -> np.ndarray:
     """Returns whether two of the known values of a row have a weight or a batch seed in common."""
     shares = np.zeros(len(known), bool)
-    for key in SEEDS:
-        is_of = pd.get_dummies(seeds.get_level_values(key)).to_numpy(int)
+    for key in SEEDS if len(known) else ():
+        is_of = pd.get_dummies(seeds.get_level_values(key)).to_numpy(float)
         shares |= (known @ is_of > 1).any(axis=1)
     return shares
 
