@@ -197,9 +197,10 @@ class ConfigurationRecord:
       settings: The resolved configuration as plain values.
       dataset: Name, task ("classification" or "regression"), fingerprint, sizes of the parts,
         `uninformed_loss`: the loss of the best constant prediction (the entropy of the class
-        shares, or the variance), `uninformed_mae`: the mean absolute error of the best one (that of
-        the median), and `majority_share`: the accuracy of the best constant guess; None where the
-        task has no such number.
+        shares, or the variance), `uninformed_val_loss`: its loss on the validation part,
+        `uninformed_mae`: the mean absolute error of the best one (that of the median), and
+        `majority_share`: the accuracy of the best constant guess; None where the task has no such
+        number.
       model: Label of the model.
       num_parameters: Trainable parameters.
       kernels: In the order of the model's weights.

@@ -79,6 +79,21 @@ class Dataset:
         return float(np.mean(np.var(self.train.y, axis=0, dtype=np.float64)))
 
     @property
+    def uninformed_val_loss(self) -> float | None:
+        """The loss on the validation part of the constant prediction that `uninformed_loss` is of.
+
+        It knows the class shares, or the mean, of the training part. None for other tasks, and for
+        a class that the training part lacks.
+        """
+        if self.task == "regression":
+            mean = self.train.y.mean(axis=0, dtype=np.float64)
+            return float(np.mean((self.validation.y - mean) ** 2))
+        if self.task != "classification":
+            return None
+        shares = np.array(self._class_shares())[self.validation.y]
+        return -float(np.mean(np.log(shares))) if shares.all() else None
+
+    @property
     def uninformed_mae(self) -> float | None:
         """The mean absolute error of the best constant prediction of a regression.
 
@@ -107,6 +122,7 @@ class Dataset:
             "input_shape": list(self.input_shape),
             "num_outputs": self.num_outputs,
             "uninformed_loss": self.uninformed_loss,
+            "uninformed_val_loss": self.uninformed_val_loss,
             "uninformed_mae": self.uninformed_mae,
             "majority_share": max(self._class_shares()) if self.classes else None,
             "classes": list(self.classes),

@@ -27,6 +27,7 @@ import pandas as pd
 
 from runner.records import ConfigurationRecord, lower_is_better
 from runner.report import pairs
+from runner.report.learning import num_unlearned
 from runner.report.names import Name
 from runner.report.results import Results
 from runner.report.scores import Scores, comparable, scores
@@ -36,9 +37,6 @@ from runner.report.tables import status_counts
 Outcome = Literal["reference", "better", "same", "worse", "unknown", "unlearned", "unfinished"]
 
 DEFAULT_BASELINE = "glorot_uniform"
-
-# A loss this close, relatively, to that of the best constant guess counts as not learned.
-UNLEARNED_TOLERANCE = 0.01
 
 # Of the level of the tests, for those of how many trained: with all of it, six equal initializers
 # of which three in ten replicates diverge were told apart, one way or the other, in 9 % of sweeps.
@@ -89,7 +87,7 @@ class Standing:
       name: What it is called.
       score: Its endpoint over the finished replicates.
       statuses: Status -> number of replicates.
-      num_unlearned: Finished replicates that end where a constant guess would.
+      num_unlearned: Finished replicates that never learned; see `runner.report.learning`.
       counted: Mean of its endpoint over the replicates that finished or diverged, the latter with
         the score of a constant guess or the worst on the data; NaN unless some finished.
       counted_median: The median of the same.
@@ -251,7 +249,7 @@ def judge(results: Results, start: Mapping[int, str] | None = None) -> list[Cell
     names = results.names
     found = scores(results, trained)
     statuses = status_counts(results.replicates)
-    unlearned = _unlearned(results, trained)
+    unlearned = num_unlearned(results, trained)
     groups: dict[tuple[str, ...], list[Standing]] = {}
     for record in trained:
         counted = found.counted[record.index].dropna()
@@ -280,59 +278,6 @@ def _order(standing: Standing, value: float) -> tuple[int, float]:
         return 2, 0.0
     down = 1 if lower_is_better(standing.record.endpoint) else -1
     return int(not standing.mostly_finished), down * value
-
-
-def _unlearned(results: Results, trained: Sequence[ConfigurationRecord]) -> dict[int, int]:
-    of = {record.index: record.dataset for record in trained}
-    rows = results.replicates
-    if "final_loss" not in rows:
-        return {}
-    count: dict[int, int] = {}
-    accuracies = rows.get("final_accuracy", pd.Series(math.nan, rows.index))
-    columns = (rows["configuration"], rows["epochs"], rows["final_loss"], accuracies)
-    for index, epochs, loss, accuracy in zip(*columns, strict=True):
-        if epochs > 0 and index in of and is_unlearned(of[index], loss, accuracy):
-            count[index] = count.get(index, 0) + 1
-    return count
-
-
-def is_unlearned(dataset: dict, loss: float, accuracy: float = math.nan) -> bool:
-    """Tells whether a trained replicate ended where a constant guess would.
-
-    A regression: its final training loss is not more than 1 % below the uninformed loss. A
-    classification: its accuracy does not exceed chance, 1/k, or its loss is not more than 1 % below
-    the uninformed loss and its accuracy not above the share of the largest class. Where a record
-    does not tell that share: one that a constant guess can have with such a loss.
-
-    Args:
-      dataset: What the record keeps of the data set.
-      loss: Final training loss.
-      accuracy: Final training accuracy; NaN for a regression.
-    """
-    uninformed = dataset.get("uninformed_loss")
-    if uninformed is None or math.isnan(loss):
-        return False
-    margin = UNLEARNED_TOLERANCE * uninformed
-    if math.isnan(accuracy):
-        return loss >= uninformed - margin
-    classes = dataset["num_outputs"]
-    if accuracy <= 1 / classes:
-        return True
-    majority = dataset.get("majority_share")
-    if majority is not None:
-        return loss >= uninformed - margin and accuracy <= majority
-    return abs(loss - uninformed) <= margin and _least_skew(accuracy, classes) <= margin
-
-
-def _least_skew(share: float, classes: int) -> float:
-    """Returns by how much a constant guess must beat ln k where one class has `share` of the data.
-
-    That is the relative entropy of the class shares to equal ones, least where all other classes
-    are equally large.
-    """
-    rest = 1 - share
-    of_rest = rest * math.log(rest * classes / (classes - 1)) if rest else 0.0
-    return share * math.log(share * classes) + of_rest
 
 
 def _compared(groups: Sequence[Sequence[Standing]], found: Scores, confidence: float) -> list[Cell]:
