@@ -116,11 +116,11 @@ def statistics(of: Differences, lower: Sequence[bool], confidence: float) -> pd.
 
 @dataclass(frozen=True)
 class Group:
-    """The configurations of a cell that have a score.
+    """The configurations of a cell of which a replicate finished or diverged.
 
     Attributes:
       members: In their order.
-      repeated: Those with more than one score.
+      repeated: Those with more than one such replicate.
       reference, leader: Two of them, each compared with all others whatever those have.
       is_baseline: Whether the reference was fixed beforehand.
       metric: What is compared.

@@ -91,8 +91,8 @@ class Standing:
       counted: Mean of its endpoint over the replicates that finished or diverged, the latter with
         the score of a constant guess or the worst on the data; NaN unless some finished.
       counted_median: The median of the same.
-      difference: Its endpoint minus the reference's over the seeds that both finished, or None for
-        the reference and where there are none.
+      difference: Its endpoint minus the reference's over the seeds that both finished, perhaps
+        none; None for the reference, and without a replicate that finished or diverged.
       to_leader: The same to the leader of its cell.
       outcome: What `difference` says; `"unknown"` where it has no test, as with fewer than
         three shared seeds, `"unlearned"` where no finished replicate learned, `"unfinished"` where
@@ -217,6 +217,38 @@ class Cell:
             or (self._keeps_up(s) and self._fails_more(s))
         )
 
+    @property
+    def less_trained(self) -> tuple[Standing, ...]:
+        """Others than the fragile of which fewer trained, by the test, than of the leader."""
+        return tuple(s for s in self.standings if self._fails_more(s) and s not in self.fragile)
+
+    @property
+    def more_trained(self) -> tuple[Standing, ...]:
+        """Those of which more trained, by the test, than of the leader."""
+        leader = self.leader
+        if leader is None:
+            return ()
+        return tuple(
+            s
+            for s in self.standings
+            if s.to_leader and s.to_leader.is_success_apart and s.success_rate > leader.success_rate
+        )
+
+    @property
+    def unsettled(self) -> tuple[Standing, ...]:
+        """Those that no test of scores compares, nor that of how many trained, though fewer did."""
+        leader = self.leader
+        if leader is None:
+            return ()
+        return tuple(
+            s
+            for s in self.standings
+            if s.outcome in ("unknown", "unlearned", "unfinished")
+            and s.success_rate < leader.success_rate
+            and not self._fails_more(s)
+            and s not in self.fragile
+        )
+
     def _keeps_up(self, other: Standing) -> bool:
         if not other.num_succeeded or other.to_leader is None or math.isnan(other.to_leader.p_holm):
             return False
@@ -289,8 +321,8 @@ def _compared(groups: Sequence[Sequence[Standing]], found: Scores, confidence: f
     ]
     groupings = [
         pairs.Group(
-            members=tuple(s.record.index for s in group if s.score.count),
-            repeated=frozenset(s.record.index for s in group if s.score.count > 1),
+            members=tuple(s.record.index for s in group if s.num_ended),
+            repeated=frozenset(s.record.index for s in group if s.num_ended > 1),
             reference=reference.record.index if reference else -1,
             leader=order[0].record.index,
             is_baseline=baseline is not None,
@@ -378,7 +410,6 @@ def _differences(
             is_success_apart=bool(row["p_fisher_holm"] <= _SUCCESS_LEVEL * (1 - confidence)),
         )
         for row in rows.to_dict("records")
-        if row["num_pairs"]
     }
 
 

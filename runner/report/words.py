@@ -20,6 +20,7 @@ Kind = Literal[
     "worse",
     "unknown",
     "fragile",
+    "success",
     "unlearned",
     "lost",
     "next",
@@ -52,6 +53,7 @@ def sentences(cell: Cell, has_headline: bool = True) -> list[Sentence]:
         *_comparisons(cell),
         *(Sentence("unknown", text) for text in _untested(cell)),
         *(Sentence("fragile", text) for text in _fragile(cell)),
+        *(Sentence("success", text) for text in _successes(cell)),
         Sentence("unlearned", _unlearned(cell)),
         Sentence("lost", _lost(cell)),
         Sentence("next", _next(cell)),
@@ -65,7 +67,7 @@ def headline(cells: Sequence[Cell]) -> str:
     if not scored:
         return "No replicate has finished: there is nothing to compare."
     if len(scored) == 1:
-        return _result(scored[0]) + _company(scored[0])
+        return _result(scored[0]) + _company(scored[0]) + _less_trained(scored[0])
     shared = list(dict.fromkeys(key for c in scored for s in c.standings for key in s.name.shared))
     of = f" of {names.listed(shared)}" if shared else ""
     told = f"Configurations are compared within each of the {len(scored)} settings{of}."
@@ -233,6 +235,17 @@ def _company(cell: Cell) -> str:
     if all(s.to_leader and s.to_leader.is_apart for s in others):
         return f"{told} {_all_apart(len(others))}"
     return told
+
+
+def _less_trained(cell: Cell) -> str:
+    """Returns who is told from the leader by how often it trained alone, for the headline."""
+    untested = [s for s in cell.less_trained if s.outcome in ("unknown", "unlearned", "unfinished")]
+    if not untested or cell.leader is None or cell.leader.never_learned:
+        return ""
+    told = f"{len(untested)} others"
+    if len(untested) <= _MAX_IN_HEADLINE:
+        told = names.listed([standing.name.series for standing in untested])
+    return f" {told} trained less often than {cell.leader.name.series} (Fisher's exact test)."
 
 
 def _better(cell: Cell) -> str:
@@ -410,21 +423,31 @@ def _rounded(count: float) -> str:
 
 def _fragile(cell: Cell) -> list[str]:
     """Returns whose finished replicates keep up with the leader's, but fewer of which trained."""
-    if cell.leader is None:
-        return []
-    leader = cell.leader
-    starts = {
-        f"Better where both finished, but trained less often than {leader.name.series}": [
-            s for s in cell.fragile if s in cell.better
-        ],
-        f"Not distinguishable where both finished, but trained less often than "
-        f"{leader.name.series}": [s for s in cell.fragile if s not in cell.better],
-    }
+    better = [s for s in cell.fragile if s in cell.better]
+    level = [s for s in cell.fragile if s not in cell.better]
     return [
-        f"{start}: {_enumerated([_success(s, leader) for s in group])}."
-        for start, group in starts.items()
-        if group
+        *_counted_against("Better where both finished, but trained less often than", cell, better),
+        *_counted_against(
+            "Not distinguishable where both finished, but trained less often than", cell, level
+        ),
     ]
+
+
+def _successes(cell: Cell) -> list[str]:
+    """Returns who else trained less, or more, often than the leader, each with its test."""
+    return [
+        *_counted_against("Trained less often than", cell, cell.less_trained),
+        *_counted_against("Trained more often than", cell, cell.more_trained),
+        *_counted_against("Not clearly less often trained than", cell, cell.unsettled),
+    ]
+
+
+def _counted_against(start: str, cell: Cell, group: Sequence[Standing]) -> list[str]:
+    """Returns how many of each trained against the leader's, in one sentence; none for nobody."""
+    if cell.leader is None or not group:
+        return []
+    told = _enumerated([_success(standing, cell.leader) for standing in group])
+    return [f"{start} {cell.leader.name.series}: {told}."]
 
 
 def _success(standing: Standing, leader: Standing) -> str:

@@ -79,7 +79,8 @@ def test_each_class_of_outcome_has_its_sentence(scored: Scored) -> None:
         ({"same": SAME, "worse": WORSE}, "1 of the 2 others is not distinguishable from it: same."),
         (
             {"same": SAME, "lost": ["diverged"] * 5, "worse": WORSE},
-            "1 of the 2 others that finished is not distinguishable from it: same.",
+            "1 of the 2 others that finished is not distinguishable from it: same. lost trained "
+            "less often than good (Fisher's exact test).",
         ),
     ],
 )
@@ -318,6 +319,75 @@ def test_what_keeps_up_but_fails_more_often_does_not_lead(scored: Scored) -> Non
     assert "None of the others" not in headline(results)
     (cell,) = judge(results)
     assert [standing.name.series for standing in cell.leaders] == ["good"]
+
+
+LOST = ["diverged"] * 5
+SUCCESSES = {
+    # 2 / C(10, 5) = 2 / 252 = 0.0079
+    "all against none": (
+        {"good": GOOD, "lost": LOST},
+        {},
+        "Trained less often than good: lost (0 of 5 against 5 of 5; Fisher p = 0.0079 after Holm's "
+        "correction).",
+    ),
+    # Of 9 that trained and 7 that did not, all 7 of one: 2 C(8, 7) / C(16, 7) = 16 / 11440.
+    "too few finished for a test of scores": (
+        {"good": [*GOOD, 0.9, 0.91, 0.92], "lossy": [0.9, *["diverged"] * 7]},
+        {},
+        "Trained less often than good: lossy (1 of 8 against 8 of 8; Fisher p = 0.0014 after "
+        "Holm's correction).",
+    ),
+    "worse and less often": (
+        {"good": [*GOOD, *GOOD], "lossy": [0.1, 0.2, 0.3, *["diverged"] * 7]},
+        {},
+        "Trained less often than good: lossy (3 of 10 against 10 of 10; Fisher p = 0.0031 after "
+        "Holm's correction).",
+    ),
+    "never learned": (
+        {"good": GOOD, "zero": [0.1] * 5},
+        {"zero": [2.31] * 5},
+        "Trained less often than good: zero (0 of 5 against 5 of 5; Fisher p = 0.0079 after Holm's "
+        "correction).",
+    ),
+    # Failures counted, `good` still leads: 0.7 · 0.94 + 0.3 · 0.1 is more than 0.5.
+    "the leader is the one that fails": (
+        {"steady": [0.5, 0.52, 0.49, 0.51] * 10, "good": [*GOOD * 6, *["diverged"] * 10]},
+        {},
+        "Trained more often than good: steady (40 of 40 against 30 of 40; Fisher p = 0.001 after "
+        "Holm's correction).",
+    ),
+    "two seeds": (
+        {"good": [0.9, 0.92], "lost": ["diverged"] * 2},
+        {},
+        "Not clearly less often trained than good: lost (0 of 2 against 2 of 2; Fisher p = 0.33 "
+        "after Holm's correction).",
+    ),
+    "one of three": (
+        {"good": [0.9, 0.92, 0.93], "lossy": [0.9, "diverged", "diverged"]},
+        {},
+        "Not clearly less often trained than good: lossy (1 of 3 against 3 of 3; Fisher p = 0.4 "
+        "after Holm's correction).",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SUCCESSES)
+def test_who_trained_less_often_is_told_with_the_test(scored: Scored, name: str) -> None:
+    scores, losses, expected = SUCCESSES[name]
+    assert told(scored(scores, loss=losses))["success"] == expected
+
+
+def test_the_headline_names_who_never_trained(scored: Scored) -> None:
+    assert headline(scored({"good": GOOD, "lost": LOST})) == (
+        "good reaches a final validation accuracy of 0.940 [0.901, 0.979] (mean over 5 seeds). "
+        "lost trained less often than good (Fisher's exact test)."
+    )
+
+
+def test_the_pairs_have_the_test_of_what_never_finished(scored: Scored) -> None:
+    (cell,) = judge(scored({"good": GOOD, "lost": LOST, "other": ["diverged"] * 4}))
+    p = cell.pairs.set_index(["configuration_a", "configuration_b"])["p_fisher"]
+    assert p.round(4).to_dict() == {(0, 1): 0.0079, (0, 2): 0.0079, (1, 2): 1.0}
 
 
 def test_a_failure_more_is_no_difference(scored: Scored) -> None:
