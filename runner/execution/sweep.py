@@ -13,7 +13,7 @@ from runner.execution.configure import Job, SweepSettings, sweep_settings
 from runner.execution.diagnostics import unmet
 from runner.execution.dry_run import show_plan
 from runner.execution.finish import conclude
-from runner.execution.preflight import Ready, prepare
+from runner.execution.preflight import Ready, check_baseline, prepare
 from runner.execution.stream import Stream
 from runner.execution.work import train_all
 from runner.plan import Tracking
@@ -53,6 +53,7 @@ def run(jobs: Sequence[Job]) -> dict[int, Result]:
     folders.refuse_used(folder)
     ready, refused = prepare(jobs)
     _tell_refused(refused, len(jobs))
+    check_baseline(settings.report.baseline, ready, refused, is_whole=True)
     if not settings.rerun:
         ready = reuse.from_disk(ready, folders.ROOT)
     if settings.dry_run:
@@ -94,6 +95,7 @@ def run_apart(jobs: Sequence[Job]) -> dict[int, Result]:
     folder = jobs[0].folder
     ready, refused = prepare(jobs)
     _tell_refused(refused, len(jobs))
+    check_baseline(settings.report.baseline, ready, refused, is_whole=False)
     if not settings.rerun:
         ready = reuse.from_disk(ready, folders.ROOT)
     if settings.dry_run:

@@ -260,7 +260,12 @@ CAUTIONS = {
     "crossed": ({"a": GOOD}, {"crossed": True}, "Weight and batch seeds are crossed"),
     "mixed": ({"a": GOOD, "b": GOOD}, {"fingerprints": ["1", "2"]}, "Data or endpoint differ"),
     "best": ({"a": GOOD}, {"at": "best"}, "at each replicate's best epoch"),
-    "baseline": ({"a": GOOD}, {"baseline": "b"}, "The baseline b has no finished replicate"),
+    "baseline": ({"a": GOOD}, {"baseline": "b"}, "Unknown baseline 'b'; using the best median."),
+    "lost baseline": (
+        {"a": GOOD, "b": ["diverged"] * 5},
+        {"baseline": "b"},
+        "The baseline b did not finish in this sweep; using the best median.",
+    ),
 }
 
 
