@@ -261,6 +261,11 @@ def lower_is_better(metric: str) -> bool:
     return not metric.endswith("accuracy")
 
 
+def bounds(metric: str) -> tuple[float, float]:
+    """Returns the least and the greatest value that `metric` can have."""
+    return (0.0, math.inf) if lower_is_better(metric) else (0.0, 1.0)
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a whole file or none: beside its place, flushed to the disk, renamed."""
     write_bytes(path, text.encode())

@@ -103,7 +103,8 @@ def _report(folder: Path, figures: bool) -> "report.Comparison | None":
     try:
         comparison = report.write(folder, figures=figures)
     except (ResultsError, OSError) as error:
-        log.error("No report: %s. When that is mended: python -m runner.report %s", error, folder)
+        reason = str(error).rstrip(".")
+        log.error("No report: %s. When that is mended: python -m runner.report %s", reason, folder)
         return None
     get_console().print(comparison)
     return comparison

@@ -23,6 +23,7 @@ from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import End
 from runner.records import ConfigurationRecord, read_sweep
+from runner.report.names import counted
 from runner.terminal import MaskingFormatter
 
 log = logging.getLogger(__name__)
@@ -161,8 +162,8 @@ def _summary(ready: Sequence[Ready]) -> str:
         if (choices := {getattr(item.configuration, group).label for item in ready})
     )
     return (
-        f"Training {count} configuration{'s' * (count > 1)}, {replicates} replicates, "
-        f"{c.training.epochs} epochs each: {what}"
+        f"Training {counted(count, 'configuration')}, {counted(replicates, 'replicate')}, "
+        f"{counted(c.training.epochs, 'epoch')} each: {what}"
     )
 
 

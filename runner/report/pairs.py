@@ -110,6 +110,10 @@ def statistics(of: Differences, lower: Sequence[bool], confidence: float) -> pd.
         told = np.array([crossed.crossed_mean(grid, confidence) for grid in grids])
         frame.loc[of.is_crossed, ["mean", "ci_low", "ci_high", "p_t", "degrees"]] = told
         frame.loc[of.is_crossed, _EXACT] = np.nan
+    is_share = ~np.asarray(lower, bool)
+    frame.loc[is_share, ["ci_low", "ci_high"]] = frame.loc[is_share, ["ci_low", "ci_high"]].clip(
+        -1, 1
+    )
     frame["p_t"] = frame["p_t"].where(frame["degrees"] >= MIN_DEGREES)
     return frame[STATISTICS]
 

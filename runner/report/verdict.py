@@ -25,7 +25,7 @@ from typing import Literal
 
 import pandas as pd
 
-from runner.records import ConfigurationRecord, lower_is_better
+from runner.records import ConfigurationRecord, bounds, lower_is_better
 from runner.report import pairs
 from runner.report.learning import num_unlearned
 from runner.report.names import Name
@@ -285,7 +285,9 @@ def judge(results: Results, start: Mapping[int, str] | None = None) -> list[Cell
     groups: dict[tuple[str, ...], list[Standing]] = {}
     for record in trained:
         counted = found.counted[record.index].dropna()
-        score = summarize(found.finished[record.index], results.sweep.confidence)
+        score = summarize(
+            found.finished[record.index], results.sweep.confidence, bounds(record.endpoint)
+        )
         standing = Standing(
             record=record,
             name=names[record.index],

@@ -91,8 +91,9 @@ def method(cells: Sequence[Cell], confidence: float) -> str:
     if not tested:
         return f"{text}."
     return (
-        f"{text}. Differences are paired by seed and their intervals uncorrected; two are told "
-        f"apart where the paired t test is below {1 - confidence:.2g} after Holm's correction for "
+        f"{text}. Differences are paired by seed; their intervals are uncorrected. Two "
+        f"initializers are called different if p < {1 - confidence:.2g} (paired t test, "
+        f"Holm-corrected for "
         f"{_family(cells, tested[0].family)}.{_exact_tests(cells, confidence)}"
     )
 
@@ -102,13 +103,14 @@ def _family(cells: Sequence[Cell], size: int) -> str:
     kinds = {cell.is_baseline for cell in cells if cell.reference}
     what = "difference to the baseline" if kinds == {True} else "pair"
     family = names.counted(size, "comparison" if len(kinds) > 1 else what)
+    family = family.replace("difference to the baselines", "differences to the baseline")
     if len(cells) > 1:
-        family += f" of the {len(cells)} settings"
-    if kinds == {False}:
-        family += ": all pairs, as the reference was picked from the data"
+        family += f" in {len(cells)} settings"
+    if kinds == {False} and size > 1:
+        family = f"all {family}, as the winner was chosen from these data"
     if len(kinds) > 1:
         family += ": with the baseline, or all pairs where there is none"
-    return family.replace("difference to the baselines", "differences to the baseline")
+    return f"{family})"
 
 
 def _exact_tests(cells: Sequence[Cell], confidence: float) -> str:
@@ -117,10 +119,10 @@ def _exact_tests(cells: Sequence[Cell], confidence: float) -> str:
     least = [value for cell in cells for value in cell.pairs[exact].min(axis=1).dropna()]
     if not least or min(least) <= 1 - confidence:
         return ""
-    return (
-        f" Exact tests (Wilcoxon, sign flips) cannot fall below p = {min(least):.2g} with so few "
-        f"seeds, whatever the difference."
-    )
+    exact = "The exact tests (Wilcoxon, sign flips)"
+    if min(least) == 1:
+        return f" {exact} can tell nothing from so few differences."
+    return f" {exact} cannot give a smaller p-value than {min(least):.2g} with so few seeds."
 
 
 def digits(cell: Cell) -> int:
@@ -229,7 +231,7 @@ def _company(cell: Cell) -> str:
     if all(s.counted == leader.counted for s in others) or (told and len(others) == 1):
         return told
     if len(cell.level) == len(others):
-        return f"{told} None of the others can be told apart from it with these seeds."
+        return f"{told} None of the others differs significantly from it."
     if cell.level:
         return f"{told} {_told_same(cell, cell.level, len(others))}"
     if all(s.to_leader and s.to_leader.is_apart for s in others):
@@ -272,19 +274,20 @@ def _level(cell: Cell, has_headline: bool) -> str:
 
 
 def _told_same(cell: Cell, same: Sequence[Standing], num_others: int) -> str:
-    verb = "is" if len(same) == 1 else "are"
+    verb = "does" if len(same) == 1 else "do"
     finished = " that finished" if _having(cell, "unfinished") else ""
     of = f"{len(same)} of the {num_others} others{finished}"
     listed = ""
     if len(same) <= _MAX_IN_HEADLINE:
         listed = f": {names.listed([standing.name.series for standing in same])}"
-    return f"{of} {verb} not distinguishable from it{listed}."
+    return f"{of} {verb} not differ significantly from it{listed}."
 
 
 def _all_apart(num_others: int) -> str:
     if num_others == 1:
-        return "The other is told apart from it."
-    return f"Each of the {num_others} others is told apart from it."
+        return "The other is significantly worse."
+    others = "Both" if num_others == 2 else f"All {num_others}"
+    return f"{others} others are significantly worse."
 
 
 def _to_baseline(cell: Cell, leader: Standing) -> str:
@@ -402,7 +405,8 @@ def _held_back(difference: Difference) -> str:
         return ""
     if difference.low == difference.high:
         return f"the same for all {difference.count}, too few to tell"
-    return f"p = {difference.p_holm:.2g} after Holm's correction for {difference.family:,}"
+    p = names.p_value(difference.p_holm)
+    return f"p {p} after Holm's correction for {names.counted(difference.family, 'comparison')}"
 
 
 def _further(difference: Difference) -> str:
@@ -412,13 +416,14 @@ def _further(difference: Difference) -> str:
         return ""
     if math.isnan(difference.further_seeds):
         return f"more than {MAX_FURTHER:,} more seeds to tell" if difference.can_plan else ""
-    return f"about {_rounded(difference.further_seeds)} more seeds to tell"
+    return f"about {_more_seeds(difference.further_seeds)} to tell"
 
 
-def _rounded(count: float) -> str:
-    """Returns a count with two digits, never less than one: it is a rough number."""
+def _more_seeds(count: float) -> str:
+    """Returns such as `"8 more seeds"`: two digits, never less than one, for it is rough."""
     number = max(round(count), 1)
-    return f"{number if number < 100 else round(number, 1 - int(math.log10(number))):,}"
+    shown = number if number < 100 else round(number, 1 - int(math.log10(number)))
+    return names.counted(shown, "more seed")
 
 
 def _fragile(cell: Cell) -> list[str]:
@@ -529,14 +534,13 @@ def _to_separate(one: Standing, others: Sequence[tuple[Standing, Difference | No
         total = one.record.num_replicates + max(round(further), 1)
         seeds = "" if _is_crossed(one) else f" (`seeds={total}`)"
         return (
-            f"about {_rounded(further)} more seeds{seeds} would tell {rival.name.series} from "
-            f"{one.name.series} with {100 * POWER:g} % power, if they differ by what it looks "
-            f"like."
+            f"about {_more_seeds(further)}{seeds} would confirm the difference seen between "
+            f"{rival.name.series} and {one.name.series} ({100 * POWER:g} % power)."
         )
     if rivals and all(difference.can_plan for _, difference in rivals):
         return (
-            f"no number of seeds up to {MAX_FURTHER:,} more would tell those that lead apart; "
-            f"choose by other reasons."
+            f"not even {MAX_FURTHER:,} more seeds would tell those that lead apart; choose by "
+            f"other reasons."
         )
     return ""
 
@@ -570,6 +574,6 @@ def best_of_all(cells: Sequence[Cell]) -> str:
     return (
         f"Of all {count} configurations, {names.listed(tied)} {verb} the "
         f"{names.best_word(best.record.endpoint)} "
-        f"{_mean(best, scored, names.decimals([best.score]))}; the interval does not allow for "
-        f"its being picked out of {count}."
+        f"{_mean(best, scored, names.decimals([best.score]))}. Optimistic: this was the best of "
+        f"{count}."
     )
