@@ -51,9 +51,10 @@ def num_unlearned(results: Results, trained: Sequence[ConfigurationRecord]) -> d
     rows = rows[(rows["status"] == "finished") & (rows["epochs"] > 0)]
     rows = rows.merge(_untrained(results.curves), on=_KEYS, how="left")
     datasets = {record.index: record.dataset for record in trained}
+    groups = [(int(str(index)), of) for index, of in rows.groupby("configuration")]
     return {
         index: int(np.sum(is_unlearned(datasets[index], of)))
-        for index, of in rows.groupby("configuration")
+        for index, of in groups
         if index in datasets
     }
 
@@ -64,7 +65,9 @@ def _untrained(curves: pd.DataFrame) -> pd.DataFrame:
     return first[[*_KEYS, "value"]].rename(columns={"value": "start"})
 
 
-def is_unlearned(dataset: Mapping[str, Any], of: Mapping[Any, ArrayLike]) -> np.ndarray:
+def is_unlearned(
+    dataset: Mapping[str, Any], of: Mapping[str, ArrayLike] | pd.DataFrame
+) -> np.ndarray:
     """Tells which of the replicates that trained on a data set never learned, shape (replicates,).
 
     Args:

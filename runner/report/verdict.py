@@ -13,9 +13,9 @@ of all cells, and only where something differs from the baseline: so the chance 
 difference in a sweep without any stays below 1 - confidence. Once one configuration differs, two
 families err side by side, and equal ones beside it are told apart a little more often.
 
-Who fails more often than the leader is told from Fisher's exact test of how many replicates
-trained, after Holm's correction for all pairs of all cells, which counts what each can attain, and
-at half the level: it is a second question about the same sweep.
+Who fails more often than the leader, whether or not anything of it finished, is told from Fisher's
+exact test of how many replicates trained, after Holm's correction for all pairs of all cells, which
+counts what each can attain, and at half the level: it is a second question about the same sweep.
 """
 
 import math

@@ -119,10 +119,10 @@ def _exact_tests(cells: Sequence[Cell], confidence: float) -> str:
     least = [value for cell in cells for value in cell.pairs[exact].min(axis=1).dropna()]
     if not least or min(least) <= 1 - confidence:
         return ""
-    exact = "The exact tests (Wilcoxon, sign flips)"
+    tests = "The exact tests (Wilcoxon, sign flips)"
     if min(least) == 1:
-        return f" {exact} can tell nothing from so few differences."
-    return f" {exact} cannot give a smaller p-value than {min(least):.2g} with so few seeds."
+        return f" {tests} can tell nothing from so few differences."
+    return f" {tests} cannot give a smaller p-value than {min(least):.2g} with so few seeds."
 
 
 def digits(cell: Cell) -> int:
@@ -231,11 +231,11 @@ def _company(cell: Cell) -> str:
     if all(s.counted == leader.counted for s in others) or (told and len(others) == 1):
         return told
     if len(cell.level) == len(others):
-        return f"{told} None of the others differs significantly from it."
+        return f"{told} None of the others{_finished(cell)} differs significantly from it."
     if cell.level:
         return f"{told} {_told_same(cell, cell.level, len(others))}"
     if all(s.to_leader and s.to_leader.is_apart for s in others):
-        return f"{told} {_all_apart(len(others))}"
+        return f"{told} {_all_apart(cell, len(others))}"
     return told
 
 
@@ -275,19 +275,23 @@ def _level(cell: Cell, has_headline: bool) -> str:
 
 def _told_same(cell: Cell, same: Sequence[Standing], num_others: int) -> str:
     verb = "does" if len(same) == 1 else "do"
-    finished = " that finished" if _having(cell, "unfinished") else ""
-    of = f"{len(same)} of the {num_others} others{finished}"
+    of = f"{len(same)} of the {num_others} others{_finished(cell)}"
     listed = ""
     if len(same) <= _MAX_IN_HEADLINE:
         listed = f": {names.listed([standing.name.series for standing in same])}"
     return f"{of} {verb} not differ significantly from it{listed}."
 
 
-def _all_apart(num_others: int) -> str:
+def _all_apart(cell: Cell, num_others: int) -> str:
     if num_others == 1:
-        return "The other is significantly worse."
+        return f"The other{_finished(cell)} is significantly worse."
     others = "Both" if num_others == 2 else f"All {num_others}"
-    return f"{others} others are significantly worse."
+    return f"{others} others{_finished(cell)} are significantly worse."
+
+
+def _finished(cell: Cell) -> str:
+    """Returns which others are meant, where some did not finish."""
+    return " that finished" if _having(cell, "unfinished") else ""
 
 
 def _to_baseline(cell: Cell, leader: Standing) -> str:

@@ -77,6 +77,15 @@ def test_each_class_of_outcome_has_its_sentence(scored: Scored) -> None:
         ({"same": SAME}, "None of the others differs significantly from it."),
         ({"worse": WORSE}, "The other is significantly worse."),
         (
+            {"worse": WORSE, "lost": ["diverged"] * 5},
+            "The other that finished is significantly worse. lost trained less often than good "
+            "(Fisher's exact test).",
+        ),
+        (
+            {"worse": WORSE, "bad": [0.5, 0.52, 0.51, 0.5, 0.5]},
+            "Both others are significantly worse.",
+        ),
+        (
             {"same": SAME, "worse": WORSE},
             "1 of the 2 others does not differ significantly from it: same.",
         ),

@@ -218,7 +218,7 @@ def wilcoxon(sample: np.ndarray) -> np.ndarray:
     p = np.empty(len(sample))
     p[~is_many] = _counted_wilcoxon(sample[~is_many])
     if is_many.any():
-        many = stats.wilcoxon(sample[is_many], axis=1, correction=True, method="asymptotic")
+        many = stats.wilcoxon(sample[is_many], axis=1, correction=True, method="approx")
         p[is_many] = many.pvalue
     return p
 

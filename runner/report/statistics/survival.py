@@ -187,8 +187,12 @@ def _scores(times: np.ndarray, events: np.ndarray) -> np.ndarray:
 
 def _separation(scores: np.ndarray, deals: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
     """Returns Σ U² / n of each way to deal the replicates out, shape (ways,)."""
-    sums = (((deals == sample) @ scores, size) for sample, size in enumerate(sizes))
-    return sum((of_sample**2 / size for of_sample, size in sums), start=np.zeros(len(deals)))
+    left, total = np.full(len(deals), scores.sum()), np.zeros(len(deals))
+    for sample, size in enumerate(sizes[:-1]):
+        of_sample = (deals == sample) @ scores
+        total += of_sample**2 / size
+        left -= of_sample
+    return total + left**2 / sizes[-1]
 
 
 def _dealt(sizes: Sequence[int]) -> np.ndarray:
