@@ -110,9 +110,13 @@ def statistics(of: Differences, lower: Sequence[bool], confidence: float) -> pd.
         told = np.array([crossed.crossed_mean(grid, confidence) for grid in grids])
         frame.loc[of.is_crossed, ["mean", "ci_low", "ci_high", "p_t", "degrees"]] = told
         frame.loc[of.is_crossed, _EXACT] = np.nan
-    share = frame[~np.asarray(lower, bool)]  # two differ by 1 at most
-    frame.loc[share.index, "ci_low"] = share["ci_low"].clip(lower=np.minimum(-1, share["mean"]))
-    frame.loc[share.index, "ci_high"] = share["ci_high"].clip(upper=np.maximum(1, share["mean"]))
+    of_shares = frame[~np.asarray(lower, bool)]  # two differ by 1 at most
+    frame.loc[of_shares.index, "ci_low"] = of_shares["ci_low"].clip(
+        lower=np.minimum(-1, of_shares["mean"])
+    )
+    frame.loc[of_shares.index, "ci_high"] = of_shares["ci_high"].clip(
+        upper=np.maximum(1, of_shares["mean"])
+    )
     frame["p_t"] = frame["p_t"].where(frame["degrees"] >= MIN_DEGREES)
     return frame[STATISTICS]
 
