@@ -198,9 +198,10 @@ class ConfigurationRecord:
       settings: The resolved configuration as plain values.
       dataset: Name, task and how it was told, fingerprint, sizes of the parts, `uninformed_loss`:
         the loss of the best constant prediction (the entropy of the class shares, the mean entropy
-        of the labels, or the variance), `uninformed_mae`, `uninformed_binary_accuracy`,
-        `uninformed_exact_match`: the same of other metrics, and `majority_share`: the accuracy of
-        the best constant guess; None where the task has no such number.
+        of the labels, or the variance), `uninformed_val_loss`: its loss on the validation part,
+        `uninformed_mae`, `uninformed_binary_accuracy`, `uninformed_exact_match`: the same of other
+        metrics, and `majority_share`: the accuracy of the best constant guess; None where the task
+        has no such number.
       model: Label of the model.
       num_parameters: Trainable parameters.
       kernels: In the order of the model's weights.
@@ -259,6 +260,11 @@ class SweepRecord:
 def lower_is_better(metric: str) -> bool:
     """Tells whether a smaller value of `metric` is the better one: all but shares of answers."""
     return not known_metric(metric).is_share
+
+
+def bounds(metric: str) -> tuple[float, float]:
+    """Returns the least and the greatest value that `metric` can have."""
+    return (0.0, math.inf) if lower_is_better(metric) else (0.0, 1.0)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -497,7 +503,8 @@ def curves_table(
     table = _keyed(configurations, [(record, len(values)) for record, _, values in blocks])
     table["epoch"] = _joined([range(len(values)) for *_, values in blocks], np.int64)
     table["step"] = _joined([record.steps[: len(v)] for record, _, v in blocks], np.int64)
-    table["metric"] = [metric for _, metric, values in blocks for _ in values]
+    metrics = pd.Series([metric for _, metric, _ in blocks], dtype=str)
+    table["metric"] = metrics.repeat([len(values) for *_, values in blocks]).array
     table["value"] = _joined([values for *_, values in blocks], np.float64)
     return table
 

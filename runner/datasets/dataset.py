@@ -87,6 +87,22 @@ class Dataset:
         return float(np.mean(np.var(self.train.y, axis=0, dtype=np.float64)))
 
     @property
+    def uninformed_val_loss(self) -> float | None:
+        """The loss on the validation part of the constant prediction that `uninformed_loss` is of.
+
+        It knows the shares of the classes or labels, or the mean, of the training part. None where
+        that takes for impossible what the validation part holds.
+        """
+        mean = self.train.y.mean(axis=0, dtype=np.float64)
+        if self.task == "regression":
+            return float(np.mean((self.validation.y - mean) ** 2))
+        if self.task == "multilabel":
+            shares = np.where(self.validation.y > 0, mean, 1 - mean)
+        else:
+            shares = np.array(self._class_shares())[self.validation.y]
+        return -float(np.mean(np.log(shares))) if shares.all() else None
+
+    @property
     def uninformed_mae(self) -> float | None:
         """The mean absolute error of the best constant prediction of a regression.
 
@@ -138,6 +154,7 @@ class Dataset:
             "input_shape": list(self.input_shape),
             "num_outputs": self.num_outputs,
             "uninformed_loss": self.uninformed_loss,
+            "uninformed_val_loss": self.uninformed_val_loss,
             "uninformed_mae": self.uninformed_mae,
             "uninformed_binary_accuracy": self.uninformed_binary_accuracy,
             "uninformed_exact_match": self.uninformed_exact_match,

@@ -18,7 +18,12 @@ _TIMED_BATCHES = 8
 
 
 def show_plan(ready: Sequence[Ready]) -> None:
-    """Prints one row per configuration and the total time that the training will take, about."""
+    """Prints one row per configuration and the total time that the training will take, about.
+
+    Nothing where all configurations were refused, which has been told.
+    """
+    if not ready:
+        return
     table = Table(title="What would be trained", title_justify="left")
     for column in ("", "init", "factors", "replicates", "parameters", "epochs", "about"):
         table.add_column(column, justify="left" if column in ("init", "factors") else "right")
@@ -38,7 +43,11 @@ def show_plan(ready: Sequence[Ready]) -> None:
         row = (item.record.index, item.record.init, factors, *counts, about)
         table.add_row(*map(str, row))
     get_console().print(table)
-    get_console().print(f"Training would take about {_duration(total_s)}. Nothing was trained.")
+    if any(item.replicates for item in ready):
+        answer = f"Training would take about {_duration(total_s)}. Nothing was trained."
+    else:
+        answer = "All of it has been trained before: nothing is left to train."
+    get_console().print(answer)
 
 
 def _cohort_s(items: Sequence[Ready]) -> float:

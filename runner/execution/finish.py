@@ -112,7 +112,8 @@ def _report(folder: Path, figures: bool) -> "report.Comparison | None":
     try:
         comparison = report.write(folder, figures=figures)
     except (ResultsError, OSError) as error:
-        log.error("No report: %s. When that is mended: %s", error, _report_command(folder))
+        reason, command = str(error).rstrip("."), _report_command(folder)
+        log.error("No report: %s. When that is mended: %s", reason, command)
         return None
     get_console().print(comparison)
     return comparison

@@ -1,5 +1,6 @@
 """Builds and checks everything that a sweep needs before anything is trained."""
 
+import difflib
 import logging
 import os
 from collections.abc import Callable, Hashable, Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from runner import datasets, models
+from runner import datasets, initializers, models
 from runner.config import ConfigError, changed_settings, label
 from runner.datasets.dataset import Dataset
 from runner.execution.configure import Job, configuration
@@ -108,6 +109,41 @@ def prepare(jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]
         except ConfigError as error:
             refused.append(_incomplete(item, varying[item.index], error))
     return ready, sorted(refused, key=lambda record: record.index)
+
+
+def check_baseline(
+    baseline: str | None,
+    ready: Sequence[Ready],
+    refused: Sequence[ConfigurationRecord],
+    is_whole: bool,
+) -> None:
+    """Checks `report.baseline` against the labels of a sweep, which are known once it is prepared.
+
+    A single configuration, or a part of a sweep, may name an initializer that another command or
+    job trains: then any name of the catalogue will do.
+
+    Args:
+      baseline: The setting.
+      ready, refused: The configurations.
+      is_whole: Whether they are all of the sweep.
+
+    Raises:
+      ConfigError: There is no such initializer.
+    """
+    labels = list(dict.fromkeys([item.record.init for item in ready] + [r.init for r in refused]))
+    elsewhere = not is_whole or len(ready) + len(refused) == 1
+    if baseline is None or baseline in labels:
+        return
+    if elsewhere and baseline.partition("(")[0] in initializers.CATALOGUE:
+        return
+    known = [*labels, *(initializers.CATALOGUE if elsewhere else ())]
+    close = difflib.get_close_matches(baseline, known, n=1)
+    raise ConfigError.at(
+        "report.baseline",
+        f"null or an initializer of this sweep: {', '.join(labels)}",
+        baseline,
+        f"Did you mean {close[0]}?" if close else "",
+    )
 
 
 def _start_tensorflow(items: Sequence[Configuration]) -> None:

@@ -12,7 +12,7 @@ from runner.execution.diagnostics import unmet
 from runner.execution.dry_run import show_plan
 from runner.execution.finish import conclude
 from runner.execution.logs import about, logging_for
-from runner.execution.preflight import Ready, prepare
+from runner.execution.preflight import Ready, check_baseline, prepare
 from runner.execution.stream import Stream
 from runner.execution.work import train_all
 from runner.interruption import stoppable, take_up
@@ -23,6 +23,7 @@ from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import End
 from runner.records import ConfigurationRecord, read_sweep
+from runner.report.names import counted
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def _run(jobs: Sequence[Job], settings: SweepSettings) -> dict[int, Result]:
     folder = jobs[0].folder
     ready, refused = prepare(jobs)
     _tell_refused(refused, len(jobs))
+    check_baseline(settings.report.baseline, ready, refused, is_whole=True)
     if not settings.rerun:
         ready = reuse.from_disk(ready, folders.ROOT)
     if settings.dry_run:
@@ -103,6 +105,7 @@ def _run_apart(jobs: Sequence[Job], settings: SweepSettings) -> dict[int, Result
     folder = jobs[0].folder
     ready, refused = prepare(jobs)
     _tell_refused(refused, len(jobs))
+    check_baseline(settings.report.baseline, ready, refused, is_whole=False)
     if not settings.rerun:
         ready = reuse.from_disk(ready, folders.ROOT)
     if settings.dry_run:
@@ -165,8 +168,8 @@ def _summary(ready: Sequence[Ready]) -> str:
         if (choices := {getattr(item.configuration, group).label for item in ready})
     )
     return (
-        f"Training {count} configuration{'s' * (count > 1)}, {replicates} replicates, "
-        f"{c.training.epochs} epochs each: {what}"
+        f"Training {counted(count, 'configuration')}, {counted(replicates, 'replicate')}, "
+        f"{counted(c.training.epochs, 'epoch')} each: {what}"
     )
 
 

@@ -134,11 +134,16 @@ def _best_epoch(results: Results) -> str:
 
 def _absent_baseline(results: Results, cells: Sequence[Cell]) -> str:
     wanted = next((label for r in results.configurations if (label := baseline_label(r))), None)
-    if wanted is None or all(cell.is_baseline for cell in cells):
+    if wanted is None:
         return ""
+    if all(record.init != wanted for record in results.configurations):
+        return f"Unknown baseline '{names.one_line(wanted)}'; using the best median."
+    if all(any(s.record.init == wanted and s.score.count for s in c.standings) for c in cells):
+        return ""
+    some = "every setting; where none did, the best median is used" if len(cells) > 1 else ""
     return (
-        f"The baseline {wanted} has no finished replicate in every setting; where it is absent, "
-        f"the comparison is with the best median."
+        f"The baseline {names.one_line(wanted)} did not finish in "
+        f"{some or 'this sweep; using the best median'}."
     )
 
 

@@ -21,13 +21,14 @@ _STYLES: dict[Kind, str] = {
     "worse": "yellow",
     "unknown": "dim",
     "fragile": "yellow",
+    "success": "yellow",
     "unlearned": "red",
     "lost": "red",
     "next": "bold",
     "overall": "",
 }
 # Of several cells only the table tells these.
-_DETAIL: set[Kind] = {"better", "same", "worse", "unknown", "fragile", "next"}
+_DETAIL: set[Kind] = {"better", "same", "worse", "unknown", "fragile", "success", "next"}
 _EMPHASIS = {"good": "green", "bad": "red", "muted": "dim", "": ""}
 # The longest of the classic names with its prefix, keras1/glorot_normal, stays in one line.
 _NAME_WIDTH = 20

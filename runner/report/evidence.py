@@ -1,7 +1,7 @@
 """The tables of statistics for people: what stands behind the verdict, in a few columns each."""
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -108,7 +108,7 @@ def rankings(frame: pd.DataFrame) -> Table | None:
     shared = frame[frame["ranking"] == "shared"].set_index(keys).add_prefix("shared_")
     own = frame[frame["ranking"] == "own best"].set_index(keys)
     both = own.join(shared).reset_index()
-    digits = _decimals(both["ci_high"] - both["mean"])
+    digits = _digits(both)
     several = both["problem"].nunique() > 1
     return _table(
         both,
@@ -285,13 +285,4 @@ def _is_told(frame: pd.DataFrame, column: str) -> bool:
 
 
 def _digits(frame: pd.DataFrame) -> int:
-    return _decimals(frame["ci_high"] - frame["mean"])
-
-
-def _decimals(widths: Iterable[float]) -> int:
-    """Returns how many decimals show two digits of a typical uncertainty; 4 where there is none."""
-    known = pd.Series(list(widths), dtype=float)
-    known = known[known > 0]
-    if known.empty:
-        return 4
-    return int(min(max(1 - math.floor(math.log10(float(known.median()))), 0), 6))
+    return names.decimals_of((frame["ci_high"] - frame["ci_low"]) / 2, frame["mean"])

@@ -14,6 +14,9 @@ from runner.report.statistics import Summary
 
 # What is narrower than this, relatively, is the rounding of equal numbers.
 _ROUNDING = 1e-12
+_MOST_DECIMALS = 6
+# Numbers that are all smaller, or as large, are written as powers of ten.
+_NEAR = 1e-3, 1e7
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -157,26 +160,60 @@ def best_word(metric: str) -> str:
 
 
 def decimals(summaries: Iterable[Summary]) -> int:
-    """Returns how many decimals show two digits of a typical uncertainty; 4 where there is none."""
-    pairs = [(s.high - s.mean, abs(s.mean)) for s in summaries]
-    widths = [width for width, size in pairs if width > _ROUNDING * size]
-    if not widths:
-        return 4
-    return min(max(1 - math.floor(math.log10(float(np.median(widths)))), 0), 6)
+    """Returns how many decimals show two digits of a typical uncertainty.
+
+    Without any: four decimals, or as many digits of numbers that are far from one. Less than none,
+    or more than `_MOST_DECIMALS`, make `number` write powers of ten.
+    """
+    known = list(summaries)
+    return decimals_of([(s.high - s.low) / 2 for s in known], [s.mean for s in known])
+
+
+def decimals_of(widths: Iterable[float], values: Iterable[float]) -> int:
+    """Returns the decimals for numbers with such intervals: half their widths, and their means."""
+    pairs = [(width, abs(value)) for width, value in zip(widths, values, strict=True)]
+    wide = [width for width, size in pairs if width > _ROUNDING * size]
+    sizes = [size for _, size in pairs if 0 < size < math.inf]
+    largest = max(sizes, default=1.0)
+    is_far = not _NEAR[0] <= largest < _NEAR[1]
+    if wide:
+        digits = 1 - math.floor(math.log10(float(np.median(wide))))
+    else:
+        digits = 3 - math.floor(math.log10(largest)) if is_far else 4
+    return digits if is_far else min(max(digits, 0), _MOST_DECIMALS)
 
 
 def number(value: float, digits: int, signed: bool = False) -> str:
-    """Returns a number with a true minus sign, or a dash where it is missing."""
+    """Returns a number with a true minus sign, or a dash where it is missing.
+
+    >>> number(0.12345, 2), number(1.2345e12, -10)
+    ('0.12', '1.23e12')
+    """
     if not math.isfinite(value):
         return "–"
-    is_zero = float(f"{value:.{digits}f}") == 0
-    text = f"{value:+.{digits}f}" if signed and not is_zero else f"{value:.{digits}f}"
+    is_zero = abs(value) < 0.5 * 10.0**-digits
+    sign = "+" if signed and not is_zero else ""
+    if 0 <= digits <= _MOST_DECIMALS:
+        text = f"{value:{sign}.{digits}f}"
+    elif is_zero:
+        return "0"
+    else:
+        mantissa, exponent = f"{value:{sign}.{_places(value, digits)}e}".split("e")
+        text = f"{mantissa}e{int(exponent)}"
     return text.removeprefix("-" if is_zero else "").replace("-", MINUS)
+
+
+def _places(value: float, digits: int) -> int:
+    """Returns the decimals of the mantissa where so many are after a number's point."""
+    return max(digits + math.floor(math.log10(abs(value))), 0)
 
 
 def significant(value: float, digits: int = 4) -> str:
     """Returns a number with so many significant digits, or a dash where it is missing."""
-    return f"{value:.{digits}g}".replace("-", MINUS) if math.isfinite(value) else "–"
+    if not math.isfinite(value):
+        return "–"
+    mantissa, mark, exponent = f"{value:.{digits}g}".partition("e")
+    return f"{mantissa}{mark}{int(exponent) if mark else ''}".replace("-", MINUS)
 
 
 def power(value: float, digits: int) -> str:
@@ -192,9 +229,11 @@ def power(value: float, digits: int) -> str:
 
 
 def p_value(value: float) -> str:
-    """Returns such as `"= 0.012"` or `"< 0.001"`, or a dash where it is missing."""
+    """Returns such as `"= 0.012"`, `"< 0.001"` or `"> 0.99"`, or a dash where it is missing."""
     if not math.isfinite(value):
         return "–"
+    if value > 0.99:
+        return "> 0.99"
     return "< 0.001" if value < 0.001 else f"= {value:.2g}"
 
 
@@ -214,7 +253,7 @@ def mean_and_interval(summary: Summary, digits: int, signed: bool = False) -> st
 
 def counted(count: int, noun: str) -> str:
     """Returns such as `"1 seed"` or `"5 seeds"`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def listed(words: Sequence[str]) -> str:

@@ -124,12 +124,13 @@ def _ranks(table: pd.DataFrame, pairs: pd.DataFrame, confidence: float) -> str:
     test = "" if pd.isna(p) else f"; Friedman p {names.p_value(p)}"
     if not apart or p > 1 - confidence:
         return (
-            f"{start}; no other is told apart from it (Nemenyi, critical difference "
+            f"{start}; no other differs significantly from it (Nemenyi, critical difference "
             f"{first['critical_difference']:.2f}{test})."
         )
     return (
-        f"{start}; {apart} of the {len(table) - 1} others are told apart from it (Nemenyi, "
-        f"critical difference {first['critical_difference']:.2f}{test})."
+        f"{start}; {apart} of the {len(table) - 1} others {'differs' if apart == 1 else 'differ'} "
+        f"significantly from it (Nemenyi, critical difference "
+        f"{first['critical_difference']:.2f}{test})."
     )
 
 
@@ -266,7 +267,8 @@ def _predictor(rows: pd.DataFrame, confidence: float) -> str:
         f"{names.metric_name(str(row['metric']))} over {row['num_configurations']} configurations"
     )
     if row["p_holm"] <= 1 - confidence:
-        return f"At step 0, {quantity} goes with the outcome most closely: {numbers}."
+        return f"Before training, {quantity} predicts the outcome best: {numbers}."
     return (
-        f"Nothing at step 0 goes with the outcome beyond chance; closest is {quantity}: {numbers}."
+        f"Nothing measured before training predicts the outcome beyond chance; closest is "
+        f"{quantity}: {numbers}."
     )

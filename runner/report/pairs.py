@@ -58,8 +58,8 @@ def differences(found: Scores, first: Sequence[int], second: Sequence[int]) -> D
     place: dict[Any, int] = {column: position for position, column in enumerate(table.columns)}
     rows = [[place[column] for column in side] for side in (first, second)]
     of_pairs = paired.differences(values[rows[0]], values[rows[1]]).reshape(len(first), len(table))
-    both = np.isin(first, list(found.crossed)) & np.isin(second, list(found.crossed))
-    is_crossed = both & _shares_seeds(~np.isnan(of_pairs), table.index)
+    is_crossed = np.isin(first, list(found.crossed)) & np.isin(second, list(found.crossed))
+    is_crossed[is_crossed] = _shares_seeds(~np.isnan(of_pairs[is_crossed]), table.index)
     kept = of_pairs.copy()
     grids, places = _grids(of_pairs[is_crossed], table.index)
     for pair, grid in zip(np.flatnonzero(is_crossed), grids, strict=True):
@@ -73,8 +73,8 @@ def differences(found: Scores, first: Sequence[int], second: Sequence[int]) -> D
 def _shares_seeds(known: np.ndarray, seeds: pd.Index) -> np.ndarray:
     """Returns whether two of the known values of a row have a weight or a batch seed in common."""
     shares = np.zeros(len(known), bool)
-    for key in SEEDS:
-        is_of = pd.get_dummies(seeds.get_level_values(key)).to_numpy(int)
+    for key in SEEDS if len(known) else ():
+        is_of = pd.get_dummies(seeds.get_level_values(key)).to_numpy(float)
         shares |= (known @ is_of > 1).any(axis=1)
     return shares
 
@@ -110,17 +110,24 @@ def statistics(of: Differences, lower: Sequence[bool], confidence: float) -> pd.
         told = np.array([crossed.crossed_mean(grid, confidence) for grid in grids])
         frame.loc[of.is_crossed, ["mean", "ci_low", "ci_high", "p_t", "degrees"]] = told
         frame.loc[of.is_crossed, _EXACT] = np.nan
+    of_shares = frame[~np.asarray(lower, bool)]  # two differ by 1 at most
+    frame.loc[of_shares.index, "ci_low"] = of_shares["ci_low"].clip(
+        lower=np.minimum(-1, of_shares["mean"])
+    )
+    frame.loc[of_shares.index, "ci_high"] = of_shares["ci_high"].clip(
+        upper=np.maximum(1, of_shares["mean"])
+    )
     frame["p_t"] = frame["p_t"].where(frame["degrees"] >= MIN_DEGREES)
     return frame[STATISTICS]
 
 
 @dataclass(frozen=True)
 class Group:
-    """The configurations of a cell that have a score.
+    """The configurations of a cell of which a replicate finished or diverged.
 
     Attributes:
       members: In their order.
-      repeated: Those with more than one score.
+      repeated: Those with more than one such replicate.
       reference, leader: Two of them, each compared with all others whatever those have.
       is_baseline: Whether the reference was fixed beforehand.
       metric: What is compared.

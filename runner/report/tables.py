@@ -4,10 +4,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from runner.plan import Replicate
-from runner.records import KEY_COLUMNS, ConfigurationRecord, ReplicateRecord, replicates_table
+from runner.records import (
+    KEY_COLUMNS,
+    ConfigurationRecord,
+    ReplicateRecord,
+    bounds,
+    replicates_table,
+)
 from runner.report.statistics import Summary, summarize, summarize_curves
 
 NUMBERS = ("mean", "median", "std", "ci_low", "ci_high")
@@ -66,7 +73,7 @@ def comparison_table(
         {"configuration": record.index, "init": record.init}
         | {key: record.factors.get(key) for key in factors}
         | {"metric": record.endpoint or None}
-        | _numbers(summarize(values.get(record.index, ()), confidence))
+        | _numbers(summarize(values.get(record.index, ()), confidence, bounds(record.endpoint)))
         | _counts(statuses.get(record.index, {}))
         for record in configurations
     ]
@@ -133,7 +140,12 @@ def curve_summary(records: Sequence[ReplicateRecord], confidence: float) -> pd.D
         for epoch, value in enumerate(values)
     ]
     curves = pd.DataFrame(points, columns=["epoch", "metric", "value"])
-    return summarize_curves(curves.astype({"value": float}), confidence)
+    table = summarize_curves(curves.astype({"value": float}), confidence)
+    least, greatest = zip(*map(bounds, table["metric"]), strict=True) if len(table) else ((), ())
+    return table.assign(
+        ci_low=table["ci_low"].clip(lower=np.minimum(least, table["mean"])),
+        ci_high=table["ci_high"].clip(upper=np.maximum(greatest, table["mean"])),
+    )
 
 
 def failures_table(

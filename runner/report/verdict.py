@@ -13,9 +13,9 @@ of all cells, and only where something differs from the baseline: so the chance 
 difference in a sweep without any stays below 1 - confidence. Once one configuration differs, two
 families err side by side, and equal ones beside it are told apart a little more often.
 
-Who fails more often than the leader is told from Fisher's exact test of how many replicates
-trained, after Holm's correction for all pairs of all cells, which counts what each can attain, and
-at half the level: it is a second question about the same sweep.
+Who fails more often than the leader, whether or not anything of it finished, is told from Fisher's
+exact test of how many replicates trained, after Holm's correction for all pairs of all cells, which
+counts what each can attain, and at half the level: it is a second question about the same sweep.
 """
 
 import math
@@ -25,8 +25,9 @@ from typing import Literal
 
 import pandas as pd
 
-from runner.records import ConfigurationRecord, lower_is_better
+from runner.records import ConfigurationRecord, bounds, lower_is_better
 from runner.report import pairs
+from runner.report.learning import num_unlearned
 from runner.report.names import Name
 from runner.report.results import Results
 from runner.report.scores import Scores, comparable, scores
@@ -36,9 +37,6 @@ from runner.report.tables import status_counts
 Outcome = Literal["reference", "better", "same", "worse", "unknown", "unlearned", "unfinished"]
 
 DEFAULT_BASELINE = "glorot_uniform"
-
-# A loss this close, relatively, to that of the best constant guess counts as not learned.
-UNLEARNED_TOLERANCE = 0.01
 
 # Of the level of the tests, for those of how many trained: with all of it, six equal initializers
 # of which three in ten replicates diverge were told apart, one way or the other, in 9 % of sweeps.
@@ -89,12 +87,12 @@ class Standing:
       name: What it is called.
       score: Its endpoint over the finished replicates.
       statuses: Status -> number of replicates.
-      num_unlearned: Finished replicates that end where a constant guess would.
+      num_unlearned: Finished replicates that never learned; see `runner.report.learning`.
       counted: Mean of its endpoint over the replicates that finished or diverged, the latter with
         the score of a constant guess or the worst on the data; NaN unless some finished.
       counted_median: The median of the same.
-      difference: Its endpoint minus the reference's over the seeds that both finished, or None for
-        the reference and where there are none.
+      difference: Its endpoint minus the reference's over the seeds that both finished, perhaps
+        none; None for the reference, and without a replicate that finished or diverged.
       to_leader: The same to the leader of its cell.
       outcome: What `difference` says; `"unknown"` where it has no test, as with fewer than
         three shared seeds, `"unlearned"` where no finished replicate learned, `"unfinished"` where
@@ -219,6 +217,38 @@ class Cell:
             or (self._keeps_up(s) and self._fails_more(s))
         )
 
+    @property
+    def less_trained(self) -> tuple[Standing, ...]:
+        """Others than the fragile of which fewer trained, by the test, than of the leader."""
+        return tuple(s for s in self.standings if self._fails_more(s) and s not in self.fragile)
+
+    @property
+    def more_trained(self) -> tuple[Standing, ...]:
+        """Those of which more trained, by the test, than of the leader."""
+        leader = self.leader
+        if leader is None:
+            return ()
+        return tuple(
+            s
+            for s in self.standings
+            if s.to_leader and s.to_leader.is_success_apart and s.success_rate > leader.success_rate
+        )
+
+    @property
+    def unsettled(self) -> tuple[Standing, ...]:
+        """Those that no test of scores compares, nor that of how many trained, though fewer did."""
+        leader = self.leader
+        if leader is None:
+            return ()
+        return tuple(
+            s
+            for s in self.standings
+            if s.outcome in ("unknown", "unlearned", "unfinished")
+            and s.success_rate < leader.success_rate
+            and not self._fails_more(s)
+            and s not in self.fragile
+        )
+
     def _keeps_up(self, other: Standing) -> bool:
         if not other.num_succeeded or other.to_leader is None or math.isnan(other.to_leader.p_holm):
             return False
@@ -251,11 +281,13 @@ def judge(results: Results, start: Mapping[int, str] | None = None) -> list[Cell
     names = results.names
     found = scores(results, trained)
     statuses = status_counts(results.replicates)
-    unlearned = _unlearned(results, trained)
+    unlearned = num_unlearned(results, trained)
     groups: dict[tuple[str, ...], list[Standing]] = {}
     for record in trained:
         counted = found.counted[record.index].dropna()
-        score = summarize(found.finished[record.index], results.sweep.confidence)
+        score = summarize(
+            found.finished[record.index], results.sweep.confidence, bounds(record.endpoint)
+        )
         standing = Standing(
             record=record,
             name=names[record.index],
@@ -282,59 +314,6 @@ def _order(standing: Standing, value: float) -> tuple[int, float]:
     return int(not standing.mostly_finished), down * value
 
 
-def _unlearned(results: Results, trained: Sequence[ConfigurationRecord]) -> dict[int, int]:
-    of = {record.index: record.dataset for record in trained}
-    rows = results.replicates
-    if "final_loss" not in rows:
-        return {}
-    count: dict[int, int] = {}
-    accuracies = rows.get("final_accuracy", pd.Series(math.nan, rows.index))
-    columns = (rows["configuration"], rows["epochs"], rows["final_loss"], accuracies)
-    for index, epochs, loss, accuracy in zip(*columns, strict=True):
-        if epochs > 0 and index in of and is_unlearned(of[index], loss, accuracy):
-            count[index] = count.get(index, 0) + 1
-    return count
-
-
-def is_unlearned(dataset: dict, loss: float, accuracy: float = math.nan) -> bool:
-    """Tells whether a trained replicate ended where a constant guess would.
-
-    A regression: its final training loss is not more than 1 % below the uninformed loss. A
-    classification: its accuracy does not exceed chance, 1/k, or its loss is not more than 1 % below
-    the uninformed loss and its accuracy not above the share of the largest class. Where a record
-    does not tell that share: one that a constant guess can have with such a loss.
-
-    Args:
-      dataset: What the record keeps of the data set.
-      loss: Final training loss.
-      accuracy: Final training accuracy; NaN for a regression.
-    """
-    uninformed = dataset.get("uninformed_loss")
-    if uninformed is None or math.isnan(loss):
-        return False
-    margin = UNLEARNED_TOLERANCE * uninformed
-    if math.isnan(accuracy):
-        return loss >= uninformed - margin
-    classes = dataset["num_outputs"]
-    if accuracy <= 1 / classes:
-        return True
-    majority = dataset.get("majority_share")
-    if majority is not None:
-        return loss >= uninformed - margin and accuracy <= majority
-    return abs(loss - uninformed) <= margin and _least_skew(accuracy, classes) <= margin
-
-
-def _least_skew(share: float, classes: int) -> float:
-    """Returns by how much a constant guess must beat ln k where one class has `share` of the data.
-
-    That is the relative entropy of the class shares to equal ones, least where all other classes
-    are equally large.
-    """
-    rest = 1 - share
-    of_rest = rest * math.log(rest * classes / (classes - 1)) if rest else 0.0
-    return share * math.log(share * classes) + of_rest
-
-
 def _compared(groups: Sequence[Sequence[Standing]], found: Scores, confidence: float) -> list[Cell]:
     """Returns the cells with all their comparisons, corrected together."""
     ranked = [rank(group) for group in groups]
@@ -344,8 +323,8 @@ def _compared(groups: Sequence[Sequence[Standing]], found: Scores, confidence: f
     ]
     groupings = [
         pairs.Group(
-            members=tuple(s.record.index for s in group if s.score.count),
-            repeated=frozenset(s.record.index for s in group if s.score.count > 1),
+            members=tuple(s.record.index for s in group if s.num_ended),
+            repeated=frozenset(s.record.index for s in group if s.num_ended > 1),
             reference=reference.record.index if reference else -1,
             leader=order[0].record.index,
             is_baseline=baseline is not None,
@@ -433,7 +412,6 @@ def _differences(
             is_success_apart=bool(row["p_fisher_holm"] <= _SUCCESS_LEVEL * (1 - confidence)),
         )
         for row in rows.to_dict("records")
-        if row["num_pairs"]
     }
 
 

@@ -20,6 +20,7 @@ Kind = Literal[
     "worse",
     "unknown",
     "fragile",
+    "success",
     "unlearned",
     "lost",
     "next",
@@ -52,6 +53,7 @@ def sentences(cell: Cell, has_headline: bool = True) -> list[Sentence]:
         *_comparisons(cell),
         *(Sentence("unknown", text) for text in _untested(cell)),
         *(Sentence("fragile", text) for text in _fragile(cell)),
+        *(Sentence("success", text) for text in _successes(cell)),
         Sentence("unlearned", _unlearned(cell)),
         Sentence("lost", _lost(cell)),
         Sentence("next", _next(cell)),
@@ -65,7 +67,7 @@ def headline(cells: Sequence[Cell]) -> str:
     if not scored:
         return "No replicate has finished: there is nothing to compare."
     if len(scored) == 1:
-        return _result(scored[0]) + _company(scored[0])
+        return _result(scored[0]) + _company(scored[0]) + _less_trained(scored[0])
     shared = list(dict.fromkeys(key for c in scored for s in c.standings for key in s.name.shared))
     of = f" of {names.listed(shared)}" if shared else ""
     told = f"Configurations are compared within each of the {len(scored)} settings{of}."
@@ -89,8 +91,9 @@ def method(cells: Sequence[Cell], confidence: float) -> str:
     if not tested:
         return f"{text}."
     return (
-        f"{text}. Differences are paired by seed and their intervals uncorrected; two are told "
-        f"apart where the paired t test is below {1 - confidence:.2g} after Holm's correction for "
+        f"{text}. Differences are paired by seed; their intervals are uncorrected. Two "
+        f"initializers are called different if p < {1 - confidence:.2g} (paired t test, "
+        f"Holm-corrected for "
         f"{_family(cells, tested[0].family)}.{_exact_tests(cells, confidence)}"
     )
 
@@ -100,13 +103,14 @@ def _family(cells: Sequence[Cell], size: int) -> str:
     kinds = {cell.is_baseline for cell in cells if cell.reference}
     what = "difference to the baseline" if kinds == {True} else "pair"
     family = names.counted(size, "comparison" if len(kinds) > 1 else what)
+    family = family.replace("difference to the baselines", "differences to the baseline")
     if len(cells) > 1:
-        family += f" of the {len(cells)} settings"
-    if kinds == {False}:
-        family += ": all pairs, as the reference was picked from the data"
+        family += f" in {len(cells)} settings"
+    if kinds == {False} and size > 1:
+        family = f"all {family}, as the winner was chosen from these data"
     if len(kinds) > 1:
         family += ": with the baseline, or all pairs where there is none"
-    return family.replace("difference to the baselines", "differences to the baseline")
+    return f"{family})"
 
 
 def _exact_tests(cells: Sequence[Cell], confidence: float) -> str:
@@ -115,10 +119,10 @@ def _exact_tests(cells: Sequence[Cell], confidence: float) -> str:
     least = [value for cell in cells for value in cell.pairs[exact].min(axis=1).dropna()]
     if not least or min(least) <= 1 - confidence:
         return ""
-    return (
-        f" Exact tests (Wilcoxon, sign flips) cannot fall below p = {min(least):.2g} with so few "
-        f"seeds, whatever the difference."
-    )
+    tests = "The exact tests (Wilcoxon, sign flips)"
+    if min(least) == 1:
+        return f" {tests} can tell nothing from so few differences."
+    return f" {tests} cannot give a smaller p-value than {min(least):.2g} with so few seeds."
 
 
 def digits(cell: Cell) -> int:
@@ -227,12 +231,23 @@ def _company(cell: Cell) -> str:
     if all(s.counted == leader.counted for s in others) or (told and len(others) == 1):
         return told
     if len(cell.level) == len(others):
-        return f"{told} None of the others can be told apart from it with these seeds."
+        return f"{told} None of the others{_finished(cell)} differs significantly from it."
     if cell.level:
         return f"{told} {_told_same(cell, cell.level, len(others))}"
     if all(s.to_leader and s.to_leader.is_apart for s in others):
-        return f"{told} {_all_apart(len(others))}"
+        return f"{told} {_all_apart(cell, len(others))}"
     return told
+
+
+def _less_trained(cell: Cell) -> str:
+    """Returns who is told from the leader by how often it trained alone, for the headline."""
+    untested = [s for s in cell.less_trained if s.outcome in ("unknown", "unlearned", "unfinished")]
+    if not untested or cell.leader is None or cell.leader.never_learned:
+        return ""
+    told = f"{len(untested)} others"
+    if len(untested) <= _MAX_IN_HEADLINE:
+        told = names.listed([standing.name.series for standing in untested])
+    return f" {told} trained less often than {cell.leader.name.series} (Fisher's exact test)."
 
 
 def _better(cell: Cell) -> str:
@@ -259,19 +274,24 @@ def _level(cell: Cell, has_headline: bool) -> str:
 
 
 def _told_same(cell: Cell, same: Sequence[Standing], num_others: int) -> str:
-    verb = "is" if len(same) == 1 else "are"
-    finished = " that finished" if _having(cell, "unfinished") else ""
-    of = f"{len(same)} of the {num_others} others{finished}"
+    verb = "does" if len(same) == 1 else "do"
+    of = f"{len(same)} of the {num_others} others{_finished(cell)}"
     listed = ""
     if len(same) <= _MAX_IN_HEADLINE:
         listed = f": {names.listed([standing.name.series for standing in same])}"
-    return f"{of} {verb} not distinguishable from it{listed}."
+    return f"{of} {verb} not differ significantly from it{listed}."
 
 
-def _all_apart(num_others: int) -> str:
+def _all_apart(cell: Cell, num_others: int) -> str:
     if num_others == 1:
-        return "The other is told apart from it."
-    return f"Each of the {num_others} others is told apart from it."
+        return f"The other{_finished(cell)} is significantly worse."
+    others = "Both" if num_others == 2 else f"All {num_others}"
+    return f"{others} others{_finished(cell)} are significantly worse."
+
+
+def _finished(cell: Cell) -> str:
+    """Returns which others are meant, where some did not finish."""
+    return " that finished" if _having(cell, "unfinished") else ""
 
 
 def _to_baseline(cell: Cell, leader: Standing) -> str:
@@ -389,7 +409,8 @@ def _held_back(difference: Difference) -> str:
         return ""
     if difference.low == difference.high:
         return f"the same for all {difference.count}, too few to tell"
-    return f"p = {difference.p_holm:.2g} after Holm's correction for {difference.family:,}"
+    p = names.p_value(difference.p_holm)
+    return f"p {p} after Holm's correction for {names.counted(difference.family, 'comparison')}"
 
 
 def _further(difference: Difference) -> str:
@@ -399,32 +420,43 @@ def _further(difference: Difference) -> str:
         return ""
     if math.isnan(difference.further_seeds):
         return f"more than {MAX_FURTHER:,} more seeds to tell" if difference.can_plan else ""
-    return f"about {_rounded(difference.further_seeds)} more seeds to tell"
+    return f"about {_more_seeds(difference.further_seeds)} to tell"
 
 
-def _rounded(count: float) -> str:
-    """Returns a count with two digits, never less than one: it is a rough number."""
+def _more_seeds(count: float) -> str:
+    """Returns such as `"8 more seeds"`: two digits, never less than one, for it is rough."""
     number = max(round(count), 1)
-    return f"{number if number < 100 else round(number, 1 - int(math.log10(number))):,}"
+    shown = number if number < 100 else round(number, 1 - int(math.log10(number)))
+    return names.counted(shown, "more seed")
 
 
 def _fragile(cell: Cell) -> list[str]:
     """Returns whose finished replicates keep up with the leader's, but fewer of which trained."""
-    if cell.leader is None:
-        return []
-    leader = cell.leader
-    starts = {
-        f"Better where both finished, but trained less often than {leader.name.series}": [
-            s for s in cell.fragile if s in cell.better
-        ],
-        f"Not distinguishable where both finished, but trained less often than "
-        f"{leader.name.series}": [s for s in cell.fragile if s not in cell.better],
-    }
+    better = [s for s in cell.fragile if s in cell.better]
+    level = [s for s in cell.fragile if s not in cell.better]
     return [
-        f"{start}: {_enumerated([_success(s, leader) for s in group])}."
-        for start, group in starts.items()
-        if group
+        *_counted_against("Better where both finished, but trained less often than", cell, better),
+        *_counted_against(
+            "Not distinguishable where both finished, but trained less often than", cell, level
+        ),
     ]
+
+
+def _successes(cell: Cell) -> list[str]:
+    """Returns who else trained less, or more, often than the leader, each with its test."""
+    return [
+        *_counted_against("Trained less often than", cell, cell.less_trained),
+        *_counted_against("Trained more often than", cell, cell.more_trained),
+        *_counted_against("Not clearly less often trained than", cell, cell.unsettled),
+    ]
+
+
+def _counted_against(start: str, cell: Cell, group: Sequence[Standing]) -> list[str]:
+    """Returns how many of each trained against the leader's, in one sentence; none for nobody."""
+    if cell.leader is None or not group:
+        return []
+    told = _enumerated([_success(standing, cell.leader) for standing in group])
+    return [f"{start} {cell.leader.name.series}: {told}."]
 
 
 def _success(standing: Standing, leader: Standing) -> str:
@@ -506,14 +538,13 @@ def _to_separate(one: Standing, others: Sequence[tuple[Standing, Difference | No
         total = one.record.num_replicates + max(round(further), 1)
         seeds = "" if _is_crossed(one) else f" (`seeds={total}`)"
         return (
-            f"about {_rounded(further)} more seeds{seeds} would tell {rival.name.series} from "
-            f"{one.name.series} with {100 * POWER:g} % power, if they differ by what it looks "
-            f"like."
+            f"about {_more_seeds(further)}{seeds} would confirm the difference seen between "
+            f"{rival.name.series} and {one.name.series} ({100 * POWER:g} % power)."
         )
     if rivals and all(difference.can_plan for _, difference in rivals):
         return (
-            f"no number of seeds up to {MAX_FURTHER:,} more would tell those that lead apart; "
-            f"choose by other reasons."
+            f"not even {MAX_FURTHER:,} more seeds would tell those that lead apart; choose by "
+            f"other reasons."
         )
     return ""
 
@@ -547,6 +578,6 @@ def best_of_all(cells: Sequence[Cell]) -> str:
     return (
         f"Of all {count} configurations, {names.listed(tied)} {verb} the "
         f"{names.best_word(best.record.endpoint)} "
-        f"{_mean(best, scored, names.decimals([best.score]))}; the interval does not allow for "
-        f"its being picked out of {count}."
+        f"{_mean(best, scored, names.decimals([best.score]))}. Optimistic: this was the best of "
+        f"{count}."
     )

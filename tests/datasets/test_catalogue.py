@@ -140,6 +140,9 @@ def test_uninformed_losses():
     guess = y.mean()
     assert raw.uninformed_loss == pytest.approx(np.mean((y - guess) ** 2))
     assert raw.uninformed_loss > 1000  # in the target's own units
+    assert raw.uninformed_val_loss == pytest.approx(np.mean((raw.validation.y - guess) ** 2))
+    others = np.bincount(wine.validation.y) / len(wine.validation)
+    assert wine.uninformed_val_loss == pytest.approx(-np.sum(others * np.log(shares)), rel=1e-6)
     # Half of the targets lie on either side of the median, which so drops out of the sum.
     ordered, half = np.sort(y), len(y) // 2
     above_below = ordered[-half:].sum() - ordered[:half].sum()

@@ -77,6 +77,14 @@ NEEDS_KERAS = {
         ["optimizer=custom", "optimizer.target=ScheduleFreeAdamW"],
         r"`optimizer.target` must be .*engine=vectorized.* Set engine=keras\.",
     ),
+    "unknown baseline": (
+        ["init=he_normal", "report.baseline=he_norm"],
+        r"`report.baseline` must be .* sweep: he_normal\. .*'he_norm'\. Did you mean he_normal\?",
+    ),
+    "baseline of another sweep": (
+        ["--multirun", "init=he_normal,zero", "report.baseline=glorot_uniform"],
+        r"`report.baseline` must be .* this sweep: he_normal, zero\. Received: 'glorot_uniform'",
+    ),
     "no GPU here": (["device=gpu:7"], "`device` asks for gpu:7"),
 }
 

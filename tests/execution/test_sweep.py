@@ -235,6 +235,20 @@ def test_the_engine_does_not_change_the_answer(command):
     assert (first["value"] - second["value"]).abs().max() < 1e-5
 
 
+@pytest.mark.slow
+def test_deep_nets_that_stall_are_no_successes(command):
+    deep = ("model.depth=30", "optimizer.learning_rate=0.01", "training.epochs=30", "seeds=8")
+    inits = "init=glorot_normal,lecun_uniform,he_normal"
+    done = command("--multirun", *deep, inits, "report.figures=false", "tracking=none")
+    table = pd.read_csv(done.folder / "success.csv").set_index("init")
+    # The last keeps the variance of 30 layers of ReLUs; the others lose it and end at ln 10.
+    assert table["num_unlearned"].to_dict() == {
+        "glorot_normal": 8,
+        "lecun_uniform": 8,
+        "he_normal": 0,
+    }
+
+
 @pytest.mark.gpu
 def test_a_gpu_that_is_asked_for_trains(command):
     import tensorflow as tf

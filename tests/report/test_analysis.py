@@ -467,7 +467,7 @@ def test_a_logarithm_is_measured_from_zero_and_a_spectrum_counts_once(scored: Sc
     results = replace(results, propagation=propagation(gains, "log10_gain"))
     told = compare(results, analyse(results)).overall
     assert told[-1].text.startswith(
-        "At step 0, the distance of log10 gain from 0 goes with the outcome most closely: rank "
+        "Before training, the distance of log10 gain from 0 predicts the outcome best: rank "
         "correlation \N{MINUS SIGN}1.00 ["
     )
 

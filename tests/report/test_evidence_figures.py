@@ -205,7 +205,7 @@ def test_an_interval_over_survivors_is_not_drawn_at_a_mean_of_all() -> None:
     # What never trained is told once, in words, and its numbers would stretch the axis.
     assert np.isnan(rows["value"]["zero"]).all()
     assert rows["aside"]["zero"].to_dict() == {"shared": "", "own best": "never learned: 0.1"}
-    assert "left out of the axis" in drawn("choices").caption
+    assert "listed, not plotted" in drawn("choices").caption
     y = drawn("choices").spec["layer"][0]["encoding"]["y"]
     assert y["sort"] == ["he_normal", "zero"]
 

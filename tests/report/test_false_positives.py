@@ -65,7 +65,9 @@ def claims(results: Results) -> bool:
     """Tells whether a verdict tells any two initializers apart."""
     (cell,) = judge(results)
     outcomes = {standing.outcome for standing in cell.standings}
-    return bool(outcomes & {"better", "worse"}) or len(cell.leaders) < len(cell.standings)
+    success = cell.less_trained or cell.more_trained
+    told = outcomes & {"better", "worse"}
+    return bool(told or success) or len(cell.leaders) < len(cell.standings)
 
 
 def wrong_verdicts(scored: Scored, draw: Draw, num_sweeps: int, num_seeds: int, first: str) -> int:

@@ -152,3 +152,28 @@ def test_an_endpoint_at_an_epoch_is_told_with_the_epoch() -> None:
 def test_what_is_far_from_one_has_a_power_of_ten() -> None:
     told = [names.power(value, 2) for value in (0.0, 0.001, 990.0, 1.94e-8, 12345.0)]
     assert told == ["0", "0.001", "9.9e2", "1.9e\N{MINUS SIGN}8", "1.2e4"]
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"),
+    [(0.0, "< 0.001"), (0.01234, "= 0.012"), (0.99, "= 0.99"), (0.996, "> 0.99"), (1.0, "> 0.99")],
+)
+def test_no_p_is_certain(p: float, shown: str) -> None:
+    assert names.p_value(p) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "half_width", "shown"),
+    [
+        (0.94, 0.0393, "0.940"),
+        (3.2e-9, 1.1e-10, "3.20e\N{MINUS SIGN}9"),
+        (-3.2e-9, 1.1e-10, "\N{MINUS SIGN}3.20e\N{MINUS SIGN}9"),
+        (3.21e12, 2.2e10, "3.210e12"),
+        (12_345.6, 250.0, "12346"),
+        (0.94, 1e-9, "0.940000"),
+        (3.3e-9, math.nan, "3.300e\N{MINUS SIGN}9"),
+        (0.94, math.nan, "0.9400"),
+    ],
+)
+def test_far_numbers_are_powers_of_ten(value: float, half_width: float, shown: str) -> None:
+    assert names.number(value, names.decimals_of([half_width], [value])) == shown

@@ -92,11 +92,11 @@ def test_ranks_tell_who_is_apart_only_where_friedman_does(scored: Scored) -> Non
         }
     )
     assert told(scored, ranks=ranks(0.018), rank_pairs=pairs) == [
-        "Over 4 problems a has the best average rank, 1.00 of 3; 1 of the 2 others are told apart "
-        "from it (Nemenyi, critical difference 1.66; Friedman p = 0.018)."
+        "Over 4 problems a has the best average rank, 1.00 of 3; 1 of the 2 others differs "
+        "significantly from it (Nemenyi, critical difference 1.66; Friedman p = 0.018)."
     ]
     (unsure,) = told(scored, ranks=ranks(0.2), rank_pairs=pairs)
-    assert "no other is told apart from it" in unsure
+    assert "no other differs significantly from it" in unsure
 
 
 def test_shares_of_variance_are_told(scored: Scored) -> None:
@@ -149,7 +149,8 @@ def test_a_chance_correlation_is_called_that(scored: Scored) -> None:
     numbers = {"num_configurations": 10, "rho": 0.3, "ci_low": -0.41, "ci_high": 0.79}
     table = pd.DataFrame([{**row, **numbers, "p_holm": 0.4}])
     assert told(scored, predictors=table) == [
-        "Nothing at step 0 goes with the outcome beyond chance; closest is loss: rank correlation "
+        "Nothing measured before training predicts the outcome beyond chance; closest is loss: "
+        "rank correlation "
         "0.30 [\N{MINUS SIGN}0.41, 0.79] with validation accuracy over 10 configurations."
     ]
 

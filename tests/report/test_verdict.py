@@ -1,11 +1,10 @@
-import math
 from collections.abc import Callable
 
 import pytest
 from scipy import stats
 
 from runner.report.results import Results
-from runner.report.verdict import Cell, is_unlearned, judge
+from runner.report.verdict import Cell, judge
 
 Scored = Callable[..., Results]
 
@@ -124,39 +123,3 @@ def test_never_learned_is_told_from_worse(scored: Scored) -> None:
 def test_what_was_not_trained_has_not_failed_to_learn(scored: Scored) -> None:
     results = scored({"a": [0.1] * 5, "zero": [0.1] * 5}, loss={"zero": [2.31] * 5}, epochs=0)
     assert outcomes(results) == {"a": "reference", "zero": "same"}
-
-
-CLASSES = {"uninformed_loss": math.log(10), "num_outputs": 10}
-TWO = {"uninformed_loss": math.log(2), "num_outputs": 2}
-UNEQUAL = {"uninformed_loss": 0.66, "num_outputs": 2, "majority_share": 0.63}
-TARGETS = {"uninformed_loss": 1.0, "num_outputs": 1}
-
-
-@pytest.mark.parametrize(
-    ("dataset", "loss", "accuracy", "expected"),
-    [
-        (CLASSES, 2.303, 0.12, True),
-        (CLASSES, 2.29, 0.12, True),  # 0.5 % below the uninformed loss
-        (CLASSES, 2.2, 0.2, False),
-        (CLASSES, 2.3, 0.45, False),  # small outputs, but mostly the right ones
-        (TWO, 0.69, 0.55, True),
-        (TWO, 0.69, 0.7, False),  # no constant guess is right so often at this loss
-        (TWO, 0.69, 1.0, False),
-        (CLASSES, 2.2, 0.1, True),  # at chance level
-        (CLASSES, 3.0, 0.9, False),  # sure of itself and sometimes wrong, but it has learned
-        (CLASSES, 3.0, 0.05, True),
-        (UNEQUAL, 0.66, 0.63, True),  # always the larger class
-        (UNEQUAL, 0.9, 0.6, True),
-        (UNEQUAL, 0.66, 0.64, False),
-        (UNEQUAL, 0.6, 0.63, False),  # not more often right, but surer where it is
-        (TARGETS, 0.995, math.nan, True),
-        (TARGETS, 5.0, math.nan, True),
-        (TARGETS, 0.5, math.nan, False),
-        (TARGETS, math.nan, math.nan, False),
-        ({}, 2.3, 0.1, False),
-    ],
-)
-def test_what_counts_as_never_learned(
-    dataset: dict, loss: float, accuracy: float, expected: bool
-) -> None:
-    assert is_unlearned(dataset, loss, accuracy) is expected

@@ -74,12 +74,25 @@ def test_each_class_of_outcome_has_its_sentence(scored: Scored) -> None:
 @pytest.mark.parametrize(
     ("others", "expected"),
     [
-        ({"same": SAME}, "None of the others can be told apart from it with these seeds."),
-        ({"worse": WORSE}, "The other is told apart from it."),
-        ({"same": SAME, "worse": WORSE}, "1 of the 2 others is not distinguishable from it: same."),
+        ({"same": SAME}, "None of the others differs significantly from it."),
+        ({"worse": WORSE}, "The other is significantly worse."),
+        (
+            {"worse": WORSE, "lost": ["diverged"] * 5},
+            "The other that finished is significantly worse. lost trained less often than good "
+            "(Fisher's exact test).",
+        ),
+        (
+            {"worse": WORSE, "bad": [0.5, 0.52, 0.51, 0.5, 0.5]},
+            "Both others are significantly worse.",
+        ),
+        (
+            {"same": SAME, "worse": WORSE},
+            "1 of the 2 others does not differ significantly from it: same.",
+        ),
         (
             {"same": SAME, "lost": ["diverged"] * 5, "worse": WORSE},
-            "1 of the 2 others that finished is not distinguishable from it: same.",
+            "1 of the 2 others that finished does not differ significantly from it: same. lost "
+            "trained less often than good (Fisher's exact test).",
         ),
     ],
 )
@@ -186,29 +199,20 @@ def test_a_fixed_baseline_is_what_the_others_are_compared_with(scored: Scored) -
 
 
 METHODS = {
-    "no baseline": (
-        {},
-        "Holm's correction for 3 pairs: all pairs, as the reference was picked from the data. "
-        "Exact tests (Wilcoxon, sign flips) cannot fall below p = 0.062 with so few seeds, "
-        "whatever the difference.",
-    ),
-    "a baseline": (
-        {"baseline": "same"},
-        "Holm's correction for 2 differences to the baseline. "
-        "Exact tests (Wilcoxon, sign flips) cannot fall below p = 0.062 with so few seeds, "
-        "whatever the difference.",
-    ),
+    "no baseline": ({}, "all 3 pairs, as the winner was chosen from these data"),
+    "a baseline": ({"baseline": "same"}, "2 differences to the baseline"),
 }
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_family_of_comparisons_is_stated(scored: Scored, name: str) -> None:
-    options, end = METHODS[name]
+    options, family = METHODS[name]
     results = scored({"good": GOOD, "worse": WORSE, "same": SAME}, **options)
     assert words.method(judge(results), 0.95) == (
-        "Brackets: 95 % Student t intervals over seeds. Differences are paired by seed and their "
-        "intervals uncorrected; two are told apart where the paired t test is below 0.05 after "
-        f"{end}"
+        "Brackets: 95 % Student t intervals over seeds. Differences are paired by seed; their "
+        "intervals are uncorrected. Two initializers are called different if p < 0.05 (paired t "
+        f"test, Holm-corrected for {family}). The exact tests (Wilcoxon, sign flips) cannot give a "
+        "smaller p-value than 0.062 with so few seeds."
     )
 
 
@@ -237,7 +241,7 @@ def test_several_cells_are_compared_one_by_one(scored: Scored) -> None:
     results = scored({"a": GOOD, "b": WORSE, "a#1": WORSE, "b#1": best}, factors=factors)
     assert headline(results) == (
         "Of all 4 configurations, b at depth=8 has the highest mean final validation accuracy, "
-        "0.950 [0.911, 0.989]; the interval does not allow for its being picked out of 4. "
+        "0.950 [0.911, 0.989]. Optimistic: this was the best of 4. "
         "Configurations are compared within each of the 2 settings of depth."
     )
     shallow, deep = (words.sentences(cell)[0].text for cell in judge(results))
@@ -259,7 +263,12 @@ CAUTIONS = {
     "crossed": ({"a": GOOD}, {"crossed": True}, "Weight and batch seeds are crossed"),
     "mixed": ({"a": GOOD, "b": GOOD}, {"fingerprints": ["1", "2"]}, "Data or endpoint differ"),
     "best": ({"a": GOOD}, {"at": "best"}, "at each replicate's best epoch"),
-    "baseline": ({"a": GOOD}, {"baseline": "b"}, "The baseline b has no finished replicate"),
+    "baseline": ({"a": GOOD}, {"baseline": "b"}, "Unknown baseline 'b'; using the best median."),
+    "lost baseline": (
+        {"a": GOOD, "b": ["diverged"] * 5},
+        {"baseline": "b"},
+        "The baseline b did not finish in this sweep; using the best median.",
+    ),
 }
 
 
@@ -279,8 +288,8 @@ def test_the_way_to_tell_rivals_apart_is_told(scored: Scored) -> None:
     near = [0.898, 0.912, 0.910, 0.955, 0.975]
     found = told(scored({"good": GOOD, "near": near}))
     assert found["next"] == (
-        "Next: about 8 more seeds (`seeds=13`) would tell near from good with 80 % power, if they "
-        "differ by what it looks like."
+        "Next: about 8 more seeds (`seeds=13`) would confirm the difference seen between near and "
+        "good (80 % power)."
     )
     assert "; about 8 more seeds to tell)" in found["same"]
 
@@ -288,7 +297,7 @@ def test_the_way_to_tell_rivals_apart_is_told(scored: Scored) -> None:
 def test_a_hopeless_comparison_is_said_so(scored: Scored) -> None:
     found = told(scored({"good": GOOD, "same": [0.92, 0.90, 0.96, 0.94, 0.9799]}))
     assert "more than 1,000 more seeds to tell" in found["same"]
-    assert found["next"].startswith("Next: no number of seeds up to 1,000 more would tell")
+    assert found["next"].startswith("Next: not even 1,000 more seeds would tell")
 
 
 def test_a_difference_that_the_correction_takes_back_is_told_with_its_p(scored: Scored) -> None:
@@ -320,14 +329,81 @@ def test_what_keeps_up_but_fails_more_often_does_not_lead(scored: Scored) -> Non
     assert [standing.name.series for standing in cell.leaders] == ["good"]
 
 
+LOST = ["diverged"] * 5
+SUCCESSES = {
+    # 2 / C(10, 5) = 2 / 252 = 0.0079
+    "all against none": (
+        {"good": GOOD, "lost": LOST},
+        {},
+        "Trained less often than good: lost (0 of 5 against 5 of 5; Fisher p = 0.0079 after Holm's "
+        "correction).",
+    ),
+    # Of 9 that trained and 7 that did not, all 7 of one: 2 C(8, 7) / C(16, 7) = 16 / 11440.
+    "too few finished for a test of scores": (
+        {"good": [*GOOD, 0.9, 0.91, 0.92], "lossy": [0.9, *["diverged"] * 7]},
+        {},
+        "Trained less often than good: lossy (1 of 8 against 8 of 8; Fisher p = 0.0014 after "
+        "Holm's correction).",
+    ),
+    "worse and less often": (
+        {"good": [*GOOD, *GOOD], "lossy": [0.1, 0.2, 0.3, *["diverged"] * 7]},
+        {},
+        "Trained less often than good: lossy (3 of 10 against 10 of 10; Fisher p = 0.0031 after "
+        "Holm's correction).",
+    ),
+    "never learned": (
+        {"good": GOOD, "zero": [0.1] * 5},
+        {"zero": [2.31] * 5},
+        "Trained less often than good: zero (0 of 5 against 5 of 5; Fisher p = 0.0079 after Holm's "
+        "correction).",
+    ),
+    # Failures counted, `good` still leads: 0.7 · 0.94 + 0.3 · 0.1 is more than 0.5.
+    "the leader is the one that fails": (
+        {"steady": [0.5, 0.52, 0.49, 0.51] * 10, "good": [*GOOD * 6, *["diverged"] * 10]},
+        {},
+        "Trained more often than good: steady (40 of 40 against 30 of 40; Fisher p = 0.001 after "
+        "Holm's correction).",
+    ),
+    "two seeds": (
+        {"good": [0.9, 0.92], "lost": ["diverged"] * 2},
+        {},
+        "Not clearly less often trained than good: lost (0 of 2 against 2 of 2; Fisher p = 0.33 "
+        "after Holm's correction).",
+    ),
+    "one of three": (
+        {"good": [0.9, 0.92, 0.93], "lossy": [0.9, "diverged", "diverged"]},
+        {},
+        "Not clearly less often trained than good: lossy (1 of 3 against 3 of 3; Fisher p = 0.4 "
+        "after Holm's correction).",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SUCCESSES)
+def test_who_trained_less_often_is_told_with_the_test(scored: Scored, name: str) -> None:
+    scores, losses, expected = SUCCESSES[name]
+    assert told(scored(scores, loss=losses))["success"] == expected
+
+
+def test_the_headline_names_who_never_trained(scored: Scored) -> None:
+    assert headline(scored({"good": GOOD, "lost": LOST})) == (
+        "good reaches a final validation accuracy of 0.940 [0.901, 0.979] (mean over 5 seeds). "
+        "lost trained less often than good (Fisher's exact test)."
+    )
+
+
+def test_the_pairs_have_the_test_of_what_never_finished(scored: Scored) -> None:
+    (cell,) = judge(scored({"good": GOOD, "lost": LOST, "other": ["diverged"] * 4}))
+    p = cell.pairs.set_index(["configuration_a", "configuration_b"])["p_fisher"]
+    assert p.round(4).to_dict() == {(0, 1): 0.0079, (0, 2): 0.0079, (1, 2): 1.0}
+
+
 def test_a_failure_more_is_no_difference(scored: Scored) -> None:
     results = scored({"good": [*GOOD, 0.95], "lossy": [*SAME, "diverged"]})
     assert "fragile" not in told(results)
     (cell,) = judge(results)
     assert [standing.name.series for standing in cell.leaders] == ["good", "lossy"]
-    assert headline(results).endswith(
-        "None of the others can be told apart from it with these seeds."
-    )
+    assert headline(results).endswith("None of the others differs significantly from it.")
 
 
 def test_better_where_it_finished_is_told_as_that(scored: Scored) -> None:
@@ -370,7 +446,7 @@ def test_who_is_level_with_the_leader_is_named_in_each_setting(scored: Scored) -
 def test_whom_the_headline_only_counts_the_findings_name(scored: Scored) -> None:
     near = {f"near{i}": [x + (-1) ** p * 0.001 * i for p, x in enumerate(GOOD)] for i in range(5)}
     results = scored({"glorot_uniform": [0.5, 0.52, 0.53, 0.51, 0.5], "good": GOOD, **near})
-    assert headline(results).endswith("5 of the 6 others are not distinguishable from it.")
+    assert headline(results).endswith("5 of the 6 others do not differ significantly from it.")
     assert told(results)["level"].startswith("Not distinguishable from the leader ")
     assert all(name in told(results)["level"] + headline(results) for name in ("good", *near))
 
@@ -386,7 +462,7 @@ def test_while_nothing_differs_from_the_baseline_seeds_are_told_for_that(scored:
     # `good` and `worse` differ as nothing else does, but the baseline from neither.
     spread = [0.90, 0.80, 0.99, 0.70, 0.95]
     results = scored({"glorot_uniform": spread, "good": GOOD, "worse": WORSE})
-    assert "would tell good from glorot_uniform" in told(results)["next"]
+    assert "seen between good and glorot_uniform" in told(results)["next"]
 
 
 def test_other_endpoints_have_no_common_best(scored: Scored) -> None:
@@ -411,7 +487,7 @@ def test_the_leader_is_set_against_the_default_baseline(scored: Scored) -> None:
     assert headline(results) == (
         "good has the highest mean final validation accuracy, 0.940 [0.901, 0.979] over 5 seeds. "
         "It is better than the baseline glorot_uniform by 0.0200 [0.0188, 0.0212]. 1 of the 2 "
-        "others is not distinguishable from it: near."
+        "others does not differ significantly from it: near."
     )
     assert told(results)["better"].startswith("Better than glorot_uniform, the baseline: good by")
 
@@ -419,9 +495,7 @@ def test_the_leader_is_set_against_the_default_baseline(scored: Scored) -> None:
 def test_a_baseline_that_shows_no_difference_leaves_all_together(scored: Scored) -> None:
     spread = [0.90, 0.80, 0.99, 0.70, 0.95]
     results = scored({"glorot_uniform": spread, "good": GOOD, "worse": WORSE})
-    assert headline(results).endswith(
-        "None of the others can be told apart from it with these seeds."
-    )
+    assert headline(results).endswith("None of the others differs significantly from it.")
 
 
 def test_what_was_seen_before_training_explains_a_failure(scored: Scored) -> None:

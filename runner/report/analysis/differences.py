@@ -53,6 +53,8 @@ def _of_cell(cell: Cell, found: Scores, confidence: float) -> pd.DataFrame:
         return pd.DataFrame()
     reference = cell.reference.record
     rows = pairs.oriented(cell.pairs, reference.index)
+    scored = [standing.record.index for standing in cell.standings if standing.score.count]
+    rows = rows[rows["configuration"].isin(scored)]
     outcomes = {standing.record.index: standing.outcome for standing in cell.standings}
     others = rows["configuration"].tolist()
     differences = pairs.differences(found, others, [reference.index] * len(others))

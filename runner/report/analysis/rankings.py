@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from runner.plan import Scalar
-from runner.records import ConfigurationRecord, lower_is_better
+from runner.records import ConfigurationRecord, bounds, lower_is_better
 from runner.report import names, pairs
 from runner.report.results import Results
 from runner.report.scores import SEEDS, Scores, comparable, keys, setting_text, with_failures
@@ -163,7 +163,9 @@ def _ranked(
             "chosen_by": choice.record.endpoint,
             "chosen_mean": choice.chosen_mean,
             "metric": metric,
-            **_numbers(summarize(values[choice.record.index], results.sweep.confidence)),
+            **_numbers(
+                summarize(values[choice.record.index], results.sweep.confidence, bounds(metric))
+            ),
             "counted_mean": float(np.mean(of)) if len(of := counted[choice.record.index]) else None,
             "num_diverged": _num_diverged(results, choice.record.index),
             "same_data": metric == choice.record.endpoint,

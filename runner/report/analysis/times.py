@@ -194,8 +194,8 @@ def _row(
         "num_reached": int(reached.sum()),
         "median": survival.median_time(when, reached),
         "restricted_mean": mean,
-        "ci_low": low,
-        "ci_high": high,
+        "ci_low": np.maximum(low, 0.0),
+        "ci_high": np.minimum(high, horizon),
         "reference": reference,
         "p_logrank": _logrank(of, index, reference),
     }

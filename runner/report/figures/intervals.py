@@ -91,7 +91,7 @@ def _difference_figure(
         f"interval can exclude zero and still be grey."
     )
     if plot.data["aside"].ne("").any():
-        caption += " What never learned is told in words and left out of the axis."
+        caption += " Initializers that never learned are listed, not plotted."
     if len(shown) < len(rows):
         caption += f" The first {len(shown)} of {len(rows)} are drawn."
     name = f"differences_{metric}" if is_one_of_many else "differences"

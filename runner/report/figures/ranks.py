@@ -124,7 +124,7 @@ def _choice_figure(rows: pd.DataFrame, metric: str, is_one_of_many: bool) -> Fig
     )
     data = _choice_data(rows)
     if data["aside"].ne("").any():
-        caption += " What never learned is told in words and left out of the axis."
+        caption += " Initializers that never learned are listed, not plotted."
     if rows["same_data"].any():
         caption += (
             " Settings were chosen on the data that is shown, which flatters the dots; "

@@ -104,7 +104,7 @@ def _figure(
     if strip.data["lost"].any():
         caption += " Replicates that did not finish have no score: they are counted at the right."
     if off_axis:
-        caption += " What never learned is told in words and left out of the axis."
+        caption += " Initializers that never learned are listed, not plotted."
     if len(rows) < len(ranked):
         caption += f" The best {len(rows)} of {len(ranked)} configurations are drawn."
     return Figure(name, title, caption, finish(_chart(strip, shown), title, note))

@@ -2,7 +2,8 @@
 
 The interval is Student's (1908): mean ± t(n - 1, (1 + confidence) / 2) · std / √n with the sample
 standard deviation (n - 1). One value has no interval (NaN); values that are all equal have one of
-zero width.
+zero width. Where a quantity has bounds the interval is cut off there: no mean lies beyond them, so
+the interval covers as often as before.
 """
 
 from collections.abc import Sequence
@@ -34,12 +35,19 @@ class Summary:
     count: int
 
 
-def summarize(values: ArrayLike, confidence: float) -> Summary:
+UNBOUNDED = (-np.inf, np.inf)
+
+
+def summarize(
+    values: ArrayLike, confidence: float, within: tuple[float, float] = UNBOUNDED
+) -> Summary:
     """Returns the summary of one sample.
 
     Args:
       values: Shape (replicates,); NaN where there is none.
       confidence: Level of the interval, 0 <= confidence < 1.
+      within: The least and the greatest value that there can be; an end that a value of the sample
+        passes does not count.
     """
     sample = np.asarray(values, float)
     sample = sample[~np.isnan(sample)]
@@ -48,13 +56,13 @@ def summarize(values: ArrayLike, confidence: float) -> Summary:
     equal = sample.min() == sample.max()  # the rounding of a mean must not pass for spread
     mean = sample[0] if equal else sample.mean()
     std = np.nan if sample.size == 1 else 0.0 if equal else sample.std(ddof=1)
-    width = float(half_width(std, sample.size, confidence))
+    width = half_width(std, sample.size, confidence)
     return Summary(
         mean=float(mean),
         median=float(np.median(sample)),
         std=float(std),
-        low=float(mean - width),
-        high=float(mean + width),
+        low=float(np.maximum(mean - width, min(within[0], sample.min()))),
+        high=float(np.minimum(mean + width, max(within[1], sample.max()))),
         count=int(sample.size),
     )
 

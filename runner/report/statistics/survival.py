@@ -4,8 +4,11 @@ A replicate that has not reached the target when it was last looked at is *censo
 longer than that, nobody knows how much.
 """
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.special import stdtrit
+
+# Up to so many ways to deal replicates out all are looked at; beyond, so many random ones. From so
+# many replicates on χ² is as good: its error is below the sampling error of the random ones.
+MAX_EXACT = 20_000
+NUM_DEALS = 10_000
+MIN_ASYMPTOTIC = 100
+_ROUNDING = 1e-9
 
 COLUMNS = ["time", "num_at_risk", "num_reached", "num_censored", "share_reached"]
 
@@ -130,25 +140,86 @@ def _variance(times: np.ndarray, events: np.ndarray, at: np.ndarray, areas: np.n
 def logrank(samples: Sequence[tuple[ArrayLike, ArrayLike]]) -> float:
     """Returns the p of the log-rank test that all samples take equally long; NaN without an event.
 
-    Replicates count as independent; what they share by their seed is not used.
+    It is a permutation test: p is the share of the ways to deal the replicates out to samples of
+    these sizes that separate them at least as much as they are. (The usual χ² approximation tells
+    equal samples of three to five apart in 6 to 10 % of cases where 5 % are allowed.) All ways are
+    looked at up to `MAX_EXACT` of them (two samples of eight), else `NUM_DEALS` random ones, the
+    observed one among them; from `MIN_ASYMPTOTIC` replicates on the approximation serves. The least
+    p is 0.1 for three replicates against three and 0.0079 for five against five.
+
+    A replicate's score is its event less the risk that it was under (Nelson and Aalen's); a
+    sample's sum U of scores is its observed less its expected number of events, and samples of
+    sizes n are apart by Σ U² / n.
+
+    Replicates count as independent. That two of different samples share a seed makes a difference
+    between them smaller, if anything, so the test keeps its level. Swapping within seeds instead
+    would leave 2ⁿ ways, and no p below 0.0625 with five seeds.
 
     Args:
       samples: Two or more pairs of times and whether the target was reached.
 
     Reference:
-      Mantel (1966), Evaluation of Survival Data.
+      Mantel (1966), Evaluation of Survival Data; Peto & Peto (1972), Asymptotically Efficient Rank
+      Invariant Test Procedures; Heinze, Gnant & Schemper (2003), Exact Log-Rank Tests for Unequal
+      Follow-Up.
     """
-    from statsmodels.duration.survfunc import survdiff
-
     times = np.concatenate([np.asarray(when, float) for when, _ in samples])
     events = np.concatenate([np.asarray(event, bool) for _, event in samples])
-    group = np.repeat(np.arange(len(samples)), [len(np.atleast_1d(when)) for when, _ in samples])
-    last = times[events].max(initial=-np.inf)
-    # Without an event that some outlive, or with one group left, there is nothing to compare.
-    if not events.any() or len(np.unique(group[times > 0])) < 2 or not np.any(times >= last):
+    sizes = tuple(np.size(when) for when, _ in samples if np.size(when))
+    if not events.any() or len(sizes) < 2:
         return np.nan
-    try:
-        _, p = survdiff(times, events.astype(int), group)
-    except np.linalg.LinAlgError:
-        return np.nan
-    return float(p)
+    scores = _scores(times, events)
+    if times.size >= MIN_ASYMPTOTIC:
+        spread = np.sum(scores**2) / (times.size - 1)
+        observed = _separation(scores, _dealt(sizes)[np.newaxis], sizes)[0]
+        return float(stats.chi2.sf(observed / spread, len(sizes) - 1)) if spread else 1.0
+    separations = _separation(scores, _deals(sizes), sizes)
+    return float(np.mean(separations >= separations[0] * (1 - _ROUNDING)))
+
+
+def _scores(times: np.ndarray, events: np.ndarray) -> np.ndarray:
+    """Returns of each replicate 1 or 0, whether it had the event, less Σ dᵢ / nᵢ up to its time."""
+    at, place = np.unique(times, return_inverse=True)
+    left = times.size - np.searchsorted(np.sort(times), at)
+    risk = np.cumsum(np.bincount(place[events], minlength=len(at)) / left)
+    return events - risk[place]
+
+
+def _separation(scores: np.ndarray, deals: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """Returns Σ U² / n of each way to deal the replicates out, shape (ways,)."""
+    left, total = np.full(len(deals), scores.sum()), np.zeros(len(deals))
+    for sample, size in enumerate(sizes[:-1]):
+        of_sample = (deals == sample) @ scores
+        total += of_sample**2 / size
+        left -= of_sample
+    return total + left**2 / sizes[-1]
+
+
+def _dealt(sizes: Sequence[int]) -> np.ndarray:
+    """Returns the sample of each replicate, one sample after the other, int8."""
+    return np.repeat(np.arange(len(sizes), dtype=np.int8), sizes)
+
+
+@lru_cache(maxsize=8)
+def _deals(sizes: tuple[int, ...]) -> np.ndarray:
+    """Returns the ways to deal replicates out, the given one first, shape (ways, replicates)."""
+    observed = _dealt(sizes)
+    num_ways = math.factorial(sum(sizes)) // math.prod(math.factorial(size) for size in sizes)
+    if num_ways <= MAX_EXACT:
+        return np.array(list(_every_deal(observed.copy(), 0, sizes)))
+    deals = np.tile(observed, (NUM_DEALS, 1))
+    np.random.default_rng(sum(sizes)).permuted(deals[1:], axis=1, out=deals[1:])
+    return deals
+
+
+def _every_deal(deal: np.ndarray, sample: int, sizes: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yields every way to deal the replicates that no sample before this one has got."""
+    if sample == len(sizes) - 1:
+        yield deal
+        return
+    free = np.flatnonzero(deal >= sample)
+    for chosen in combinations(free.tolist(), sizes[sample]):
+        rest = deal.copy()
+        rest[free] = sample + 1
+        rest[list(chosen)] = sample
+        yield from _every_deal(rest, sample + 1, sizes)

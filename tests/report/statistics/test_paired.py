@@ -1,4 +1,5 @@
 import math
+import time
 
 import numpy as np
 import pytest
@@ -91,6 +92,30 @@ def test_ranks_go_below_what_sampled_flips_can_show(count: int) -> None:
     told = statistics(np.arange(1.0, count + 1))
     assert told["p_wilcoxon"] == told["p_wilcoxon_least"] == 2 / 2**count
     assert told["p_sign_flip"] == told["p_sign_flip_least"] >= 1 / paired.NUM_FLIPS
+
+
+@pytest.mark.parametrize(("unit", "near"), [(0.0, 0.002), (0.5, 0.02)])
+def test_both_tests_of_many_seeds_are_close_to_what_counting_gives(
+    unit: float, near: float
+) -> None:
+    samples = np.random.default_rng(4).normal(0.15, 1, (200, 160))
+    if unit:  # many ties, and a fifth of the differences are zero
+        samples = unit * np.round(samples / unit)
+    told = paired.paired_statistics(samples, 0.95)
+    assert np.abs(told["p_wilcoxon"] - paired._counted_wilcoxon(samples)).max() < near
+    # A sum of 160 differences is nearly normal: close to the t test.
+    p_t = stats.ttest_1samp(samples, 0, axis=1).pvalue
+    assert np.abs(told["p_sign_flip"] - p_t).max() < 0.005
+
+
+def test_thousands_of_seeds_take_no_longer_than_they_should() -> None:
+    samples = np.random.default_rng(2).normal(0.02, 1, (45, 4_000)).round(1)
+    started = time.process_time()
+    told = paired.paired_statistics(samples, 0.95)
+    # A tenth of a second here; counting rank sums out would take hours.
+    assert time.process_time() - started < 5
+    assert (told["p_wilcoxon"] >= told["p_wilcoxon_least"]).all()
+    assert (told["p_sign_flip"] >= told["p_sign_flip_least"]).all()
 
 
 @pytest.mark.parametrize(("sample", "least"), [([0, 0, 0, 0.01, 0.02, 0.01], 0.25), ([0, 0, 1], 1)])

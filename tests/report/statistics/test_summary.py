@@ -115,3 +115,14 @@ def test_no_curves_give_a_summary_without_rows() -> None:
     summary = summarize_curves(empty, 0.95)
     assert list(summary.columns) == ["epoch", "metric", "mean", "ci_low", "ci_high"]
     assert summary.empty
+
+
+def test_an_interval_ends_where_values_do() -> None:
+    free, bound = summarize([0.8, 1.0], 0.95), summarize([0.8, 1.0], 0.95, (0.0, 1.0))
+    assert free.low < 0
+    assert free.high > 1
+    assert (bound.low, bound.high) == (0, 1)
+    assert bound.mean == free.mean
+    # What passes the bounds shows that they are none.
+    assert summarize([-0.2, 0.1], 0.95, (0.0, math.inf)).low == -0.2
+    assert math.isnan(summarize([0.9], 0.95, (0.0, 1.0)).low)
