@@ -18,7 +18,14 @@ _TIMED_BATCHES = 8
 
 
 def show_plan(ready: Sequence[Ready]) -> None:
-    """Prints one row per configuration and the total time that the training will take, about."""
+    """Prints one row per configuration and the total time that the training will take, about.
+
+    Args:
+      ready: What would be trained, or is finished; nothing where all was refused.
+    """
+    if not ready:
+        get_console().print("No configuration can be trained. Nothing was trained.")
+        return
     table = Table(title="What would be trained", title_justify="left")
     for column in ("", "init", "factors", "replicates", "parameters", "epochs", "about"):
         table.add_column(column, justify="left" if column in ("init", "factors") else "right")
@@ -38,7 +45,9 @@ def show_plan(ready: Sequence[Ready]) -> None:
         row = (item.record.index, item.record.init, factors, *counts, about)
         table.add_row(*map(str, row))
     get_console().print(table)
-    get_console().print(f"Training would take about {_duration(total_s)}. Nothing was trained.")
+    pending = any(item.replicates for item in ready)
+    told = f"Training would take about {_duration(total_s)}" if pending else "All of it is finished"
+    get_console().print(f"{told}. Nothing was trained.")
 
 
 def _cohort_s(items: Sequence[Ready]) -> float:
