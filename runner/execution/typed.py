@@ -19,7 +19,9 @@ from omegaconf import DictConfig, Node, OmegaConf
 from runner.config import ConfigError, not_a_setting, shown
 from runner.spelling import did_you_mean
 
-_PLAIN = re.compile(r"(?P<key>[+~]{0,2}[\w./@-]+)=(?P<value>[^\[\]{}'\"$,=\\]*[^\[\]{}'\"$,=\\\s])")
+_PLAIN = re.compile(
+    r"(?P<key>[+~]{0,2}[\w./@-]+)=(?P<value>[^\[\]{}'\"$,=\\]*[^\[\]{}'\"$,=\\\s]|,)"
+)
 _PAIRS = {"[": "]", "{": "}", "(": ")"}
 _KEY = re.compile(r"[+~]{0,2}[\w-]+([./][\w-]+)*(@[\w.:]+)?")
 # `group.setting`; what is below belongs to the setting.

@@ -300,6 +300,10 @@ ACCEPTED = {
         ["init=short", "init.bias=1"],
         [("init", "bias", 1)],
     ),
+    "a comma": (
+        ["dataset=table", "dataset.target=y", "dataset.path=a", "dataset.decimal=,"],
+        [("dataset", "decimal", ",")],
+    ),
     "signs that Hydra's grammar lacks": (
         ["dataset=table", "dataset.target=y", "dataset.path=größe (1)#.csv"],
         [("dataset", "path", "größe (1)#.csv")],
