@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
@@ -143,6 +143,9 @@ class QuickLoader:
         These are the last steps of `ConfigLoaderImpl.load_sweep_config`; what is before them
         depends on the other overrides only.
         """
+        from runner.execution.composing import note_tasks, refuse_unknown
+        from runner.execution.typed import opened
+
         overrides = OverridesParser.create().parse_overrides(sweep_overrides)
         values: list[Override] = []
         choices: list[str] = []
@@ -155,16 +158,9 @@ class QuickLoader:
         if key not in self._bases:
             self._bases[key] = self._loader.load_sweep_config(master_config, choices)
         config = copy.deepcopy(self._bases[key])
-        ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        tasks = [override for override in overrides if not override.is_hydra_override()]
-        config.hydra.overrides.task = [override.input_line for override in tasks]
-        names = config.hydra.job.config.override_dirname
-        config.hydra.job.override_dirname = get_overrides_dirname(
-            overrides=tasks,
-            kv_sep=names.kv_sep,
-            item_sep=names.item_sep,
-            exclude_keys=names.exclude_keys,
-        )
+        refuse_unknown(values, config)
+        ConfigLoaderImpl._apply_overrides_to_config(opened(values, config), config)
+        note_tasks(config, [override for override in overrides if not override.is_hydra_override()])
         OmegaConf.copy_cache(from_config=master_config, to_config=config)
         return config
 

@@ -1,10 +1,12 @@
 """`python -m runner`: Hydra composes the configurations, `runner.execution` trains them."""
 
+import argparse
 import os
-from collections.abc import Callable, Iterator
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +17,21 @@ if __name__ == "__main__":  # before the imports that take long
 
 import hydra
 from hydra._internal import utils as hydra_utils
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
+from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import MISSING, DictConfig
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
+import runner
+from runner.config import ConfigError
 from runner.execution import apart, folders
+from runner.execution.composing import strictly
+from runner.execution.mistakes import one_line
 from runner.machine import few_collections
 from runner.masking import masked
 from runner.terminal import tolerate_any_console
+from runner.training.tensorflow import check_backend
 
 if TYPE_CHECKING:
     from runner.recording.recorder import End
@@ -37,27 +44,6 @@ _CONF = _PACKAGE / "_conf" if (_PACKAGE / "_conf").is_dir() else _PACKAGE.parent
 _EXIT_CODES = {"failed": 1, "interrupted": INTERRUPTED}
 
 
-@dataclass
-class Schema:
-    """The top level of the configuration; each group's settings are checked by its own code."""
-
-    dataset: Any = MISSING
-    model: Any = MISSING
-    init: Any = MISSING
-    optimizer: Any = MISSING
-    training: Any = MISSING
-    diagnostics: Any = MISSING
-    engine: Any = MISSING
-    tracking: Any = MISSING
-    report: Any = MISSING
-    seeds: Any = MISSING
-    weight_seeds: Any = None
-    batch_seeds: Any = None
-    device: str = MISSING
-    rerun: bool = MISSING
-    dry_run: bool = MISSING
-
-
 @hydra.main(version_base="1.3", config_path=str(_CONF), config_name="config")
 def train(cfg: DictConfig) -> float | None:
     """Trains one configuration: all there is, or a job that a stock launcher runs.
@@ -67,17 +53,18 @@ def train(cfg: DictConfig) -> float | None:
     Returns:
       The mean of the endpoint over the replicates, for Hydra's optimizing sweepers.
     """
-    from runner.config import ConfigError
     from runner.execution.configure import Job
     from runner.execution.sweep import run, run_apart
 
-    job = Job.from_hydra(HydraConfig.get(), cfg)
     tolerate_any_console()  # in the processes of a parallel launcher too
     if HydraConfig.get().mode == RunMode.RUN:
-        result = run([job])[job.index]
+        with _told_at_once():
+            job = Job.from_hydra(HydraConfig.get(), cfg)
+            result = run([job])[job.index]
         if result.error:
             raise SystemExit(1)  # the reason has been told; Hydra would tell it again
         return result.value
+    job = Job.from_hydra(HydraConfig.get(), cfg)
     result = run_apart([job])[job.index]
     if result.error:
         raise ConfigError(result.error)
@@ -85,12 +72,13 @@ def train(cfg: DictConfig) -> float | None:
 
 
 def main() -> None:
-    """Runs the command line. Exit codes: 0, 1 (something failed), 130 (interrupted)."""
+    """Runs the command line. Exit codes: 0, 1 (failed), 2 (no such option), 130 (interrupted)."""
     tolerate_any_console()
+    options = _options()
     folders.register_resolver()
-    ConfigStore.instance().store(name="base_config", node=Schema)
     try:
-        with stoppable(), _one_line_errors():
+        with stoppable(), strictly(), _one_line_errors(), _told_at_once():
+            _check(options)
             end = _train_and_finish()
     except KeyboardInterrupt:
         end = "interrupted"
@@ -100,16 +88,62 @@ def main() -> None:
         raise SystemExit(_EXIT_CODES[end])
 
 
+def _options() -> argparse.Namespace:
+    """Returns Hydra's reading of the command line; answers what needs nothing else."""
+    parser = hydra_utils.get_args_parser()
+    parser.prog = "python -m runner"
+    for action in parser._actions:
+        if isinstance(action, argparse._VersionAction):
+            action.version = f"runner {runner.version()} (Hydra {hydra.__version__})"
+    known = [name for action in parser._actions for name in action.option_strings]
+    for argument in sys.argv[1:]:
+        name, sign, _ = argument.partition("=")
+        if sign and re.match(r"--?\w", name) and not any(each.startswith(name) for each in known):
+            plain = argument.lstrip("-")
+            parser.error(f"a setting has no dashes. Received: {argument}. Write {plain}")
+    return parser.parse_args()
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Checks what stands on the command line beside the settings.
+
+    Raises:
+      ConfigError: It does not work here.
+    """
+    if options.experimental_rerun is not None:
+        raise ConfigError(
+            "--experimental-rerun does not work here. Give the command again: what has finished "
+            "is not trained again."
+        )
+    if options.cfg is None and (
+        options.package is not None or (options.resolve and not options.help)
+    ):
+        raise ConfigError("--package and --resolve are about what --cfg shows: add --cfg job.")
+    shows = [name for name in ("cfg", "info", "shell_completion") if getattr(options, name)]
+    commands = shows + [name for name in ("run", "multirun") if getattr(options, name)]
+    if len(commands) > 1:
+        given = " and ".join(f"--{name.replace('_', '-')}" for name in commands)
+        raise ConfigError(f"One of {given} must be left out.")
+    if not (shows or options.help or options.hydra_help):
+        check_backend()
+    settings = (text for text in options.overrides if "=" in text)
+    keys = Counter(text.partition("=")[0].lstrip("+") for text in settings)
+    for key, count in keys.items():
+        if count > 1:
+            print(f"`{key}` is given {count} times: the last one counts.", file=sys.stderr)
+
+
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
-    """Makes Hydra report every error in one line, as it does its own, unless asked for all of it.
+    """Makes Hydra report every error as `_told_at_once` does.
 
     Hydra shows a traceback for what it does not expect, and some values of overrides it does not.
     """
     report = hydra_utils.run_and_report
 
     def guarded(func: Any) -> Any:
-        return report(partial(_in_one_line, func))
+        with _told_at_once():
+            return func()
 
     hydra_utils.run_and_report = guarded
     try:
@@ -118,19 +152,24 @@ def _one_line_errors() -> Iterator[None]:
         hydra_utils.run_and_report = report
 
 
-def _in_one_line(function: Callable[[], Any]) -> Any:
+@contextmanager
+def _told_at_once() -> Iterator[None]:
+    """Ends the command with what an error says, in one line; with all of it where that is wanted.
+
+    A mistake of the user's is told by itself; for anything else the line says how to see more.
+    """
     try:
-        return function()
-    except CompactHydraException as error:
-        check()  # it may come from an interruption that a library caught
-        error.args = (masked(str(error)),)
-        raise
+        yield
     except Exception as error:
         check()
         if os.environ.get("HYDRA_FULL_ERROR", "0") == "1":
             raise
-        text = masked(" ".join(f"{type(error).__name__}: {error}".split()))
-        raise CompactHydraException(text) from error
+        is_mistake = isinstance(error, HydraException | OmegaConfBaseException)
+        text = str(error) if isinstance(error, ConfigError) else one_line(error)
+        print(masked(text), file=sys.stderr)
+        if not is_mistake:
+            print("HYDRA_FULL_ERROR=1 in the environment shows all of it.", file=sys.stderr)
+        raise SystemExit(1) from error
 
 
 def _train_and_finish() -> "End":

@@ -9,13 +9,14 @@ configuration has live here.
 import dataclasses
 import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hydra.errors import CompactHydraException
 
 from runner.masking import masked
+from runner.spelling import did_you_mean
 
 T = TypeVar("T")
 
@@ -147,10 +148,10 @@ def convert(spec: type[T], node: Mapping[str, Any], key: str) -> T:
       ConfigError: A key is unknown or missing, or a value breaks its rule.
     """
     fields = {field.name: field for field in dataclasses.fields(spec)}  # type: ignore[arg-type]
-    unknown = sorted(set(node) - set(fields) - {"name"})
-    if unknown:
-        known = ", ".join(fields) or "none"
-        raise ConfigError(f"`{key}.{unknown[0]}` is not a setting of `{key}`. It has: {known}.")
+    if unknown := [name for name in node if name not in {*fields, "name"}]:
+        raise ConfigError(
+            " ".join(not_a_setting(key, node.get("name"), str(name), fields) for name in unknown)
+        )
     values = {
         name: field.metadata["rule"].apply(f"{key}.{name}", node[name])
         for name, field in fields.items()
@@ -161,6 +162,25 @@ def convert(spec: type[T], node: Mapping[str, Any], key: str) -> T:
         if required and name not in values:
             raise ConfigError(f"`{key}.{name}` is missing: it must be {_rule_text(field)}.")
     return spec(**values)
+
+
+def not_a_setting(
+    key: str, option: object, name: str, known: Iterable[str], elsewhere: Iterable[str] = ()
+) -> str:
+    """Returns the sentence that says that an option has no setting `name`.
+
+    Args:
+      key: The group, such as `"init"`.
+      option: The option, such as `"zero"`; None if it is not known.
+      name: The unknown name.
+      known: The names of the settings that there are.
+      elsewhere: Keys of other settings, which may be meant too.
+    """
+    names = list(known)
+    meant = did_you_mean(f"{key}.{name}", [*(f"{key}.{other}" for other in names), *elsewhere])
+    owner = f"`{key}`" if option is None else f"{key}={option}"
+    settings = ", ".join(names) or "no settings"
+    return f"`{key}.{name}` is not a setting of {owner}.{meant} It has: {settings}."
 
 
 def _rule_text(field: dataclasses.Field) -> str:
@@ -175,7 +195,8 @@ def choose(catalogue: Mapping[str, type[T]], node: Mapping[str, Any], key: str) 
     """
     name = node.get("name")
     if not isinstance(name, str) or name not in catalogue:
-        raise ConfigError.at(f"{key}.name", f"one of {', '.join(catalogue)}", name)
+        meant = did_you_mean(name, catalogue).strip() if isinstance(name, str) else ""
+        raise ConfigError.at(f"{key}.name", f"one of {', '.join(catalogue)}", name, meant)
     return convert(catalogue[name], node, key)
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner import version
 from runner.interruption import INTERRUPTED, end_without_traceback, stoppable
 from runner.machine import few_collections
 from runner.terminal import tolerate_any_console
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         "--tracking-uri", metavar="URI",
         help="server or database (default: that of the command's tracking.uri)",
     )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"runner {version()}")
     return parser
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from runner import datasets, initializers, models
-from runner.config import ConfigError, choose, one_of
+from runner.config import ConfigError, choose
 from runner.plan import (
     Choice,
     Configuration,
@@ -24,9 +24,24 @@ from runner.propagation.settings import CATALOGUE as DIAGNOSTICS
 from runner.training import optimizers
 from runner.training.tensorflow import check_device
 
-TRAINING = {"default": Training, "none": NoTraining}
-ENGINES = ("vectorized", "keras")
-TRACKING = {"mlflow": Tracking, "none": NoTracking}
+
+@dataclass(frozen=True)
+class _Engine:
+    """How replicates are trained; there is nothing to set."""
+
+
+# What each group of options has: the name of an option -> its settings.
+GROUPS: dict[str, Mapping[str, type]] = {
+    "dataset": datasets.CATALOGUE,
+    "model": models.CATALOGUE,
+    "init": initializers.CATALOGUE,
+    "optimizer": optimizers.CATALOGUE,
+    "training": {"default": Training, "none": NoTraining},
+    "diagnostics": DIAGNOSTICS,
+    "engine": {"vectorized": _Engine, "keras": _Engine},
+    "tracking": {"mlflow": Tracking, "none": NoTracking},
+    "report": {"default": Report},
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,7 @@ class Job:
         """Resolves the job that Hydra is running (only there do its interpolations resolve).
 
         Raises:
-          ConfigError: A setting that has no default was not given.
+          ConfigError: A setting that has no default was not given, or refers to what is not there.
         """
         try:
             settings = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
@@ -59,8 +74,9 @@ class Job:
             raise ConfigError(
                 f"`{key}` has no default. Received: nothing; give {key}=..."
             ) from None
-        if OmegaConf.select(hydra_config, "job.chdir", default=False):
-            raise ConfigError.at("hydra.job.chdir", "false: paths start from where you are", True)
+        except InterpolationResolutionError as error:
+            why = str(error).splitlines()[0]
+            raise ConfigError(f"`{error.full_key}` cannot be resolved: {why}.") from None
         output = Path(hydra_config.runtime.output_dir)
         return cls(
             index=int(OmegaConf.select(hydra_config, "job.num", default=None) or 0),
@@ -90,15 +106,13 @@ def configuration(job: Job) -> Configuration:
     return Configuration(
         index=job.index,
         folder=job.folder / str(job.index),
-        dataset=_choice(datasets.CATALOGUE, settings, "dataset"),
-        model=_choice(models.CATALOGUE, settings, "model"),
-        init=_choice(initializers.CATALOGUE, settings, "init"),
-        optimizer=_choice(optimizers.CATALOGUE, settings, "optimizer"),
-        training=choose(TRAINING, settings["training"], "training"),
-        diagnostics=choose(
-            DIAGNOSTICS, settings.get("diagnostics", {"name": "none"}), "diagnostics"
-        ),
-        engine=one_of(*ENGINES).apply("engine.name", settings["engine"].get("name")),
+        dataset=_choice(settings, "dataset"),
+        model=_choice(settings, "model"),
+        init=_choice(settings, "init"),
+        optimizer=_choice(settings, "optimizer"),
+        training=_choice(settings, "training").settings,
+        diagnostics=_choice({"diagnostics": {"name": "none"}, **settings}, "diagnostics").settings,
+        engine=_choice(settings, "engine").name,
         device=check_device(str(settings["device"])),
         replicates=replicates(settings["seeds"], settings["weight_seeds"], settings["batch_seeds"]),
         settings=settings,
@@ -118,7 +132,7 @@ def sweep_settings(jobs: Sequence[Job]) -> SweepSettings:
                 raise ConfigError(f"`{key}` must be the same in every configuration of a sweep.")
     return SweepSettings(
         tracking=tracking(first["tracking"]),
-        report=choose({"default": Report}, first["report"], "report"),
+        report=_choice(first, "report").settings,
         rerun=first["rerun"],
         dry_run=first["dry_run"],
     )
@@ -130,11 +144,17 @@ def tracking(node: Any) -> Tracking | NoTracking:
     Raises:
       ConfigError: A setting breaks its rule.
     """
-    return choose(TRACKING, node, "tracking")
+    return _choice({"tracking": node}, "tracking").settings
 
 
-def _choice(catalogue: Mapping[str, type], settings: Mapping[str, Any], key: str) -> Choice:
-    node = settings[key]
+def _choice(settings: Mapping[str, Any], group: str) -> Choice:
+    node = settings[group]
     if not isinstance(node, Mapping):
-        raise ConfigError.at(key, "one of the options that --help lists", node)
-    return Choice(str(node.get("name")), choose(catalogue, node, key))
+        raise not_an_option(group, node)
+    return Choice(str(node.get("name")), choose(GROUPS[group], node, group))
+
+
+def not_an_option(group: str, received: object) -> ConfigError:
+    """Returns the error about what stands in the place of an option's settings."""
+    advice = f"A file chooses an option in its defaults: `- override /{group}: <option>`."
+    return ConfigError.at(group, "the `name` and the settings of an option", received, advice)

@@ -20,9 +20,11 @@ _TIMED_BATCHES = 8
 def show_plan(ready: Sequence[Ready]) -> None:
     """Prints one row per configuration and the total time that the training will take, about.
 
-    Nothing where all configurations were refused, which has been told.
+    Args:
+      ready: What would be trained, or is finished; nothing where all was refused.
     """
     if not ready:
+        get_console().print("No configuration can be trained. Nothing was trained.")
         return
     table = Table(title="What would be trained", title_justify="left")
     for column in ("", "init", "factors", "replicates", "parameters", "epochs", "about"):

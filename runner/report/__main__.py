@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner import version
 from runner.interruption import INTERRUPTED, end_without_traceback, stoppable
 from runner.machine import few_collections
 from runner.terminal import tolerate_any_console
@@ -110,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-figures", dest="figures", action="store_false", help="tables and words only"
     )
+    parser.add_argument("--version", action="version", version=f"runner {version()}")
     return parser
 
 

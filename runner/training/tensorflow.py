@@ -1,10 +1,12 @@
 """Starts TensorFlow quietly and finds the device that the configuration asks for."""
 
+import json
 import logging
 import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from runner.config import ConfigError
@@ -14,6 +16,9 @@ from runner.terminal import quiet_stderr
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+
+BACKEND = "KERAS_BACKEND"
+"""Environment variable: what Keras computes with."""
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 """Environment variable: whether TensorFlow uses oneDNN on CPUs."""
@@ -30,6 +35,25 @@ def check_device(device: str) -> str:
     if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", device):
         raise ConfigError.at("device", DEVICE_RULE, device)
     return device
+
+
+def check_backend() -> None:
+    """Checks that Keras is not asked to compute with something else.
+
+    Raises:
+      ConfigError: It is, by the environment or by Keras's own file of settings, which it obeys
+        where the environment says nothing.
+    """
+    backend, place = os.environ.get(BACKEND), f"the environment variable `{BACKEND}`"
+    if backend is None:
+        file = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
+        with suppress(OSError, ValueError, AttributeError):  # Keras takes no such file either
+            backend, place = json.loads(file.read_text("utf-8")).get("backend"), f"{file}"
+    if backend not in (None, "", "tensorflow"):
+        raise ConfigError(
+            f"Keras must compute with TensorFlow here. Received: {backend!r} from {place}. "
+            f"Set {BACKEND}=tensorflow."
+        )
 
 
 def start(threads_per_operation: int = 0) -> Any:
@@ -49,7 +73,7 @@ def start(threads_per_operation: int = 0) -> Any:
         set it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ[BACKEND] = "tensorflow"
     os.environ.setdefault(ONEDNN, "1")
     with quiet_stderr():
         import tensorflow as tf

@@ -4,9 +4,9 @@ import pytest
 
 # What is typed -> what the line must say.
 REFUSED = {
-    "unknown init": (["init=he"], "Could not find 'init/he'"),
+    "unknown init": (["init=he"], "`init` must be one of"),
     "unknown key": (["model.widht=3"], "widht"),
-    "unknown dataset": (["dataset=imagenet"], "Could not find 'dataset/imagenet'"),
+    "unknown dataset": (["dataset=imagenet"], "`dataset` must be one of"),
     "negative width": (["model.width=-1"], r"`model.width` must be a positive integer"),
     "text for a number": (["model.width=wide"], r"`model.width` must be a positive integer"),
     "unknown activation": (["model.activation=rulu"], "`model.activation`"),
@@ -136,6 +136,12 @@ def test_all_bad_configurations_of_a_sweep_are_told_at_once(command, tmp_path):
     assert "Received: -1" in done.output
     assert "Received: -2" in done.output
     assert not done.folder.exists()
+
+
+def test_a_dry_run_of_what_is_refused_says_so(command):
+    done = command("model.width=-1", "dry_run=true")
+    assert done.code == 1
+    assert "No configuration can be trained. Nothing was trained." in done.output
 
 
 def test_a_sweep_needs_multirun(command):

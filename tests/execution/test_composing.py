@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from hydra_plugins.runner_launcher import QuickLoader
 from runner import __main__
-from runner.execution import folders
+from runner.execution import composing, folders
 
 JOBS = [
     ["init=zero"],
@@ -27,7 +27,6 @@ JOBS = [
 WRONG = [
     ["init=zer"],
     ["init=zero", "optimizer.learning_rat=1"],
-    ["init=zero", "+optimizer.learning_rate=1"],
     ["init=zero", "optimizer.learning_rate.deeper=1"],
     ["init=zero", "model.width@here=1"],
     ["init=zero", "~optimizer.learning_rat"],
@@ -39,7 +38,7 @@ WRONG = [
 def loaders():
     """Hydra's loader, one around it, and the configuration of a sweep."""
     folders.register_resolver()
-    ConfigStore.instance().store(name="base_config", node=__main__.Schema)
+    ConfigStore.instance().store(name="base_config", node=composing.Schema)
     with initialize_config_dir(str(__main__._CONF), version_base="1.3", job_name="runner"):
         loader = GlobalHydra.instance().config_loader()
         arguments = ["init=zero,ones", "hydra.sweep.dir=elsewhere"]

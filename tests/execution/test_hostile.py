@@ -186,7 +186,7 @@ def test_no_password_is_told(command, keras, tmp_path, database, stored, secret,
 
 
 # Of Hydra's two kinds of errors, and of ours.
-@pytest.mark.parametrize("key", ["nothing", "tracking", "seeds"])
+@pytest.mark.parametrize("key", ["hydra", "tracking", "seeds"])
 def test_no_password_is_told_in_an_error(command, key):
     done = command(f"{key}=http://me:hunter2@host")
     assert done.code == 1

@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import runner.__main__ as entry
+from runner.execution.composing import strictly
 from runner.execution.configure import Job
 from runner.execution.preflight import prepare
 
@@ -48,10 +49,9 @@ def key(tmp_path, monkeypatch, keras):
     """Returns a function that gives the key of what the overrides ask for."""
     monkeypatch.chdir(tmp_path)
     entry.folders.register_resolver()
-    entry.ConfigStore.instance().store(name="base_config", node=entry.Schema)
 
     def of(*overrides: str) -> str:
-        with initialize_config_dir(str(entry._CONF), version_base="1.3"):
+        with strictly(), initialize_config_dir(str(entry._CONF), version_base="1.3"):
             config = compose("config", [*BASE, *overrides])
         settings = OmegaConf.to_container(config, resolve=True)
         ready, refused = prepare([Job(0, tmp_path, settings, tmp_path / "log")])

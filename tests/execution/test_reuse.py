@@ -123,6 +123,8 @@ def test_a_dry_run_knows_what_is_finished(command, trained):
     assert done.code == 0
     assert "finished" in next(line for line in done.output.splitlines() if "zero" in line)
     assert "finished" not in next(line for line in done.output.splitlines() if "ones" in line)
+    done = command(*QUIET, "init=zero", "seeds=2", "dry_run=true")
+    assert "All of it is finished. Nothing was trained." in done.output
 
 
 def test_divergence_is_not_repeated_but_failure_and_interruption_are(command, trained):

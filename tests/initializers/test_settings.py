@@ -58,7 +58,10 @@ def test_settings_come_without_keras():
     ("node", "message"),
     [
         ({"name": "he"}, r"`init.name` must be one of uniform, .*custom\. Received: 'he'\."),
-        ({"name": "zero", "scale": 1.0}, r"`init.scale` is not a setting of `init`\. It has: bias"),
+        (
+            {"name": "zero", "scale": 1.0},
+            r"`init.scale` is not a setting of init=zero\. It has: bias",
+        ),
         ({"name": "normal", "scale": -0.1}, r"`init.scale` must be a positive .*Received: -0\.1"),
         ({"name": "he_normal", "gain": 0}, r"`init.gain` must be a positive number"),
         ({"name": "variance_scaling", "mode": "fan"}, r"`init.mode` must be one of fan_in, "),

@@ -100,7 +100,7 @@ def test_forward_pass_is_the_documented_formula(residual, batch_norm, depth):
         ({"dropout": 1.0}, r"`model.dropout` must be a number from 0 .* Received: 1\.0"),
         ({"batch_norm": 1}, r"`model.batch_norm` must be true or false\. Received: 1"),
         ({"residual": "yes"}, r"`model.residual` must be true or false\. Received: 'yes'"),
-        ({"widht": 3}, r"`model.widht` is not a setting of `model`\. It has: width, depth"),
+        ({"widht": 3}, r"`model.widht` is not a setting of model=mlp\. .*It has: width, depth"),
         ({"activation": "rellu"}, r"`model.activation` must be .* 'rellu'\. Close to it: relu,"),
         ({"activation": "ReLU"}, r"Received: 'ReLU'\. Close to it: .*relu"),
         ({"activation": "zzz"}, r"Received: 'zzz'\. Use celu, elu, .*tanh"),

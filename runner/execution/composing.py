@@ -1,0 +1,282 @@
+"""How configurations are composed: as Hydra does, strictly, and with one clear line per mistake.
+
+Every composition of a command, of the whole and of each job of a sweep, passes through `Loader`.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra._internal import hydra as application
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_repository import IConfigRepository
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
+from omegaconf import MISSING, DictConfig, ListConfig, Node, OmegaConf
+
+from runner.config import ConfigError
+from runner.execution import typed
+from runner.execution.mistakes import file_mistake, one_line
+
+
+@dataclass
+class Schema:
+    """The top level of the configuration; each group's settings are checked by its own code."""
+
+    dataset: Any = MISSING
+    model: Any = MISSING
+    init: Any = MISSING
+    optimizer: Any = MISSING
+    training: Any = MISSING
+    diagnostics: Any = MISSING
+    engine: Any = MISSING
+    tracking: Any = MISSING
+    report: Any = MISSING
+    seeds: Any = MISSING
+    weight_seeds: Any = None
+    batch_seeds: Any = None
+    device: str = MISSING
+    rerun: bool = MISSING
+    dry_run: bool = MISSING
+
+
+_TOP = [field.name for field in fields(Schema)]
+
+# What else every configuration may choose.
+_EXPERIMENT = "experiment"
+
+# Hydra's own settings that the layout of the results does not leave open, as they stand in YAML.
+_FIXED = {"hydra.run.dir": "${hydra.sweep.dir}/0", "hydra.sweep.subdir": "${hydra.job.num}"}
+
+
+@contextmanager
+def strictly() -> Iterator[None]:
+    """Lets Hydra compose by `Schema` and with `Loader`."""
+    ConfigStore.instance().store(name="base_config", node=Schema)
+    application.ConfigLoaderImpl = Loader  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        application.ConfigLoaderImpl = ConfigLoaderImpl  # type: ignore[misc]
+
+
+class Loader(ConfigLoaderImpl):
+    """Hydra's loader, which also refuses what would have no effect."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self._told: set[Path] = set()
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """Composes the configuration of a run, or what all jobs of a sweep have in common.
+
+        The settings of a group whose options are swept over are left to the jobs.
+
+        Raises:
+          ConfigError: Some option or key does not exist, or some file cannot be used.
+        """
+        if config_name is None:  # Hydra's own, for --hydra-help
+            return super().load_configuration(config_name, overrides, run_mode)
+        given = typed.read(overrides)
+        lines = [str(each.input_line) for each in given]
+        _, repository = self._parse_overrides_and_create_caching_repo(config_name, lines)
+        groups = _groups()
+        choices = [each for each in given if typed.is_choice(each, repository)]
+        _refuse(typed.choice_problem(each, repository, groups) for each in choices)
+        swept = self._swept(config_name, given, choices) if run_mode == RunMode.MULTIRUN else set()
+        settings = [
+            each
+            for each in given
+            if each not in choices and each.key_or_group.partition(".")[0] not in swept
+        ]
+        config = self._composed(config_name, choices, settings, run_mode, repository)
+        _refuse(typed.key_problem(each, config) for each in settings)
+        _refuse([*_group_problems(config, swept), *_hydra_problems(config)])
+        if validate_sweep_overrides:
+            is_sweep = run_mode == RunMode.MULTIRUN
+            _refuse(typed.sweep_problem(each, is_sweep, groups) for each in given)
+            self._tell_unused(config, repository)
+        note_tasks(config, [each for each in given if not each.is_hydra_override()])
+        return config
+
+    def _tell_unused(self, config: DictConfig, repository: IConfigRepository) -> None:
+        for path in _unused_files(config, repository):
+            if path not in self._told:
+                print(f"{path} is not used: runner has an option of that name.", file=sys.stderr)
+                self._told.add(path)
+
+    def load_sweep_config(
+        self, master_config: DictConfig, sweep_overrides: list[str]
+    ) -> DictConfig:
+        """Composes a job of a sweep.
+
+        Raises:
+          ConfigError: As above, or the job's experiment is a sweep of its own.
+        """
+        config = super().load_sweep_config(master_config, sweep_overrides)
+        key = "hydra.sweeper.params"
+        if OmegaConf.select(config, key) != OmegaConf.select(master_config, key):
+            choice = config.hydra.runtime.choices.get(_EXPERIMENT)
+            raise ConfigError(
+                f"`{_EXPERIMENT}` cannot be swept over where one is a sweep by itself. Received: "
+                f"{choice}. Run each alone; `python -m runner.report` compares their folders."
+            )
+        return config
+
+    def get_group_options(
+        self,
+        group_name: str,
+        results_filter: ObjectType | None = ObjectType.CONFIG,
+        config_name: str | None = None,
+        overrides: list[str] | None = None,
+    ) -> list[str]:
+        """Returns what may be chosen, for --help and `glob(...)`; folders belong to their group."""
+        if not group_name or group_name.partition("/")[0] == "hydra":
+            return super().get_group_options(group_name, results_filter, config_name, overrides)
+        is_folder = results_filter == ObjectType.GROUP
+        return [] if is_folder else sorted(typed.options(group_name, self.repository))
+
+    def _swept(
+        self, config_name: str | None, given: Sequence[Override], choices: Sequence[Override]
+    ) -> set[str]:
+        """Returns the groups that are swept over, by the command line or by an experiment."""
+        parts = [*choices, *(each for each in given if each.is_hydra_override())]
+        try:
+            config = self._loaded(config_name, parts, RunMode.MULTIRUN)
+        except Exception:  # it will be raised again, and told then
+            return set()
+        keys = [each.key_or_group for each in given if each.is_sweep_override()]
+        keys += OmegaConf.select(config, "hydra.sweeper.params") or ()
+        return {str(key) for key in keys}.intersection(_groups())
+
+    def _composed(
+        self,
+        config_name: str | None,
+        choices: Sequence[Override],
+        settings: Sequence[Override],
+        run_mode: RunMode,
+        repository: IConfigRepository,
+    ) -> DictConfig:
+        """Composes; of what Hydra raises, the user's part becomes a `ConfigError`."""
+        try:
+            return self._loaded(config_name, [*choices, *settings], run_mode)
+        except Exception as error:
+            try:
+                config = self._loaded(config_name, choices, run_mode)
+            except Exception as cause:
+                plain = partial(self._loaded, config_name, [], run_mode)
+                text = file_mistake(cause, config_name, _groups(), repository, plain)
+                raise ConfigError(text) from cause
+            _refuse(typed.key_problem(each, config) for each in settings)
+            opened = typed.opened(settings, config)
+            if opened == settings:
+                raise ConfigError(one_line(error)) from error
+            return self._composed(config_name, choices, opened, run_mode, repository)
+
+    def _loaded(
+        self, config_name: str | None, given: Sequence[Override], run_mode: RunMode
+    ) -> DictConfig:
+        lines = [typed.line(each) for each in given]
+        return super().load_configuration(
+            config_name, lines, run_mode, validate_sweep_overrides=False
+        )
+
+
+def note_tasks(config: DictConfig, tasks: Sequence[Override]) -> None:
+    """Writes what was typed for a configuration into it, as Hydra does."""
+    config.hydra.overrides.task = [each.input_line for each in tasks]
+    names = config.hydra.job.config.override_dirname
+    config.hydra.job.override_dirname = get_overrides_dirname(
+        overrides=list(tasks),
+        kv_sep=names.kv_sep,
+        item_sep=names.item_sep,
+        exclude_keys=names.exclude_keys,
+    )
+
+
+def refuse_unknown(settings: Iterable[Override], config: DictConfig) -> None:
+    """Checks that each setting is one that the configuration knows.
+
+    Raises:
+      ConfigError: One is not; all are named, in a line each.
+    """
+    _refuse(typed.key_problem(each, config) for each in settings)
+
+
+def _refuse(problems: Iterable[str | None]) -> None:
+    if lines := list(dict.fromkeys(problem for problem in problems if problem)):
+        raise ConfigError("\n".join(lines))
+
+
+def _groups() -> list[str]:
+    from runner.execution.configure import GROUPS
+
+    return [*GROUPS, _EXPERIMENT]
+
+
+def _group_problems(config: DictConfig, swept: set[str]) -> Iterator[str]:
+    """Yields what is missing, what is no option, and what a file sets but no option knows."""
+    from runner.execution.configure import GROUPS, not_an_option
+
+    present = [str(key) for key in config]
+    if missing := [key for key in _TOP if key not in present]:
+        keys = ", ".join(missing)
+        yield f"The configuration lacks {keys}. One of your own has `config` in its defaults."
+    for group in [each for each in GROUPS if each in present and each not in swept]:
+        if group not in config.hydra.runtime.choices:
+            yield f"`{group}` must be one option. A file chooses several. For a sweep see --help."
+        node = config._get_node(group)
+        if isinstance(node, DictConfig) and not (node._is_none() or node._is_missing()):
+            problems = (typed.unknown(f"{group}.{name}", config) for name in map(str, node))
+            yield from filter(None, problems)
+        elif isinstance(node, Node) and not (node._is_missing() or node._is_interpolation()):
+            yield str(not_an_option(group, node._value()))
+
+
+def _hydra_problems(config: DictConfig) -> Iterator[str]:
+    """Yields what Hydra would stumble over later, or take without the effect that is expected."""
+    verbose = OmegaConf.select(config, "hydra.verbose", throw_on_resolution_failure=False)
+    if not isinstance(verbose, bool | str | ListConfig):
+        yield str(ConfigError.at("hydra.verbose", "true, false, or names of loggers", verbose))
+    if OmegaConf.select(config, "hydra.job.chdir"):
+        yield str(ConfigError.at("hydra.job.chdir", "false: paths start from where you are", True))
+    for key, value in _FIXED.items():
+        if (received := _raw(config, key)) != value:
+            yield str(ConfigError.at(key, "left as it is. Set `hydra.sweep.dir`", received))
+    if not str(_raw(config, "hydra.sweep.dir") or "").strip():
+        yield str(ConfigError.at("hydra.sweep.dir", "a folder", ""))
+    size = OmegaConf.select(config, "hydra.sweeper.max_batch_size")
+    if size is not None and size < 1:
+        yield str(ConfigError.at("hydra.sweeper.max_batch_size", "a positive integer", size))
+
+
+def _raw(config: DictConfig, key: str) -> object:
+    """Returns a value as it stands in YAML: resolving the folder of a sweep claims it."""
+    above, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, above)._get_node(name)
+    return node._value() if isinstance(node, Node) else None
+
+
+def _unused_files(config: DictConfig, repository: IConfigRepository) -> Iterator[Path]:
+    """Yields the user's files in whose place the options of the same name are used."""
+    folders = {source.provider: Path(source.path) for source in repository.get_sources()}
+    choices = config.hydra.runtime.choices
+    for group in map(str, choices):
+        name = f"{group}/{choices[group]}.yaml"
+        own, used = folders.get("working-folder", Path()) / name, folders["main"] / name
+        if own.is_file() and used.is_file() and own.read_bytes() != used.read_bytes():
+            yield own

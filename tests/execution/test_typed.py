@@ -1,0 +1,333 @@
+"""Whatever is mistyped is refused, by name, with what may be meant; nothing is ignored."""
+
+import re
+
+import pytest
+
+# What is typed -> what is suggested. Each with `+`, with `++` and without, and in sweeps.
+UNKNOWN_KEYS = {
+    "seed": "seeds",
+    "datset": "dataset",
+    "optimiser": "optimizer",
+    "initializer": "init",
+    "INIT": "init",
+    "lr": "optimizer.learning_rate",
+    "batch_size": "training.batch_size",
+    "learning_rate": "optimizer.learning_rate",
+    "training.epoch": "training.epochs",
+    "training.lr": "optimizer.learning_rate",
+    "model.widht": "model.width",
+    "hydra.verbos": "hydra.verbose",
+    "hydra.sweep.dirr": "hydra.sweep.dir",
+}
+
+# What is typed -> what its line must say. All of a list are typed at once.
+REFUSED_TOGETHER = {
+    "options": {
+        "experiment=artcle": "`experiment` must be one of article.* Did you mean `article`",
+        "model=../init/zero": "`model` must be one of cnn, custom, mlp",
+        "init=he_norml": "`init` must be one of .*keras1/he_normal.* Did you mean `he_normal`",
+        "dataset=[0,0]": "`dataset` must be one of .* Received: 0, 0",
+        "training=null": "`training` must be one of .* Did you mean `none`",
+        "report=": "`report` must be one of default. Received: ''",
+        "hydra/launcher=cohrt": "`hydra/launcher` must be one of .* Did you mean `cohort`",
+    },
+    "several options of one group": {
+        "init=[zero,ones]": "`init` must be one option.* --multirun init=zero,ones",
+        "dataset=[digits,iris]": "`dataset` must be one option.* --multirun dataset=digits,iris",
+        "model=[mlp]": "`model` must be one option",
+    },
+    "other ways to choose": {
+        "+experiment=article": "Write experiment=article",
+        "++optimizer=adam": "Write optimizer=adam",
+        "init@model.second=ones": "Write init=ones",
+        "init/keras1=he_normal": "Write init=keras1/he_normal",
+        "hydra=null": "hydra.<key>=",
+        "~model": "`model` cannot be removed",
+        "~training=default": "`training` cannot be removed",
+    },
+    "keys": {
+        "init.name=zero": "Write init=zero",
+        "~seeds": "`seeds` cannot be removed",
+        "~model.width": "`model.width` cannot be removed",
+        "~nothing": "`nothing` is not a setting",
+        "+model/sub=x": "`model/sub` is not a group",
+        "model.width@here=1": "`model.width` is not a group",
+        "+training={epoch:3}": "`training.epoch` .* Did you mean `training.epochs`",
+        "++engine.x=3": "`engine.x` is not a setting of engine=vectorized",
+        "+model.arguments.x=1": "`model.arguments` .* setting of custom",
+        "++seed=1": "`seed` is not a setting. Did you mean `seeds`",
+        "+init.scale=1": "`init.scale` .* setting of uniform, normal",
+    },
+    "no key=value": {
+        "seeds=[0,1": "bracket is not closed",
+        "init='zero": "quotation mark is not closed",
+        "model.width=3 seeds=2": "an argument of its own",
+        "init": "has no `=`",
+        "init:zero": "has no `=`",
+        "=3": "key stands right before",
+        "model..width=3": "names with dots",
+        "init =zero": "key stands right before",
+        "model==mlp": "quotes twice",
+        "dataset=iris,": "last comma",
+    },
+    "several values": {
+        "seeds=1,2": r"has several values.* add --multirun.* write seeds=\[1,2\]",
+        "init=zero,ones": r"has several values.* add --multirun\.$",
+        "model.width=range(3,5)": r"has several values.* add --multirun\.$",
+    },
+}
+
+# What is typed alone -> what the one line says.
+REFUSED = {
+    "sweep over lists": (
+        ["--multirun", "init=[zero,ones],he_normal"],
+        "--multirun init=zero,ones,he_normal",
+    ),
+    "sweep over a wrong option": (["--multirun", "experiment=article,artcle"], "mean `article`"),
+    "sweep over a sweep": (["--multirun", "experiment=article,lonely"], "`experiment` cannot be"),
+    "sweep over what one option lacks": (
+        ["--multirun", "init=uniform,zero", "init.scale=0.1"],
+        "`init.scale` is not a setting of init=zero",
+    ),
+    "sweep over Hydra": (["--multirun", "hydra/launcher=basic,cohort"], "same in a whole sweep"),
+    "missing": (["seeds=???"], "`seeds` has no default"),
+    "missing below": (["init=custom"], "`init.target` has no default"),
+    "interpolation": (["seeds=${nothing}"], "`seeds` cannot be resolved: .*nothing"),
+    "resolver": (["model.width=${oops:}"], "`model.width` cannot be resolved: .*oops"),
+    "loggers": (["hydra.verbose=${seeds}"], "`hydra.verbose` must be true, false"),
+    "no mode": (["hydra.mode=FOO"], r"`hydra.mode` .* \[RUN, MULTIRUN\]. Received: hydra.mode=FOO"),
+    "no folder": (["hydra.sweep.dir="], "`hydra.sweep.dir` must be a folder"),
+    "null folder": (["hydra.sweep.dir=null"], "`hydra.sweep.dir` .* must not be null"),
+    "impossible folder": (["hydra.sweep.dir=/proc/x"], "/proc/x cannot be used"),
+    "folder of a job": (["hydra.run.dir=x"], "`hydra.run.dir` must be left as it is"),
+    "no batch": (["hydra.sweeper.max_batch_size=0"], "max_batch_size` must be a positive"),
+    "rerun": (["--experimental-rerun", "x"], "--experimental-rerun does not work"),
+    "package": (["--package", "model"], "add --cfg job"),
+    "two commands": (["--multirun", "--run"], "One of --run and --multirun must be left out"),
+    "folder that is not there": (["--config-dir", "missing"], "missing' not found"),
+    "other configuration": (["--config-name", "other"], "`--config-name` must be one of config"),
+}
+
+PACKAGE = "# @package _global_\n"
+# File below conf/, its content, and what the line about it says.
+FILES = {
+    "top-level keys": (
+        ("experiment/mine", PACKAGE + "sedes: 3\noptimiser: adam\n"),
+        r"conf/experiment/mine.yaml: .*`seeds`\?.*`optimizer`\?",
+    ),
+    "keys of an option": (
+        ("experiment/mine", PACKAGE + "training: {epoch: 3}\n"),
+        "`training.epoch` .* Did you mean `training.epochs`",
+    ),
+    "option": (
+        ("experiment/mine", PACKAGE + "defaults: [{override /init: he_norml}]\n"),
+        "`init` must be one of .* Did you mean `he_normal`.* A file chose it",
+    ),
+    "group": (
+        ("experiment/mine", PACKAGE + "defaults: [{override /inti: zero}]\n"),
+        "conf/experiment/mine.yaml: `inti` .* Did you mean `override /init`",
+    ),
+    "option outside the defaults": (
+        ("experiment/mine", PACKAGE + "init: zero\n"),
+        "Received: 'zero'. A file chooses .* `- override /init: ",
+    ),
+    "keys of Hydra": (
+        ("experiment/mine", PACKAGE + "hydra: {sweeper: {parms: {init: 'zero,ones'}}}\n"),
+        "conf/experiment/mine.yaml: `hydra.sweeper.parms` .* Did you mean `hydra.sweeper.params`",
+    ),
+    "several options": (
+        ("experiment/mine", PACKAGE + "defaults: [{override /init: [zero, ones]}]\n"),
+        "`init` must be one option. A file chooses several",
+    ),
+    "wrong package": (("experiment/mine", "# @package _global\nseeds: 3\n"), "must start with"),
+    "no package": (("experiment/mine", "seeds: 3\n"), "must start with .* _global_"),
+    "sweep over an unknown key": (
+        ("experiment/mine", PACKAGE + "hydra: {mode: MULTIRUN, sweeper: {params: {inti: 'a,b'}}}"),
+        "`inti` is not a setting. Did you mean `init`",
+    ),
+    "keys of a file": (("init/mine", "name: uniform\nscal: 1\n"), "Did you mean `init.scale`"),
+    "list": (("init/mine", "[a, b]\n"), "`init` must be the `name` and the settings"),
+    "no YAML": (("init/mine", "name: [uniform\n"), "conf/init/mine.yaml, line 2: not valid YAML"),
+    "tab": (("init/mine", "name:\tuniform\n"), "conf/init/mine.yaml, line 1: .*not with tabs"),
+    "no UTF-8": (("init/mine", b"name: uniform # \xe9\n"), "conf/init/mine.yaml: .* UTF-8"),
+}
+
+
+def lines(command, *arguments):
+    done = command(*arguments, "tracking=none")
+    assert done.code == 1, done.output
+    assert "Traceback" not in done.output
+    assert "To append to your" not in done.output
+    return done.output.splitlines()
+
+
+def says(told, pattern):
+    return [line for line in told if re.search(pattern, line)]
+
+
+@pytest.mark.parametrize("plus", ["", "+"])
+def test_unknown_keys_are_named_with_what_may_be_meant(command, plus):
+    told = lines(command, *(f"{plus}{key}=7" for key in UNKNOWN_KEYS))
+    assert len(told) == len(UNKNOWN_KEYS)
+    for line, (key, meant) in zip(told, UNKNOWN_KEYS.items(), strict=True):
+        assert line.startswith(f"`{key}` is not a setting")
+        assert f"Did you mean `{meant}`?" in line
+
+
+@pytest.mark.parametrize("launcher", ["cohort", "basic"])
+def test_unknown_keys_of_a_sweep_are_named_once(command, launcher, tmp_path):
+    keys = [key for key in UNKNOWN_KEYS if not key.startswith("hydra")]
+    swept = (f"+{key}=1,2,3" for key in keys)
+    told = lines(command, "--multirun", f"hydra/launcher={launcher}", *swept)
+    assert [line.split("`")[1] for line in told] == keys
+    assert not list(tmp_path.rglob("results/*/*"))
+
+
+@pytest.mark.parametrize("kind", REFUSED_TOGETHER)
+def test_all_mistakes_of_a_kind_are_told_at_once(command, kind):
+    mistakes = REFUSED_TOGETHER[kind]
+    told = lines(command, *mistakes)
+    assert len(told) == len(mistakes)
+    for line, pattern in zip(told, mistakes.values(), strict=True):
+        assert says([line], pattern), line
+
+
+def write(tmp_path, name, content):
+    path = tmp_path / "conf" / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_one_line_tells_a_mistake(command, name, tmp_path):
+    write(tmp_path, "experiment/lonely", PACKAGE)
+    arguments, pattern = REFUSED[name]
+    told = lines(command, *arguments)
+    assert says(told, pattern), told
+    assert len([line for line in told if "HYDRA_FULL_ERROR" not in line]) == 1
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_mistakes_in_files_of_the_user(command, kind, tmp_path):
+    (name, content), pattern = FILES[kind]
+    write(tmp_path, name, content)
+    told = lines(command, name.replace("/", "="))
+    assert len(says(told, pattern)) == 1, told
+
+
+@pytest.mark.parametrize(
+    ("argument", "meant"), [("--init=zero", "init=zero"), ("-init=zero", "init=zero")]
+)
+def test_a_setting_with_dashes(command, argument, meant):
+    done = command(argument)
+    assert done.code == 2
+    assert done.output.splitlines()[-1].endswith(f"Write {meant}")
+
+
+def test_the_last_of_two_values_counts_and_that_is_told(command):
+    done = command("seeds=7", "seeds=0", "tracking=none")
+    assert done.code == 1
+    assert says(done.output.splitlines(), "`seeds` is given 2 times: the last one counts")
+    assert says(done.output.splitlines(), "`seeds` must be .* Received: 0")
+
+
+def test_a_file_of_the_user_that_is_not_used_is_told(command, tmp_path):
+    write(tmp_path, "init/zero", "name: ones\n")
+    done = command("init=zero", "seeds=0", "tracking=none")
+    assert done.output.count("conf/init/zero.yaml is not used: runner has an option of that") == 1
+
+
+def test_all_of_an_error_is_shown_where_it_is_wanted(command, monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(Exception, match="`seed` is not a setting"):
+        command("+seed=7")
+
+
+@pytest.mark.parametrize(("backend", "place"), [("jax", "environment"), ("torch", "file")])
+def test_keras_with_another_backend(command, monkeypatch, tmp_path, backend, place):
+    if place == "environment":
+        monkeypatch.setenv("KERAS_BACKEND", backend)
+    else:
+        monkeypatch.delenv("KERAS_BACKEND", raising=False)
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+        (tmp_path / "keras.json").write_text(f'{{"backend": "{backend}"}}')
+    told = lines(command, "dataset=iris")
+    assert len(told) == 1
+    assert says(told, f"must compute with TensorFlow.* Received: '{backend}' .*KERAS_BACKEND=tens")
+    assert command("--cfg", "job").code == 0
+
+
+def test_the_version(command):
+    done = command("--version")
+    assert done.code == 0
+    assert done.output.startswith("runner ")
+
+
+def test_help_lists_every_option_of_a_group_with_it(command):
+    done = command("--help")
+    assert done.code == 0
+    (init,) = says(done.output.splitlines(), "^init: ")
+    assert "he_normal" in init
+    assert "keras1/he_normal" in init
+    assert "experiment: article" in done.output
+    assert "hydra/launcher: basic, cohort" in command("--hydra-help").output
+
+
+# Typed -> what becomes of it: what Hydra itself would refuse for lack of a `+` or of quotes.
+ACCEPTED = {
+    "settings of all options of a sweep": (
+        ["--multirun", "init=uniform,normal", "init.scale=0.1"],
+        [("init", "scale", 0.1), ("init", "scale", 0.1)],
+    ),
+    "settings of all options of an experiment": (
+        ["experiment=sweep", "init.scale=0.2"],
+        [("init", "scale", 0.2), ("init", "scale", 0.2)],
+    ),
+    "arguments of a user's function": (
+        ["model=custom", "model.function=a.b", "model.arguments.width=3"],
+        [("model", "arguments", {"width": 3})],
+    ),
+    "swept arguments": (
+        ["--multirun", "model=custom", "model.function=a.b", "model.arguments.width=3,4"],
+        [("model", "arguments", {"width": 3}), ("model", "arguments", {"width": 4})],
+    ),
+    "a plus that is not needed": (
+        ["+optimizer.learning_rate=3"],
+        [("optimizer", "learning_rate", 3)],
+    ),
+    "settings that a user's file leaves out": (
+        ["init=short", "init.bias=1"],
+        [("init", "bias", 1)],
+    ),
+    "a comma": (
+        ["dataset=table", "dataset.target=y", "dataset.path=a", "dataset.decimal=,"],
+        [("dataset", "decimal", ",")],
+    ),
+    "signs that Hydra's grammar lacks": (
+        ["dataset=table", "dataset.target=y", "dataset.path=größe (1)#.csv"],
+        [("dataset", "path", "größe (1)#.csv")],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_what_has_one_meaning_is_accepted(command, name, tmp_path, monkeypatch):
+    from runner.execution import sweep
+
+    write(tmp_path, "init/short", "name: uniform\n")
+    params = "hydra: {mode: MULTIRUN, sweeper: {params: {init: 'uniform,normal'}}}\n"
+    write(tmp_path, "experiment/sweep", PACKAGE + params)
+    seen = []
+
+    def spy(jobs):
+        seen.extend(job.settings for job in jobs)
+        return {job.index: sweep.Result(0.0) for job in jobs}
+
+    monkeypatch.setattr(sweep, "run", spy)
+    arguments, expected = ACCEPTED[name]
+    done = command(*arguments)
+    assert done.code == 0, done.output
+    assert len(seen) == len(expected)
+    for settings, (group, key, value) in zip(seen, expected, strict=True):
+        assert settings[group][key] == value
