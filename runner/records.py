@@ -176,6 +176,8 @@ class KernelRecord:
       fan_in, fan_out: As Keras's initializers count them.
       stddev: Standard deviation that the law intends for the kernel's entries; None where only the
         law's own code could tell.
+      origin: What makes it a kernel: Keras's `"name"` for it, its use in a `"product"`, or a
+        `"setting"`.
     """
 
     path: str
@@ -184,6 +186,7 @@ class KernelRecord:
     fan_in: int = 0
     fan_out: int = 0
     stddev: float | None = None
+    origin: str = "name"
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,10 @@ class ConfigurationRecord:
       target: Metric and value that `epochs_to_target` waits for, or None.
       num_replicates: How many were asked for.
       identity: Key of all that decides its numbers, seeds apart; see `runner.execution.identity`.
+      varies: What differs between its seeds: `"kernels"`, other `"weights"`, `"batches"` (the order
+        of the data), `"dropout"`; None where that was not recorded.
+      undrawn: Paths of trainable weights that start with the same random values for every seed, as
+        nothing tells how to draw them.
       error: Why it could not be trained, or None. A configuration that was refused has empty
         `dataset` and no kernels.
     """
@@ -227,6 +234,8 @@ class ConfigurationRecord:
     target: tuple[str, float] | None = None
     num_replicates: int = 0
     identity: str = ""
+    varies: list[str] | None = None
+    undrawn: list[str] = field(default_factory=list)
     error: str | None = None
 
 

@@ -13,6 +13,7 @@ from runner.datasets.dataset import Dataset
 from runner.execution.configure import Job, configuration
 from runner.execution.identity import identity, model_key
 from runner.imports import told
+from runner.initializers.kernels import listed
 from runner.masking import masked
 from runner.plan import Configuration, Replicate, factors
 from runner.records import ConfigurationRecord, ReplicateRecord
@@ -204,13 +205,11 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
 
     model = cache.get((repr(item.model), shape, outputs, task, device), build)
     key = cache.get(("key", id(model)), lambda: model_key(model))
-    drawer = draw.prepare(model, item.init)
-    if drawer.unknown:
-        log.warning(
-            "%s: nothing tells how to draw %s; they start with the same values for every seed.",
-            item.model.label,
-            ", ".join(drawer.unknown),
-        )
+    places = cache.get(("places", id(model), shape), lambda: draw.places_of(model, shape))
+    drawer = draw.prepare(model, item.init, places)
+    told_once = ("told", id(model), tuple(kernel.position for kernel in drawer.drawn))
+    cache.get(told_once, lambda: _tell_not_drawn(item, drawer))
+    varies = _varies(item, dataset, model, drawer)
     cache.get(
         ("optimizer", repr(item.optimizer), item.engine, id(model)),
         lambda: _check_engine(item, model),
@@ -230,8 +229,42 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         target=_target(item),
         num_replicates=len(item.replicates),
         identity=identity(item, dataset, key, device),
+        varies=varies,
+        undrawn=drawer.unknown,
     )
     return Ready(item, dataset, model, drawer, device, record)
+
+
+def _tell_not_drawn(item: Configuration, drawer: Any) -> None:
+    """Says which weights the initializer leaves as they are, if it leaves any."""
+    if drawer.unknown:
+        log.warning(
+            "%s: nothing tells how to draw %s; they start with the same values for every seed.",
+            item.model.label,
+            ", ".join(drawer.unknown),
+        )
+    if drawer.left_out:
+        log.info(
+            "%s: `init` draws %.3g %% of the trainable parameters; %s keep what their layers "
+            "start them with.",
+            item.model.label,
+            100 * drawer.share,
+            listed(drawer.left_out),
+        )
+
+
+def _varies(item: Configuration, dataset: Dataset, model: Any, drawer: Any) -> list[str]:
+    """Returns what differs between the seeds; see `ConfigurationRecord.varies`."""
+    from runner.training.randomness import seed_generators
+
+    is_trained = item.training.epochs > 0
+    differs = {
+        "kernels": drawer.kernels_vary,
+        "weights": drawer.others_vary,
+        "batches": is_trained and item.training.batch_size < len(dataset.train),
+        "dropout": is_trained and bool(seed_generators(model)),
+    }
+    return [name for name, is_so in differs.items() if is_so]
 
 
 def _target(item: Configuration) -> tuple[str, float] | None:
