@@ -36,6 +36,11 @@ ConfigStore.instance().store(
     group="hydra/launcher", name="cohort", node=CohortLauncherConf, provider="runner"
 )
 
+# For options that name the user's code: keys of `arguments` can be set without a `+`, as the user's
+# function decides which there are. YAML has no word for that.
+_OPEN = OmegaConf.create({"arguments": DictConfig({}, flags={"struct": False})})
+ConfigStore.instance().store(name="open_arguments", node=_OPEN, provider="runner")
+
 
 class CohortLauncher(Launcher):
     """Hands all jobs of a sweep to `runner` at once, so that they are checked and trained together.

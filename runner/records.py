@@ -238,6 +238,21 @@ class ConfigurationRecord:
     undrawn: list[str] = field(default_factory=list)
     error: str | None = None
 
+    @property
+    def has_fixed_kernels(self) -> bool:
+        """Whether its initializer is known to give the same kernels for every seed."""
+        return self.varies is not None and "kernels" not in self.varies
+
+    @property
+    def repeats_weights(self) -> bool:
+        """Whether that is no property of a named law, or nothing else varies between seeds either.
+
+        All zeros are the only zeros that there are; one draw of a random law is one of many.
+        """
+        init = self.settings.get("init")
+        is_custom = isinstance(init, dict) and init.get("name") == "custom"
+        return self.has_fixed_kernels and (is_custom or not self.varies)
+
 
 @dataclass(frozen=True)
 class SweepRecord:

@@ -21,8 +21,8 @@ from functools import cached_property
 import keras
 import numpy as np
 
-from runner import config, seeds
-from runner.config import ConfigError, changed_settings
+from runner import seeds
+from runner.config import ConfigError
 from runner.imports import told
 from runner.initializers import CATALOGUE, own
 from runner.initializers.custom import Custom
@@ -34,6 +34,7 @@ from runner.records import KernelRecord
 # Any seed shows whether a law works; what is drawn with it is thrown away.
 _TRIAL_SEED = 0
 _TWO_SEEDS = (0, 1)
+_FIXED = "fixed"
 
 _Draw = Callable[[int], np.ndarray]
 
@@ -48,6 +49,7 @@ class Drawer:
       drawn: The kernels themselves.
       unknown: Paths of trainable weights, of user-written layers, that nothing tells how to draw
         and that do not hold one value throughout: they are as the model was built, for every seed.
+      is_fixed: Whether two seeds give the same kernels.
       left_out: Trainable weights that are neither kernels nor biases of a layer with a kernel.
       share: Of the trainable parameters, without these.
       draws: For each of the model's weights what draws it, given the seed of its stream.
@@ -57,14 +59,10 @@ class Drawer:
     kernels: list[KernelRecord]
     drawn: Sequence[Weight]
     unknown: list[str]
+    is_fixed: bool
     left_out: Sequence[Weight]
     share: float
     draws: Sequence[_Draw]
-
-    @cached_property
-    def kernels_vary(self) -> bool:
-        """Whether two seeds give different kernels."""
-        return _any_varies([self.draws[kernel.position] for kernel in self.drawn])
 
     @cached_property
     def others_vary(self) -> bool:
@@ -103,9 +101,7 @@ def places_of(model: keras.Model, input_shape: tuple[int, ...]) -> list[Weight]:
     return with_products(model, weights(model), keras.KerasTensor((None, *input_shape), dtype))
 
 
-def prepare(
-    model: keras.Model, init: Choice, places: Sequence[Weight] | None = None
-) -> Drawer:
+def prepare(model: keras.Model, init: Choice, places: Sequence[Weight] | None = None) -> Drawer:
     """Checks that a law can draw every kernel of a model and returns what draws its weights.
 
     Args:
@@ -146,11 +142,14 @@ def prepare(
 
     draws = [draw_of(place) for place in places]
     trainable = [place for place in places if place.variable.trainable]
+    used_fallback = any(law is not init for law in laws.values())
+    is_fixed = not _any_varies([draws[kernel.position] for kernel in kernels])
     return Drawer(
-        label=_label(init, used_fallback=any(law is not init for law in laws.values())),
+        label=_label(init, used_fallback=used_fallback, is_fixed=is_fixed),
         kernels=[_record(kernel, laws[kernel.position]) for kernel in kernels],
         drawn=kernels,
         unknown=unknown,
+        is_fixed=is_fixed,
         left_out=[place for place in trainable if place.position not in covered],
         share=_num_values(p for p in trainable if p.position in covered)
         / max(_num_values(trainable), 1),
@@ -177,19 +176,16 @@ def _record(kernel: Weight, law: Choice) -> KernelRecord:
     return KernelRecord(kernel.path, kernel.shape, law_label, fan_in, fan_out, stddev, origin)
 
 
-def _label(init: Choice, *, used_fallback: bool) -> str:
-    hidden = set() if used_fallback else {"fallback"}
-    return _label_without(init, hidden)
+def _label(init: Choice, *, used_fallback: bool, is_fixed: bool) -> str:
+    """Returns the label; of the user's initializers, whose name does not tell, if it is fixed."""
+    hidden = () if used_fallback else ("fallback",)
+    is_silent = is_fixed and isinstance(init.settings, Custom)
+    return init.label_with(hidden, **({"weights": _FIXED} if is_silent else {}))
 
 
 def _law_label(init: Choice) -> str:
     """Returns the label of the law itself, without what is not about kernels."""
-    return _label_without(init, {"bias", "fallback", "kernels", "not_kernels"})
-
-
-def _label_without(init: Choice, hidden: set[str]) -> str:
-    changed = changed_settings(init.settings)
-    return config.label(init.name, {k: v for k, v in changed.items() if k not in hidden})
+    return init.label_with(("bias", "fallback", "kernels", "not_kernels"))
 
 
 def _law(init: Choice, kernel: Weight) -> Choice:

@@ -155,7 +155,9 @@ def with_products(model: Any, found: Sequence[Weight], x: Any) -> list[Weight]:
         return list(found)
     return [
         replace(
-            weight, origin=weight.origin or "product", product=_unusual(axes[weight.position], weight)
+            weight,
+            origin=weight.origin or "product",
+            product=_unusual(axes[weight.position], weight),
         )
         if weight.position in axes
         else weight

@@ -47,12 +47,16 @@ _BIAS = Rule(
 
 
 def _patterns(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(one, str) and one for one in value):
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(one, str) and one for one in value
+    ):
         raise ValueError
     return tuple(value)
 
 
-_PATTERNS = Rule("a list of patterns of weights' paths, such as ['dense_1/kernel', '*/w']", _patterns)
+_PATTERNS = Rule(
+    "a list of patterns of weights' paths, such as ['dense_1/kernel', '*/w']", _patterns
+)
 
 
 # Standard deviation of a standard normal variable that is redrawn beyond 2.

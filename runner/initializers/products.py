@@ -10,7 +10,6 @@ What is no product: a gate or a scale (elementwise, nothing is summed over), a t
 looked up in, and a weight that is handed to one of Keras's layers, which takes it as its input.
 """
 
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -106,7 +105,9 @@ def factors(model: Any, positions: Collection[int], x: Any) -> dict[int, FanAxes
         known[id(values[position])] = _Value(carried={position: _Carried(axes)})
     reader.read(graph, known)
     return {
-        place: reader.found[place] for place in sorted(reader.found) if place not in reader.looked_up
+        place: reader.found[place]
+        for place in sorted(reader.found)
+        if place not in reader.looked_up
     }
 
 
@@ -179,9 +180,9 @@ class _Reader:
             return inputs
         if bodies := list(_bodies(operation)):
             return self._called(operation, bodies, inputs)
-        if "Gather" in kind or kind.startswith("SparseSegment"):
-            if any(value.is_data for value in inputs[1:]):
-                self.looked_up.update(inputs[0].carried)
+        is_lookup = "Gather" in kind or kind.startswith("SparseSegment")
+        if is_lookup and any(value.is_data for value in inputs[1:]):
+            self.looked_up.update(inputs[0].carried)
         if kind in _TRANSPOSING or kind in _BY_SHAPE or kind == "Einsum":
             self._product(operation, inputs, is_data)
             carried = {p: _Carried(None, c.is_bent) for v in inputs for p, c in v.carried.items()}
@@ -303,7 +304,9 @@ def _einsum_sides(equation: str) -> list[tuple[int, list[int] | None, list[int]]
         others = "".join(operands[:side] + operands[side + 1 :])
         # Counted from the end, as an ellipsis stands for any number of axes.
         axes = {letter: place - len(letters) for place, letter in enumerate(letters)}
-        summed = [axis for letter, axis in axes.items() if letter in others and letter not in result]
+        summed = [
+            axis for letter, axis in axes.items() if letter in others and letter not in result
+        ]
         made = [axis for letter, axis in axes.items() if letter in result and letter not in others]
         sides.append((side, summed, made))
     return sides

@@ -14,6 +14,13 @@ from runner.report.statistics import Summary
 # What is narrower than this, relatively, is the rounding of equal numbers.
 _ROUNDING = 1e-12
 MINUS = "\N{MINUS SIGN}"
+VARIATION = {
+    "kernels": "the kernels",
+    "weights": "weights that are no kernels",
+    "batches": "the order of the data",
+    "dropout": "dropout",
+}
+"""What may differ between the seeds of a configuration, in words."""
 
 
 @dataclass(frozen=True)
