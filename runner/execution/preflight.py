@@ -218,8 +218,7 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
     cache.get(("ignored", *told_once), lambda: _tell_ignored(item, model, drawer))
     varies = _varies(item, dataset, model, drawer)
     if drawer.is_fixed:
-        told_once = ("fixed", drawer.label, *varies)
-        cache.get(told_once, lambda: _tell_fixed(drawer.label, varies))
+        cache.get(("fixed", drawer.label, *varies), lambda: _tell_fixed(drawer.label, varies))
     cache.get(
         ("optimizer", repr(item.optimizer), item.engine, id(model)),
         lambda: _check_engine(item, model),

@@ -111,15 +111,13 @@ def _located(name: str) -> _Source | None:
     """Returns where a module comes from, or would come from if it were imported."""
     if (module := sys.modules.get(name)) is not None:
         return _of_module(module)
-    path = None
+    path, origin = None, None
     for part in _with_parents(name):
         spec = PathFinder.find_spec(part, path)
         if spec is None or (part != name and not spec.submodule_search_locations):
             return None
-        path = spec.submodule_search_locations
-    if spec.origin is None or not Path(spec.origin).is_file():
-        return None
-    return _Source(name, Path(spec.origin).resolve())
+        path, origin = spec.submodule_search_locations, spec.origin
+    return _Source(name, Path(origin).resolve()) if origin and Path(origin).is_file() else None
 
 
 def _imported(source: _Source, content: bytes) -> set[str]:

@@ -95,8 +95,8 @@ class Weight:
         where a user's layer multiplies otherwise than `inputs @ kernel`.
         """
         if self.product is not None:
-            inputs, outputs = self.product
-            return {"input_axes": list(inputs), "output_axes": list(outputs)}
+            summed, made = self.product
+            return {"input_axes": list(summed), "output_axes": list(made)}
         if self.einsum is None:
             return {}
         _, kernel, outputs = self.einsum

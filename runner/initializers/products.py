@@ -10,7 +10,7 @@ What is no product: a gate or a scale (elementwise, nothing is summed over), a t
 looked up in, and a weight that is handed to one of Keras's layers, which takes it as its input.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,9 @@ Axes = tuple[frozenset[int], ...]
 
 FanAxes = tuple[tuple[int, ...], tuple[int, ...]]
 """Axes of a weight that a product sums over, and those that appear in its result."""
+
+_Side = tuple[int, list[int] | None, list[int]]
+"""Place of a factor among the inputs of a product, and its axes that are summed over and made."""
 
 # Marks what enters one of Keras's layers.
 _GIVEN = "runner_given"
@@ -272,7 +275,7 @@ def _joined(values: Iterable[_Value]) -> _Value:
     return _Value(carried=carried)
 
 
-def _sides(operation: Any) -> list[tuple[int, list[int] | None, list[int]]]:
+def _sides(operation: Any) -> list[_Side]:
     """Returns for each factor its place among the inputs, and its axes that are summed and made.
 
     None for the summed axes of a convolution.
@@ -282,7 +285,7 @@ def _sides(operation: Any) -> list[tuple[int, list[int] | None, list[int]]]:
         return [(side, None, []) for side in _BY_SHAPE[kind]]
     if kind == "Einsum":
         return _einsum_sides(operation.get_attr("equation").decode())
-    sides = []
+    sides: list[_Side] = []
     first = 2 if kind == "SparseTensorDenseMatMul" else 0
     for side, name in enumerate(_TRANSPOSING[kind]):
         place = first + side
@@ -293,12 +296,12 @@ def _sides(operation: Any) -> list[tuple[int, list[int] | None, list[int]]]:
     return sides if first == 0 else sides[1:]
 
 
-def _einsum_sides(equation: str) -> list[tuple[int, list[int] | None, list[int]]]:
+def _einsum_sides(equation: str) -> list[_Side]:
     terms, result = equation.split("->")
     operands = terms.split(",")
     if any("..." in term and not term.startswith("...") for term in operands):
         return [(side, None, []) for side in range(len(operands))]
-    sides: list[tuple[int, list[int] | None, list[int]]] = []
+    sides: list[_Side] = []
     for side, term in enumerate(operands):
         letters = term.replace("...", "")
         others = "".join(operands[:side] + operands[side + 1 :])
@@ -400,11 +403,11 @@ def _moved(operation: Any, place: int, axes: Axes) -> Axes | None:
 
 def _regrouped(axes: Axes, old: list[int | None], new: list[int | None]) -> Axes | None:
     """Returns the axes after a reshape: those that are merged or split stand for each other."""
-    if None in old or None in new:
-        return None
     moved = [frozenset[int]()] * len(new)
-    olds = [(size, axes[place]) for place, size in enumerate(old) if size != 1]
-    news = [(size, place) for place, size in enumerate(new) if size != 1]
+    olds = [(size or 0, axes[place]) for place, size in enumerate(old) if size != 1]
+    news = [(size or 0, place) for place, size in enumerate(new) if size != 1]
+    if not all(size for size, _ in (*olds, *news)):
+        return None
     while olds and news:
         (left, inside), (right, place) = olds.pop(0), news.pop(0)
         places = [place]
@@ -481,7 +484,8 @@ _MOVING: Mapping[str, Any] = {
 }
 
 
-def _static(operation: Any, place: int) -> Sequence[int] | Any:
+def _static(operation: Any, place: int) -> Any:
+    """Returns the value of an input that is fixed, as an array; None of others."""
     import tensorflow as tf
 
     return tf.get_static_value(operation.inputs[place])

@@ -65,8 +65,8 @@ def _same_weights(results: Results) -> str:
         *([f"{len(told) - _MAX_LISTED} more"] if told[_MAX_LISTED:] else []),
     ]
     return (
-        f"Same initial weights for every seed: {'; '.join(shown)}. Intervals over "
-        f"these seeds say nothing about other initial weights, and neither would more seeds."
+        f"Same kernels for every seed: {'; '.join(shown)}. Intervals over "
+        f"these seeds do not cover other kernels, and more seeds would not either."
     )
 
 

@@ -413,7 +413,7 @@ def _further(difference: Difference) -> str:
     if difference.count < 2 or not difference.std or math.isnan(difference.p_value):
         return ""
     if not difference.has_new_weights:
-        return "more seeds start from the same weights"
+        return "more seeds start with the same kernels"
     if math.isnan(difference.further_seeds):
         return f"more than {MAX_FURTHER:,} more seeds to tell" if difference.can_plan else ""
     return f"about {_rounded(difference.further_seeds)} more seeds to tell"
