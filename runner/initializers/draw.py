@@ -143,7 +143,8 @@ def prepare(model: keras.Model, init: Choice, places: Sequence[Weight] | None = 
     draws = [draw_of(place) for place in places]
     trainable = [place for place in places if place.variable.trainable]
     used_fallback = any(law is not init for law in laws.values())
-    is_fixed = not _any_varies([draws[kernel.position] for kernel in kernels])
+    small_first = sorted(kernels, key=lambda kernel: math.prod(kernel.shape))
+    is_fixed = not _any_varies([draws[kernel.position] for kernel in small_first])
     return Drawer(
         label=_label(init, used_fallback=used_fallback, is_fixed=is_fixed),
         kernels=[_record(kernel, laws[kernel.position]) for kernel in kernels],

@@ -29,7 +29,7 @@ _GIVEN = "runner_given"
 _SAME = {
     *("Identity", "IdentityN", "StopGradient", "PreventGradient", "Snapshot", "EnsureShape"),
     *("CheckNumerics", "Cast", "Neg", "Pad", "PadV2", "MirrorPad", "Reverse", "ReverseV2", "Roll"),
-    *("Slice", "SplitV", "Tile", "MatrixBandPart"),
+    *("Slice", "SplitV", "Tile", "MatrixBandPart", "ReadVariableOp"),
 }
 _RESHAPING = {"Reshape", "ExpandDims", "Squeeze"}
 _SUMS = {"Add", "AddV2", "Sub", "AddN", "Select", "SelectV2", "BiasAdd"}
@@ -103,9 +103,13 @@ def factors(model: Any, positions: Collection[int], x: Any) -> dict[int, FanAxes
             model(batch, training=True)
     reader = _Reader()
     known = {id(batch): _Value(is_data=True)}
+    # Functions of TensorFlow that were traced before hold the variables themselves.
+    captured = {id(outer): inner for outer, inner in graph.captures}
     for position in positions:
         axes = tuple(frozenset([axis]) for axis in range(len(values[position].shape)))
-        known[id(values[position])] = _Value(carried={position: _Carried(axes)})
+        held = captured.get(id(model.weights[position].value.handle), values[position])
+        for tensor in (values[position], held):
+            known[id(tensor)] = _Value(carried={position: _Carried(axes)})
     reader.read(graph, known)
     return {
         place: reader.found[place]

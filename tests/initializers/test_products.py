@@ -279,9 +279,11 @@ def test_weights_are_found_wherever_they_are_held(keras, own_layer, found):
         def __init__(self):
             super().__init__()
             self.inner = own_layer(lambda k, t, x, w: x @ w, [(4, 4)], name="inner")
+            self._u = keras.Variable(np.ones((4, 4), "float32"))
+            self.v = keras.Variable(np.ones((4, 4), "float32"), name="V")
 
         def call(self, x):
-            return x + self.inner(x)
+            return x + self.inner(x) @ self._u @ self.v
 
     class Net(keras.Model):  # its call takes no argument `training`
         def __init__(self):
@@ -301,8 +303,23 @@ def test_weights_are_found_wherever_they_are_held(keras, own_layer, found):
     model(keras.Input((4,)))
     paths = [kernel.path for kernel in found(model, (4,))]
     assert sorted(path.removeprefix("net/") for path in paths) == sorted(
-        ["ws_last", "W", "theta", "block/inner/held_0"]
+        ["ws_last", "W", "theta", "block/inner/held_0", "block/_u", "block/V"]
     )
+
+
+def test_a_call_that_was_traced_before_holds_its_variables_itself(keras, found):
+    import tensorflow as tf
+
+    class Traced(keras.layers.Layer):
+        def build(self, shape):
+            self.w = self.add_weight(shape=(shape[-1], 3), name="w")
+
+        @tf.function
+        def call(self, x):
+            return x @ tf.convert_to_tensor(self.w)
+
+    model = keras.Sequential([keras.Input((4,)), Traced(name="traced")])
+    assert [kernel.path for kernel in found(model, (4,))] == ["traced/w"]
 
 
 def test_a_recurrent_cell_of_ones_own(keras, found):
