@@ -82,9 +82,11 @@ def user_sources(start: ModuleType) -> Iterator[str]:
 
 
 def _is_users(source: _Source, roots: set[Path], tops: set[str]) -> bool:
+    if source.top in _VERSIONED:
+        return False
     if source.top in tops:
         return True
-    if source.top in _VERSIONED or source.top in sys.stdlib_module_names:
+    if source.top in sys.stdlib_module_names:
         return False
     is_near = source.root in roots or source.file.is_relative_to(Path.cwd().resolve())
     return is_near and not _holds_installed(source.root)

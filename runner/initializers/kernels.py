@@ -151,7 +151,11 @@ def with_products(model: Any, found: Sequence[Weight], x: Any) -> list[Weight]:
     try:
         axes = products.factors(model, [weight.position for weight in own], x)
     except Exception as error:  # such a model trains, if at all, where it is not made a graph
-        log.debug("The products of a model cannot be followed: %s", told(error))
+        log.warning(
+            "Which matrices of your layers are kernels cannot be found out: only those count that "
+            "are called so, and what `init.kernels` names. %s",
+            told(error),
+        )
         return list(found)
     return [
         replace(
@@ -176,6 +180,7 @@ def _may_be_factor(weight: Weight) -> bool:
         and weight.is_real
         and made_to_be_trained
         and (layer is None or not products.is_keras(layer))
+        and weight.einsum is None  # whose axes Keras knows
     )
 
 
@@ -233,6 +238,7 @@ def fans(kernel: Weight) -> tuple[int, int]:
         )
         return fan_in, fan_out
     if len(kernel.shape) < 2:
-        return kernel.shape[0], kernel.shape[0]
+        size = math.prod(kernel.shape)
+        return size, size
     taps = math.prod(kernel.shape[:-2])
     return taps * kernel.shape[-2], taps * kernel.shape[-1]

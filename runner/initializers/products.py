@@ -243,7 +243,8 @@ class _Reader:
                 self._find(position, _fan_axes(axes, sorted(summed), made))
 
     def _find(self, position: int, axes: FanAxes | None) -> None:
-        self.found.setdefault(position, axes)
+        if axes is None or axes[0]:  # it is no sum where that is over an axis of size one
+            self.found.setdefault(position, axes)
 
 
 def _bodies(operation: Any) -> Iterator[Any]:

@@ -153,6 +153,10 @@ def test_the_users_own_files_count(layout, load, tmp_path):
     assert sorted(user_sources(sys.modules[name])) == before
 
 
+def test_of_keras_the_version_is_enough(keras):
+    assert list(user_sources(keras.initializers)) == []
+
+
 def test_what_is_not_imported_yet_counts_as_later(load):
     files = {"net.py": "def build():\n    import parts", "parts.py": ""}
     module = load(files, ["."], "net")

@@ -191,6 +191,12 @@ CASES = {
     ),
     # None of these is a factor of a product.
     "gate": (lambda k, t, x, g: x * g, [(5, 4)], (5, 4), {}),
+    "outer product": (
+        lambda k, t, x, g: t.matmul(x[..., None], g[:, None, :]),
+        [(4, 3)],
+        (4, 4),
+        {},
+    ),
     "gate by einsum": (lambda k, t, x, g: k.ops.einsum("btc,tc->btc", x, g), [(5, 4)], (5, 4), {}),
     "gate and mean": (lambda k, t, x, g: t.reduce_mean(x * g, 1), [(5, 4)], (5, 4), {}),
     "offset before a product": (
