@@ -108,6 +108,18 @@ FRACTION = Rule("a number from 0 up to, but not including, 1", _number(lambda v:
 BOOLEAN = Rule("true or false", _instance(bool))
 TEXT = Rule("a non-empty text", _instance(str))
 IMPORT_PATH = Rule("an import path such as 'package.module.name'", _import_path)
+
+
+def target_in(module: str, example: str) -> Rule:
+    """Returns the rule that admits the name of a class in a module, or an import path."""
+
+    def accept(value: Any) -> str:
+        is_bare = isinstance(value, str) and value.isidentifier()
+        return str(value) if is_bare else _import_path(value)
+
+    return Rule(f"a class in {module}, such as '{example}', or an import path", accept)
+
+
 ARGUMENTS = Rule("a mapping of argument names to values", _arguments)
 
 
@@ -225,5 +237,24 @@ def label(name: str, settings: Mapping[str, Any]) -> str:
     return f"{name}({told})"
 
 
+def by_target(settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Returns what settings of an import path are called after, and those that are left to tell.
+
+    Keras's own classes go by their bare names. The arguments stand beside the other settings.
+
+    >>> by_target({"target": "keras.initializers.HeNormal", "arguments": {"a": 1}, "bias": 2})
+    ('HeNormal', {'a': 1, 'bias': 2})
+    """
+    told = dict(settings)
+    path, arguments = "", told.pop("arguments", {})
+    for key in ("target", "function"):
+        path = told.pop(key, path)
+    name = path.rpartition(".")[2] if path.startswith("keras.") else path
+    taken = {f"arguments.{key}" if key in told else key: arguments[key] for key in arguments}
+    return name, {**taken, **told}
+
+
 def _plain(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -39,6 +39,33 @@ def import_object(path: str, key: str) -> Any:
         ) from None
 
 
+def import_target(target: str, key: str, module: str, base: str) -> Any:
+    """Returns what a setting names: a class of Keras by its bare name, or anything by import path.
+
+    Args:
+      target: As `runner.config.target_in` accepts it.
+      key: The setting, for the messages.
+      module: Where Keras has the classes, such as `"keras.initializers"`.
+      base: Name of their base class in there.
+
+    Raises:
+      ConfigError: There is no such class, or nothing at the path.
+    """
+    if "." in target:
+        return import_object(target, key)
+    home = importlib.import_module(module)
+    classes = {
+        name: value
+        for name, value in vars(home).items()
+        if isinstance(value, type) and issubclass(value, getattr(home, base))
+    }
+    if target not in classes:
+        close = difflib.get_close_matches(target, classes) or sorted(classes)
+        rule = f"a class in {module} or an import path"
+        raise ConfigError.at(key, rule, target, f"Try {', '.join(close)}.")
+    return classes[target]
+
+
 def told(error: BaseException) -> str:
     """Returns the type and text of an exception as one short line."""
     text = " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,6 +1,6 @@
 """What is to be trained: configurations, their replicates, and the factors that tell them apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from runner.config import (
     POSITIVE_INTEGER,
     TEXT,
     ConfigError,
+    by_target,
     changed_settings,
     label,
     one_of,
@@ -39,7 +40,16 @@ class Choice:
     @property
     def label(self) -> str:
         """The name and the settings that differ from their defaults."""
-        return label(self.name, changed_settings(self.settings))
+        return self.label_with()
+
+    def label_with(self, hidden: Collection[str] = (), **more: object) -> str:
+        """Returns the label without some settings, and with others at its end.
+
+        What the user names by an import path is called after that.
+        """
+        told = {k: v for k, v in changed_settings(self.settings).items() if k not in hidden}
+        name, told = by_target(told) if self.name == "custom" else (self.name, told)
+        return label(name, {**told, **more})
 
 
 @dataclass(frozen=True)
@@ -218,10 +228,16 @@ def _group_factors(group: str, options: Sequence[Any]) -> dict[str, list[Scalar]
         return {group: [_option_label(option) for option in options]}
     if not is_dataclass(specs[0]):
         return {}
-    return {
-        f"{group}.{field.name}": [_scalar(getattr(spec, field.name)) for spec in specs]
-        for field in fields(specs[0])
-    }
+    columns: dict[str, list[Scalar]] = {}
+    for field in fields(specs[0]):
+        values = [getattr(spec, field.name) for spec in specs]
+        key = f"{group}.{field.name}"
+        if field.name == "arguments":  # each of a mapping's entries is a setting of its own
+            for name in dict.fromkeys(name for value in values for name in value):
+                columns[f"{key}.{name}"] = [_scalar(value.get(name)) for value in values]
+        else:
+            columns[key] = [_scalar(value) for value in values]
+    return columns
 
 
 def _option_label(option: Any) -> str:

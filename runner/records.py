@@ -177,6 +177,8 @@ class KernelRecord:
       fan_in, fan_out: As Keras's initializers count them.
       stddev: Standard deviation that the law intends for the kernel's entries; None where only the
         law's own code could tell.
+      origin: What makes it a kernel: Keras's `"name"` for it, its use in a `"product"`, or a
+        `"setting"`.
     """
 
     path: str
@@ -185,6 +187,7 @@ class KernelRecord:
     fan_in: int = 0
     fan_out: int = 0
     stddev: float | None = None
+    origin: str = "name"
 
 
 @dataclass(frozen=True)
@@ -211,6 +214,10 @@ class ConfigurationRecord:
       target: Metric and value that `epochs_to_target` waits for, or None.
       num_replicates: How many were asked for.
       identity: Key of all that decides its numbers, seeds apart; see `runner.execution.identity`.
+      varies: What differs between its seeds: `"kernels"`, other `"weights"`, `"batches"` (the order
+        of the data), `"dropout"`; None where that was not recorded.
+      undrawn: Paths of trainable weights that start with the same random values for every seed, as
+        nothing tells how to draw them.
       error: Why it could not be trained, or None. A configuration that was refused has empty
         `dataset` and no kernels.
     """
@@ -229,7 +236,24 @@ class ConfigurationRecord:
     target: tuple[str, float] | None = None
     num_replicates: int = 0
     identity: str = ""
+    varies: list[str] | None = None
+    undrawn: list[str] = field(default_factory=list)
     error: str | None = None
+
+    @property
+    def has_fixed_kernels(self) -> bool:
+        """Whether its initializer is known to give the same kernels for every seed."""
+        return self.varies is not None and "kernels" not in self.varies
+
+    @property
+    def repeats_weights(self) -> bool:
+        """Whether that is no property of a named law, or nothing else varies between seeds either.
+
+        All zeros are the only zeros that there are; one draw of a random law is one of many.
+        """
+        init = self.settings.get("init")
+        is_custom = isinstance(init, dict) and init.get("name") == "custom"
+        return self.has_fixed_kernels and (is_custom or not self.varies)
 
 
 @dataclass(frozen=True)

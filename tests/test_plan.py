@@ -1,11 +1,12 @@
 """Replicates from the seed settings, factors from the configurations."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from runner.config import POSITIVE_INTEGER, ConfigError, setting
+from runner.config import ARGUMENTS, POSITIVE_INTEGER, TEXT, ConfigError, setting
 from runner.plan import Choice, Configuration, NoTraining, Replicate, Training, factors, replicates
 
 
@@ -18,6 +19,13 @@ class Mlp:
 @dataclass(frozen=True)
 class Cnn:
     filters: int = setting(POSITIVE_INTEGER, 16)
+
+
+@dataclass(frozen=True)
+class Own:
+    target: str = setting(TEXT)
+    arguments: Mapping[str, object] = setting(ARGUMENTS, {})
+    width: int = setting(POSITIVE_INTEGER, 64)
 
 
 def configuration(index=0, **changes):
@@ -74,6 +82,35 @@ def test_a_varying_setting_is_a_factor():
 def test_varying_options_make_the_group_the_factor():
     cnn = configuration(1, model=Choice("cnn", Cnn(filters=4)))
     assert factors([configuration(0), cnn]) == [{"model": "mlp"}, {"model": "cnn(filters=4)"}]
+
+
+def test_each_argument_that_varies_is_a_factor():
+    nets = [
+        configuration(index, model=Choice("custom", Own("mine.build", arguments)))
+        for index, arguments in enumerate([{"width": 8, "layers": [1, 2]}, {"width": 4}])
+    ]
+    assert factors(nets) == [
+        {"model.arguments.width": 8, "model.arguments.layers": "[1, 2]"},
+        {"model.arguments.width": 4, "model.arguments.layers": None},
+    ]
+
+
+LABELS = {
+    "mine.build": Own("mine.build"),
+    "mine.build(width=8)": Own("mine.build", {"width": 8}),
+    "mine.build(rate=0.1, width=8)": Own("mine.build", {"rate": 0.1}, width=8),
+    "mine.build(arguments.width=3, width=8)": Own("mine.build", {"width": 3}, width=8),
+    "Lamb(beta_1=0.5)": Own("keras.optimizers.Lamb", {"beta_1": 0.5}),
+    "Lamb": Own("Lamb"),
+}
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_what_the_user_names_is_called_after_that(label):
+    assert Choice("custom", LABELS[label]).label == label
+    assert Choice("custom", LABELS[label]).label_with(("width",)).count("width=8") == (
+        1 if label == "mine.build(width=8)" else 0
+    )
 
 
 def test_training_or_not_is_a_factor():

@@ -11,6 +11,7 @@ from runner.datasets.dataset import Dataset, Part
 from runner.execution.cohorts import cohort_of, cohorts, engine, pairs_of
 from runner.execution.preflight import Ready
 from runner.plan import Training
+from runner.recording.console import show_found_kernels
 from runner.records import EpochRecord
 
 # Enough batches that their time is measurable, few enough that a large data set answers soon.
@@ -26,6 +27,7 @@ def show_plan(ready: Sequence[Ready]) -> None:
     if not ready:
         get_console().print("No configuration can be trained. Nothing was trained.")
         return
+    show_found_kernels([item.record for item in ready])
     table = Table(title="What would be trained", title_justify="left")
     for column in ("", "init", "factors", "replicates", "parameters", "epochs", "about"):
         table.add_column(column, justify="left" if column in ("init", "factors") else "right")

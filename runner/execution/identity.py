@@ -12,15 +12,14 @@ import functools
 import hashlib
 import json
 import sys
-import sysconfig
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import runner
 from runner.datasets.dataset import Dataset
+from runner.execution.user_code import user_sources
 from runner.plan import Choice, Configuration
 from runner.propagation.settings import Diagnostics
 from runner.training.tensorflow import arithmetic
@@ -123,48 +122,10 @@ def _structure(model: Any) -> str:
 
 
 def _user_code(group: str, option: Choice) -> list[str]:
-    """Returns a digest of each source file that the option `custom` runs."""
+    """Returns a digest of each piece of source that the option `custom` runs."""
     path = getattr(option.settings, _USER_CODE[group], "") if option.name == "custom" else ""
     start = sys.modules.get(path.rpartition(".")[0])
-    return [] if start is None else sorted(_digest(file) for file in _files(start))
-
-
-def _files(start: ModuleType) -> set[Path]:
-    """Returns the file of a module and of the user's modules that it uses, directly or not."""
-    found = {file} if (file := _file(start)) else set()
-    seen, waiting = {start.__name__}, [start]
-    while waiting:
-        for value in list(vars(waiting.pop()).values()):
-            name = value.__name__ if isinstance(value, ModuleType) else _home(value)
-            module = sys.modules.get(name)
-            if name in seen or module is None:
-                continue
-            seen.add(name)
-            if (file := _file(module)) and _is_users(file):
-                found.add(file)
-                waiting.append(module)
-    return found
-
-
-def _home(value: object) -> str:
-    name = getattr(value, "__module__", None)
-    return name if isinstance(name, str) else ""
-
-
-def _file(module: ModuleType) -> Path | None:
-    file = getattr(module, "__file__", None)
-    return Path(file).resolve() if isinstance(file, str) and Path(file).is_file() else None
-
-
-def _is_users(file: Path) -> bool:
-    """Tells whether a file is neither Python's, nor an installed library's, nor ours."""
-    libraries = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib")}
-    libraries |= {Path(sysconfig.get_path("platlib")).resolve(), _package()}
-    return not any(file.is_relative_to(folder) for folder in libraries)
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return [] if start is None else sorted(set(user_sources(start)))
 
 
 def _package() -> Path:

@@ -9,22 +9,29 @@ from functools import partial
 from typing import Any, TypeVar
 
 from runner import datasets, initializers, models
-from runner.config import ConfigError, changed_settings, label
+from runner.config import ConfigError
 from runner.datasets.dataset import Dataset
 from runner.execution.configure import Job, configuration
 from runner.execution.identity import identity, model_key
 from runner.execution.logs import about
 from runner.imports import told
+from runner.initializers import own
+from runner.initializers.kernels import listed
 from runner.interruption import check
 from runner.masking import masked
+from runner.models.custom import ignored_compilation
 from runner.plan import Configuration, Replicate, factors
 from runner.records import ConfigurationRecord, ReplicateRecord
+from runner.report.names import VARIATION
 from runner.tasks import ENDPOINT, METRICS
 from runner.training.objective import own_methods
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+# More initializers are not listed in a line.
+_MAX_REPLACED = 4
 
 
 @dataclass(frozen=True)
@@ -220,10 +227,10 @@ def _check_engine(item: Configuration, model: Any) -> None:
     make(num_steps=1)
     if item.engine == "keras":
         return
-    if own := own_methods(model):
+    if methods := own_methods(model):
         raise ConfigError(
             f"`model` must be trained in Keras's way by engine={item.engine}. "
-            f"Received: a model with its own {', '.join(own)}. Set engine=keras."
+            f"Received: a model with its own {', '.join(methods)}. Set engine=keras."
         )
     if item.optimizer.name != "custom":
         return
@@ -253,13 +260,14 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         ("inputs", repr(item.dataset), id(model)), partial(_left, item, dataset, model)
     )
     key = cache.get(("key", id(model)), lambda: model_key(model))
-    drawer = draw.prepare(model, item.init)
-    if drawer.unknown:
-        log.warning(
-            "%s: nothing tells how to draw %s; they start with the same values for every seed.",
-            item.model.label,
-            ", ".join(drawer.unknown),
-        )
+    places = cache.get(("places", id(model), shape), lambda: draw.places_of(model, shape))
+    drawer = draw.prepare(model, item.init, places)
+    told_once = ("told", id(model), tuple(kernel.position for kernel in drawer.drawn))
+    cache.get(told_once, lambda: _tell_not_drawn(item, drawer))
+    cache.get(("ignored", *told_once), lambda: _tell_ignored(item, model, drawer))
+    varies = _varies(item, dataset, model, drawer)
+    if drawer.is_fixed:
+        cache.get(("fixed", drawer.label, *varies), lambda: _tell_fixed(drawer.label, varies))
     cache.get(
         ("optimizer", repr(item.optimizer), item.engine, id(model)),
         lambda: _check_engine(item, model),
@@ -279,6 +287,8 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         target=_target(item),
         num_replicates=len(item.replicates),
         identity=identity(item, dataset, key, device),
+        varies=varies,
+        undrawn=drawer.unknown,
     )
     return Ready(item, dataset, model, drawer, device, record)
 
@@ -312,6 +322,62 @@ def _left(item: Configuration, dataset: Dataset, model: Any) -> Dataset:
     return left
 
 
+def _tell_not_drawn(item: Configuration, drawer: Any) -> None:
+    """Says which weights the initializer leaves as they are, if it leaves any."""
+    if drawer.unknown:
+        log.warning(
+            "%s: nothing tells how to draw %s; they start with the same values for every seed.",
+            item.model.label,
+            ", ".join(drawer.unknown),
+        )
+    if drawer.left_out:
+        log.info(
+            "%s: `init` draws %.3g %% of the trainable parameters; %s keep what their layers "
+            "start them with.",
+            item.model.label,
+            100 * drawer.share,
+            listed(drawer.left_out),
+        )
+
+
+def _tell_ignored(item: Configuration, model: Any, drawer: Any) -> None:
+    """Says what a user's model brings along that is not used."""
+    if item.model.name != "custom":
+        return
+    parts = []
+    if compiled := ignored_compilation(model):
+        parts.append(f"what it is compiled with is not used ({compiled})")
+    if replaced := own.replaced_initializers(drawer.drawn):
+        more = f" and {len(replaced) - _MAX_REPLACED} more" if len(replaced) > _MAX_REPLACED else ""
+        shown = ", ".join(replaced[:_MAX_REPLACED])
+        parts.append(f"`init` replaces its kernels' own initializers ({shown}{more})")
+    if parts:
+        log.info("%s: %s.", item.model.label, "; ".join(parts))
+
+
+def _tell_fixed(label: str, varies: Sequence[str]) -> None:
+    rest = " and ".join(VARIATION[name] for name in varies)
+    log.info(
+        "%s draws the same kernels for every seed: %s.",
+        label,
+        f"seeds differ in {rest} only" if rest else "nothing differs between seeds",
+    )
+
+
+def _varies(item: Configuration, dataset: Dataset, model: Any, drawer: Any) -> list[str]:
+    """Returns what differs between the seeds; see `ConfigurationRecord.varies`."""
+    from runner.training.randomness import seed_generators
+
+    is_trained = item.training.epochs > 0
+    differs = {
+        "kernels": not drawer.is_fixed,
+        "weights": drawer.others_vary,
+        "batches": is_trained and item.training.batch_size < len(dataset.train),
+        "dropout": is_trained and bool(seed_generators(model)),
+    }
+    return [name for name, is_so in differs.items() if is_so]
+
+
 def _target(item: Configuration) -> tuple[str, float] | None:
     metric, value = item.training.target_metric, item.training.target_value
     return None if metric is None or value is None else (metric, value)
@@ -328,10 +394,9 @@ def _incomplete(
     item: Configuration, varying: dict[str, Any], error: ConfigError
 ) -> ConfigurationRecord:
     _raise_if_wanted(error)
-    told = {k: v for k, v in changed_settings(item.init.settings).items() if k != "fallback"}
     return ConfigurationRecord(
         index=item.index,
-        init=masked(label(item.init.name, told)),
+        init=masked(item.init.label_with(("fallback",))),
         factors=masked(varying),
         settings=masked(item.settings),
         model=masked(item.model.label),

@@ -4,12 +4,12 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from runner.config import ARGUMENTS, IMPORT_PATH, ConfigError, setting
-from runner.imports import import_object, told
+from runner.config import ARGUMENTS, ConfigError, setting, target_in
+from runner.imports import import_target, told
 from runner.initializers.kernels import Weight
 from runner.initializers.laws import Initializer, Law, UndefinedError
 
@@ -21,20 +21,20 @@ class Custom(Law):
     """A class whose instances are called `(shape, dtype=dtype)`, or a function called so.
 
     For each kernel an instance is made as `target(**arguments)`, or the function gets `arguments`
-    as further keyword arguments. One that has a parameter `seed` gets the kernel's; one that has
-    not must give the same values at every call. Like Keras's initializers it tells that it is not
-    defined for a shape by raising `ValueError` when it is called.
+    as further keyword arguments. One that takes `seed`, by name or among any keyword arguments,
+    gets the kernel's; others must give the same values at every call. Like Keras's initializers it
+    tells that it is not defined for a shape by raising `ValueError` when it is called.
 
     Attributes:
-      target: Import path.
+      target: Name of a class in `keras.initializers`, or import path.
       arguments: Keyword arguments, without `seed`.
     """
 
-    target: str = setting(IMPORT_PATH)
+    target: str = setting(target_in("keras.initializers", "HeNormal"))
     arguments: Mapping[str, Any] = setting(ARGUMENTS, {})
 
     def initializer(self, kernel: Weight, seed: int) -> Initializer:
-        target = import_object(self.target, _KEY)
+        target = import_target(self.target, _KEY, "keras.initializers", "Initializer")
         if not inspect.isclass(target) and not inspect.isroutine(target):
             raise ConfigError.at(_KEY, "the import path of a class or a function", target)
         if "seed" in self.arguments:
@@ -42,17 +42,23 @@ class Custom(Law):
                 "`init.arguments` must not contain `seed`: each kernel gets its own from `seeds`. "
                 f"Received: {dict(self.arguments)}."
             )
-        arguments = {**self.arguments, "seed": seed} if _takes_seed(target) else self.arguments
+        taking = _takes_seed(target)
+        arguments = {**self.arguments, "seed": seed} if taking else self.arguments
         if inspect.isclass(target):
-            call = _with_fan_axes(self._instance(target, arguments), kernel)
+            made = self._instance(target, arguments, may_refuse_seed=taking == "perhaps")
+            call = _with_fan_axes(made, kernel)
         else:
             call = partial(target, **arguments)
         return partial(_call, call, self.target)
 
-    def _instance(self, target: type, arguments: Mapping[str, Any]) -> Callable[..., Any]:
+    def _instance(
+        self, target: type, arguments: Mapping[str, Any], may_refuse_seed: bool
+    ) -> Callable[..., Any]:
         try:
             instance = target(**arguments)
         except Exception as error:
+            if may_refuse_seed and isinstance(error, TypeError):
+                return self._instance(target, self.arguments, may_refuse_seed=False)
             raise ConfigError(
                 f"`init.arguments` must be what {self.target} takes. "
                 f"Received: {dict(self.arguments)}; it raised {told(error)}"
@@ -62,12 +68,19 @@ class Custom(Law):
         return instance
 
 
-def _takes_seed(target: Callable[..., Any]) -> bool:
-    """Tells whether a class's constructor or a function has a parameter `seed`."""
+def _takes_seed(target: Callable[..., Any]) -> Literal["", "perhaps", "yes"]:
+    """Tells whether a class's constructor or a function takes an argument `seed`.
+
+    `"perhaps"` if it takes any keyword arguments, which it may hand on to what refuses this one.
+    """
     try:
-        return "seed" in inspect.signature(target).parameters
+        parameters = inspect.signature(target).parameters
     except ValueError:  # some compiled functions have no signature
-        return False
+        return ""
+    if "seed" in parameters:
+        return "yes"
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    return "perhaps" if takes_any else ""
 
 
 def _with_fan_axes(instance: Callable[..., Any], kernel: Weight) -> Callable[..., Any]:

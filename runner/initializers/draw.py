@@ -13,24 +13,28 @@ on the other seeds. What is drawn:
 TensorFlow folds a seed modulo 2**31 - 2: two weights share one with a probability of 5e-10.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import keras
 import numpy as np
 
-from runner import config, seeds
-from runner.config import ConfigError, changed_settings
+from runner import seeds
+from runner.config import ConfigError
 from runner.imports import told
 from runner.initializers import CATALOGUE, own
 from runner.initializers.custom import Custom
-from runner.initializers.kernels import Weight, fans, weights
+from runner.initializers.kernels import Weight, chosen, fans, listed, weights, with_products
 from runner.initializers.laws import KEEP, Initializer, UndefinedError
 from runner.plan import Choice
 from runner.records import KernelRecord
 
 # Any seed shows whether a law works; what is drawn with it is thrown away.
 _TRIAL_SEED = 0
+_ONE_SEED, _ANOTHER_SEED = 0, 1
+_FIXED = "fixed"
 
 _Draw = Callable[[int], np.ndarray]
 
@@ -42,15 +46,29 @@ class Drawer:
     Attributes:
       label: Name of the law and what differs from its defaults; `fallback` only where it was used.
       kernels: One record per kernel, in the order of the model's weights.
+      drawn: The kernels themselves.
       unknown: Paths of trainable weights, of user-written layers, that nothing tells how to draw
         and that do not hold one value throughout: they are as the model was built, for every seed.
+      is_fixed: Whether two seeds give the same kernels.
+      left_out: Trainable weights that are neither kernels nor biases of a layer with a kernel.
+      share: Of the trainable parameters, without these.
       draws: For each of the model's weights what draws it, given the seed of its stream.
     """
 
     label: str
     kernels: list[KernelRecord]
+    drawn: Sequence[Weight]
     unknown: list[str]
+    is_fixed: bool
+    left_out: Sequence[Weight]
+    share: float
     draws: Sequence[_Draw]
+
+    @cached_property
+    def others_vary(self) -> bool:
+        """Whether two seeds give different values to weights that are no kernels."""
+        drawn = {kernel.position for kernel in self.drawn}
+        return _any_varies([d for place, d in enumerate(self.draws) if place not in drawn])
 
     def draw(self, weight_seed: int) -> list[np.ndarray]:
         """Draws the weights that belong to a seed.
@@ -71,27 +89,50 @@ class Drawer:
         ]
 
 
-def prepare(model: keras.Model, init: Choice) -> Drawer:
+def places_of(model: keras.Model, input_shape: tuple[int, ...]) -> list[Weight]:
+    """Returns the weights of a model, the kernels of users' own layers among them found.
+
+    Args:
+      model: With its weights created.
+      input_shape: Shape of one example.
+    """
+    inputs = getattr(model, "inputs", None)
+    dtype = inputs[0].dtype if inputs else keras.config.floatx()
+    return with_products(model, weights(model), keras.KerasTensor((None, *input_shape), dtype))
+
+
+def prepare(model: keras.Model, init: Choice, places: Sequence[Weight] | None = None) -> Drawer:
     """Checks that a law can draw every kernel of a model and returns what draws its weights.
 
     Args:
       model: With its weights created; what has no law keeps the values that it holds now.
       init: An option of the group `init` with its settings.
+      places: The model's weights, from `places_of`; without them, kernels go by their names.
 
     Raises:
-      ConfigError: The law is not defined for a kernel and there is no fallback that is, or it does
-        not give finite values.
+      ConfigError: There is no kernel, or the law is not defined for one and there is no fallback
+        that is, or it does not give finite values.
     """
-    places = weights(model)
+    found = weights(model) if places is None else places
+    places = chosen(found, init.settings.kernels, init.settings.not_kernels)
     kernels = [place for place in places if place.is_kernel]
+    if not kernels:
+        raise ConfigError(
+            f"`init` must have a kernel to draw. Received: {init.name}, and a model without any: "
+            "no weight has Keras's name for one, and no layer uses a matrix of its own in a "
+            "product. Name the weights that it is about, such as init.kernels=['*/w']; "
+            f"there are {listed(places)}."
+        )
     laws = {kernel.position: _law(init, kernel) for kernel in kernels}
     with_kernel = {id(kernel.layer) for kernel in kernels}
+    biases = {p.position for p in places if p.name == "bias" and id(p.layer) in with_kernel}
+    covered = biases | set(laws)
     unknown: list[str] = []
 
     def draw_of(place: Weight) -> _Draw:
         if place.is_kernel:
             return lambda seed: _kernel_values(laws[place.position], place, seed)
-        if place.name == "bias" and id(place.layer) in with_kernel and init.settings.bias != KEEP:
+        if place.position in biases and init.settings.bias != KEEP:
             return _constant(_bias_values(place, init.settings.bias))
         if (seeded := own.seeded_initializer(place)) is not None:
             return lambda seed: _own_values(place, seeded(seed))
@@ -100,33 +141,52 @@ def prepare(model: keras.Model, init: Choice) -> Drawer:
         return _constant(np.array(place.variable.numpy()))
 
     draws = [draw_of(place) for place in places]
+    trainable = [place for place in places if place.variable.trainable]
+    used_fallback = any(law is not init for law in laws.values())
+    small_first = sorted(kernels, key=lambda kernel: math.prod(kernel.shape))
+    is_fixed = not _any_varies([draws[kernel.position] for kernel in small_first])
     return Drawer(
-        label=_label(init, used_fallback=any(law is not init for law in laws.values())),
+        label=_label(init, used_fallback=used_fallback, is_fixed=is_fixed),
         kernels=[_record(kernel, laws[kernel.position]) for kernel in kernels],
+        drawn=kernels,
         unknown=unknown,
+        is_fixed=is_fixed,
+        left_out=[place for place in trainable if place.position not in covered],
+        share=_num_values(p for p in trainable if p.position in covered)
+        / max(_num_values(trainable), 1),
         draws=draws,
     )
+
+
+def _num_values(places: Iterable[Weight]) -> int:
+    return sum(math.prod(place.shape) for place in places)
+
+
+def _any_varies(draws: Sequence[_Draw]) -> bool:
+    """Tells whether any weight differs between two seeds."""
+    try:
+        return any(not np.array_equal(draw(_ONE_SEED), draw(_ANOTHER_SEED)) for draw in draws)
+    except ConfigError:  # not defined for every seed: so it depends on it
+        return True
 
 
 def _record(kernel: Weight, law: Choice) -> KernelRecord:
     fan_in, fan_out = fans(kernel)
     stddev = law.settings.stddev(kernel)
-    return KernelRecord(kernel.path, kernel.shape, _law_label(law), fan_in, fan_out, stddev)
+    law_label, origin = _law_label(law), kernel.origin
+    return KernelRecord(kernel.path, kernel.shape, law_label, fan_in, fan_out, stddev, origin)
 
 
-def _label(init: Choice, *, used_fallback: bool) -> str:
-    hidden = set() if used_fallback else {"fallback"}
-    return _label_without(init, hidden)
+def _label(init: Choice, *, used_fallback: bool, is_fixed: bool) -> str:
+    """Returns the label; of the user's initializers, whose name does not tell, if it is fixed."""
+    hidden = () if used_fallback else ("fallback",)
+    is_silent = is_fixed and isinstance(init.settings, Custom)
+    return init.label_with(hidden, **({"weights": _FIXED} if is_silent else {}))
 
 
 def _law_label(init: Choice) -> str:
     """Returns the label of the law itself, without what is not about kernels."""
-    return _label_without(init, {"bias", "fallback"})
-
-
-def _label_without(init: Choice, hidden: set[str]) -> str:
-    changed = changed_settings(init.settings)
-    return config.label(init.name, {k: v for k, v in changed.items() if k not in hidden})
+    return init.label_with(("bias", "fallback", "kernels", "not_kernels"))
 
 
 def _law(init: Choice, kernel: Weight) -> Choice:

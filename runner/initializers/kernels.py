@@ -1,13 +1,30 @@
-"""Which of a model's weights are kernels, and which layer each weight belongs to."""
+"""Which of a model's weights are kernels, and which layer each weight belongs to.
 
+Kernels are what Keras calls so, by the name, and of a user's own layer the matrices that it uses in
+a product; the settings `init.kernels` and `init.not_kernels` say otherwise.
+"""
+
+import logging
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from runner.config import ConfigError
+from runner.imports import told
+from runner.initializers import products
 from runner.variables import variable_path
+
+log = logging.getLogger(__name__)
+
+Origin = Literal["", "name", "product", "setting"]
+
+# More weights are not listed in a message.
+_MAX_LISTED = 12
 
 
 @dataclass(frozen=True)
@@ -19,12 +36,17 @@ class Weight:
       path: As in records and messages, such as `"dense/kernel"`.
       layer: The `keras.Layer` that created it, or None where no layer did.
       variable: The `keras.Variable`.
+      origin: What makes it a kernel: Keras's name for it, its use in a product, or the settings;
+        empty where it is none.
+      product: Axes that its product sums over and makes; None where Keras's convention tells them.
     """
 
     position: int
     path: str
     layer: Any
     variable: Any
+    origin: Origin = ""
+    product: products.FanAxes | None = None
 
     @property
     def name(self) -> str:
@@ -41,20 +63,15 @@ class Weight:
         """The dtype; Keras's initializers get its name."""
         return np.dtype(self.variable.dtype)
 
-    @cached_property
+    @property
     def is_kernel(self) -> bool:
-        """Whether this is what Keras calls a kernel.
+        """Whether the configuration's law draws it."""
+        return self.origin != ""
 
-        The filters of `STFTSpectrogram` are named so too, but compute a Fourier transform; integer
-        kernels have been quantized and hold no law any more.
-        """
-        import keras
-
-        return (
-            self.name.endswith("kernel")
-            and "float" in self.dtype.name
-            and not isinstance(self.layer, keras.layers.STFTSpectrogram)
-        )
+    @property
+    def is_real(self) -> bool:
+        """Whether it holds real numbers; integers have been quantized and follow no law."""
+        return "float" in self.dtype.name
 
     @cached_property
     def einsum(self) -> tuple[str, str, str] | None:
@@ -74,8 +91,12 @@ class Weight:
     def fan_axes(self) -> dict[str, list[int]]:
         """The arguments that tell Keras's initializers which axes count as fans.
 
-        Empty where Keras goes by the shape alone, which is everywhere but in `EinsumDense`.
+        Empty where Keras goes by the shape alone, which is everywhere but in `EinsumDense`, and
+        where a user's layer multiplies otherwise than `inputs @ kernel`.
         """
+        if self.product is not None:
+            summed, made = self.product
+            return {"input_axes": list(summed), "output_axes": list(made)}
         if self.einsum is None:
             return {}
         _, kernel, outputs = self.einsum
@@ -95,10 +116,117 @@ def weights(model: Any) -> list[Weight]:
     for layer in model._flatten_layers():  # outer layers come before those inside them
         for variable in layer._trainable_variables + layer._non_trainable_variables:
             owners[id(variable)] = layer
-    return [
+    found = [
         Weight(position, variable_path(model, variable), owners.get(id(variable)), variable)
         for position, variable in enumerate(model.weights)
     ]
+    return [replace(weight, origin="name") if _is_named(weight) else weight for weight in found]
+
+
+def _is_named(weight: Weight) -> bool:
+    """Tells whether Keras calls a weight a kernel.
+
+    The filters of `STFTSpectrogram` are named so too, but compute a Fourier transform.
+    """
+    import keras
+
+    return (
+        weight.name.endswith("kernel")
+        and weight.is_real
+        and not isinstance(weight.layer, keras.layers.STFTSpectrogram)
+    )
+
+
+def with_products(model: Any, found: Sequence[Weight], x: Any) -> list[Weight]:
+    """Returns the weights of a model; the matrices that users' layers multiply with are kernels.
+
+    Args:
+      model: A built `keras.Model`.
+      found: Its weights.
+      x: `keras.KerasTensor` of a batch of examples.
+    """
+    own = [weight for weight in found if _may_be_factor(weight)]
+    if not own:
+        return list(found)
+    try:
+        axes = products.factors(model, [weight.position for weight in own], x)
+    except Exception as error:  # such a model trains, if at all, where it is not made a graph
+        log.warning(
+            "Which matrices of your layers are kernels cannot be found out: only those count that "
+            "are called so, and what `init.kernels` names. %s",
+            told(error),
+        )
+        return list(found)
+    return [
+        replace(
+            weight,
+            origin=weight.origin or "product",
+            product=_unusual(axes[weight.position], weight),
+        )
+        if weight.position in axes
+        else weight
+        for weight in found
+    ]
+
+
+def _may_be_factor(weight: Weight) -> bool:
+    """Tells whether a weight is a matrix of a user's own layer, made to be trained."""
+    layer = weight.layer
+    made_to_be_trained = layer is None or any(
+        weight.variable is variable for variable in layer._trainable_variables
+    )
+    return (
+        len(weight.shape) > 1
+        and weight.is_real
+        and made_to_be_trained
+        and (layer is None or not products.is_keras(layer))
+        and weight.einsum is None  # whose axes Keras knows
+    )
+
+
+def _unusual(axes: products.FanAxes | None, weight: Weight) -> products.FanAxes | None:
+    """Returns the axes where they are not those that Keras finds by the shape."""
+    return None if axes == ((0,), (1,)) and len(weight.shape) == 2 else axes
+
+
+def chosen(
+    found: Sequence[Weight], kernels: Sequence[str], not_kernels: Sequence[str]
+) -> list[Weight]:
+    """Returns the weights of a model as the settings want them.
+
+    Args:
+      found: The weights, with what has been found out about them.
+      kernels: Patterns of the paths of weights that are kernels too.
+      not_kernels: Patterns of the paths of those that are none, whatever else is said.
+
+    Raises:
+      ConfigError: A pattern fits no path.
+    """
+    for key, patterns in (("init.kernels", kernels), ("init.not_kernels", not_kernels)):
+        for pattern in patterns:
+            if not any(_fits(weight, [pattern]) for weight in found):
+                rule = "patterns that each fit the path of a weight"
+                raise ConfigError.at(key, rule, pattern, f"The weights are {listed(found)}.")
+
+    def as_wanted(weight: Weight) -> Weight:
+        if _fits(weight, not_kernels):
+            return replace(weight, origin="")
+        if _fits(weight, kernels):
+            return replace(weight, origin=weight.origin or "setting")
+        return weight
+
+    return [as_wanted(weight) for weight in found]
+
+
+def _fits(weight: Weight, patterns: Sequence[str]) -> bool:
+    return weight.is_real and any(fnmatchcase(weight.path, pattern) for pattern in patterns)
+
+
+def listed(found: Sequence[Weight]) -> str:
+    """Returns paths and shapes of weights as a short text."""
+    texts = [f"{weight.path} {weight.shape}" for weight in found if weight.is_real]
+    more = f" and {len(texts) - _MAX_LISTED} more" if len(texts) > _MAX_LISTED else ""
+    return ", ".join(texts[:_MAX_LISTED]) + more
 
 
 def fans(kernel: Weight) -> tuple[int, int]:
@@ -110,6 +238,7 @@ def fans(kernel: Weight) -> tuple[int, int]:
         )
         return fan_in, fan_out
     if len(kernel.shape) < 2:
-        return kernel.shape[0], kernel.shape[0]
+        size = math.prod(kernel.shape)
+        return size, size
     taps = math.prod(kernel.shape[:-2])
     return taps * kernel.shape[-2], taps * kernel.shape[-1]

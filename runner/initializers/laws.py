@@ -46,6 +46,19 @@ _BIAS = Rule(
 )
 
 
+def _patterns(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(one, str) and one for one in value
+    ):
+        raise ValueError
+    return tuple(value)
+
+
+_PATTERNS = Rule(
+    "a list of patterns of weights' paths, such as ['dense_1/kernel', '*/w']", _patterns
+)
+
+
 # Standard deviation of a standard normal variable that is redrawn beyond 2.
 _TRUNCATED = 0.8796256610342398
 
@@ -74,10 +87,14 @@ class Law(ABC):
       bias: Value of all biases, or `"keep"` for the layers' own bias initializers.
       fallback: Name of the option (with its defaults) for kernels that this law is not defined
         for; None makes such a kernel an error.
+      kernels: Patterns of the paths of weights that are kernels besides those that are found.
+      not_kernels: Patterns of the paths of weights that are none.
     """
 
     bias: float | str = setting(_BIAS, 0.0)
     fallback: str | None = setting(_FALLBACK, None)
+    kernels: tuple[str, ...] = setting(_PATTERNS, ())
+    not_kernels: tuple[str, ...] = setting(_PATTERNS, ())
 
     @abstractmethod
     def initializer(self, kernel: Weight, seed: int) -> Initializer:

@@ -1,6 +1,7 @@
 """What layers draw for themselves: weights that are neither kernels nor set biases."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from runner.initializers.kernels import Weight
@@ -34,6 +35,37 @@ def is_unknown(weight: Weight) -> bool:
     return weight.variable.trainable and unequal and not known
 
 
+def replaced_initializers(kernels: Sequence[Weight]) -> list[str]:
+    """Returns which kernels' layers were given another initializer than their class's default."""
+    found = []
+    for kernel in kernels:
+        own, usual = _initializer(kernel), _usual_initializer(kernel)
+        if own is not None and _described(own) != _described(usual):
+            found.append(f"{kernel.path}: {getattr(own, '__name__', type(own).__name__)}")
+    return found
+
+
+def _usual_initializer(weight: Weight) -> Any:
+    import keras
+
+    parameters = inspect.signature(type(weight.layer).__init__).parameters
+    name = _attribute(weight)
+    return keras.initializers.get(parameters[name].default) if name in parameters else None
+
+
+def _described(initializer: Any) -> Any:
+    """Returns what an initializer is, without the seed that Keras may have given it."""
+    import keras
+
+    if not isinstance(initializer, keras.Initializer):
+        return initializer
+    return type(initializer), {k: v for k, v in initializer.get_config().items() if k != "seed"}
+
+
+def _attribute(weight: Weight) -> str:
+    return weight.name.removeprefix("reverse_") + "_initializer"
+
+
 def _initializer(weight: Weight) -> Any:
     """Returns the layer's attribute, by Keras's convention for names, or None.
 
@@ -45,5 +77,4 @@ def _initializer(weight: Weight) -> Any:
         return keras.initializers.TruncatedNormal(stddev=0.02)
     if isinstance(weight.layer, keras.layers.AdditiveAttention) and weight.name == "scale":
         return keras.initializers.GlorotUniform()
-    attribute = weight.name.removeprefix("reverse_") + "_initializer"
-    return getattr(weight.layer, attribute, None)
+    return getattr(weight.layer, _attribute(weight), None)

@@ -47,6 +47,26 @@ def build(settings: Custom, input_shape: tuple[int, ...], num_outputs: int) -> A
     return model
 
 
+def ignored_compilation(model: Any) -> str:
+    """Returns what the user's model was compiled with, none of which is used; empty if nothing."""
+    if not getattr(model, "compiled", False):
+        return ""
+    metrics = getattr(getattr(model, "_compile_metrics", None), "_user_metrics", None)
+    parts = {"loss": getattr(model, "loss", None), "optimizer": model.optimizer, "metrics": metrics}
+    told = {name: _names(value) for name, value in parts.items() if value is not None}
+    return ", ".join(f"{name} {value}" for name, value in told.items() if value)
+
+
+def _names(value: Any) -> str:
+    """Returns what a loss, an optimizer, or a nest of metrics is called."""
+    import keras
+
+    return " and ".join(
+        str(one if isinstance(one, str) else getattr(one, "__name__", type(one).__name__))
+        for one in keras.tree.flatten(value)
+    )
+
+
 def _call(function: Any, settings: Custom, input_shape: tuple[int, ...], num_outputs: int) -> Any:
     import keras
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from runner.datasets.dataset import Dataset
+from runner.initializers.kernels import Weight
 from runner.propagation.criticality import NAMED, Chain
 from runner.propagation.jacobian import FullMeter
 from runner.propagation.judgement import gain, judge
@@ -33,10 +34,17 @@ _DIGITS = 7
 class Examination:
     """What is measured of the replicates of one model; its programs are compiled once."""
 
-    def __init__(self, model: Any, dataset: Dataset, loss: Loss, settings: Diagnostics) -> None:
+    def __init__(
+        self,
+        model: Any,
+        dataset: Dataset,
+        loss: Loss,
+        settings: Diagnostics,
+        kernels: Sequence[Weight] | None = None,
+    ) -> None:
         rows = _probe(len(dataset.train), settings.examples)
         x, y = dataset.train.x[rows], dataset.train.y[rows]
-        self._meter = Meter(model, loss, x, y)
+        self._meter = Meter(model, loss, x, y, kernels)
         self._full = FullMeter(self._meter) if settings.is_full else None
         self._settings = settings
         self._uninformed_loss = dataset.uninformed_loss

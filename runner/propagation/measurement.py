@@ -114,18 +114,26 @@ class Meter:
       weighted: Places of the layers with kernels.
     """
 
-    def __init__(self, model: Any, loss: Loss, x: np.ndarray, y: np.ndarray) -> None:
+    def __init__(
+        self,
+        model: Any,
+        loss: Loss,
+        x: np.ndarray,
+        y: np.ndarray,
+        kernels: Sequence[Weight] | None = None,
+    ) -> None:
         """Finds the layers; compiles nothing yet.
 
         Args:
           model: A built `keras.Model`.
           loss: What is minimized.
           x, y: The probe; an even number n of examples, of which i and i + n/2 are a pair.
+          kernels: What its initializer draws; without them, what Keras calls kernels.
         """
         self.model = model
         self.x, self.y = tf.constant(x), tf.constant(y)
         self._loss = loss
-        self.anatomy, self.layers = _dissected(model, self.x[:2])
+        self.anatomy, self.layers = _dissected(model, self.x[:2], kernels)
         self.weighted = [row for row, layer in enumerate(self.layers) if layer.has_kernels]
         self._intervals = [
             None if layer.activation is None else active_interval(layer.activation)
@@ -269,10 +277,12 @@ class Arranged:
         )
 
 
-def _dissected(model: Any, x: Any) -> tuple[Anatomy, tuple[Layer, ...]]:
+def _dissected(
+    model: Any, x: Any, kernels: Sequence[Weight] | None
+) -> tuple[Anatomy, tuple[Layer, ...]]:
     """Returns the anatomy that can be traced, and the layers in the order of their calls."""
     for composites in (True, False):
-        found = anatomy(model, composites)
+        found = anatomy(model, kernels, composites)
         trace = Trace(found)
         try:
             with intercepted(found, trace):
@@ -421,7 +431,10 @@ def by_unit(kernel: Weight, values: np.ndarray) -> np.ndarray:
     kernel is depthwise.
     """
     axes = range(values.ndim)
-    if kernel.einsum is not None:
+    if kernel.product is not None:
+        inputs, units = (list(part) for part in kernel.product)
+        groups = [axis for axis in axes if axis not in (*inputs, *units)]
+    elif kernel.einsum is not None:
         given, letters, made = kernel.einsum
         groups = [axis for axis in axes if letters[axis] in given and letters[axis] in made]
         units = [axis for axis in axes if letters[axis] in made and axis not in groups]

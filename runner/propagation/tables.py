@@ -92,6 +92,25 @@ def card_table(
     return titles, [_card_row(list(kernels), realised) for _, kernels in alike]
 
 
+# What makes a weight a kernel, in words.
+_ORIGINS = {"name": "Keras", "product": "used in a product", "setting": "init.kernels"}
+
+
+def found_table(record: ConfigurationRecord) -> tuple[list[str], list[list[str]]]:
+    """Returns titles and rows of the kernels and why they are some.
+
+    No rows where all kernels are Keras's own.
+    """
+    titles = ["kernel", "shape", "fan_in", "fan_out", "why"]
+    if all(kernel.origin == "name" for kernel in record.kernels):
+        return titles, []
+    rows = [
+        [k.path, " × ".join(map(str, k.shape)), str(k.fan_in), str(k.fan_out), _ORIGINS[k.origin]]
+        for k in record.kernels
+    ]
+    return titles, rows
+
+
 def _card_row(kernels: Sequence[KernelRecord], realised: Mapping[str, float]) -> list[str]:
     """Returns the row of kernels that follow each other and have the same shape and law."""
     first, last = kernels[0], kernels[-1]

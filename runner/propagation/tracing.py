@@ -81,20 +81,23 @@ class Anatomy:
         return path.removeprefix(f"{self.model.name}/")
 
 
-def anatomy(model: Any, composites: bool = True) -> Anatomy:
+def anatomy(
+    model: Any, kernels: Sequence[Weight] | None = None, composites: bool = True
+) -> Anatomy:
     """Finds what is to be watched.
 
     Args:
       model: A built `keras.Model`.
+      kernels: What its initializer draws; without them, what Keras calls kernels.
       composites: Whether to look into layers that consist of layers. Such a layer may call them
         inside a loop, where what they compute cannot be had; then it has to be taken as a whole.
     """
     operations = list({id(o): o for o in _operations(model, composites)}.values())
     owned: dict[int, list[Weight]] = {}
-    for weight in weights(model):
+    for weight in weights(model) if kernels is None else kernels:
         if weight.is_kernel and weight.variable.trainable:
             owned.setdefault(id(weight.layer), []).append(weight)
-    kernels = {
+    inside = {
         id(operation): [
             weight
             for layer in _inside(operation, composites)
@@ -109,7 +112,7 @@ def anatomy(model: Any, composites: bool = True) -> Anatomy:
         for operation in operations
         if roles[id(operation)] in functions
     }
-    return Anatomy(model, operations, roles, kernels, activations)
+    return Anatomy(model, operations, roles, inside, activations)
 
 
 def _operations(layer: Any, composites: bool) -> Iterator[Any]:

@@ -12,7 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from runner.plan import Replicate
-from runner.propagation.tables import card_table, layers_table, opinion, shortened
+from runner.propagation.tables import (
+    card_table,
+    found_table,
+    layers_table,
+    opinion,
+    shortened,
+)
 from runner.recording.recorder import End, Recorder, Summary
 from runner.records import (
     ConfigurationRecord,
@@ -67,6 +73,7 @@ class ConsoleRecorder(Recorder):
     ) -> None:
         """Opens the display."""
         self.configurations = {record.index: record for record in configurations}
+        show_found_kernels(configurations)
         self.progress.start()
 
     def record_propagation(self, configuration: int, records: Sequence[PropagationRecord]) -> None:
@@ -139,10 +146,20 @@ class ConsoleRecorder(Recorder):
         return f"{self._title(configuration)} {replicate.key.replace('-', ' ')}"
 
 
+def show_found_kernels(configurations: Sequence[ConfigurationRecord]) -> None:
+    """Prints the kernels of each model in which not all are Keras's own."""
+    shown: list[tuple[str, list[list[str]]]] = []
+    for record in configurations:
+        titles, rows = found_table(record)
+        if rows and (record.model, rows) not in shown:
+            shown.append((record.model, rows))
+            get_console().print(_table(f"{record.model}: kernels", titles, rows))
+
+
 def _table(title: str, titles: Sequence[str], rows: Sequence[list[str]]) -> Table:
     """Returns rows for rich: texts flush left, numbers flush right."""
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-    texts = ("layer", "kernel", "shape", "law")
+    texts = ("layer", "kernel", "shape", "law", "why")
     for name in titles:
         justify: JustifyMethod = "left" if name in texts else "right"
         table.add_column(name, justify=justify, overflow="fold", no_wrap=name not in texts)

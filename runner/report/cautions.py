@@ -16,6 +16,8 @@ def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
     """Returns one sentence for each thing that a reader should know before trusting the numbers."""
     checks = (
         _deselected(results),
+        _same_weights(results),
+        _undrawn(results),
         _few_seeds(results),
         _missing(results),
         _refused(results),
@@ -42,6 +44,40 @@ def _deselected(results: Results) -> str:
     return (
         f"Picked by outcome: {count} that ended otherwise {verb} left out, as if never tried. All "
         f"that is told of the others flatters a configuration that often fails."
+    )
+
+
+def _same_weights(results: Results) -> str:
+    """Returns whose seeds differ in less than they seem to; of named laws, if in nothing at all."""
+    same = {
+        record.init: names.listed([names.VARIATION[name] for name in record.varies or []])
+        for record in results.configurations
+        if record.repeats_weights
+    }
+    told = [
+        f"{init}, whose seeds differ {f'in {rest} only' if rest else 'in nothing'}"
+        for init, rest in same.items()
+    ]
+    if not told:
+        return ""
+    shown = [
+        *told[:_MAX_LISTED],
+        *([f"{len(told) - _MAX_LISTED} more"] if told[_MAX_LISTED:] else []),
+    ]
+    return (
+        f"Same kernels for every seed: {'; '.join(shown)}. Intervals over "
+        f"these seeds do not cover other kernels, and more seeds would not either."
+    )
+
+
+def _undrawn(results: Results) -> str:
+    paths = list(dict.fromkeys(p for record in results.configurations for p in record.undrawn))
+    if not paths:
+        return ""
+    more = f" and {len(paths) - _MAX_LISTED} more" if len(paths) > _MAX_LISTED else ""
+    return (
+        f"Not drawn: {', '.join(paths[:_MAX_LISTED])}{more} start with the same random values for "
+        f"every seed and every initializer. If they are kernels, name them in `init.kernels`."
     )
 
 

@@ -18,6 +18,13 @@ _MOST_DECIMALS = 6
 # Numbers that are all smaller, or as large, are written as powers of ten.
 _NEAR = 1e-3, 1e7
 MINUS = "\N{MINUS SIGN}"
+VARIATION = {
+    "kernels": "the kernels",
+    "weights": "weights that are no kernels",
+    "batches": "the order of the data",
+    "dropout": "dropout",
+}
+"""What may differ between the seeds of a configuration, in words."""
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class Difference(Summary):
       p_success: Of Fisher's exact test that as many replicates of both train, after Holm's
         correction for all pairs.
       is_success_apart: Whether that tells the two apart.
+      has_new_weights: Whether further seeds start from other weights.
     """
 
     num_left_out: int = 0
@@ -70,12 +71,13 @@ class Difference(Summary):
     is_independent: bool = True
     p_success: float = math.nan
     is_success_apart: bool = False
+    has_new_weights: bool = True
 
     @property
     def can_plan(self) -> bool:
         """Whether the number of further seeds could be worked out, or is only too large."""
         known = not math.isnan(self.p_value) and self.count > 1 and self.std > 0
-        return known and self.is_independent
+        return known and self.is_independent and self.has_new_weights
 
 
 @dataclass(frozen=True)
@@ -335,6 +337,7 @@ def _compared(groups: Sequence[Sequence[Standing]], found: Scores, confidence: f
         )
     ]
     table = _with_success(pairs.compare(groupings, found, confidence), groups)
+    table = _without_vain_advice(table, [s.record for group in groups for s in group])
     return [
         _cell(order, reference, baseline is not None, own, confidence)
         for order, reference, baseline, own in zip(
@@ -349,6 +352,21 @@ def _with_success(table: pd.DataFrame, groups: Sequence[Sequence[Standing]]) -> 
     succeeded = pd.Series({s.record.index: s.num_succeeded for s in standings}, dtype=int)
     ended = pd.Series({s.record.index: s.num_ended for s in standings}, dtype=int)
     return pd.concat([table, pairs.fisher(table, succeeded, ended)], axis=1)
+
+
+def _without_vain_advice(
+    table: pd.DataFrame, records: Sequence[ConfigurationRecord]
+) -> pd.DataFrame:
+    """Returns the pairs without further seeds where those would start from the same weights."""
+    first, second = table["configuration_a"], table["configuration_b"]
+    repeating = {record.index for record in records if record.repeats_weights}
+    fixed = {record.index for record in records if record.has_fixed_kernels}
+    is_vain = (
+        first.isin(repeating) | second.isin(repeating) | (first.isin(fixed) & second.isin(fixed))
+    )
+    return table.assign(
+        has_new_weights=~is_vain, further_seeds=table["further_seeds"].where(~is_vain)
+    )
 
 
 def _cell(
@@ -409,6 +427,7 @@ def _differences(
             is_apart=bool(row["p_holm"] <= 1 - confidence),
             is_independent=not math.isnan(row["p_sign_flip"]),
             p_success=row["p_fisher_holm"],
+            has_new_weights=bool(row["has_new_weights"]),
             is_success_apart=bool(row["p_fisher_holm"] <= _SUCCESS_LEVEL * (1 - confidence)),
         )
         for row in rows.to_dict("records")

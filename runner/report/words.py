@@ -84,7 +84,9 @@ def method(cells: Sequence[Cell], confidence: float) -> str:
     standings = [standing for cell in cells for standing in cell.standings]
     if all(standing.score.count < 2 for standing in standings):
         return ""
-    text = f"Brackets: {100 * confidence:g} % Student t intervals over seeds"
+    text = (
+        f"{_fixed_laws(standings)}Brackets: {100 * confidence:g} % Student t intervals over seeds"
+    )
     tested = [
         s.difference for s in standings if s.difference and not math.isnan(s.difference.p_holm)
     ]
@@ -95,6 +97,19 @@ def method(cells: Sequence[Cell], confidence: float) -> str:
         f"initializers are called different if p < {1 - confidence:.2g} (paired t test, "
         f"Holm-corrected for "
         f"{_family(cells, tested[0].family)}.{_exact_tests(cells, confidence)}"
+    )
+
+
+def _fixed_laws(standings: Sequence[Standing]) -> str:
+    """Returns what differs between the seeds of initializers in which nothing is random."""
+    fixed: dict[str, list[str]] = {}
+    for record in (standing.record for standing in standings):
+        if record.has_fixed_kernels and not record.repeats_weights:
+            rest = names.listed([names.VARIATION[name] for name in record.varies or []])
+            fixed.setdefault(rest, []).append(record.init)
+    return "".join(
+        f"Seeds of {names.listed(list(dict.fromkeys(inits)))} differ in {rest} only. "
+        for rest, inits in fixed.items()
     )
 
 
@@ -418,6 +433,8 @@ def _further(difference: Difference) -> str:
         return "no difference at all"
     if difference.count < 2 or not difference.std or math.isnan(difference.p_value):
         return ""
+    if not difference.has_new_weights:
+        return "more seeds start with the same kernels"
     if math.isnan(difference.further_seeds):
         return f"more than {MAX_FURTHER:,} more seeds to tell" if difference.can_plan else ""
     return f"about {_more_seeds(difference.further_seeds)} to tell"

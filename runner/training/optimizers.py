@@ -11,7 +11,6 @@ replaces the initial weights rather than moving them, so that it has nothing to 
 """
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,16 +19,15 @@ from runner.config import (
     ARGUMENTS,
     BOOLEAN,
     FRACTION,
-    IMPORT_PATH,
     NON_NEGATIVE,
     POSITIVE,
     ConfigError,
-    Rule,
     one_of,
     optional,
     setting,
+    target_in,
 )
-from runner.imports import import_object, told
+from runner.imports import import_target, told
 
 _SCHEDULE = one_of("constant", "cosine")
 _CLIPPINGS = ("clipnorm", "clipvalue", "global_clipnorm")
@@ -180,12 +178,6 @@ class Lion(_Optimizer):
     beta_2: float = setting(FRACTION, 0.99)
 
 
-def _accept_target(value: Any) -> str:
-    if isinstance(value, str) and value.isidentifier():
-        return value
-    return str(IMPORT_PATH.accept(value))
-
-
 @dataclass(frozen=True)
 class Custom:
     """Any other Keras optimizer.
@@ -200,9 +192,7 @@ class Custom:
 
     mixes_rates: ClassVar[bool] = False  # the function may calculate with the rate
 
-    target: str = setting(
-        Rule("a class in keras.optimizers, such as 'Lamb', or an import path", _accept_target)
-    )
+    target: str = setting(target_in("keras.optimizers", "Lamb"))
     learning_rate: float = setting(POSITIVE, 0.001)
     schedule: str = setting(_SCHEDULE, "constant")
     arguments: Mapping[str, Any] = setting(ARGUMENTS, {})
@@ -309,7 +299,7 @@ def _make_custom(settings: Custom, rate: Any) -> Any:
     import keras
 
     key, rule = "optimizer.target", "something that makes a Keras optimizer"
-    make_it = _find(settings.target, key)
+    make_it = import_target(settings.target, key, "keras.optimizers", "Optimizer")
     try:
         optimizer = make_it(learning_rate=rate, **settings.arguments)
     except Exception as error:
@@ -319,22 +309,3 @@ def _make_custom(settings: Custom, rate: Any) -> Any:
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ConfigError.at(key, rule, optimizer, f"It is what {settings.target} returned.")
     return optimizer
-
-
-def _find(target: str, key: str) -> Any:
-    """Returns what `target` names: a class in `keras.optimizers`, or anything by import path."""
-    import keras
-
-    if "." in target:
-        return import_object(target, key)
-    classes = {
-        name: value
-        for name, value in vars(keras.optimizers).items()
-        if isinstance(value, type) and issubclass(value, keras.optimizers.Optimizer)
-    }
-    if target not in classes:
-        close = difflib.get_close_matches(target, classes) or sorted(classes)
-        raise ConfigError.at(
-            key, "a class in keras.optimizers or an import path", target, f"Try {', '.join(close)}."
-        )
-    return classes[target]

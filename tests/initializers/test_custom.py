@@ -28,7 +28,7 @@ def test_keras_class_draws_what_the_named_option_draws(keras, option, prepare):
     drawer = prepare("keras.initializers.HeNormal", model=model)
     named = draw.prepare(model, option("he_normal"))
     np.testing.assert_array_equal(drawer.draw(1)[0], named.draw(1)[0])
-    assert drawer.label == "custom(target=keras.initializers.HeNormal)"
+    assert drawer.label == prepare("HeNormal", model=model).label == "HeNormal"
 
 
 def test_arguments_reach_the_class(prepare):
@@ -56,7 +56,21 @@ def shifted(shape, dtype=None, *, shift, seed):
 """
 
 
-@pytest.mark.parametrize(("source", "name"), [(CLASS, "Shifted"), (FUNCTION, "shifted")])
+ANY = """
+import keras
+
+class Any:
+    def __init__(self, **kwargs):
+        self.shift, self.seed = kwargs["shift"], kwargs["seed"]
+
+    def __call__(self, shape, dtype=None):
+        return self.shift + keras.random.normal(shape, dtype=dtype, seed=self.seed)
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "name"), [(CLASS, "Shifted"), (FUNCTION, "shifted"), (ANY, "Any")]
+)
 def test_classes_and_functions_get_arguments_and_a_seed_per_kernel(
     keras, prepare, user_module, source, name
 ):
@@ -67,11 +81,39 @@ def test_classes_and_functions_get_arguments_and_a_seed_per_kernel(
         np.testing.assert_array_equal(values[position], expected)
 
 
+def test_any_arguments_may_be_handed_on_to_what_takes_no_seed(prepare, user_module):
+    name = user_module(
+        "import keras\n"
+        "class Flat(keras.initializers.Constant):\n"
+        "    def __init__(self, **kwargs):\n"
+        "        super().__init__(**kwargs)\n"
+    )
+    drawer = prepare(f"{name}.Flat", {"value": 2.0})
+    np.testing.assert_array_equal(drawer.draw(0)[0], np.full((4, 4), 2.0))
+    assert drawer.label == f"{name}.Flat(value=2, weights=fixed)"
+    with pytest.raises(ConfigError, match=r"`init.arguments` .*TypeError: .*'colour'"):
+        prepare(f"{name}.Flat", {"colour": 2.0})
+
+
 def test_a_function_without_seed_may_be_fixed(prepare, user_module):
     name = user_module("import numpy as np\ndef flat(shape, dtype):\n    return np.ones(shape)\n")
-    kernel = prepare(f"{name}.flat").draw(0)[0]  # numpy's float64 is cast, as Keras does
+    drawer = prepare(f"{name}.flat")
+    kernel = drawer.draw(0)[0]  # numpy's float64 is cast, as Keras does
     np.testing.assert_array_equal(kernel, np.ones((4, 4), "float32"))
     assert kernel.dtype == np.float32
+    assert drawer.is_fixed
+    assert drawer.label == f"{name}.flat(weights=fixed)"
+
+
+def test_a_seed_in_the_constructor_is_found_out(prepare, user_module):
+    name = user_module(
+        "import keras\n"
+        "class Fixed(keras.initializers.HeNormal):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(seed=42)\n"
+    )
+    assert prepare(f"{name}.Fixed").label == f"{name}.Fixed(weights=fixed)"
+    assert not prepare("HeNormal").is_fixed
 
 
 def test_value_error_means_not_defined_and_calls_the_fallback(keras, prepare):
@@ -81,7 +123,7 @@ def test_value_error_means_not_defined_and_calls_the_fallback(keras, prepare):
         prepare(target, model=model)
     drawer = prepare(target, model=model, fallback="he_normal")
     assert [record.law for record in drawer.kernels] == ["he_normal"]
-    assert drawer.label == f"custom(fallback=he_normal, target={target})"
+    assert drawer.label == "Identity(fallback=he_normal)"
 
 
 def test_a_failure_for_one_seed_only_is_told_when_it_comes(prepare, user_module):
@@ -165,6 +207,7 @@ def test_a_bad_target_gets_one_clear_line(prepare, user_module, name):
         ("keras.initializers.HeNormal", {"gain": 2}, r"`init.arguments` .*TypeError: .*'gain'"),
         ("keras.initializers.VarianceScaling", {"scale": -1}, r"`init.arguments` .*ValueError"),
         ("keras.initializers.HeNormal", {"seed": 2}, r"`init.arguments` must not contain `seed`"),
+        ("HeNorml", {}, r"`init.target` must be a class in keras.initializers .* Try .*HeNormal"),
         ("no_such_module.Name", {}, r"`init.target` .*there is no module `no_such_module`"),
     ],
 )

@@ -161,19 +161,62 @@ def test_kept_random_biases_are_drawn_and_forget_gates_stay_open(prepare, twins)
     assert np.abs(one[lstm][closed]).max() < 0.3
 
 
-def test_weights_that_nobody_can_draw_are_told(keras, prepare):
-    class Mixing(keras.layers.Layer):
+@pytest.fixture(scope="module")
+def gated(keras):
+    """A model with a layer of its user's that has a gate of random values."""
+
+    class Gate(keras.layers.Layer):
         def build(self, shape):
-            self.mix = self.add_weight(shape=(3, 3), initializer="glorot_uniform", name="mix")
+            self.gate = self.add_weight(shape=(1, 3), initializer="glorot_uniform")
             self.shift = self.add_weight(shape=(3,), initializer="zeros", name="shift")
 
         def call(self, inputs):
-            return inputs @ self.mix + self.shift
+            return inputs * self.gate + self.shift
 
-    model = keras.Sequential([keras.Input((3,)), Mixing(name="mixing"), keras.layers.Dense(2)])
-    drawer = prepare(model, "he_normal")
-    assert drawer.unknown == ["mixing/mix"]
-    assert_same(drawer.draw(0)[:2], [weight.numpy() for weight in model.weights[:2]])
+    last = keras.layers.Dense(2, name="last")
+    return keras.Sequential([keras.Input((3,)), Gate(name="gate"), last])
+
+
+def test_weights_that_nobody_can_draw_are_told(prepare, gated):
+    drawer = prepare(gated, "he_normal")
+    assert drawer.unknown == ["gate/gate"]
+    assert [weight.path for weight in drawer.left_out] == ["gate/gate", "gate/shift"]
+    assert drawer.share == 8 / 14
+    assert_same(drawer.draw(0)[:2], [weight.numpy() for weight in gated.weights[:2]])
+
+
+def test_settings_say_what_is_a_kernel(prepare, gated):
+    drawer = prepare(gated, "ones", kernels=["gate/*", "*/kernel"], not_kernels=["*/shift"])
+    found = [(kernel.path, kernel.origin) for kernel in drawer.kernels]
+    assert found == [("gate/gate", "setting"), ("last/kernel", "name")]
+    assert (drawer.draw(0)[0] == 1).all()
+    assert drawer.label == "ones(kernels=gate/* */kernel, not_kernels=*/shift)"
+    assert {kernel.law for kernel in drawer.kernels} == {"ones"}
+    kept = prepare(gated, "ones", kernels=["gate/gate"], not_kernels=["*/kernel"])
+    assert [kernel.path for kernel in kept.kernels] == ["gate/gate"]
+    assert (kept.draw(0)[2] != kept.draw(1)[2]).any()  # by the layer's own initializer
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"kernels": ["*/w"]},
+            r"`init.kernels` must be .* '\*/w'\. .*gate/gate \(1, 3\), gate/shi",
+        ),
+        ({"not_kernels": ["kernel"]}, r"`init.not_kernels` .*Received: 'kernel'.*last/kernel"),
+        ({"not_kernels": ["*/kernel"]}, r"`init` must have a kernel.*init\.kernels=.*gate/gate"),
+    ],
+)
+def test_settings_that_leave_nothing_to_draw_are_refused(prepare, gated, settings, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        prepare(gated, "ones", **settings)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_it_is_known_whether_kernels_depend_on_the_seed(prepare, square, name):
+    assert prepare(square, name).is_fixed == (name not in RANDOM)
 
 
 def test_a_variety_has_no_unknown_weights(prepare, twins):

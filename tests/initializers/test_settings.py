@@ -35,6 +35,7 @@ def test_every_option_has_a_file_and_every_file_an_option():
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_file_tells_every_setting_with_its_default(name):
     node = yaml.safe_load((CONF / f"{name}.yaml").read_text("utf-8"))
+    assert bool(node.pop("defaults", None)) == (name == "custom")  # `arguments` takes any key
     assert next(iter(node)) == "name"
     assert node.pop("name") == name
     required = {field.name for field in fields(CATALOGUE[name]) if _is_required(field)}
@@ -69,7 +70,9 @@ def test_settings_come_without_keras():
         ({"name": "zero", "fallback": "he"}, r"`init.fallback` .* such as glorot_uniform, or null"),
         ({"name": "zero", "fallback": "custom"}, r"`init.fallback` must .* other than custom"),
         ({"name": "zero", "fallback": ["zero"]}, r"`init.fallback` must "),
-        ({"name": "custom", "target": "name"}, r"`init.target` must be an import path"),
+        ({"name": "custom", "target": "a name"}, r"`init.target` must be a class in keras.initial"),
+        ({"name": "zero", "kernels": "*/w"}, r"`init.kernels` must be a list of patterns"),
+        ({"name": "zero", "not_kernels": [1]}, r"`init.not_kernels` must be a list of patterns"),
     ],
 )
 def test_wrong_settings_get_one_clear_line(node, message):
