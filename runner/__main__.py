@@ -1,5 +1,6 @@
 """`python -m runner`: Hydra composes the configurations, `runner.execution` trains them."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).resolve().parent
 # An installed wheel carries the folder inside the package, a checkout has it beside it.
 _CONF = _PACKAGE / "_conf" if (_PACKAGE / "_conf").is_dir() else _PACKAGE.parent / "conf"
+
+# No room, the user's share of it used up, a file too large, nothing to be written to.
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 # Of commands that have not just finished.
 _EXIT_CODES = {"failed": 1, "interrupted": INTERRUPTED}
@@ -129,7 +133,10 @@ def _in_one_line(function: Callable[[], Any]) -> Any:
         check()
         if os.environ.get("HYDRA_FULL_ERROR", "0") == "1":
             raise
-        text = masked(" ".join(f"{type(error).__name__}: {error}".split()))
+        told = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            told = folders.unwritten(error)
+        text = masked(" ".join(told.split()))
         raise CompactHydraException(text) from error
 
 

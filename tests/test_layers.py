@@ -13,8 +13,8 @@ PACKAGE = Path(runner.__file__).parent
 
 # Lowest first. Members of one row do not import each other.
 ROWS = [
-    {"archive", "interruption", "machine", "masking", "seeds", "stores", "tasks", "variables"},
-    {"config", "locks", "terminal"},
+    {"files", "interruption", "machine", "masking", "seeds", "stores", "tasks", "variables"},
+    {"archive", "config", "locks", "terminal", "validation"},
     {"plan", "imports"},
     {"records"},
     {"datasets", "models", "initializers"},

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import runner
-from runner import records
+from runner import files
 from runner.records import read_replicates, read_sweep
 
 SMALL = (
@@ -24,7 +24,7 @@ QUIET = (*SMALL, "tracking=none")
 @pytest.fixture
 def full_disk(monkeypatch):
     """Returns a function after which so many more files can be written, and no others."""
-    replacing = records.replacing
+    replacing = files.replacing
 
     def fill(more):
         left = [more]
@@ -35,7 +35,7 @@ def full_disk(monkeypatch):
             left[0] -= 1
             return replacing(path)
 
-        monkeypatch.setattr(records, "replacing", limited)
+        monkeypatch.setattr(files, "replacing", limited)
 
     return fill
 
