@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -154,7 +155,11 @@ def _train_and_finish() -> "End":
         if folder := apart.take():
             from runner.execution.finish import finish
 
-            end = finish(folder, end)
+            try:
+                end = _in_one_line(partial(finish, folder, end))
+            except CompactHydraException as error:
+                print(error, file=sys.stderr)
+                end = "failed"
     return end
 
 

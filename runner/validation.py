@@ -24,8 +24,9 @@ def from_json(kind: type[T], content: bytes) -> T:
     """
     from pydantic import ValidationError
 
+    key: Any = kind
     try:
-        return _adapter(kind).validate_json(content, strict=True)
+        return _adapter(key).validate_json(content, strict=True)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in found["loc"])

@@ -65,7 +65,7 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> bool:
     if is_urgent():
         log.warning("Stopped at once. To report on what has finished: %s", _report_command(folder))
         stream.close(end, None)
-        return
+        return True
     if end == "interrupted":
         log.warning("Interrupted. What has finished is kept; %s", _what_now(stream, folder))
     try:
@@ -119,7 +119,8 @@ def _report(folder: Path, figures: bool) -> "report.Comparison | None":
     try:
         comparison = report.write(folder, figures=figures)
     except (ResultsError, OSError) as error:
-        log.error("No report: %s. When that is mended: %s", error, _report_command(folder))
+        told = str(error).rstrip(".")
+        log.error("No report: %s. When that is mended: %s", told, _report_command(folder))
         return None
     get_console().print(comparison)
     return comparison

@@ -114,9 +114,7 @@ def remove_left(root: Path) -> None:
         if _is_early(folder, root):
             with unused(folder) as is_left:
                 if is_left and _is_early(folder, root):
-                    shutil.rmtree(folder, ignore_errors=True)
-                    with contextlib.suppress(OSError):  # there are others of that day
-                        folder.parent.rmdir()
+                    _remove(folder)
     for inner in ("", "*/", "*/replicates/", "figures/", "checkpoints/"):
         for place in {half.parent for half in search(root, f"[0-9]*/*/{inner}.*.????????")}:
             remove_halves(place)
@@ -167,7 +165,13 @@ def release() -> None:
 def discard(folder: Path) -> None:
     """Removes the folder of a command that leaves no results, if this command claimed it."""
     if os.environ.get(_VARIABLE) == str(folder) and not any(folder.glob("*/replicates/*")):
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # there are others of that day
+        folder.parent.rmdir()
 
 
 def refuse_used(folder: Path) -> None:

@@ -55,8 +55,8 @@ class DiskRecorder(Recorder):
                 write_record(self.folder / name, record)
             except OSError as error:
                 raise DiskError(
-                    f"{self.folder / name} cannot be written ({error.strerror or error}). Nothing "
-                    "was trained; when there is room again, repeat the command."
+                    f"{self.folder / name} cannot be written ({error.strerror or error}). When "
+                    "there is room again, repeat the command."
                 ) from error
 
     def finish_replicate(self, record: ReplicateRecord) -> None:

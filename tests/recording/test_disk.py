@@ -71,7 +71,7 @@ def test_what_is_lost_in_the_end_is_told(folder, room, caplog):
 
 def test_without_room_at_the_start_nothing_is_trained(folder, room):
     room[0] = False
-    with pytest.raises(DiskError, match=r"sweep\.json cannot be written .* Nothing was trained"):
+    with pytest.raises(DiskError, match=r"sweep\.json cannot be written .* repeat the command"):
         begun(folder)
 
 
