@@ -1,6 +1,7 @@
 """`python -m runner`: Hydra composes the configurations, `runner.execution` trains them."""
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).resolve().parent
 # An installed wheel carries the folder inside the package, a checkout has it beside it.
 _CONF = _PACKAGE / "_conf" if (_PACKAGE / "_conf").is_dir() else _PACKAGE.parent / "conf"
+
+# No room, the user's share of it used up, a file too large, nothing to be written to.
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 # Of commands that have not just finished.
 _EXIT_CODES = {"failed": 1, "interrupted": INTERRUPTED}
@@ -165,7 +169,10 @@ def _told_at_once() -> Iterator[None]:
         if os.environ.get("HYDRA_FULL_ERROR", "0") == "1":
             raise
         is_mistake = isinstance(error, HydraException | OmegaConfBaseException)
-        text = str(error) if isinstance(error, ConfigError) else one_line(error)
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            text, is_mistake = folders.unwritten(error), True
+        else:
+            text = str(error) if isinstance(error, ConfigError) else one_line(error)
         print(masked(text), file=sys.stderr)
         if not is_mistake:
             print("HYDRA_FULL_ERROR=1 in the environment shows all of it.", file=sys.stderr)

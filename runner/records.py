@@ -7,31 +7,44 @@ One folder holds one sweep:
     0/replicates/seed-3.json        ReplicateRecord, written when the replicate ends
     replicates.csv, curves.parquet, movement.csv    the same as tables
 
-Every file is complete or absent: it is written beside its place and renamed.
+Every file is complete or absent (`runner.files`). What is read is checked: its types against the
+annotations here, and what else must hold by `fault`.
 """
 
 import dataclasses
 import json
+import logging
 import math
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from runner.files import read_bytes, write_text
 from runner.plan import Replicate
 from runner.tasks import metric as known_metric
+from runner.validation import Count, Number, Seconds, fault, from_json
 
-T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class _Record(Protocol):
+    def fault(self) -> str: ...
+
+
+R = TypeVar("R", bound=_Record)
+
+# So many damaged files are named one by one.
+_MAX_FAULTS = 20
 
 Status = Literal["finished", "diverged", "failed", "interrupted"]
 
-Curves = dict[str, list[float]]
+Curves = dict[str, list[Number]]
 """Metric name -> values at epochs 0, 1, ...; only whole epochs before a divergence."""
 
 KEY_COLUMNS = ("configuration", "init", "seed", "weight_seed", "batch_seed")
@@ -106,16 +119,29 @@ class PropagationRecord:
 
     layers: list[str]
     activations: list[str]
-    num_units: list[int]
-    judged: list[int]
-    kernels: dict[str, float | None]
-    measured: dict[str, list[float | None]]
-    predicted: dict[str, list[float | None]] = field(default_factory=dict)
-    network: dict[str, float | None] = field(default_factory=dict)
-    singular_values: list[float | None] = field(default_factory=list)
+    num_units: list[Count]
+    judged: list[Count]
+    kernels: dict[str, Number | None]
+    measured: dict[str, list[Number | None]]
+    predicted: dict[str, list[Number | None]] = field(default_factory=dict)
+    network: dict[str, Number | None] = field(default_factory=dict)
+    singular_values: list[Number | None] = field(default_factory=list)
     verdict: str = ""
     reason: str = ""
     key: str = ""
+
+    def fault(self) -> str:
+        """Returns what does not hold of a record that was read; empty if all does."""
+        of_layers: list[list[Any]] = [self.activations, self.num_units, *self.measured.values()]
+        of_layers += self.predicted.values()
+        count = len(self.layers)
+        return fault(
+            (
+                all(len(own) == count for own in of_layers),
+                f"`propagation`: not {count} values",
+            ),
+            (all(place < count for place in self.judged), "`propagation.judged`: no such layer"),
+        )
 
     def values(self, quantity: str, predicted: bool = False) -> np.ndarray:
         """Returns a quantity of all layers, float64, shape (layers,); NaN where there is none."""
@@ -142,18 +168,18 @@ class ReplicateRecord:
       Other attributes: see `Outcome`.
     """
 
-    configuration: int
-    seed: int | None
-    weight_seed: int
-    batch_seed: int
+    configuration: Count
+    seed: Count | None
+    weight_seed: Count
+    batch_seed: Count
     status: Status
-    steps: list[int]
+    steps: list[Count]
     curves: Curves
-    wall_time_s: float
-    diverged_epoch: int | None = None
-    diverged_step: int | None = None
-    test: dict[str, float] = field(default_factory=dict)
-    movement: dict[str, tuple[float, float]] = field(default_factory=dict)
+    wall_time_s: Seconds
+    diverged_epoch: Count | None = None
+    diverged_step: Count | None = None
+    test: dict[str, Number | None] = field(default_factory=dict)
+    movement: dict[str, tuple[Number | None, Number | None]] = field(default_factory=dict)
     error: str | None = None
     reused_from: str | None = None
     wall_time_shared: bool = False
@@ -164,6 +190,30 @@ class ReplicateRecord:
     def key(self) -> str:
         """The name within the configuration, fit for a file name."""
         return Replicate(self.weight_seed, self.batch_seed).key
+
+    def fault(self) -> str:
+        """Returns what does not hold of a record that was read; empty if all does."""
+        accuracies = [v for name, v in self.curves.items() if known_metric(name).is_share]
+        short = [name for name, v in self.curves.items() if len(v) != len(self.steps)]
+        finished = self.status == "finished"
+        return fault(
+            (
+                self.seed == Replicate(self.weight_seed, self.batch_seed).seed,
+                "`seed`: not that of `weight_seed` and `batch_seed`",
+            ),
+            (not short, f"`curves.{''.join(short[:1])}`: not as long as `steps`"),
+            (self.steps[:1] in ([], [0]), "`steps`: does not begin with 0"),
+            (self.steps == sorted(self.steps), "`steps`: does not increase"),
+            (
+                all(min(values) >= 0 and max(values) <= 1 for values in accuracies if values),
+                "`curves`: a share is not between 0 and 1",
+            ),
+            (not finished or bool(self.steps and self.curves), "`curves`: finished without any"),
+            (
+                not finished or self.diverged_epoch is self.diverged_step is None,
+                "`diverged_epoch`: it has finished",
+            ),
+        ) or (self.propagation.fault() if self.propagation else "")
 
 
 @dataclass(frozen=True)
@@ -182,12 +232,50 @@ class KernelRecord:
     """
 
     path: str
-    shape: tuple[int, ...]
+    shape: tuple[Count, ...]
     law: str
-    fan_in: int = 0
-    fan_out: int = 0
-    stddev: float | None = None
+    fan_in: Count = 0
+    fan_out: Count = 0
+    stddev: Number | None = None
     origin: str = "name"
+
+
+@dataclass(frozen=True)
+class _Training:
+    name: str = ""
+    epochs: Count = 0
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What is read of a configuration's settings."""
+
+    dataset: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    init: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    training: _Training = _Training()
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+    tracking: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _DatasetFacts:
+    """What is read of a configuration's data."""
+
+    name: str = ""
+    task: str = ""
+    fingerprint: str = ""
+    num_outputs: Count = 0
+    num_train: Count = 0
+    num_validation: Count = 0
+    uninformed_loss: Number | None = None
+    uninformed_val_loss: Number | None = None
+    uninformed_mae: Number | None = None
+    uninformed_binary_accuracy: Number | None = None
+    uninformed_exact_match: Number | None = None
+    majority_share: Number | None = None
 
 
 @dataclass(frozen=True)
@@ -222,19 +310,19 @@ class ConfigurationRecord:
         `dataset` and no kernels.
     """
 
-    index: int
+    index: Count
     init: str
     factors: dict[str, Any]
     settings: dict[str, Any]
     dataset: dict[str, Any] = field(default_factory=dict)
     model: str = ""
-    num_parameters: int = 0
+    num_parameters: Count = 0
     kernels: list[KernelRecord] = field(default_factory=list)
     endpoint: str = ""
     endpoint_at: str = "final"
-    endpoint_epoch: int | None = None
-    target: tuple[str, float] | None = None
-    num_replicates: int = 0
+    endpoint_epoch: Count | None = None
+    target: tuple[str, Number] | None = None
+    num_replicates: Count = 0
     identity: str = ""
     varies: list[str] | None = None
     undrawn: list[str] = field(default_factory=list)
@@ -254,6 +342,25 @@ class ConfigurationRecord:
         init = self.settings.get("init")
         is_custom = isinstance(init, dict) and init.get("name") == "custom"
         return self.has_fixed_kernels and (is_custom or not self.varies)
+
+    def fault(self) -> str:
+        """Returns what does not hold of a record that was read; empty if all does.
+
+        What was refused keeps whatever it was given.
+        """
+        if self.error is not None:
+            return ""
+        for kind, name in ((_Settings, "settings"), (_DatasetFacts, "dataset")):
+            try:
+                from_json(kind, json.dumps(getattr(self, name)).encode())
+            except ValueError as error:
+                return f"`{name}`: {error}"
+        plain = str | int | float | None
+        return fault(
+            (all(isinstance(v, plain) for v in self.factors.values()), "`factors`: not plain"),
+            (self.endpoint_at in ("final", "best", "epoch"), "`endpoint_at`: unknown"),
+            (_is_finite([self.factors, self.settings, self.dataset]), "not a finite number"),
+        )
 
 
 @dataclass(frozen=True)
@@ -276,9 +383,13 @@ class SweepRecord:
     started: str
     versions: dict[str, str]
     machine: str
-    confidence: float = 0.95
+    confidence: Number = 0.95
     id: str = ""
     mixed_versions: dict[str, list[str]] = field(default_factory=dict)
+
+    def fault(self) -> str:
+        """Returns what does not hold of a record that was read; empty if all does."""
+        return fault((0 < self.confidence < 1, "`confidence`: not between 0 and 1"))
 
 
 def lower_is_better(metric: str) -> bool:
@@ -289,51 +400,6 @@ def lower_is_better(metric: str) -> bool:
 def bounds(metric: str) -> tuple[float, float]:
     """Returns the least and the greatest value that `metric` can have."""
     return (0.0, math.inf) if lower_is_better(metric) else (0.0, 1.0)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a whole file or none: beside its place, flushed to the disk, renamed."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """As `write_text`, for bytes."""
-    with replacing(path) as file:
-        file.write(content)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file beside `path`, which takes its place when the block has ended without error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-    with suppress(OSError):  # some file systems do not flush folders
-        _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Flushes the names in a folder: a file is there after a power failure only with its name."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def remove_halves(path: Path) -> None:
-    """Removes what processes that were killed in `replacing` have left beside `path`."""
-    for half in path.parent.glob(f".{path.name}.*"):
-        half.unlink(missing_ok=True)
 
 
 def write_record(path: Path, record: Any) -> None:
@@ -357,6 +423,10 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def _is_finite(value: Any) -> bool:
+    return _finite(value) == value
+
+
 class RecordError(ValueError):
     """A file that should hold a record and does not. Its message is one line that names it."""
 
@@ -365,55 +435,164 @@ def read_sweep(folder: Path) -> SweepRecord:
     """Reads `folder/sweep.json`.
 
     Raises:
-      RecordError: It is not such a record. The other functions that read raise it too.
+      RecordError: It is not such a record. The other functions that read one file raise it too.
     """
-    return _read(folder / "sweep.json", lambda content: SweepRecord(**content))
-
-
-def read_configurations(folder: Path) -> list[ConfigurationRecord]:
-    """Reads every `<number>/configuration.json` of a results folder, by number."""
-    records = [_read(path, _configuration) for path in folder.glob("*/configuration.json")]
-    return sorted(records, key=lambda record: record.index)
-
-
-def read_replicates(folder: Path) -> list[ReplicateRecord]:
-    """Reads every `<number>/replicates/*.json` of a results folder, by configuration and seeds."""
-    records = [read_replicate(path) for path in folder.glob("*/replicates/*.json")]
-    return sorted(records, key=lambda r: (r.configuration, r.weight_seed, r.batch_seed))
+    return _read(folder / "sweep.json", SweepRecord)
 
 
 def read_replicate(path: Path) -> ReplicateRecord:
-    """Reads the record of one replicate."""
-    return _read(path, replicate_record)
+    """Reads the record of one replicate from `<number>/replicates/<key>.json`."""
+    record = _read(path, ReplicateRecord)
+    if (str(record.configuration), record.key) != (path.parents[1].name, path.stem):
+        other = f"{record.configuration}/{record.key}"
+        raise RecordError(f"{path}: cannot be read as a record (it is that of {other}).")
+    return record
 
 
-def replicate_record(content: dict[str, Any]) -> ReplicateRecord:
+def replicate_record(content: bytes) -> ReplicateRecord:
     """Returns the record that was written as `content`.
 
     Raises:
-      KeyError, TypeError, AttributeError: It was not.
+      ValueError: It was not.
     """
-    movement = {key: tuple(pair) for key, pair in content.get("movement", {}).items()}
-    found = content.get("propagation")
-    propagation = PropagationRecord(**found) if found else None
-    return ReplicateRecord(**{**content, "movement": movement, "propagation": propagation})
+    return _checked(from_json(ReplicateRecord, content))
 
 
-def _configuration(content: dict[str, Any]) -> ConfigurationRecord:
-    kernels = [
-        KernelRecord(**{**kernel, "shape": tuple(kernel["shape"])})
-        for kernel in content.get("kernels", ())
-    ]
-    target = tuple(content["target"]) if content.get("target") else None
-    return ConfigurationRecord(**{**content, "kernels": kernels, "target": target})
+def read_configurations(folder: Path) -> list[ConfigurationRecord]:
+    """Reads every `<number>/configuration.json` of a results folder, by number; see `read_kept`."""
+    return read_kept(folder).configurations
 
 
-def _read(path: Path, make: Callable[[dict[str, Any]], T]) -> T:
+def read_replicates(folder: Path) -> list[ReplicateRecord]:
+    """Reads every `<number>/replicates/*.json` of a results folder, by configuration and seeds.
+
+    See `read_kept`.
+    """
+    return read_kept(folder).replicates
+
+
+def configuration_files(folder: Path) -> list[Path]:
+    """Returns every `<number>/configuration.json` of a results folder, links to nothing too."""
+    paths = [home / "configuration.json" for home in folder.glob("*/")]
+    return [path for path in paths if os.path.lexists(path)]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a results folder holds.
+
+    Attributes:
+      configurations: By number.
+      replicates: Theirs, by configuration and seeds.
+      faults: What is left out: a line for each file, with the reason.
+    """
+
+    configurations: list[ConfigurationRecord]
+    replicates: list[ReplicateRecord]
+    faults: list[str]
+
+
+def read_kept(folder: Path, place: str = "") -> Kept:
+    """Reads all configurations and replicates of a results folder.
+
+    What is damaged, or does not belong there, is told and left out: a configuration with all of its
+    replicates.
+
+    Args:
+      folder: The results folder.
+      place: What to call it, if not by its path.
+    """
+    faults: list[str] = []
+    configurations: dict[int, ConfigurationRecord] = {}
+    for path in configuration_files(folder):
+        try:
+            record = _read(path, ConfigurationRecord)
+            if str(record.index) != path.parent.name:
+                raise RecordError(f"{path}: cannot be read as a record (it is of {record.index}).")
+            configurations[record.index] = record
+        except RecordError as error:
+            faults.append(f"{error} Its replicates are left out with it.")
+    replicates = _replicates(folder, configurations, faults)
+    own = [fault.replace(f"{folder}/", place or f"{folder}/") for fault in sorted(faults)]
+    for told in own[:_MAX_FAULTS]:
+        log.warning("%s", told)
+    if len(own) > _MAX_FAULTS:
+        log.warning("%d more files are left out.", len(own) - _MAX_FAULTS)
+    return Kept(sorted(configurations.values(), key=lambda record: record.index), replicates, own)
+
+
+def _replicates(
+    folder: Path, configurations: Mapping[int, ConfigurationRecord], faults: list[str]
+) -> list[ReplicateRecord]:
+    """Returns the replicates of the configurations; adds to `faults` what is left out."""
+    found: dict[int, list[tuple[Path, ReplicateRecord]]] = {}
+    for home in folder.glob("*/replicates"):
+        index = int(home.parent.name) if home.parent.name.isdecimal() else -1
+        if index not in configurations:
+            if not os.path.lexists(beside := home.with_name("configuration.json")):
+                faults.append(f"{beside}: is missing. Its replicates are left out with it.")
+            continue
+        for path in home.glob("*.json"):
+            try:
+                record = read_replicate(path)
+                if reason := misfit(configurations[index], record):
+                    raise RecordError(f"{path}: cannot be read as a record ({reason}).")
+                found.setdefault(index, []).append((path, record))
+            except RecordError as error:
+                if os.path.lexists(path):  # not what another command has just removed
+                    faults.append(f"{error} It is left out.")
+    whole = [record for own in found.values() for record in _alike(own, faults)]
+    return sorted(whole, key=lambda r: (r.configuration, r.weight_seed, r.batch_seed))
+
+
+def _alike(
+    found: Sequence[tuple[Path, ReplicateRecord]], faults: list[str]
+) -> Iterator[ReplicateRecord]:
+    """Yields a configuration's replicates that have the metrics and the layers of most of them."""
+    metrics = Counter(frozenset(record.curves) for _, record in found if record.curves)
+    layers = Counter(tuple(r.propagation.layers) for _, r in found if r.propagation)
+    usual = {frozenset(), *(names for names, _ in metrics.most_common(1))}
+    usual_layers = [names for names, _ in layers.most_common(1)]
+    for path, record in found:
+        reason = fault(
+            (frozenset(record.curves) in usual, "`curves`: other metrics than its neighbours"),
+            (
+                record.propagation is None or tuple(record.propagation.layers) in usual_layers,
+                "`propagation.layers`: others than its neighbours",
+            ),
+        )
+        if reason:
+            faults.append(f"{path}: cannot be read as a record ({reason}). It is left out.")
+        else:
+            yield record
+
+
+def misfit(configuration: ConfigurationRecord, record: ReplicateRecord) -> str:
+    """Returns why a record cannot be that of a configuration's replicate; empty if it can."""
+    training = configuration.settings.get("training")
+    epochs = training.get("epochs") if isinstance(training, Mapping) else None
+    finished = record.status == "finished"
+    least = epochs + 1 if epochs is not None and finished else 0
+    most = math.inf if epochs is None else epochs + 1
+    endpoint = configuration.endpoint
+    return fault(
+        (least <= len(record.steps) <= most, f"`steps`: not those of {epochs} epochs"),
+        (not finished or not endpoint or endpoint in record.curves, f"`curves`: no {endpoint}"),
+    )
+
+
+def _read(path: Path, kind: type[R]) -> R:
     try:
-        return make(dict(json.loads(path.read_text("utf-8"))))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return _checked(from_json(kind, read_bytes(path)))
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise RecordError(f"{path}: cannot be read as a record ({reason}).") from error
+
+
+def _checked(record: R) -> R:
+    if reason := record.fault():
+        raise ValueError(reason)
+    return record
 
 
 def replicates_table(

@@ -2,11 +2,8 @@
 
 import dataclasses
 import math
-import os
-import stat
 
 import pandas as pd
-import pytest
 
 from runner import records
 from runner.records import ConfigurationRecord, KernelRecord, ReplicateRecord, SweepRecord
@@ -56,15 +53,6 @@ def test_records_come_back_as_they_were(tmp_path):
     assert records.read_sweep(tmp_path) == sweep
     assert records.read_configurations(tmp_path) == [CONFIGURATION]
     assert records.read_replicates(tmp_path) == [DIVERGED, FINISHED]
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "file"
-    records.write_text(path, "old")
-    with pytest.raises(TypeError):
-        records.write_bytes(path, "not bytes")  # type: ignore[arg-type]
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_replicates_table_has_the_documented_columns():
@@ -128,23 +116,3 @@ def test_movement_table():
 def test_tables_without_replicates_keep_their_columns():
     assert list(records.curves_table([CONFIGURATION], []).columns)[-2:] == ["metric", "value"]
     assert "status" in records.replicates_table([CONFIGURATION], []).columns
-
-
-def test_a_file_is_flushed_before_it_gets_its_name_and_the_name_after(tmp_path, monkeypatch):
-    path, flushed, fsync = tmp_path / "a" / "record.json", [], os.fsync
-
-    def spy(descriptor):
-        flushed.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.exists()))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", spy)
-    records.write_text(path, "{}")
-    assert flushed == [(False, False), (True, True)]
-    assert [file.name for file in path.parent.iterdir()] == ["record.json"]
-
-
-def test_what_a_killed_process_left_beside_a_file_is_removed(tmp_path):
-    for name in (".0-0.npz.x1y2", ".0-0.npz.half", ".0-1.npz.x1y2", "0-0.npz"):
-        (tmp_path / name).touch()
-    records.remove_halves(tmp_path / "0-0.npz")
-    assert sorted(file.name for file in tmp_path.iterdir()) == [".0-1.npz.x1y2", "0-0.npz"]

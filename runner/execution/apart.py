@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from runner.config import ConfigError
-from runner.execution.folders import refuse_used
+from runner.execution import folders
 
 _COHORT_LAUNCHER = "hydra_plugins.runner_launcher.CohortLauncher"
 _BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -49,13 +49,17 @@ class JobsApartNote(Callback):
 
         folder = Path(config.hydra.sweep.dir)
         try:
-            refuse_used(folder)
+            folders.refuse_used(folder)
             _check_tracking(config)
         except ConfigError as error:  # Hydra makes a warning of what a callback raises
             print(error, file=sys.stderr)
             raise SystemExit(1) from error
         record = sweep_record(folder.resolve(), config.report.confidence)
-        write_record(folder / "sweep.json", record)
+        try:
+            write_record(folder / "sweep.json", record)
+        except OSError as error:
+            print(folders.unwritten(error), file=sys.stderr)
+            raise SystemExit(1) from error
         _begun.append(folder)
 
 

@@ -10,31 +10,73 @@ import contextlib
 import json
 import logging
 import time
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runner.execution import folders
+from runner.execution import folders, reuse
 from runner.execution.stream import Key, Stream
+from runner.files import MAX_BYTES, opened, replacing, unused
 from runner.interruption import is_asked
 from runner.plan import Replicate
-from runner.records import Curves, remove_halves, replacing
+from runner.records import Curves
+from runner.validation import Count, Number, Seconds, fault, from_json
 
 if TYPE_CHECKING:
     from runner.training.cohort import Snapshot
 
 log = logging.getLogger(__name__)
 
-MemberKey = tuple[str, int, int]
+MemberKey = tuple[str, Count, Count]
 """Identity of the configuration, seed of the weights, seed of the batches."""
 
 # Writing a checkpoint takes at most one part in so many of the time.
 _WRITING_SHARE = 20
 
 _ABOUT = "about"
+
+# A program has room for less than so many times its members.
+_MAX_WIDTH = 8
+# Whoever has not gone on for so long will not.
+_KEPT_S = 30 * 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class _About:
+    """What a checkpoint says of its arrays.
+
+    Attributes:
+      epoch: The last whole epoch.
+      seconds: Spent so far.
+      program: What the engine's program was.
+      members: All replicates of the program, in its order, and the learning rate of each.
+      curves: Key, steps and curves of those that were under way.
+    """
+
+    epoch: Count
+    seconds: Seconds
+    program: dict[str, str | Count]
+    members: list[MemberKey]
+    rates: list[Number]
+    curves: list[tuple[MemberKey, list[Count], Curves]]
+
+    def fault(self) -> str:
+        """Returns what does not hold of one that was read; empty if all does."""
+        lengths = {len(steps) for _, steps, _ in self.curves}
+        lengths |= {len(values) for *_, curves in self.curves for values in curves.values()}
+        under_way = {key for key, *_ in self.curves}
+        sizes = [value for value in self.program.values() if isinstance(value, int)]
+        return fault(
+            (len(self.rates) == len(self.members), "not one learning rate for each member"),
+            (len(set(self.members)) == len(self.members), "a member is there twice"),
+            (under_way <= set(self.members), "curves of what is no member"),
+            (max(sizes, default=0) <= _MAX_WIDTH * len(self.members), "a program without members"),
+            (lengths <= {self.epoch + 1}, "curves that do not end with its epoch"),
+        )
 
 
 @dataclass(frozen=True)
@@ -46,6 +88,8 @@ class Checkpoint:
       epoch: The last whole epoch.
       members: All replicates of the program, in its order, and the learning rate of each.
       curves: Steps and curves of those that were under way, by key.
+      seconds: Spent so far.
+      program: What the engine's program was.
     """
 
     path: Path
@@ -53,21 +97,22 @@ class Checkpoint:
     members: list[MemberKey]
     rates: list[float]
     curves: dict[MemberKey, tuple[list[int], Curves]]
-    about: Mapping[str, Any] = field(repr=False)
+    seconds: float
+    program: Mapping[str, Any]
 
     def snapshot(self, wanted: Sequence[bool]) -> "Snapshot":
         """Returns the engine's snapshot, in which only the `wanted` members are alive."""
         from runner.training.cohort import Snapshot
 
-        with self.path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with opened(self.path) as file, np.load(file, allow_pickle=False) as arrays:
             values = {name: arrays[name] for name in arrays.files if name != _ABOUT}
         alive = [key in self.curves for key in self.members]
         return Snapshot(
             epoch=self.epoch,
             members=list(range(len(self.members))),
             alive=np.array(alive) & np.array(wanted),
-            seconds=self.about["seconds"],
-            program=self.about["program"],
+            seconds=self.seconds,
+            program=self.program,
             arrays=values,
         )
 
@@ -117,19 +162,20 @@ class Keeper:
     def _write(self, snapshot: "Snapshot") -> None:
         keys = [self._member(self.keys[position]) for position in snapshot.members]
         running = {self._member(key): value for key, value in self.stream.running.items()}
-        about = {
-            "epoch": snapshot.epoch,
-            "seconds": snapshot.seconds,
-            "program": dict(snapshot.program),
-            "members": keys,
-            "rates": [self.rates[position] for position in snapshot.members],
-            "curves": [
-                [key, *running[key]]
+        about = _About(
+            epoch=snapshot.epoch,
+            seconds=snapshot.seconds,
+            program=dict(snapshot.program),
+            members=keys,
+            rates=[self.rates[position] for position in snapshot.members],
+            curves=[
+                (key, *running[key])
                 for key, alive in zip(keys, snapshot.alive, strict=True)
                 if alive and key in running
             ],
-        }
-        arrays = {_ABOUT: np.frombuffer(json.dumps(about).encode(), np.uint8), **snapshot.arrays}
+        )
+        text = json.dumps(asdict(about)).encode()
+        arrays = {_ABOUT: np.frombuffer(text, np.uint8), **snapshot.arrays}
         try:
             with replacing(self.path) as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -138,7 +184,9 @@ class Keeper:
         except OSError as error:
             self.works = False
             log.warning(
-                "%s: no checkpoint can be written (%s). Training goes on.", self.path, error
+                "%s: no checkpoint can be written (%s). Training goes on.",
+                self.path,
+                error.strerror,
             )
 
     def _member(self, key: Key | MemberKey) -> MemberKey:
@@ -151,7 +199,6 @@ class Keeper:
 def discard(path: Path) -> None:
     """Removes a checkpoint that nobody needs any more, and its folder with the last one."""
     path.unlink(missing_ok=True)
-    remove_halves(path)
     with contextlib.suppress(OSError):  # there are others, or there was none
         path.parent.rmdir()
 
@@ -171,23 +218,56 @@ def member_key(identity: str, replicate: Replicate) -> MemberKey:
 
 def _read(path: Path) -> Checkpoint | None:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            about = json.loads(arrays[_ABOUT].tobytes())
-        return Checkpoint(
-            path=path,
-            epoch=about["epoch"],
-            members=[_tuple(key) for key in about["members"]],
-            rates=about["rates"],
-            curves={_tuple(key): (steps, curves) for key, steps, curves in about["curves"]},
-            about=about,
-        )
+        about = _about(path)
     except FileNotFoundError:  # its cohort has come to the end in another command
         return None
     except Exception as error:  # a damaged archive raises almost anything
-        log.warning("%s: cannot be read (%s). It is not used.", path, error)
+        reason = " ".join(f"{error or type(error).__name__}".split())
+        log.warning("%s: cannot be read (%s). It is not used.", path, reason)
         return None
+    return Checkpoint(
+        path=path,
+        epoch=about.epoch,
+        members=about.members,
+        rates=about.rates,
+        curves={key: (steps, curves) for key, steps, curves in about.curves},
+        seconds=about.seconds,
+        program=about.program,
+    )
 
 
-def _tuple(key: Sequence[Any]) -> MemberKey:
-    identity, weight_seed, batch_seed = key
-    return str(identity), int(weight_seed), int(batch_seed)
+def _about(path: Path) -> _About:
+    """Reads what a checkpoint says of its arrays; raises almost anything if it is damaged.
+
+    The arrays of one that this program has written are not compressed, so that they cannot take up
+    more room than the file.
+    """
+    with opened(path) as file:
+        with zipfile.ZipFile(file) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+            if total > path.stat().st_size:
+                raise ValueError("its arrays are larger than the file")
+            if archive.getinfo(f"{_ABOUT}.npy").file_size > MAX_BYTES:
+                raise ValueError(f"its `{_ABOUT}` is too large")
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as arrays:
+            about = from_json(_About, arrays[_ABOUT].tobytes())
+    if reason := about.fault():
+        raise ValueError(reason)
+    return about
+
+
+def remove_needless(root: Path) -> None:
+    """Removes checkpoints that no command is to go on from, unless their command is alive.
+
+    Those are the old ones, and those whose replicates have all come to their end elsewhere.
+    """
+    paths = folders.search(root, "[0-9]*/*/checkpoints/*.npz")
+    found = {path: checkpoint for path in paths if (checkpoint := _read(path)) is not None}
+    keys = {key for checkpoint in found.values() for key in checkpoint.curves}
+    ended = reuse.ended(root, keys)
+    for path in paths:
+        with unused(path.parents[1]) as is_left, contextlib.suppress(FileNotFoundError):
+            is_old = time.time() - path.stat().st_mtime > _KEPT_S
+            if is_left and (is_old or (path in found and found[path].curves.keys() <= ended)):
+                discard(path)

@@ -50,7 +50,7 @@ _LACKING = "MLflow lacks a part of this sweep. To send it: %s"
 _MAX_FAILURES = 20
 
 
-def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
+def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> bool:
     """Ends what is still open, writes the report and tells where everything lies.
 
     Args:
@@ -58,11 +58,14 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
       folder: Its folder.
       figures: Whether the report draws.
       end: How it ended.
+
+    Returns:
+      Whether all of it could be written; what could not has been told.
     """
     if is_urgent():
         log.warning("Stopped at once. To report on what has finished: %s", _report_command(folder))
         stream.close(end, None)
-        return
+        return True
     if end == "interrupted":
         log.warning("Interrupted. What has finished is kept; %s", _what_now(stream, folder))
     try:
@@ -77,6 +80,8 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
         raise
     if comparison is not None:
         stream.tell(comparison)
+    elif end == "finished":
+        end = "failed"
     _close(stream, folder, end, report_there=comparison is not None)
     _tell_failures(stream)
     recorders = [item.recorder for item in stream.recorders if isinstance(item, Beside)]
@@ -86,6 +91,8 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> None:
     if comparison is not None:
         log.info("Report: %s", folder / "report.html")
     _tell_where(recorders)
+    disks = [item for item in stream.recorders if isinstance(item, DiskRecorder)]
+    return comparison is not None and all(disk.is_whole for disk in disks)
 
 
 def _what_now(stream: Stream, folder: Path) -> str:
@@ -186,8 +193,8 @@ def _finish(
     whole = len(stream.endpoints) == len(configurations) and not stream.failures()
     if end == "finished" and not (whole and well):
         end = "failed"
-    conclude(stream, folder, settings.report.figures, end)
-    return end
+    written = conclude(stream, folder, settings.report.figures, end)
+    return end if written or end == "interrupted" else "failed"
 
 
 def _begun(

@@ -1,16 +1,20 @@
 """The folder of a sweep: `results/<date>/<time>`, never shared by two commands."""
 
+import contextlib
 import glob
 import logging
 import os
+import re
 import shutil
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
 from runner.config import ConfigError
+from runner.files import lock, remove_halves, unused
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +22,17 @@ ROOT = Path("results")
 
 # Workers of a parallel launcher compose their configuration again: they inherit the folder.
 _VARIABLE = "RUNNER_RESULTS_FOLDER"
+
+# Descriptors of claimed folders: while they are open, the folders are in use.
+_in_use: dict[Path, int] = {}
+
+_CLAIMED = re.compile(r"\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d(-\d+)?")
+# What a command has in its folder before it has trained anything.
+_EARLY = re.compile(
+    r"\.sweep\.json\.[0-9a-f]{8}|multirun\.yaml|.+\.log|(\d+/)?\.hydra/\w+\.yaml|\d+/.+\.log"
+)
+# A link is renamed at once; one so old is what a killed command has left.
+_LINK_S = 60.0
 
 
 def register_resolver() -> None:
@@ -30,6 +45,7 @@ def _resolve() -> str:
     if _VARIABLE not in os.environ:
         try:
             os.environ[_VARIABLE] = str(claim(ROOT))
+            remove_left(ROOT)
         except ConfigError as error:
             # OmegaConf would wrap the error, and Hydra would show the traceback of that.
             print(error, file=sys.stderr)
@@ -39,6 +55,8 @@ def _resolve() -> str:
 
 def claim(root: Path, now: datetime | None = None) -> Path:
     """Creates and returns `root/<YYYY-MM-DD>/<HH-MM-SS>`, or with `-2`, `-3`, … if that exists.
+
+    It is in use until it is released, or this process ends.
 
     Raises:
       ConfigError: Nothing can be written there.
@@ -54,16 +72,66 @@ def claim(root: Path, now: datetime | None = None) -> Path:
 
 def _claim(root: Path, moment: datetime) -> Path:
     day = root / moment.strftime("%Y-%m-%d")
-    day.mkdir(parents=True, exist_ok=True)
     name, attempt = moment.strftime("%H-%M-%S"), 1
     while True:
         folder = day / (name if attempt == 1 else f"{name}-{attempt}")
         try:
-            folder.mkdir()
+            folder.mkdir(parents=True)
         except FileExistsError:
+            if not folder.is_dir():
+                raise
             attempt += 1
         else:
-            return folder
+            if _use(folder):
+                return folder
+
+
+def _use(folder: Path) -> bool:
+    """Marks a folder as in use; returns whether it is still there.
+
+    Another command may have taken it for one that was left, before it was marked.
+    """
+    if sys.platform == "win32":
+        return True
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        lock(descriptor)
+        if not os.path.samestat(folder.stat(), os.fstat(descriptor)):
+            os.close(descriptor)
+            return False
+    except FileNotFoundError:
+        return False
+    _in_use[folder] = descriptor
+    return True
+
+
+def remove_left(root: Path) -> None:
+    """Removes what killed commands have left: folders without results, and halves of files.
+
+    Whatever a living command holds stays.
+    """
+    for folder in search(root, "[0-9]*/*/"):
+        if _is_early(folder, root):
+            with unused(folder) as is_left:
+                if is_left and _is_early(folder, root):
+                    _remove(folder)
+    for inner in ("", "*/", "*/replicates/", "figures/", "checkpoints/"):
+        for place in {half.parent for half in search(root, f"[0-9]*/*/{inner}.*.????????")}:
+            remove_halves(place)
+    for link in root.glob(".latest-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - link.lstat().st_mtime > _LINK_S:
+                link.unlink()
+
+
+def _is_early(folder: Path, root: Path) -> bool:
+    """Tells whether a folder is that of a command which has not begun to record anything."""
+    if not _CLAIMED.fullmatch(folder.relative_to(root).as_posix()):
+        return False
+    if (folder / "sweep.json").exists():
+        return False
+    found = [path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()]
+    return all(_EARLY.fullmatch(path.relative_to(folder).as_posix()) for path in found)
 
 
 def search(root: Path, pattern: str) -> list[Path]:
@@ -75,18 +143,35 @@ def search(root: Path, pattern: str) -> list[Path]:
     return sorted((root / name for name in names), reverse=True)
 
 
+def unwritten(error: OSError) -> str:
+    """Returns what to tell of a file that cannot be written, or read, before anything is trained.
+
+    An error while writing names no file: the results folder is told then.
+    """
+    place = error.filename or os.environ.get(_VARIABLE) or ROOT
+    return f"{place}: {error.strerror or error}. Nothing was trained; mend that and repeat it."
+
+
 def release() -> None:
     """Forgets the claimed folder, and removes it if no sweep has left its record there."""
     folder = os.environ.get(_VARIABLE)
     if folder and not Path(folder, "sweep.json").exists():
         discard(Path(folder))
     os.environ.pop(_VARIABLE, None)
+    if folder and (descriptor := _in_use.pop(Path(folder), None)) is not None:
+        os.close(descriptor)
 
 
 def discard(folder: Path) -> None:
     """Removes the folder of a command that leaves no results, if this command claimed it."""
     if os.environ.get(_VARIABLE) == str(folder) and not any(folder.glob("*/replicates/*")):
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # there are others of that day
+        folder.parent.rmdir()
 
 
 def refuse_used(folder: Path) -> None:

@@ -36,8 +36,8 @@ _USER_CODE = {"model": "function", "init": "target", "optimizer": "target"}
 
 # What may change in `runner` without changing a number.
 _TELLING = {
-    *("__main__.py", "archive.py", "interruption.py", "locks.py", "masking.py", "sync.py"),
-    *("terminal.py", "execution", "propagation", "recording", "report"),
+    *("__main__.py", "archive.py", "files.py", "interruption.py", "locks.py", "masking.py"),
+    *("sync.py", "terminal.py", "execution", "propagation", "recording", "report"),
 }
 
 

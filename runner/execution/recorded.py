@@ -17,7 +17,9 @@ from runner.records import ConfigurationRecord
 def recorded_job(folder: Path, record: ConfigurationRecord) -> Job:
     """Returns the job that left this record."""
     home = folder / str(record.index)
-    tracking = _unmasked(record.settings["tracking"], home / ".hydra" / "config.yaml")
+    tracking = _unmasked(
+        record.settings.get("tracking", {"name": "none"}), home / ".hydra" / "config.yaml"
+    )
     settings = {**record.settings, "tracking": tracking}
     return Job(record.index, folder, settings, home / "runner.log")
 

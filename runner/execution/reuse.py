@@ -7,18 +7,21 @@ measured anew where the settings of that differ (`runner.execution.diagnostics`)
 
 import dataclasses
 import logging
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from runner.execution.folders import search
 from runner.execution.preflight import Ready
+from runner.files import read_bytes
 from runner.plan import Replicate
 from runner.recording.mlflow import MlflowRecorder
 from runner.records import (
     RecordError,
     ReplicateRecord,
     SweepRecord,
+    misfit,
     read_replicate,
     read_sweep,
 )
@@ -149,9 +152,34 @@ def _tracked(item: Ready, recorder: MlflowRecorder) -> list[ReplicateRecord]:
     for replicate in item.replicates:
         run = runs.get(replicate.key)
         record = recorder.fetch(run) if run else None
-        if run and record and _serves(record, replicate, item):
+        if run is None or record is None:
+            continue
+        if reason := misfit(item.record, record):
+            log.warning("The record of MLflow's run %s: %s. It is not reused.", run.run_id, reason)
+        elif _serves(record, replicate, item):
             found.append(dataclasses.replace(record, reused_from=run.name))
     return found
+
+
+def ended(root: Path, keys: Collection[tuple[str, int, int]]) -> set[tuple[str, int, int]]:
+    """Returns those replicates that have come to their end in a results folder below `root`.
+
+    Args:
+      root: As of `from_disk`.
+      keys: Identity of the configuration, seed of the weights, seed of the batches.
+    """
+    folders = _folders(root, {identity for identity, *_ in keys}) if keys else {}
+    return {key for key in keys if any(_has_ended(home, key) for home in folders.get(key[0], []))}
+
+
+def _has_ended(home: Path, key: tuple[str, int, int]) -> bool:
+    identity, weight_seed, batch_seed = key
+    name = Replicate(weight_seed, batch_seed).key
+    try:
+        record = read_replicate(home / "replicates" / f"{name}.json")
+    except RecordError:
+        return False
+    return record.status in ENDED and record.identity == identity
 
 
 def _folders(root: Path, wanted: set[str]) -> dict[str, list[Path]]:
@@ -159,11 +187,11 @@ def _folders(root: Path, wanted: set[str]) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in search(root, "[0-9]*/*/*/configuration.json"):
         try:
-            match = _IDENTITY.search(path.read_bytes())
-        except FileNotFoundError:  # another command has removed it
-            continue
-        except OSError as error:
-            log.warning("%s: cannot be read (%s); its replicates are not reused.", path, error)
+            match = _IDENTITY.search(read_bytes(path))
+        except OSError as error:  # another command may have removed it
+            if os.path.lexists(path):
+                reason = error.strerror or error
+                log.warning("%s: cannot be read (%s); its replicates are not reused.", path, reason)
             continue
         if match and (key := match[1].decode()) in wanted:
             found.setdefault(key, []).append(path.parent)
@@ -181,14 +209,16 @@ def _first(
     """Returns the newest record of a replicate that had come to its end."""
     for folder in folders:
         path = folder / "replicates" / f"{replicate.key}.json"
-        if not path.exists():
+        if not os.path.lexists(path):
             continue
         try:
             record = read_replicate(path)
         except RecordError as error:
             log.warning("%s It is not reused.", error)
             continue
-        if _serves(record, replicate, item):
+        if reason := misfit(item.record, record):
+            log.warning("%s: %s. It is not reused.", path, reason)
+        elif _serves(record, replicate, item):
             source = record.reused_from or folder.relative_to(root).as_posix()
             return dataclasses.replace(record, reused_from=source)
     return None

@@ -19,7 +19,7 @@ from runner.interruption import stoppable, take_up
 from runner.plan import Tracking
 from runner.recording.beside import Beside
 from runner.recording.console import ConsoleRecorder
-from runner.recording.disk import DiskRecorder
+from runner.recording.disk import DiskError, DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import End
 from runner.records import ConfigurationRecord, read_sweep
@@ -75,7 +75,7 @@ def _run(jobs: Sequence[Job], settings: SweepSettings) -> dict[int, Result]:
     sweep = reuse.with_mixed_versions(sweep, reused, folders.ROOT, mlflow)
     console = ConsoleRecorder(_num_epochs(ready))
     recorders = [
-        DiskRecorder(folder),
+        DiskRecorder(folder, elsewhere=mlflow is not None),
         *([Beside(mlflow)] if mlflow else []),
         console,
     ]  # the disk first
@@ -130,7 +130,7 @@ def _train(
     jobs: Sequence[Job],
     stream: Stream,
     rerun: bool,
-    ending: Callable[[End], None],
+    ending: Callable[[End], bool],
 ) -> dict[int, Result]:
     """Trains all, calls `ending` with how it ended, and returns the result of each job."""
     end: End = "failed"  # until it has come to an end
@@ -143,7 +143,9 @@ def _train(
         end = "interrupted"
         raise
     finally:
-        ending(end)
+        written = ending(end)
+    if not written:
+        raise DiskError("Not everything could be written; the reasons stand above.")
     values = {job.index: stream.endpoints[job.index].get("mean", math.nan) for job in jobs}
     failures = stream.failures()
     errors = unmet((item for item in ready if item.record.index not in failures), stream.measured)
@@ -182,9 +184,10 @@ def _tell_refused(refused: Sequence[ConfigurationRecord], num_jobs: int) -> None
             log.error("%s%s", name, record.error)
 
 
-def _close(stream: Stream, end: End) -> None:
+def _close(stream: Stream, end: End) -> bool:
     stream.stop(end)
     stream.close(end, None)
+    return all(item.is_whole for item in stream.recorders if isinstance(item, DiskRecorder))
 
 
 def _num_epochs(ready: Sequence[Ready]) -> int:

@@ -17,8 +17,7 @@ from runner.records import (
     ConfigurationRecord,
     RecordError,
     ReplicateRecord,
-    read_configurations,
-    read_replicates,
+    read_kept,
     read_sweep,
 )
 from runner.report import load
@@ -41,8 +40,8 @@ def send(folder: Path, uri: str | None = None) -> str:
       ResultsError: There is nothing to compare.
       KeyboardInterrupt: Interrupted; MLflow holds the sweep to be so, too.
     """
-    sweep, replicates = read_sweep(folder), read_replicates(folder)
-    configurations = read_configurations(folder)
+    sweep, kept = read_sweep(folder), read_kept(folder)
+    configurations, replicates = kept.configurations, kept.replicates
     if not configurations:
         raise RecordError(f"{folder}: there is no configuration.json. Nothing had been begun.")
     jobs = [recorded_job(folder, record) for record in configurations]

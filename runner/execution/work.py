@@ -19,6 +19,7 @@ from runner.execution.checkpoints import (
     discard,
     find,
     member_key,
+    remove_needless,
 )
 from runner.execution.cohorts import Pair, cohort_of, cohorts, engine, pairs_of
 from runner.execution.diagnostics import Diagnostician, unmet
@@ -60,6 +61,7 @@ def train_all(ready: Sequence[Ready], stream: Stream, folder: Path, rerun: bool)
     Raises:
       KeyboardInterrupt: Interrupted; a checkpoint of what was under way has been written.
     """
+    remove_needless(folders.ROOT)
     diagnostician = Diagnostician()
     for item in ready:
         with about([item.record.index]):

@@ -179,6 +179,9 @@ class MlflowRecorder(Recorder):
         try:
             with unobtrusive():
                 return lookup.download(self._store, run.run_id)
+        except ValueError as error:
+            log.warning("The record of MLflow's run %s: %s. It is not reused.", run.run_id, error)
+            return None
         except Exception as error:
             log.debug("MLflow's run %s has no record: %s", run.run_id, store.reason(error))
             return None

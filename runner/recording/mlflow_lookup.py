@@ -1,12 +1,12 @@
 """What a store already holds: the runs of a sweep, and what other sweeps have finished."""
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runner.files import read_bytes
 from runner.recording.mlflow_store import Store, search
 from runner.records import ReplicateRecord, replicate_record
 
@@ -76,7 +76,7 @@ def download(store: Store, run_id: str) -> ReplicateRecord:
     """Returns the record that was kept with the run of a replicate; raises if there is none."""
     with tempfile.TemporaryDirectory() as folder:
         path = store.client.download_artifacts(run_id, RECORD_FILE, folder)
-        return replicate_record(json.loads(Path(path).read_text("utf-8")))
+        return replicate_record(read_bytes(Path(path)))
 
 
 def missing_points(store: Store, run: Any, points: Sequence[Any]) -> list[Any]:

@@ -57,6 +57,7 @@ def _report(options: argparse.Namespace) -> int:
             by=by,
         )
         output = options.output or _place(folders, options)
+        output.mkdir(parents=True, exist_ok=True)
         comparison = write(results, output, options.figures)
     except (ResultsError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)

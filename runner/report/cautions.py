@@ -19,6 +19,7 @@ def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
         _same_weights(results),
         _undrawn(results),
         _few_seeds(results),
+        _damaged(results),
         _missing(results),
         _refused(results),
         _survivors(results),
@@ -87,6 +88,14 @@ def _few_seeds(results: Results) -> str:
         return ""
     count = names.counted(min(asked), "seed")
     return f"Few seeds: with {count} a configuration the intervals are wide or missing."
+
+
+def _damaged(results: Results) -> str:
+    if not results.num_damaged:
+        return ""
+    verb = "is" if results.num_damaged == 1 else "are"
+    files = names.counted(results.num_damaged, "damaged file")
+    return f"{files} {verb} left out; `python -m runner.report` names each with its reason."
 
 
 def _missing(results: Results) -> str:

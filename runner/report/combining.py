@@ -49,6 +49,7 @@ def combined(parts: Sequence[Records]) -> Records:
         configurations=tuple(with_factors(joined)),
         replicates=tuple(kept[key] for key in sorted(kept)),
         num_repeated=len(found) - len(kept),
+        num_damaged=sum(part.num_damaged for part in parts),
     )
 
 

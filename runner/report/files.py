@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from runner.files import remove_halves, write_bytes, write_text
 from runner.machine import num_cores
-from runner.records import write_bytes, write_text
 from runner.report.analysis import Analysis, analyse
 from runner.report.comparison import Comparison, compare
 from runner.report.document import Drawings, document
@@ -26,6 +26,8 @@ _OWN_FIGURES = re.compile(
 
 def write(results: Results, folder: Path, figures: bool = True) -> Comparison:
     """Writes the tables and the report of results into a folder; see `runner.report.write`."""
+    for place in (folder, folder / "figures"):
+        remove_halves(place)
     if not figures:
         return _write(results, analyse(results), folder, Drawings())
     from runner.report.drawing import Drawer

@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from runner.records import write_text
+from runner.files import write_text
 
 _BUNDLE = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle().encode())"
 
@@ -22,6 +22,7 @@ def libraries() -> str:
         return kept.read_text("utf-8")
     script = _bundled()
     with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
         write_text(kept, script)
     return script
 

@@ -1,20 +1,25 @@
 """The records of one results folder, checked as they are read."""
 
+import logging
+import os
 import tempfile
-import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import archive
+from runner.config import ConfigError
+from runner.propagation.tables import limits
 from runner.records import (
     ConfigurationRecord,
     RecordError,
     ReplicateRecord,
     SweepRecord,
-    read_configurations,
-    read_replicates,
+    configuration_files,
+    read_kept,
     read_sweep,
 )
+
+log = logging.getLogger(__name__)
 
 
 class ResultsError(Exception):
@@ -31,6 +36,7 @@ class Records:
       replicates: Those that have ended, by configuration and seeds.
       num_repeated: Replicates that are left out because another sweep has the same.
       num_deselected: Replicates that are left out because of how they ended.
+      num_damaged: Files that are left out because they cannot be read.
     """
 
     sweeps: tuple[SweepRecord, ...]
@@ -38,48 +44,70 @@ class Records:
     replicates: tuple[ReplicateRecord, ...]
     num_repeated: int = 0
     num_deselected: int = 0
+    num_damaged: int = 0
 
 
 def read(folder: Path) -> Records:
     """Reads the records of a results folder; a sweep that is still running, or was killed, too.
 
-    Where it holds no configuration, but a `records.zip`, that is read.
+    Where it holds no configuration, but a `records.zip`, that is read. Damaged files are told and
+    left out.
 
     Raises:
-      ResultsError: The folder is missing or has no records, or one of its files is corrupted.
+      ResultsError: The folder is missing or has no records, or none that can be read.
     """
     if not folder.is_dir():
         raise ResultsError(f"{folder}: there is no such folder.")
     packed = folder / archive.NAME
-    if packed.is_file() and not any(folder.glob("*/configuration.json")):
+    if packed.is_file() and not configuration_files(folder):
         return read_packed(packed)
-    for pattern in ("sweep.json", "*/configuration.json"):
-        if not any(folder.glob(pattern)):
-            raise ResultsError(f"{folder}: not a results folder, it has no {pattern}.")
-    try:
-        sweep = read_sweep(folder)
-        configurations, replicates = read_configurations(folder), read_replicates(folder)
-    except RecordError as error:
-        raise ResultsError(str(error)) from error
-    _check_numbers(folder, configurations, replicates)
-    return Records((sweep,), tuple(configurations), tuple(replicates))
+    return _read(folder, f"{folder}/")
 
 
 def read_packed(path: Path) -> Records:
     """Reads the records that `runner.archive` has made one file of; see `read`."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            archive.unpack(path.read_bytes(), Path(folder))
-            return read(Path(folder))
-        except (zipfile.BadZipFile, ResultsError) as error:
-            raise ResultsError(f"{path}: {str(error).removeprefix(folder).strip('/: ')}") from error
+            faults = archive.unpack(path, Path(folder))
+        except archive.ArchiveError as error:
+            raise ResultsError(f"{path}: {error}.") from error
+        for fault in faults:
+            log.warning("%s: %s It is left out.", path, fault)
+        found = _read(Path(folder), f"{path}: ")
+        return replace(found, num_damaged=found.num_damaged + len(faults))
 
 
-def _check_numbers(
-    folder: Path, configurations: list[ConfigurationRecord], records: list[ReplicateRecord]
-) -> None:
-    known = {configuration.index for configuration in configurations}
-    for record in records:
-        if record.configuration not in known:
-            path = folder / str(record.configuration) / "replicates" / f"{record.key}.json"
-            raise ResultsError(f"{path}: its configuration.json is missing.")
+def _read(folder: Path, place: str) -> Records:
+    """Reads the records in a folder that messages call `place`."""
+    missing = "" if os.path.lexists(folder / "sweep.json") else "sweep.json"
+    if missing := missing or ("" if configuration_files(folder) else "*/configuration.json"):
+        raise ResultsError(f"{place.rstrip('/: ')}: not a results folder, it has no {missing}.")
+    kept = read_kept(folder, place)
+    configurations = [record for record in kept.configurations if _has_limits(record, place)]
+    known = {record.index for record in configurations}
+    replicates = [record for record in kept.replicates if record.configuration in known]
+    num_damaged = len(kept.faults) + len(kept.configurations) - len(configurations)
+    if num_damaged and not replicates:
+        raise ResultsError(f"{place.rstrip('/: ')}: none of its records can be read.")
+    return Records(
+        (_sweep(folder, place),), tuple(configurations), tuple(replicates), num_damaged=num_damaged
+    )
+
+
+def _sweep(folder: Path, place: str) -> SweepRecord:
+    try:
+        return read_sweep(folder)
+    except RecordError as error:
+        log.warning("%s Intervals are at 95 %%.", str(error).replace(f"{folder}/", place))
+        return SweepRecord("/".join(folder.absolute().parts[-2:]), "unknown", "", {}, "unknown")
+
+
+def _has_limits(record: ConfigurationRecord, place: str) -> bool:
+    """Tells whether a configuration says how what was measured before training is judged."""
+    try:
+        limits(record)
+    except ConfigError as error:
+        text = "%s%d/configuration.json: %s Its replicates are left out with it."
+        log.warning(text, place, record.index, error)
+        return False
+    return True

@@ -50,6 +50,7 @@ class Results:
         `"init"`; None for all factors.
       num_repeated: Replicates that are left out because another sweep has the same.
       num_deselected: Replicates that a condition on their status has left out.
+      num_damaged: Files that are left out because they cannot be read.
     """
 
     sweep: SweepRecord
@@ -67,6 +68,7 @@ class Results:
     by: tuple[str, ...] | None = None
     num_repeated: int = 0
     num_deselected: int = 0
+    num_damaged: int = 0
 
     @cached_property
     def names(self) -> dict[int, Name]:
@@ -135,4 +137,5 @@ def _tabulated(
         by=by,
         num_repeated=records.num_repeated,
         num_deselected=records.num_deselected,
+        num_damaged=records.num_damaged,
     )

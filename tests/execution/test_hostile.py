@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 
 import runner
-from runner import records
-from runner.records import read_replicates, read_sweep
+from runner import files
+from runner.records import Outcome, read_replicates, read_sweep
+from runner.training import reference
 
 SMALL = (
     *("dataset=iris", "model.width=8", "training.epochs=2", "report.figures=false"),
@@ -24,7 +26,7 @@ QUIET = (*SMALL, "tracking=none")
 @pytest.fixture
 def full_disk(monkeypatch):
     """Returns a function after which so many more files can be written, and no others."""
-    replacing = records.replacing
+    replacing = files.replacing
 
     def fill(more):
         left = [more]
@@ -35,7 +37,7 @@ def full_disk(monkeypatch):
             left[0] -= 1
             return replacing(path)
 
-        monkeypatch.setattr(records, "replacing", limited)
+        monkeypatch.setattr(files, "replacing", limited)
 
     return fill
 
@@ -54,6 +56,46 @@ def test_a_full_disk_is_told_and_what_had_finished_is_reused(command, keras, ful
     kept = max(files - 2, 0)
     assert len(read_replicates(again.folder)) == 3
     assert sum(record.reused_from is not None for record in read_replicates(again.folder)) == kept
+
+
+SWEEPS = {
+    "single": (),
+    "cohort": ("--multirun", "hydra/launcher=cohort"),
+    "basic": ("--multirun", "hydra/launcher=basic"),
+}
+EACH_WAY = [pytest.param(name, marks=[pytest.mark.slow] * (name == "cohort")) for name in SWEEPS]
+
+
+@pytest.mark.parametrize("name", EACH_WAY)
+def test_without_a_report_the_exit_code_is_1(command, keras, full_disk, name):
+    # Records of the sweep (of the whole one too, where jobs run apart), of the configuration and of
+    # its three replicates.
+    full_disk(5 + (name == "basic"))
+    done = command(*SWEEPS[name], *QUIET)
+    assert done.code == 1
+    assert "Traceback" not in done.output
+    assert "No space left on device" in done.output
+    assert len(read_replicates(done.folder)) == 3
+
+
+@pytest.mark.parametrize("name", EACH_WAY)
+def test_a_folder_that_is_removed_meanwhile_is_not_half_made_again(
+    command, keras, monkeypatch, tmp_path, name
+):
+    train = reference.train
+
+    def removes(cohort):
+        for event in train(cohort):
+            yield event
+            if isinstance(event, Outcome):
+                shutil.rmtree(tmp_path / "results", ignore_errors=True)
+
+    monkeypatch.setattr(reference, "train", removes)
+    done = command(*SWEEPS[name], *QUIET)
+    assert done.code == 1
+    assert "Traceback" not in done.output
+    assert done.output.count("was removed while the command ran") == 1
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize("launcher", ["", "hydra/launcher=cohort", "hydra/launcher=basic"])

@@ -101,6 +101,7 @@ class Synthetic:
             versions=VERSIONS,
             machine="Linux x86_64, 2 cores",
         )
+        self.folder.mkdir(parents=True, exist_ok=True)
         write_record(self.folder / "sweep.json", sweep)
         jobs = [(init, factors) for init in self.behaviours for factors in self.factors]
         for index, (init, factors) in enumerate(jobs):

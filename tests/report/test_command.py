@@ -133,12 +133,17 @@ def test_what_cannot_be_done_is_told_in_one_line(
     assert error.count("\n") == 1
 
 
-def test_an_error_is_one_line_without_a_traceback(
-    build: Build, behaviour: Any, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", ["curves.parquet", "report.html", "comparison.csv", "figures"])
+def test_a_file_that_cannot_be_written_is_named(
+    build: Build, behaviour: Any, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     folder = build({"a": behaviour()}, epochs=1)
-    (folder / "0/replicates/seed-3.json").write_text('{"configuration": 0,')
+    if name == "figures":
+        (folder / name).touch()
+    else:
+        (folder / name / "full").mkdir(parents=True)
     assert main([str(folder)]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert error.startswith(f"Error: {folder}/0/replicates/seed-3.json: cannot be read")
+    assert error.startswith("Error: ")
+    assert f"{folder / name}" in error

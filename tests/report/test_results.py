@@ -1,4 +1,3 @@
-import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -78,45 +77,18 @@ def test_records_that_lie_open_count_before_packed_ones(
     assert [record.init for record in load(folder).configurations] == ["zero", "he_normal"]
 
 
-def test_a_corrupted_file_of_records_is_named(packed: Path) -> None:
+def test_a_corrupted_file_of_records_is_named(
+    packed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = packed / archive.NAME
     with zipfile.ZipFile(path, "a") as content:
         content.writestr("2/configuration.json", "{")
-    with pytest.raises(ResultsError) as error:
-        load(packed)
-    assert str(error.value).startswith(f"{path}: 2/configuration.json: cannot be read as a record")
+    assert len(load(packed).configurations) == 2
+    assert f"{path}: 2/configuration.json: cannot be read as a record" in caplog.text
     path.write_bytes(b"something else")
-    with pytest.raises(ResultsError, match=r"clone/records\.zip: File is not a zip file"):
+    with pytest.raises(ResultsError, match=r"clone/records\.zip: .*File is not a zip file"):
         load(packed)
     with zipfile.ZipFile(path, "w") as content:
         content.writestr("other.json", "{}")
     with pytest.raises(ResultsError, match=r"records\.zip: not a results folder, it has no sweep"):
         load(packed)
-
-
-CORRUPTED = {
-    "truncated": ('{"configuration": 0, "se', "JSONDecodeError"),
-    "empty": ("", "JSONDecodeError"),
-    "another version's": (json.dumps({"new_key": 1}), "new_key"),
-    "not an object": ("[1]", "TypeError"),
-    "not text": ("\udcff", "UnicodeDecodeError"),
-}
-
-
-@pytest.mark.parametrize("name", CORRUPTED)
-@pytest.mark.parametrize(
-    "place", ["sweep.json", "1/configuration.json", "1/replicates/seed-2.json"]
-)
-def test_a_corrupted_file_is_named(folder: Path, name: str, place: str) -> None:
-    content, reason = CORRUPTED[name]
-    (folder / place).write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(ResultsError, match=reason) as error:
-        load(folder)
-    assert str(error.value).startswith(f"{folder / place}: ")
-    assert "\n" not in str(error.value)
-
-
-def test_replicates_without_their_configuration_are_named(folder: Path) -> None:
-    (folder / "1/configuration.json").unlink()
-    with pytest.raises(ResultsError, match=r"1/replicates/seed-0\.json: its configuration\.json"):
-        load(folder)
