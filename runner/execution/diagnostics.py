@@ -68,7 +68,8 @@ class Diagnostician:
                 check()  # it may come from an interruption that a library caught
                 with about([item.record.index]):
                     log.warning(
-                        "%s: nothing could be measured before training: %s",
+                        "%s, %s: nothing could be measured before training: %s",
+                        item.record.model,
                         item.record.init,
                         told(error),
                     )
@@ -179,8 +180,8 @@ def unmet(
         records = measured(index)
         if not records:
             errors[index] = (
-                f"{item.record.init}: nothing could be measured, so it is not known "
-                f"to be {settings.require} (`diagnostics.require`)."
+                f"{item.record.model}, {item.record.init}: nothing could be measured, so it is "
+                f"not known to be {settings.require} (`diagnostics.require`)."
             )
             continue
         verdict = judge(records, settings)

@@ -6,6 +6,7 @@ import numpy as np
 
 from runner.config import ConfigError
 from runner.models.activations import ACTIVATIONS
+from runner.models.calls import called
 from runner.tasks import Task
 
 # One of several: softmax of a log-softmax is the softmax itself, so log-probabilities are logits.
@@ -192,6 +193,6 @@ def _outputs(model: Any, generator: np.random.Generator) -> np.ndarray:
     (inputs,) = keras.tree.flatten(getattr(model, "inputs", None) or model.input)
     shape = (_EXAMPLES, *(size or _OPEN_SIZE for size in inputs.shape[1:]))
     examples = generator.integers(0, 2, shape).astype("float32")
-    outputs = keras.ops.convert_to_numpy(model(examples, training=False)).astype("float32")
+    outputs = keras.ops.convert_to_numpy(called(model, examples, training=False)).astype("float32")
     rows = outputs.reshape(-1, outputs.shape[-1])
     return rows[np.isfinite(rows).all(axis=1)]

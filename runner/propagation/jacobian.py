@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from runner.models.calls import called_with
 from runner.propagation.measurement import Arranged, Meter
 from runner.propagation.tracing import intercepted
 
@@ -54,9 +55,7 @@ class FullMeter:
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(x)
             with intercepted(self.meter.anatomy, _plainly):
-                outputs, _ = self.meter.model.stateless_call(
-                    list(trainable), list(other), x, training=True
-                )
+                outputs, _ = called_with(self.meter.model, trainable, other, x, training=True)
             columns = [outputs[:, place] for place in range(outputs.shape[-1])]
         rows = [tape.gradient(column, x, unconnected_gradients="zero") for column in columns]
         return tf.stack(rows, axis=1)

@@ -49,6 +49,7 @@ import numpy as np
 import tensorflow as tf
 
 from runner.initializers.kernels import Weight
+from runner.models.calls import called, called_with
 from runner.propagation.activations import Activation
 from runner.propagation.elementwise import active_interval
 from runner.propagation.tracing import Anatomy, Place, Trace, anatomy, intercepted
@@ -226,9 +227,8 @@ class Meter:
 
     def total_loss(self, trainable: Sequence[Any], other: Sequence[Any]) -> Any:
         """Returns the loss of the probe, the layers' own regularization included."""
-        outputs, _, penalties = self.model.stateless_call(
-            list(trainable), list(other), self.x, training=True, return_losses=True
-        )
+        probe = tf.identity(self.x)  # of this graph: a layer may hand on what it is given
+        outputs, penalties = called_with(self.model, trainable, other, probe, training=True)
         return self._loss(self.y, outputs) + sum(tf.cast(p, outputs.dtype) for p in penalties)
 
 
@@ -286,8 +286,9 @@ def _dissected(
         trace = Trace(found)
         try:
             with intercepted(found, trace):
-                call = partial(_called, model, x, trace)
-                tf.function(call, autograph=False).get_concrete_function()
+                call = partial(_call, model, trace)
+                tf.function(call, autograph=False).get_concrete_function(x)
+            _silence(found, trace)
             return found, tuple(_layer(found, place) for place in trace.places)
         except Exception:  # layers of layers may do anything with them; taken as a whole they work
             if not composites:
@@ -295,16 +296,25 @@ def _dissected(
     raise AssertionError
 
 
-def _called(model: Any, x: Any, trace: Trace) -> None:
+def _call(model: Any, trace: Trace, x: Any) -> None:
     """Calls a model in a graph.
 
     Raises:
       ValueError: What a layer makes stays inside of a loop.
     """
-    model(x, training=True)
+    called(model, x, training=True)
     graph = tf.compat.v1.get_default_graph()
     if any(place.signal.graph is not graph for place in trace.places):
         raise ValueError("A layer is called inside a loop.")
+
+
+def _silence(found: Anatomy, trace: Trace) -> None:
+    """Takes out the layers that hand on what they are given, such as an augmentation, now off."""
+    changing = {id(place.layer) for place in trace.places if place.signal is not place.given}
+    for place in trace.places:
+        if id(place.layer) not in changing:
+            found.roles[id(place.layer)] = "silent"
+    trace.places = [place for place in trace.places if id(place.layer) in changing]
 
 
 def _layer(found: Anatomy, place: Place) -> Layer:

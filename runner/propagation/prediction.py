@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from runner.models.calls import called_with
 from runner.propagation.activations import interpolated_product
 from runner.propagation.measurement import Arranged, Meter
 from runner.propagation.topology import FanTrace
@@ -98,9 +99,8 @@ def predict(
     ]
     trace = _MomentTrace(meter.anatomy, pairs=pairs)
     with intercepted(meter.anatomy, trace):
-        meter.model.stateless_call(
-            *Arranged(meter.model)(weights), _products(meter.x), training=False
-        )
+        trainable, other = Arranged(meter.model)(weights)
+        called_with(meter.model, trainable, other, _products(meter.x), training=False)
     rows = [trace.numbers(place) for place in trace.places]
     quantities = {
         name: np.array([row.get(name, np.nan) for row in rows], float) for name in PREDICTED

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from runner.initializers.kernels import fans
+from runner.models.calls import called_with
 from runner.propagation.activations import ACTIVATIONS
 from runner.propagation.criticality import Chain
 from runner.propagation.measurement import Arranged, Meter
@@ -90,9 +91,8 @@ def topology(meter: Meter, mean_squares: Callable[[int], float] | None = None) -
         weights[position] = np.full_like(weights[position], square)
     trace = FanTrace(meter.anatomy)
     with intercepted(meter.anatomy, trace):
-        meter.model.stateless_call(
-            *Arranged(meter.model)(weights), meter.x[:_EXAMPLES], training=False
-        )
+        trainable, other = Arranged(meter.model)(weights)
+        called_with(meter.model, trainable, other, meter.x[:_EXAMPLES], training=False)
     judged = [
         (place, len(layer.kernels))
         for place, layer in zip(trace.places, meter.layers, strict=True)

@@ -10,7 +10,7 @@ A handler that is a `Trace` sorts the calls into *places*, the rows of every tab
   normalization between kernel and activation belongs to the place, and `before` is what it puts
   out;
 - the activation, built in or a layer of its own, closes it with `after`;
-- what only reshapes or drops out is no place;
+- what only reshapes or drops out, or hands on what it is given, is no place;
 - all else (pooling, sums, recurrent layers, attention, embeddings) is a place with `after` alone;
   of several results (a recurrent layer's states) it is the first.
 
@@ -165,7 +165,7 @@ def intercepted(anatomy: Anatomy, handler: Handler) -> Iterator[None]:
     """Lets `handler(operation, call, args, kwargs)` stand for every call inside the block."""
     random = [layer for layer in anatomy.model._flatten_layers() if _draws(layer)]
     for layer in random:
-        object.__setattr__(layer, "call", _as_in_evaluation(layer.call))
+        object.__setattr__(layer, "call", _as_in_evaluation(layer))
     for operation in anatomy.operations:
         object.__setattr__(operation, "call", _through(handler, operation))
     try:
@@ -180,11 +180,12 @@ def _through(handler: Handler, operation: Any) -> Callable[..., Any]:
     return lambda *args, **kwargs: handler(operation, call, args, kwargs)
 
 
-def _as_in_evaluation(call: Callable[..., Any]) -> Callable[..., Any]:
+def _as_in_evaluation(layer: Any) -> Callable[..., Any]:
+    call = layer.call
+    training = {"training": False} if layer._call_has_training_arg else {}
+
     def called(*args: Any, **kwargs: Any) -> Any:
-        if "training" in kwargs:
-            kwargs["training"] = False
-        return call(*args, **kwargs)
+        return call(*args, **(kwargs | training))
 
     return called
 
@@ -282,7 +283,7 @@ class Trace:
         place = self._open.pop(id(given), None)
         if place is None:
             place = self._place(operation, given)
-            place.before = given
+            place.before = self.watch(given)
         place.activation = self.anatomy.activations[id(operation)]
         place.after = self.watch(self.activated(place, lambda _: call(*args, **kwargs)))
         return place.after

@@ -54,7 +54,6 @@ def steps_unrolled(layers: Sequence[Any]) -> Iterator[None]:
             layer.unroll = unroll
 
 
-@tf.autograph.experimental.do_not_convert
 def stem_from(results: Sequence[Any], sources: Sequence[Any]) -> bool:
     """Tells whether any of the results is computed from any of the sources; all are of a graph.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from runner.machine import available_memory, cache_bytes
+from runner.models.calls import called_with
 
 # Copies of the weights: drawn, at the start, now, their gradients, the next ones, and an
 # optimizer's two moments now and next.
@@ -79,7 +80,7 @@ def need(model: Any, x: np.ndarray, batch_size: int) -> Need:
     import tensorflow as tf
 
     def forward(trainable: Any, other: Any, batch: Any) -> Any:
-        return model.stateless_call(trainable, other, batch, training=True, return_losses=True)
+        return called_with(model, trainable, other, batch, training=True)
 
     rows = min(batch_size, len(x))
     trainable, other = (
@@ -87,7 +88,7 @@ def need(model: Any, x: np.ndarray, batch_size: int) -> Need:
         for variables in (model.trainable_variables, model.non_trainable_variables)
     )
     batch = tf.TensorSpec((rows, *x.shape[1:]), x.dtype)
-    trace = tf.function(forward).get_concrete_function(trainable, other, batch)
+    trace = tf.function(forward, autograph=False).get_concrete_function(trainable, other, batch)
     weights = sum(_size(weight) for weight in model.weights)
     activations = _output_bytes(trace.graph)
     return Need(_COPIES * weights, _HELD * activations, activations / rows, _size(batch))

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from runner.config import ConfigError
+from runner.models.calls import called
 from runner.training import optimizers
 from runner.training.calls import Call, stem_from, steps_unrolled
 from runner.training.cohort import Cohort
@@ -137,8 +138,8 @@ class Program:
             for variable in self._trainable
         ]
         self._optimizer = PureOptimizer(self._keras_optimizer(), stand_ins)
-        self.train = tf.function(self._train, jit_compile=form.jit)
-        self.evaluate = tf.function(self._evaluate, jit_compile=form.jit)
+        self.train = tf.function(self._train, autograph=False, jit_compile=form.jit)
+        self.evaluate = tf.function(self._evaluate, autograph=False, jit_compile=form.jit)
 
     def state(self, trainable: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> State:
         """Returns the state before training.
@@ -438,7 +439,7 @@ class Program:
     def _forward(self, call: Call, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
         """Returns the loss of one replica on a batch, and the sums of its metrics, float32."""
         with call, steps_unrolled(self._recurrent), kernels_fused(self._normalizing):
-            outputs = self.cohort.model(x, training=training)
+            outputs = called(self.cohort.model, x, training)
             penalties = self.cohort.model.losses
         outputs = tf.cast(outputs, self._dtype)  # a layer may compute in less
         loss = self.objective.loss(y, outputs)

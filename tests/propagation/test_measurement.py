@@ -510,3 +510,87 @@ def test_a_layer_that_hides_its_calls_is_taken_as_a_whole(keras, examine):
     found = examine("he_normal", model=model, seeds=1)
     assert found.records[0].layers == ["looped", "output"]
     assert np.isfinite(found.records[0].values("activation_variance")).all()
+
+
+def handing_on(keras):
+    """Returns layers that, with randomness off, put out what they are given."""
+    from keras import layers
+
+    class Own(layers.Layer):
+        def call(self, x):
+            return x
+
+    class Noise(layers.Layer):
+        """Draws unless it is told not to, as Keras's augmentations do."""
+
+        def __init__(self):
+            super().__init__()
+            self.seed_generator = keras.random.SeedGenerator(1)
+
+        def call(self, x, training=True):
+            noise = keras.random.normal(x.shape[1:], seed=self.seed_generator)
+            return x + noise if training else x
+
+    return {
+        "flip": [layers.RandomFlip()],
+        "rotation": [layers.RandomRotation(0.1)],
+        "crop": [layers.RandomCrop(8, 8)],
+        "augmentations in a layer": [
+            layers.Pipeline([layers.RandomFlip(), layers.RandomZoom(0.1)])
+        ],
+        "augmentations in a model": [
+            keras.Sequential([layers.RandomFlip(), keras.Sequential([layers.RandomContrast(0.1)])])
+        ],
+        "function": [layers.Lambda(lambda x: x)],
+        "alpha dropout": [layers.AlphaDropout(0.3)],
+        "noise": [layers.GaussianNoise(0.3)],
+        "nothing": [layers.Identity(), layers.Activation("linear"), layers.Masking()],
+        "own layer": [Own()],
+        "own noise": [Noise()],
+        "one after the other": [layers.ActivityRegularization(), layers.RandomFlip()],
+    }
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'conv' .* does not support masking")
+@pytest.mark.parametrize("subclass", [False, True])
+def test_what_hands_on_its_inputs_is_no_row(keras, examine, digits, reshaped, subclass):
+    from keras import layers
+
+    class Net(keras.Model):
+        def __init__(self, body):
+            super().__init__()
+            self.body = body
+
+        def call(self, x):  # without `training`
+            for layer in self.body:
+                x = layer(x)
+            return x
+
+    def records(first):
+        conv = layers.Conv2D(3, 3, activation="relu", name="conv")
+        body = [*first, conv, layers.Flatten(), layers.Dense(10, name="output")]
+        model = Net(body) if subclass else keras.Sequential([keras.Input((8, 8, 1)), *body])
+        model(keras.Input((8, 8, 1)))
+        data = reshaped(digits, (8, 8, 1))
+        return examine("he_normal", model=model, dataset=data, seeds=1).records[0]
+
+    plain = records([])
+    assert plain.layers == ["conv", "output"]
+    first_layers = handing_on(keras)
+    for name in ("flip", "own noise") if subclass else first_layers:
+        found = records(first_layers[name])
+        assert (name, found.layers) == (name, plain.layers)
+        assert found.measured == plain.measured, name
+
+
+def test_an_activation_at_the_start_has_a_gradient(keras, examine):
+    from keras import layers
+
+    body = [layers.Activation("tanh", name="first"), layers.Dense(10, name="output")]
+    model = keras.Sequential([keras.Input((64,)), *body])
+    found = examine("he_normal", model=model, seeds=1)
+    kernel = found.weights[0][0].astype(float)
+    x, y = probe(found)
+    _, shares = loss_of(np.tanh(x) @ kernel, y)
+    expected = ((shares - np.eye(10)[y]) @ kernel.T * (1 - np.tanh(x) ** 2)).var()
+    assert found.records[0].values("gradient_variance")[0] == pytest.approx(expected, rel=1e-4)

@@ -102,6 +102,65 @@ def adding_losses(keras):
     return keras.Sequential([keras.Input(SHAPE), *body])
 
 
+def subclassed(keras, kind):
+    """Returns a model of a class of its own; what differs is what its `call` takes."""
+    layers = keras.layers
+
+    class Block(layers.Layer):
+        """Knows nothing of training, and hands nothing on."""
+
+        def __init__(self):
+            super().__init__()
+            self.body = [layers.Dense(8, "tanh"), layers.BatchNormalization(), layers.Dropout(0.4)]
+
+        def call(self, x):
+            for layer in self.body:
+                x = layer(x)
+            return x
+
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.flatten, self.blocks = layers.Flatten(), [Block(), Block()]
+            self.dropout, self.last = layers.Dropout(0.3), layers.Dense(CLASSES)
+
+        def through(self, x, **passed):
+            x = self.flatten(x)
+            for block in self.blocks:
+                x = block(x)
+            return self.last(self.dropout(x, **passed))
+
+    class Plain(Net):
+        def call(self, x):
+            return self.through(x)
+
+    class Masked(Net):
+        def call(self, x, mask=None):
+            return self.through(x)
+
+    class AnyArguments(Net):
+        def call(self, x, **kwargs):
+            return self.through(x, **kwargs)
+
+    class Training(Net):
+        def call(self, inputs, *, training=None):
+            return self.through(inputs, training=training)
+
+    class Silent(Net):
+        def call(self, x, training=False):
+            return self.through(x)
+
+    kinds = {made.__name__: made for made in (Plain, Masked, AnyArguments, Training, Silent)}
+    if kind == "Inner":
+        inputs = keras.Input(SHAPE)
+        hidden = layers.Dense(6)(layers.Flatten()(inputs))
+        return keras.Model(inputs, layers.Dense(CLASSES)(Plain()(hidden)))
+    model = kinds[kind]()
+    model(np.zeros((1, *SHAPE), "float32"))
+    model(keras.Input(SHAPE))
+    return model
+
+
 def dataset(task="classification", num_outputs=CLASSES, scale=1.0):
     """Returns classes or labels that are linear in the inputs, which are `scale` times normal."""
     numbers = np.random.default_rng(1)
@@ -259,4 +318,10 @@ MODELS = {
         keras, constraint=keras.constraints.UnitNorm([0, 1, 2])
     ),
     "spectral normalization": normalizing,
+    "class whose call takes the inputs alone": lambda keras: subclassed(keras, "Plain"),
+    "class whose call takes a mask": lambda keras: subclassed(keras, "Masked"),
+    "class whose call takes anything": lambda keras: subclassed(keras, "AnyArguments"),
+    "class whose call takes training": lambda keras: subclassed(keras, "Training"),
+    "class whose call hands no training on": lambda keras: subclassed(keras, "Silent"),
+    "class inside of a functional model": lambda keras: subclassed(keras, "Inner"),
 }

@@ -40,7 +40,14 @@ def some_slow(values, quick):
 
 
 @pytest.mark.parametrize(
-    "name", some_slow(MODELS, quick=["mlp", "cnn with many channels", "max norm"])
+    "name",
+    some_slow(
+        MODELS,
+        quick=[
+            *("mlp", "cnn with many channels", "max norm"),
+            "class whose call takes the inputs alone",
+        ],
+    ),
 )
 def test_models_train_as_in_the_reference_engine(keras, engines, name):
     model = MODELS[name](keras)
