@@ -1,15 +1,19 @@
-"""The user's own classes and functions, by import path."""
+"""The user's own classes and functions, by import path, and how their errors are told."""
 
 import difflib
 import importlib
+import re
 import sys
+import sysconfig
+import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from runner.config import ConfigError
 
-# Enough for a message of Keras or for the place of a syntax error, little enough for a line.
+# Enough for a message of Keras, little enough for a line.
 _MESSAGE_LIMIT = 300
 
 
@@ -67,9 +71,104 @@ def import_target(target: str, key: str, module: str, base: str) -> Any:
 
 
 def told(error: BaseException) -> str:
-    """Returns the type and text of an exception as one short line."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return text if len(text) <= _MESSAGE_LIMIT else text[: _MESSAGE_LIMIT - 1] + "…"
+    """Returns an exception as one short line: type, message, and where in the user's own files.
+
+    What TensorFlow and Keras wrap around a message (tracebacks, arguments, names of nodes) is left
+    out. An exception that another one was raised from is told with it. Where no file of the user's
+    is to blame, the layer is named whose call failed, as far as it is known.
+    """
+    root, seen = error, {id(error)}
+    while (cause := root.__cause__) is not None and id(cause) not in seen:
+        root = cause
+        seen.add(id(root))
+    outer, inner = _Told.of(error), _Told.of(root)
+    lines = [outer.line] if inner.line in outer.line else [outer.line, inner.line]
+    place = inner.place or outer.place
+    place = f" ({place})" if place else ""
+    limit = (_MESSAGE_LIMIT - len(place)) // len(lines)
+    return "; caused by ".join(_cut(line, limit) for line in lines) + place
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What there is to say of one exception."""
+
+    kind: str
+    message: str
+    place: str
+
+    @property
+    def line(self) -> str:
+        return f"{self.kind}: {self.message}" if self.message else self.kind
+
+    @classmethod
+    def of(cls, error: BaseException) -> "_Told":
+        """Returns what there is to say, without what is around it."""
+        kind, text = type(error).__name__, str(error)
+        frames = [(f.filename, f.lineno or 0) for f in traceback.extract_tb(error.__traceback__)]
+        frames += [(name, int(line)) for _, name, line in _FRAME.findall(text)]
+        place = next((_at(*frame) for frame in reversed(frames) if _is_users(frame[0])), "")
+        text = _FRAME.sub("", text)
+        if found := _AUTOGRAPH.match(text):  # the type too may be another one than the user's
+            kind, text = found[1], found[2]
+        if found := _CALLED.match(text):
+            place, text = place or f"in {found[1]}", found[2]
+        if not place and (found := _NODE.search(text)):
+            place = f"in {found[1]}"
+        for pattern, instead in _AROUND.items():
+            text = pattern.sub(instead, text)
+        return cls(kind, " ".join(text.split()), place)
+
+
+# A line of a traceback that is part of a message, and the source that may follow.
+_FRAME = re.compile(r'^( *)File "([^"\n]+)", line (\d+)[^\n]*\n(?:\1 +\S[^\n]*\n)?', re.MULTILINE)
+
+_AUTOGRAPH = re.compile(r"\s*in user code:\s*([\w.]+): (.*)", re.DOTALL)
+
+# Keras, around what the innermost layer raised.
+_CALLED = re.compile(
+    r".*Exception encountered when calling (\S+?)\(\)\.\s*\x1b\[1m(.*?)\x1b\[0m", re.DOTALL
+)
+
+_NODE = re.compile(r"\{\{node ([^}]*)\}\}")
+
+# What TensorFlow and Keras have around a message, and what is to stand there.
+_AROUND = {
+    re.compile(r"Could not automatically infer .*?Error encountered:", re.DOTALL): "",
+    re.compile(r"'\{\{node [^}]*\}\} = (\w+)[^']*'"): r"\1",
+    re.compile(r"\[\[(?:\{\{[^}]*\}\})+\]\]"): "",
+    re.compile(r"\{\{(?:function_)?node [^}]*\}\}"): "",
+    re.compile(r"\[Op:[^\]]*\](?: name:)?"): "",
+    re.compile(r"Graph execution error:"): "",
+    re.compile(r"Detected at node \S+ defined at \(most recent call last\):"): "",
+    re.compile(r"<stack traces unavailable>"): "",
+    re.compile(r"(?:Stack trace for op definition|Traceback \(most recent call last\)):"): "",
+    re.compile(r"\x1b\[\d*m"): "",
+}
+
+
+def _is_users(file: str) -> bool:
+    """Tells whether a file is the user's own: no library's, not ours, and not made on the fly."""
+    path = Path(file)
+    ours = Path(__file__).parent
+    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")]
+    inside = [ours, ours.parent / "hydra_plugins", *libraries]
+    return (
+        not path.name.startswith(("<", "__autograph_generated"))
+        and not {"site-packages", "dist-packages"} & set(path.parts)
+        and not any(path.is_relative_to(folder) for folder in inside)
+    )
+
+
+def _at(file: str, line: int) -> str:
+    """Returns a line of a file, by the path from the working directory where it lies in there."""
+    path = Path(file)
+    inside = path.is_relative_to(Path.cwd())
+    return f"{path.relative_to(Path.cwd()) if inside else path}:{line}"
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
 
 
 def _import_module(name: str, path: str, key: str) -> ModuleType:
