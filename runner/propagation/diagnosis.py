@@ -209,9 +209,8 @@ def _groups(
 
 
 def _probe(num_examples: int, wanted: int) -> np.ndarray:
-    """Returns the rows of the probe: spread over the training part, an even number of them."""
-    count = max(min(num_examples, wanted) // 2 * 2, 2)
-    return np.linspace(0, num_examples - 1, count).round().astype(int)
+    """Returns the rows of the probe, spread over the training part."""
+    return np.linspace(0, num_examples - 1, min(num_examples, wanted)).round().astype(int)
 
 
 def _spectrum(values: np.ndarray) -> dict[str, float]:

@@ -20,7 +20,8 @@ pre-activations, over examples, positions and units unless something else is sai
     saturated_share   of h that are not 0, but where the slope of the activation is small
     off_share         of the units whose slope is small for the whole probe
     gradient_variance of the gradient of an example's loss with respect to z (or h)
-    correlation       mean over pairs of examples of h1 h2 / |h1| |h2|, not centred
+    correlation       mean over pairs of examples of h1 h2 / |h1| |h2|, not centred; as the next
+                      one, of two examples at least
     participation_ratio    (sum of eigenvalues)^2 / sum of their squares, of h's covariance over
                            examples: the number of dimensions that the representation fills
     kernel_stddev     of the kernel's entries about their mean
@@ -128,7 +129,7 @@ class Meter:
         Args:
           model: A built `keras.Model`.
           loss: What is minimized.
-          x, y: The probe; an even number n of examples, of which i and i + n/2 are a pair.
+          x, y: The probe; of n examples i and i + n//2 are a pair.
           kernels: What its initializer draws; without them, what Keras calls kernels.
         """
         self.model = model

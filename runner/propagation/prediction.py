@@ -92,12 +92,11 @@ def predict(
     """
     if not _can_be_followed(meter.model):
         return None
-    pairs = int(meter.x.shape[0]) // 2
     weights = [
         np.full(weight.shape, moments.mean_square(position), np.float32)
         for position, weight in enumerate(meter.model.weights)
     ]
-    trace = _MomentTrace(meter.anatomy, pairs=pairs)
+    trace = _MomentTrace(meter.anatomy, num_examples=int(meter.x.shape[0]))
     with intercepted(meter.anatomy, trace):
         trainable, other = Arranged(meter.model)(weights)
         called_with(meter.model, trainable, other, _products(meter.x), training=False)
@@ -127,8 +126,8 @@ def _can_be_followed(model: Any) -> bool:
 
 def _products(x: Any) -> Any:
     """Returns the squares of all examples and, below them, the products of the pairs."""
-    first, second = tf.split(x, 2)
-    return tf.concat([tf.square(x), first * second], axis=0)
+    pairs = x.shape[0] // 2
+    return tf.concat([tf.square(x), x[:pairs] * x[pairs : 2 * pairs]], axis=0)
 
 
 @dataclass
@@ -136,13 +135,13 @@ class _MomentTrace(FanTrace):
     """Carries second moments through the model; NaN from where the theory does not hold.
 
     Attributes:
-      pairs: Rows at the end that hold products of pairs, of examples i and i + half.
+      num_examples: Rows that hold squares; products of pairs, of i and i + half, follow.
       means: E[f(u)], shape (examples, ...), of the places with an activation.
       slopes: E[f'(u)^2], mean over examples.
       gaps: Places that something stands before which the theory does not know.
     """
 
-    pairs: int = 0
+    num_examples: int = 0
     means: dict[int, np.ndarray] = field(default_factory=dict)
     slopes: dict[int, float] = field(default_factory=dict)
     gaps: set[int] = field(default_factory=set)
@@ -175,7 +174,7 @@ class _MomentTrace(FanTrace):
         alike = q.shape[-1] > 1 and bool((np.ptp(q, axis=-1) <= 1e-6 * np.abs(q[..., 0])).all())
         if alike:  # all units have the same moments
             q = q[..., :1]
-        lengths, covariances = q[: -self.pairs], q[-self.pairs :]
+        lengths, covariances = np.split(q, [self.num_examples])
         first, second = self._of_pairs(lengths)
         norms = np.sqrt(first * second)
         c = np.divide(covariances, norms, out=np.ones_like(norms), where=norms > 0)
@@ -188,7 +187,8 @@ class _MomentTrace(FanTrace):
         return tf.constant(np.broadcast_to(joined, place.before.shape), tf.float32)
 
     def _of_pairs(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return lengths[: self.pairs], lengths[self.pairs :]
+        pairs = self.num_examples // 2
+        return lengths[:pairs], lengths[pairs : 2 * pairs]
 
     def numbers(self, place: Place) -> dict[str, float]:
         """Returns the predicted quantities of a place."""
@@ -197,12 +197,14 @@ class _MomentTrace(FanTrace):
             before = np.asarray(place.before, float)
             numbers["preactivation_variance"] = self._variance(before)
         signal = np.asarray(place.signal, float)
-        lengths, covariances = signal[: -self.pairs], signal[-self.pairs :]
-        first, second = self._of_pairs(lengths)
-        products = covariances.reshape(self.pairs, -1).sum(axis=1)
-        norms = [np.sqrt(part.reshape(self.pairs, -1).sum(axis=1)) for part in (first, second)]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            numbers["correlation"] = float(np.mean(products / (norms[0] * norms[1])))
+        lengths, covariances = np.split(signal, [self.num_examples])
+        if len(covariances):
+            sums = [
+                values.reshape(len(covariances), -1).sum(axis=1)
+                for values in (covariances, *self._of_pairs(lengths))
+            ]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                numbers["correlation"] = float(np.mean(sums[0] / np.sqrt(sums[1] * sums[2])))
         if id(place) in self.means:
             mean = float(np.mean(self.means[id(place)]))
             numbers["activation_mean"] = mean
@@ -217,12 +219,14 @@ class _MomentTrace(FanTrace):
 
         The mean itself scatters about 0, by the mean covariance of two examples over the units.
         """
-        lengths, covariances = moments[: -self.pairs], moments[-self.pairs :]
+        lengths, covariances = np.split(moments, [self.num_examples])
         mean = float(np.mean(lengths))
         if moments.ndim > 2:  # positions within an example vary with each other in an unknown way
             return mean
         share = 1 / len(lengths)
-        covariance = share * mean + (1 - share) * float(np.mean(covariances))
+        covariance = share * mean
+        if len(covariances):
+            covariance += (1 - share) * float(np.mean(covariances))
         return mean - covariance / moments.shape[-1]
 
 

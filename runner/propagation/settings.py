@@ -12,7 +12,7 @@ class Diagnostics:
     """Standard diagnostics.
 
     Attributes:
-      examples: Of the probe; fewer where the training part is smaller.
+      examples: Of the probe; fewer where the training part is smaller. Correlations need two.
       require: Verdict that every configuration must have, or None; otherwise the command fails.
       decades: By how many powers of ten the variance of the signal, or the squared norm of the
         gradient, may change through the whole net. What luck does to a net of that depth and width

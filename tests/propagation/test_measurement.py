@@ -594,3 +594,23 @@ def test_an_activation_at_the_start_has_a_gradient(keras, examine):
     _, shares = loss_of(np.tanh(x) @ kernel, y)
     expected = ((shares - np.eye(10)[y]) @ kernel.T * (1 - np.tanh(x) ** 2)).var()
     assert found.records[0].values("gradient_variance")[0] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("examples", [1, 3])
+def test_as_many_examples_are_measured_as_the_settings_say(examine, examples):
+    limits = Diagnostics(examples=examples)
+    found = examine("he_normal", width=24, depth=2, seeds=1, diagnostics=limits)
+    record, kernel = found.records[0], found.weights[0][0].astype(float)
+    rows = np.linspace(0, len(found.dataset.train) - 1, examples).round().astype(int)
+    z = found.dataset.train.x[rows].astype(float) @ kernel
+    variance = record.values("preactivation_variance")[0]
+    assert variance == pytest.approx(z.var(), rel=1e-4)
+    assert found.verdict().name == "healthy"
+    pairs = {"correlation", "participation_ratio"}
+    assert pairs & set(record.measured) == (pairs if examples > 1 else set())
+    has_theory = np.isfinite(record.values("correlation", predicted=True))
+    assert has_theory.all() == has_theory.any() == (examples > 1)
+    if examples == 1:  # of independent units about their own mean
+        square = np.sum(found.dataset.train.x[rows] ** 2) * np.mean(kernel**2)
+        predicted = record.values("preactivation_variance", predicted=True)[0]
+        assert predicted == pytest.approx(square * (1 - 1 / 24), rel=1e-4)
