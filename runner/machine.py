@@ -8,6 +8,7 @@ A container shows the whole machine and grants a share of it, so the control gro
 import gc
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +81,17 @@ def cache_bytes(root: Path = _ROOT) -> int:
         if size.endswith("K") and sharing:
             shares.append(int(size.removesuffix("K")) * 1024 // sharing)
     return max(shares, default=_CACHE_BYTES) or _CACHE_BYTES
+
+
+def gpu_driver(root: Path = _ROOT) -> str:
+    """Returns the version of NVIDIA's driver, or `""` where there is none.
+
+    Args:
+      root: Where `proc` lies.
+    """
+    text = _text(root / "proc/driver/nvidia/version")
+    found = re.search(r"Kernel Module(?: for \S+)?\s+(\d[\d.]*)", text)
+    return found[1] if found else ""
 
 
 def _count(cpus: str) -> int:

@@ -130,3 +130,23 @@ CACHES = {
 @pytest.mark.parametrize(("files", "amount"), CACHES.values(), ids=CACHES)
 def test_a_processor_has_its_share_of_a_cache(tmp_path, files, amount):
     assert machine.cache_bytes(tree(tmp_path, files)) == amount
+
+
+DRIVERS = {
+    "open": (
+        "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.172.08  Release",
+        "570.172.08",
+    ),
+    "closed": (
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.54.03  Tue Jun  6",
+        "535.54.03",
+    ),
+    "none": (None, ""),
+    "other": ("no version", ""),
+}
+
+
+@pytest.mark.parametrize(("text", "version"), DRIVERS.values(), ids=DRIVERS)
+def test_the_driver_of_the_gpus(tmp_path, text, version):
+    files = {} if text is None else {"proc/driver/nvidia/version": f"{text}\nGCC version: 12\n"}
+    assert machine.gpu_driver(tree(tmp_path, files)) == version

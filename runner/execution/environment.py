@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,12 +17,13 @@ from runner.records import SweepRecord
 _LIBRARIES = ("runner", "tensorflow", "keras", "numpy", "hydra-core", "mlflow")
 
 
-def sweep_record(folder: Path, confidence: float) -> SweepRecord:
+def sweep_record(folder: Path, confidence: float, gpus: Iterable[str] = ()) -> SweepRecord:
     """Returns the record of the command that this process runs.
 
     Args:
       folder: The sweep's folder; its last two parts are date and time.
       confidence: Level of the report's intervals.
+      gpus: What is to be told of each GPU that is used.
     """
     return SweepRecord(
         name="/".join(folder.parts[-2:]),
@@ -29,7 +31,7 @@ def sweep_record(folder: Path, confidence: float) -> SweepRecord:
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         versions={"python": platform.python_version()}
         | {library: _version(library) for library in _LIBRARIES},
-        machine=_machine(),
+        machine="; ".join([_machine(), *gpus]),
         confidence=confidence,
         id=uuid.uuid4().hex,
     )

@@ -24,6 +24,7 @@ from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import End
 from runner.records import ConfigurationRecord, read_sweep
 from runner.report.names import counted
+from runner.training.tensorflow import gpu_description
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ def _run(jobs: Sequence[Job], settings: SweepSettings) -> dict[int, Result]:
         ready = reuse.from_mlflow(ready, mlflow)
     reuse.tell(ready)
     ready = reuse.with_shared(ready)
-    sweep = environment.sweep_record(folder.resolve(), settings.report.confidence)
+    gpus = filter(None, map(gpu_description, sorted({item.device for item in ready})))
+    sweep = environment.sweep_record(folder.resolve(), settings.report.confidence, gpus)
     reused = (record for item in ready for record in item.reused)
     sweep = reuse.with_mixed_versions(sweep, reused, folders.ROOT, mlflow)
     console = ConsoleRecorder(_num_epochs(ready))

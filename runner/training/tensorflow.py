@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from runner.config import ConfigError
-from runner.machine import has_fewer_cores, num_cores
+from runner.machine import gpu_driver, has_fewer_cores, num_cores
 from runner.terminal import quiet_stderr
 
 log = logging.getLogger(__name__)
@@ -140,6 +140,33 @@ def device_name(device: str) -> str:
         "on" if tf32 else "off",
     )
     return f"/GPU:{number}"
+
+
+def gpu_description(device: str) -> str:
+    """Returns what tells a GPU and its software from others, for people; `""` for a CPU.
+
+    Args:
+      device: TensorFlow's name.
+    """
+    import tensorflow as tf
+
+    kind, _, number = device.strip("/").partition(":")
+    if kind != "GPU":
+        return ""
+    gpu = tf.config.list_physical_devices("GPU")[int(number)]
+    details = tf.config.experimental.get_device_details(gpu)
+    built = tf.sysconfig.get_build_info()
+    capability = ".".join(map(str, details.get("compute_capability", ())))
+    tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+    parts = {
+        "driver": gpu_driver(),
+        "compute capability": capability,
+        "TensorFlow for CUDA": built.get("cuda_version", ""),
+        "cuDNN": built.get("cudnn_version", ""),
+        "TF32": "on" if tf32 else "off",
+    }
+    known = [f"{name} {value}" for name, value in parts.items() if value]
+    return ", ".join([f"{device.strip('/')} {details.get('device_name', 'GPU')}", *known])
 
 
 def arithmetic(device: str) -> list[str]:
