@@ -70,6 +70,17 @@ def import_target(target: str, key: str, module: str, base: str) -> Any:
     return classes[target]
 
 
+def _is_users(file: Path) -> bool:
+    """Tells whether a source file is the user's own: not Python's, not installed, and not ours."""
+    ours = Path(__file__).resolve().parent
+    python = (Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
+    return (
+        not file.name.startswith(("<", "__autograph_generated"))
+        and not {"site-packages", "dist-packages"} & set(file.parts)
+        and not any(file.is_relative_to(x) for x in (ours, ours.parent / "hydra_plugins", *python))
+    )
+
+
 def told(error: BaseException) -> str:
     """Returns an exception as one short line: type, message, and where in the user's own files.
 
@@ -107,7 +118,7 @@ class _Told:
         kind, text = type(error).__name__, str(error)
         frames = [(f.filename, f.lineno or 0) for f in traceback.extract_tb(error.__traceback__)]
         frames += [(name, int(line)) for _, name, line in _FRAME.findall(text)]
-        place = next((_at(*frame) for frame in reversed(frames) if _is_users(frame[0])), "")
+        place = next((_at(*frame) for frame in reversed(frames) if _is_users(Path(frame[0]))), "")
         text = _FRAME.sub("", text)
         if found := _AUTOGRAPH.match(text):  # the type too may be another one than the user's
             kind, text = found[1], found[2]
@@ -145,19 +156,6 @@ _AROUND = {
     re.compile(r"(?:Stack trace for op definition|Traceback \(most recent call last\)):"): "",
     re.compile(r"\x1b\[\d*m"): "",
 }
-
-
-def _is_users(file: str) -> bool:
-    """Tells whether a file is the user's own: no library's, not ours, and not made on the fly."""
-    path = Path(file)
-    ours = Path(__file__).parent
-    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")]
-    inside = [ours, ours.parent / "hydra_plugins", *libraries]
-    return (
-        not path.name.startswith(("<", "__autograph_generated"))
-        and not {"site-packages", "dist-packages"} & set(path.parts)
-        and not any(path.is_relative_to(folder) for folder in inside)
-    )
 
 
 def _at(file: str, line: int) -> str:

@@ -114,7 +114,7 @@ def _measure(name: str, options: argparse.Namespace) -> list[Cell]:
                 cell.attempt("repeat")
         expected: Losses = {}
         for cell in cells:
-            own = WORKS[name].own_randomness and cell.side in ("jax", "fit tuned")
+            own = WORKS[name].own_randomness and cell.side not in ("keras", "vectorized", "product")
             cell.attempt("finish", expected, not own)
         return cells
     finally:
@@ -228,9 +228,9 @@ imported libraries included); one that takes longer than {cap:.0f} s in all is s
 - share of peak: the time that the matrix products and convolutions of training and validation
   would take at the peak, over the time taken.
 - loss: whether the training loss after {check_epochs} epochs is that of the reference engine,
-  within a relative {exact:g}; within {loose:g} where a side has XLA's dropout masks, and within
-  {shuffled:g} where it has an order of its own (`fit` while it is timed; its losses are compared a
-  second time in the seed's order).
+  within a relative {exact:g}; within {loose:g} where a side has dropout masks of its own, and
+  within {shuffled:g} where it has an order of its own (`fit` while it is timed; its losses are
+  compared a second time in the seed's order).
 """
 
 

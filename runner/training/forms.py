@@ -5,9 +5,8 @@
   their steps one after the other there, for XLA compiles no loop with a replica axis.
 - `unrolled`: the computation of every replica stands in one graph, and TensorFlow runs what it can
   in parallel. For convolutions, which `vectorized_map` would run one by one (on a CPU without XLA,
-  which compiles them badly inside a loop); for recurrent layers with many steps; for random layers,
-  whose numbers are others under XLA; for constrained weights, whose bits would depend on their
-  place there.
+  which compiles them badly inside a loop); for recurrent layers with many steps; for constrained
+  weights, whose bits would depend on their place there.
 - `single`: one replica per program, in the variables' natural shapes. For optimizers that look at
   more than one element at a time, and so must not see other replicas' elements.
 """
@@ -18,7 +17,6 @@ from typing import Any, Literal
 
 from runner.plan import Choice
 from runner.training import optimizers
-from runner.training.randomness import seed_generators
 
 # Beyond this many replicas in one graph, building it takes longer than it saves.
 _MAX_UNROLLED = 10
@@ -86,8 +84,6 @@ def _against_xla(model: Any) -> str:
     """Returns why XLA should not compile the model on any device, or ``""``."""
     if _num_steps(model) > _MAX_STEPS:
         return "the model has recurrent layers whose steps XLA cannot unroll, or not to advantage"
-    if _draws(model):
-        return "the model draws random numbers, and XLA's are others than TensorFlow's"
     if any(variable.constraint is not None for variable in model.trainable_variables):
         return "XLA rounds the norms of constrained weights by the place where they stand"
     return ""
@@ -128,20 +124,6 @@ def _steps_of(layer: Any) -> float:
         return math.inf
     in_a_step = sum(weight.get(type(cell), math.inf) for cell in cells)
     return in_a_step * shape[1] * max(len(layer._inbound_nodes), 1)
-
-
-def _draws(model: Any) -> bool:
-    """Tells whether random numbers are drawn while the model is trained.
-
-    Recurrent layers own a generator even where they drop nothing out.
-    """
-    idle = [
-        id(layer.seed_generator)
-        for layer in model._flatten_layers()
-        if getattr(layer, "dropout", None) == 0 == getattr(layer, "recurrent_dropout", None)
-        and hasattr(layer, "seed_generator")
-    ]
-    return any(id(generator) not in idle for generator in seed_generators(model))
 
 
 def _coupling(model: Any, optimizer: Choice) -> str:

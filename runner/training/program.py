@@ -23,6 +23,7 @@ from runner.models.calls import called
 from runner.training import optimizers
 from runner.training.calls import Call, stem_from, steps_unrolled
 from runner.training.cohort import Cohort
+from runner.training.draws import drawn_alike
 from runner.training.forms import Form, recurrent_layers
 from runner.training.normalization import kernels_fused, normalizing_layers
 from runner.training.objective import Objective
@@ -438,7 +439,8 @@ class Program:
 
     def _forward(self, call: Call, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
         """Returns the loss of one replica on a batch, and the sums of its metrics, float32."""
-        with call, steps_unrolled(self._recurrent), kernels_fused(self._normalizing):
+        drawn = drawn_alike(self.form.jit, self.cohort.device, has_other_forms=True)
+        with call, drawn, steps_unrolled(self._recurrent), kernels_fused(self._normalizing):
             outputs = called(self.cohort.model, x, training)
             penalties = self.cohort.model.losses
         outputs = tf.cast(outputs, self._dtype)  # a layer may compute in less

@@ -10,6 +10,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from runner.records import EpochRecord, Outcome
 from runner.tasks import metric
 from runner.training import optimizers
 from runner.training.cohort import Cohort, Member, Snapshot, movement
+from runner.training.draws import drawn_alike
 from runner.training.objective import Objective
 from runner.training.randomness import epoch_order, first_state, seed_generators
 from runner.training.tensorflow import on_device
@@ -171,7 +173,8 @@ class _Reference:
         mean = _Mean(self.objective)
         for first in range(0, len(order), size):
             rows = order[first : first + size]
-            logs = self.model.train_on_batch(train.x[rows], train.y[rows], return_dict=True)
+            with self._drawn_alike():
+                logs = self.model.train_on_batch(train.x[rows], train.y[rows], return_dict=True)
             step += 1
             self._check(float(logs["loss"]), step)
             mean.add(logs, len(rows))
@@ -186,10 +189,14 @@ class _Reference:
         kept = [generator.state.numpy() for generator in self.dropout]
         for first in range(0, len(part.x), _EVALUATION_ROWS):
             x, y = (array[first : first + _EVALUATION_ROWS] for array in (part.x, part.y))
-            mean.add(self.model.test_on_batch(x, y, return_dict=True), len(x))
+            with self._drawn_alike():
+                mean.add(self.model.test_on_batch(x, y, return_dict=True), len(x))
         for generator, state in zip(self.dropout, kept, strict=True):
             generator.state.assign(state)
         return mean.result()
+
+    def _drawn_alike(self) -> AbstractContextManager[None]:
+        return drawn_alike(self.model.jit_compile, self.cohort.device)
 
     def _check(self, loss: float, step: int) -> None:
         if not math.isfinite(loss) or loss > self.cohort.training.divergence_limit:

@@ -17,7 +17,7 @@ from runner.training.tensorflow import ONEDNN
 CHECK_EPOCHS = 5
 # Rounding of float32, amplified by some dozens of steps.
 EXACT = 1e-3
-# Other dropout masks: the spread of the loss between seeds.
+# Other dropout masks than the engines': the spread of the loss between seeds.
 LOOSE = 0.25
 # Another data order for one replicate: twice that spread, for both orders are luck.
 SHUFFLED = 0.5

@@ -24,8 +24,8 @@ class Work:
       model: Builds the Keras model.
       replicates: How many are trained together, one measurement each.
       learning_rate: Of SGD.
-      own_randomness: Whether the model draws random numbers while it is trained: XLA's are others
-        than TensorFlow's.
+      own_randomness: Whether the model draws random numbers while it is trained: the engines' are
+        others than those of Keras.
       convolutional: Whether the model is the option `cnn`.
       targets: A side, a number of replicates, and how many times quicker the vectorized engine has
         to be there.

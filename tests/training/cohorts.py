@@ -56,6 +56,19 @@ def attention(keras):
     return keras.Model(inputs, layers.Dense(CLASSES)(layers.GlobalAveragePooling1D()(tokens)))
 
 
+def noisy(keras, kind):
+    """Returns a model with layers that draw in training, at the start and later."""
+    layers = keras.layers
+    images = {
+        "noise": [layers.GaussianNoise(0.3), layers.SpatialDropout2D(0.3)],
+        "shapes": [layers.RandomFlip(), layers.RandomTranslation(0.2, 0.2)],
+        "values": [layers.RandomContrast(0.3), layers.RandomBrightness(0.2, (0.0, 1.0))],
+    }[kind]
+    rows = [layers.Dense(12, "tanh"), layers.AlphaDropout(0.2), layers.GaussianDropout(0.2)]
+    body = [*images, layers.Flatten(), *rows, layers.Dense(CLASSES)]
+    return keras.Sequential([keras.Input(SHAPE), *body])
+
+
 def recurrent(keras):
     layers = keras.layers
     body = [layers.Reshape((8, 8)), layers.SimpleRNN(6)]
@@ -302,6 +315,9 @@ def assert_same(engines, cohort, rtol):
 MODELS = {
     "mlp": mlp,
     "mlp with batch norm and dropout": lambda keras: mlp(keras, batch_norm=True, dropout=True),
+    "noise and dropout": lambda keras: noisy(keras, "noise"),
+    "augmented shapes": lambda keras: noisy(keras, "shapes"),
+    "augmented values": lambda keras: noisy(keras, "values"),
     "cnn": cnn,
     "cnn with batch norm and dropout": lambda keras: cnn(keras, batch_norm=True),
     "cnn with many channels": normalizing_images,

@@ -16,13 +16,13 @@ from tests.training.cohorts import (
 
 FORMS = {
     "mlp": (mlp, "stacked", True),
-    "dropout": (lambda keras: mlp(keras, dropout=True), "unrolled", False),
+    "dropout": (lambda keras: mlp(keras, dropout=True), "stacked", True),
     "constraint": (lambda keras: mlp(keras, constraint="non_neg"), "unrolled", False),
     "cnn": (cnn, "unrolled", False),
     "recurrent": (recurrent, "stacked", True),
     "lstm": (lstm, "stacked", True),
     "both directions": (masked_in_both_directions, "stacked", True),
-    "a random state that is used": (lambda keras: lstm(keras, dropout=0.1), "unrolled", False),
+    "dropout in a cell": (lambda keras: lstm(keras, dropout=0.1), "stacked", True),
 }
 
 
