@@ -105,6 +105,9 @@ def _options() -> argparse.Namespace:
         if sign and re.match(r"--?\w", name) and not any(each.startswith(name) for each in known):
             plain = argument.lstrip("-")
             parser.error(f"a setting has no dashes. Received: {argument}. Write {plain}")
+    if parser.parse_known_args()[1]:  # settings on both sides of an option, which Hydra cannot read
+        settings = parser.parse_intermixed_args().overrides
+        sys.argv[1:] = [*settings, *(text for text in sys.argv[1:] if text not in settings)]
     return parser.parse_args()
 
 

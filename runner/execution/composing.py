@@ -96,7 +96,10 @@ class Loader(ConfigLoaderImpl):
         _, repository = self._parse_overrides_and_create_caching_repo(config_name, lines)
         groups = _groups()
         choices = [each for each in given if typed.is_choice(each, repository)]
-        _refuse(typed.choice_problem(each, repository, groups) for each in choices)
+        problems = [typed.choice_problem(each, repository, groups) for each in choices]
+        if any(problems):
+            wrong = [each for each, problem in zip(choices, problems, strict=True) if problem]
+            _refuse([*problems, *self._key_problems(config_name, given, choices, wrong, run_mode)])
         swept = self._swept(config_name, given, choices) if run_mode == RunMode.MULTIRUN else set()
         settings = [
             each
@@ -112,6 +115,24 @@ class Loader(ConfigLoaderImpl):
             self._tell_unused(config, repository)
         note_tasks(config, [each for each in given if not each.is_hydra_override()])
         return config
+
+    def _key_problems(
+        self,
+        config_name: str | None,
+        given: Sequence[Override],
+        choices: Sequence[Override],
+        wrong: Sequence[Override],
+        run_mode: RunMode,
+    ) -> list[str | None]:
+        """Returns what is wrong with the settings of all groups but those with a wrong choice."""
+        try:
+            config = self._loaded(config_name, [c for c in choices if c not in wrong], run_mode)
+        except Exception:  # told once the choices are right
+            return []
+        unclear = {each.key_or_group for each in wrong}
+        settings = [each for each in given if each not in choices]
+        clear = [each for each in settings if each.key_or_group.partition(".")[0] not in unclear]
+        return [typed.key_problem(each, config) for each in clear]
 
     def _tell_unused(self, config: DictConfig, repository: IConfigRepository) -> None:
         for path in _unused_files(config, repository):

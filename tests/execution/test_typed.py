@@ -1,6 +1,7 @@
 """Whatever is mistyped is refused, by name, with what may be meant; nothing is ignored."""
 
 import re
+import sys
 
 import pytest
 
@@ -31,6 +32,11 @@ REFUSED_TOGETHER = {
         "training=null": "`training` must be one of .* Did you mean `none`",
         "report=": "`report` must be one of default. Received: ''",
         "hydra/launcher=cohrt": "`hydra/launcher` must be one of .* Did you mean `cohort`",
+    },
+    "options and keys": {
+        "experiment=artcle": "Did you mean `article`",
+        "+seed=7": "`seed` is not a setting. Did you mean `seeds`",
+        "training.epoch=3": "Did you mean `training.epochs`",
     },
     "several options of one group": {
         "init=[zero,ones]": "`init` must be one option.* --multirun init=zero,ones",
@@ -331,3 +337,14 @@ def test_what_has_one_meaning_is_accepted(command, name, tmp_path, monkeypatch):
     assert len(seen) == len(expected)
     for settings, (group, key, value) in zip(seen, expected, strict=True):
         assert settings[group][key] == value
+
+
+def test_settings_may_stand_on_both_sides_of_an_option(monkeypatch):
+    from runner import __main__
+
+    monkeypatch.setattr(
+        sys, "argv", ["runner", "seeds=2", "--multirun", "init=zero,ones", "--config-dir", "a"]
+    )
+    options = __main__._options()
+    assert options.overrides == ["seeds=2", "init=zero,ones"]
+    assert (options.multirun, options.config_dir) == (True, "a")
