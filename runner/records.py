@@ -335,13 +335,13 @@ class ConfigurationRecord:
 
     @property
     def repeats_weights(self) -> bool:
-        """Whether that is no property of a named law, or nothing else varies between seeds either.
+        """Whether that is no property of a named law.
 
         All zeros are the only zeros that there are; one draw of a random law is one of many.
         """
         init = self.settings.get("init")
         is_custom = isinstance(init, dict) and init.get("name") == "custom"
-        return self.has_fixed_kernels and (is_custom or not self.varies)
+        return self.has_fixed_kernels and is_custom
 
     def fault(self) -> str:
         """Returns what does not hold of a record that was read; empty if all does.

@@ -49,7 +49,7 @@ def _deselected(results: Results) -> str:
 
 
 def _same_weights(results: Results) -> str:
-    """Returns whose seeds differ in less than they seem to; of named laws, if in nothing at all."""
+    """Returns whose seeds differ in less than they seem to; what named laws do is no surprise."""
     same = {
         record.init: names.listed([names.VARIATION[name] for name in record.varies or []])
         for record in results.configurations

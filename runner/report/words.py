@@ -106,10 +106,12 @@ def _fixed_laws(standings: Sequence[Standing]) -> str:
     for record in (standing.record for standing in standings):
         if record.has_fixed_kernels and not record.repeats_weights:
             rest = names.listed([names.VARIATION[name] for name in record.varies or []])
-            fixed.setdefault(rest, []).append(record.init)
+            fixed.setdefault(f"differ in {rest} only" if rest else "do not differ", []).append(
+                record.init
+            )
     return "".join(
-        f"Seeds of {names.listed(list(dict.fromkeys(inits)))} differ in {rest} only. "
-        for rest, inits in fixed.items()
+        f"Seeds of {names.listed(list(dict.fromkeys(inits)))} {how}. "
+        for how, inits in fixed.items()
     )
 
 

@@ -51,10 +51,16 @@ PAIRS = {
         "",
     ),
     "one in which nothing varies": (
-        {"a": RANDOM, "zero": ("zero", ())},
+        {"a": RANDOM, "mine.B": ("custom", ())},
         False,
-        "Same kernels for every seed: zero, whose seeds differ in nothing.",
+        "Same kernels for every seed: mine.B, whose seeds differ in nothing.",
         "",
+    ),
+    "one named law in which nothing varies": (
+        {"a": RANDOM, "zero": ("zero", ())},
+        True,
+        "",
+        "Seeds of zero do not differ.",
     ),
     "one named law": (
         {"a": RANDOM, "identity": ("identity", ("batches", "dropout"))},
