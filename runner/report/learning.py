@@ -5,15 +5,17 @@ replicate has learned if one of these shows it:
 
 - its validation loss after the last epoch is below that of the guess,
 - its training loss, the mean over the last epoch's batches, is below that of the guess,
-- its validation accuracy is above that of the guess, and above that of the untrained model.
+- its validation accuracy (of several labels, the binary one) is above that of the guess, and above
+  that of the untrained model.
 
 A loss is below by at least 1 % of the guess's, an accuracy above by at least 20 % of the way to 1:
 less is seen in nets that do not train. And it is so by more than luck would have it in one of a
-thousand cases, on as many examples as there are. For an accuracy that is the binomial tail. For a
-loss of n examples it is ln 1000 / n: predictions that know nothing of the targets have a likelihood
-ratio to the guess of 1 in expectation, so it passes 1000 with a probability of 1/1000 at most,
-however many classes there are and whatever is predicted (Markov's inequality). A squared error is
-twice the variance times such a loss.
+thousand cases, on as many examples as there are. For an accuracy that is the binomial tail: of an
+example's several labels, the share that is right scatters less than a single answer. For a loss of
+n examples it is ln 1000 / n: predictions that know nothing of the targets have a likelihood ratio
+to the guess of 1 in expectation, so it passes 1000 with a probability of 1/1000 at most, however
+many classes there are and whatever is predicted (Markov's inequality). A squared error is twice the
+variance times such a loss.
 
 The training accuracy is no evidence: nets whose loss never moves still drift with the batches.
 """
@@ -29,13 +31,15 @@ from scipy import stats
 
 from runner.records import ConfigurationRecord
 from runner.report.results import Results
+from runner.report.scores import constant_guess
+from runner.tasks import ENDPOINT, metric
 
 # Relatively to the guess's loss, and to the way from the guess's accuracy to 1.
 LEAST_LOSS = 0.01
 LEAST_ACCURACY = 0.2
 _LUCK = 1 / 1000
 _KEYS = ["configuration", "weight_seed", "batch_seed"]
-_ACCURACY = "val_accuracy"
+_ACCURACIES = {task: name for task, name in ENDPOINT.items() if metric(name).is_share}
 
 
 def num_unlearned(results: Results, trained: Sequence[ConfigurationRecord]) -> dict[int, int]:
@@ -61,7 +65,7 @@ def num_unlearned(results: Results, trained: Sequence[ConfigurationRecord]) -> d
 
 def _untrained(curves: pd.DataFrame) -> pd.DataFrame:
     """Returns the accuracy of each replicate before training, a column `start`."""
-    first = curves[(curves["epoch"] == 0) & (curves["metric"] == _ACCURACY)]
+    first = curves[(curves["epoch"] == 0) & curves["metric"].isin(_ACCURACIES.values())]
     return first[[*_KEYS, "value"]].rename(columns={"value": "start"})
 
 
@@ -72,22 +76,26 @@ def is_unlearned(
 
     Args:
       dataset: What the record keeps of the data set.
-      of: `final_loss`, and `final_val_loss`, `final_val_accuracy` and `start` (that accuracy before
-        training) where they are known, shape (replicates,). A replicate without a training loss, or
-        of data without `uninformed_loss`, counts as one that has learned.
+      of: `final_loss`, and `final_val_loss`, `final_val_accuracy` (of several labels
+        `final_val_binary_accuracy`) and `start` (that accuracy before training) where they are
+        known, shape (replicates,). A replicate without a training loss, or of data without
+        `uninformed_loss`, counts as one that has learned.
     """
     loss = np.asarray(of["final_loss"], float)
     guess = dataset.get("uninformed_loss")
     if guess is None:
         return np.zeros(loss.shape, bool)
     of_validation = dataset.get("uninformed_val_loss")
-    if of_validation is None and dataset.get("task", "classification") == "classification":
+    task = dataset.get("task", "classification")
+    if of_validation is None and task == "classification":
         of_validation = guess  # parts have the same class shares
     shown = _is_below(dataset, loss, guess, "num_train")
     if "final_val_loss" in of and of_validation is not None:
         shown |= _is_below(dataset, of["final_val_loss"], of_validation, "num_validation")
-    if f"final_{_ACCURACY}" in of:
-        shown |= _is_above(dataset, of[f"final_{_ACCURACY}"], of.get("start", 0.0))
+    accuracy = _ACCURACIES.get(task)
+    if accuracy is not None and f"final_{accuracy}" in of:
+        start = np.fmax(of.get("start", 0.0), constant_guess(dataset, accuracy))
+        shown |= _is_above(dataset, of[f"final_{accuracy}"], start)
     return ~shown & ~np.isnan(loss)
 
 
@@ -98,11 +106,8 @@ def _is_below(dataset: Mapping[str, Any], loss: ArrayLike, guess: float, size: s
     return np.asarray(loss, float) < guess - max(LEAST_LOSS * guess, luck)
 
 
-def _is_above(dataset: Mapping[str, Any], accuracy: ArrayLike, start: ArrayLike) -> np.ndarray:
-    """Tells whether a validation accuracy is above that of the guess and of the untrained model."""
-    majority = dataset.get("majority_share")
-    guess = 1 / dataset["num_outputs"] if majority is None else majority
-    share = np.fmax(np.asarray(start, float), guess)
+def _is_above(dataset: Mapping[str, Any], accuracy: ArrayLike, share: np.ndarray) -> np.ndarray:
+    """Tells whether a validation accuracy is above a share of right answers."""
     found = np.asarray(accuracy, float)
     size = _size(dataset, "num_validation")
     is_more = found > share + LEAST_ACCURACY * (1 - share)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,19 +106,25 @@ def _groups(
 def _failure_score(record: ConfigurationRecord, finished: pd.Series) -> float:
     """Returns what a replicate that diverged is worth among those on the same data."""
     found = [value for value in finished if np.isfinite(value)]
-    guess = constant_guess(record)
+    guess = constant_guess(record.dataset, record.endpoint)
     known = found if np.isnan(guess) else [*found, guess]
     worst = max if lower_is_better(record.endpoint) else min
     return float(worst(known)) if known else np.nan
 
 
-def constant_guess(record: ConfigurationRecord) -> float:
-    """Returns the endpoint of the best constant guess; NaN where the record does not tell it."""
-    dataset, metric = record.dataset, tasks.parted(record.endpoint)[1]
-    if metric == "accuracy":
+def constant_guess(dataset: Mapping[str, Any], metric: str) -> float:
+    """Returns what the best constant guess reaches; NaN where the record does not tell it.
+
+    Args:
+      dataset: What the record keeps of the data set.
+      metric: Of any part.
+    """
+    plain = tasks.parted(metric)[1]
+    if plain == "accuracy":
         share = dataset.get("majority_share")
-        return float(share if share is not None else 1 / dataset.get("num_outputs", np.nan))
-    return float(dataset.get(f"uninformed_{metric}", np.nan))
+        return float(share if share is not None else 1 / (dataset.get("num_outputs") or np.nan))
+    known = dataset.get(f"uninformed_{plain}")
+    return np.nan if known is None else float(known)
 
 
 def keys(results: Results, records: Sequence[ConfigurationRecord]) -> pd.DataFrame:

@@ -17,7 +17,12 @@ TINY = TEN | {"num_train": 40, "num_validation": 10}
 UNEQUAL = TEN | {"num_outputs": 2, "uninformed_loss": 0.2536, "majority_share": 0.93}
 TARGETS = {"task": "regression", "num_outputs": 1, "uninformed_loss": 1.0, **SIZES}
 TARGETS |= {"uninformed_val_loss": 1.2}
-LABELS = TEN | {"task": "multilabel", "uninformed_loss": 0.5}
+LABELS = TEN | {
+    "task": "multilabel",
+    "uninformed_loss": 0.5,
+    "uninformed_val_loss": 0.5,
+    "uninformed_binary_accuracy": 0.8,
+}
 
 # Data, final training loss, final validation loss and accuracy, accuracy before training.
 CASES: dict[str, tuple[dict[str, Any], float, float, float, float, bool]] = {
@@ -42,6 +47,8 @@ CASES: dict[str, tuple[dict[str, Any], float, float, float, float, bool]] = {
     "below the mean on other examples": (TARGETS, 1.1, 1.0, math.nan, math.nan, False),
     "all labels at their shares": (LABELS, 0.5, 0.501, math.nan, math.nan, True),
     "labels better than their shares": (LABELS, 0.4, 0.42, math.nan, math.nan, False),
+    "labels sure of themselves and sometimes wrong": (LABELS, 1.5, 2.5, 0.9, 0.5, False),
+    "each label as it mostly is": (LABELS, 0.501, 0.501, 0.8, 0.5, True),
     "no number for a guess": ({}, 2.3, 2.3, 0.1, 0.1, False),
     "no loss": (TEN, math.nan, 2.3, 0.1, 0.1, False),
 }
@@ -52,7 +59,8 @@ def test_what_counts_as_never_learned(name: str) -> None:
     dataset, loss, val_loss, accuracy, start, expected = CASES[name]
     of = {"final_loss": [loss], "final_val_loss": [val_loss]}
     if not math.isnan(accuracy):
-        of |= {"final_val_accuracy": [accuracy], "start": [start]}
+        name = "val_binary_accuracy" if dataset is LABELS else "val_accuracy"
+        of |= {f"final_{name}": [accuracy], "start": [start]}
     assert is_unlearned(dataset, of).tolist() == [expected]
 
 

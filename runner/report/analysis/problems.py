@@ -148,7 +148,8 @@ def _normalized(results: Results, chosen: Sequence[Choice]) -> list[np.ndarray]:
     metric, finished, _ = told_scores(results, records, on_test=_is_chosen(results))
     rows = results.replicates
     diverged = rows.loc[rows["status"] == "diverged", "configuration"]
-    guess, perfect = constant_guess(records[0]), 0.0 if lower_is_better(metric) else 1.0
+    guess = constant_guess(records[0].dataset, metric)
+    perfect = 0.0 if lower_is_better(metric) else 1.0
     span = (perfect - guess) or np.nan  # of targets that are all equal a guess is perfect
     found = []
     for record in records:
