@@ -1,5 +1,6 @@
 """What is to be trained: configurations, their replicates, and the factors that tell them apart."""
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -7,11 +8,11 @@ from typing import Any, ClassVar
 
 from runner.config import (
     BOOLEAN,
-    FRACTION,
     NON_NEGATIVE_INTEGER,
     NUMBER,
     POSITIVE,
     POSITIVE_INTEGER,
+    PROPER_FRACTION,
     TEXT,
     ConfigError,
     by_target,
@@ -71,7 +72,7 @@ class NoTraining:
     batch_size: int = setting(POSITIVE_INTEGER, 128)
 
     epochs: ClassVar[int] = 0
-    divergence_limit: ClassVar[float] = float("inf")
+    divergence_limit: ClassVar[float] = sys.float_info.max  # an infinite loss is above it
     target_metric: ClassVar[str | None] = None
     target_value: ClassVar[float | None] = None
     checkpoint_every_s: ClassVar[float] = float("inf")
@@ -98,7 +99,7 @@ class Report:
     metric: str | None = setting(optional(TEXT), None)
     at: str = setting(one_of("final", "best", "epoch"), "final")
     epoch: int | None = setting(optional(NON_NEGATIVE_INTEGER), None)
-    confidence: float = setting(FRACTION, 0.95)
+    confidence: float = setting(PROPER_FRACTION, 0.95)
     baseline: str | None = setting(optional(TEXT), None)
     figures: bool = setting(BOOLEAN, True)
 
@@ -186,6 +187,10 @@ def replicates(
     return tuple(Replicate(row, column) for row in rows for column in columns)
 
 
+# Tables hold seeds as signed integers of 64 bits.
+_LARGEST_SEED = 2**63 - 1
+
+
 def _seed_list(key: str, value: Any) -> list[int]:
     rule = "a positive integer or a list of distinct non-negative integers"
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
@@ -193,6 +198,8 @@ def _seed_list(key: str, value: Any) -> list[int]:
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise ConfigError.at(key, rule, value)
     seeds = [NON_NEGATIVE_INTEGER.apply(key, seed) for seed in value]
+    if max(seeds) > _LARGEST_SEED:
+        raise ConfigError.at(key, rule, value, f"The largest seed is {_LARGEST_SEED}.")
     if len(set(seeds)) < len(seeds):
         raise ConfigError.at(key, rule, value, "Name each seed once.")
     return seeds

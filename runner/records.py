@@ -28,7 +28,7 @@ import pandas as pd
 from runner.files import read_bytes, write_text
 from runner.plan import Replicate
 from runner.tasks import metric as known_metric
-from runner.validation import Count, Number, Seconds, fault, from_json
+from runner.validation import LARGEST, Count, Number, Seconds, fault, from_json
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Outcome:
 class PropagationRecord:
     """How signal and gradient travel through a replicate before training.
 
-    A number that does not exist, or is not finite, is None.
+    A number that does not exist, or is too large for a record, is None.
 
     Attributes:
       layers: Names of the layers in the order of their calls; one that is called twice is there
@@ -359,7 +359,10 @@ class ConfigurationRecord:
         return fault(
             (all(isinstance(v, plain) for v in self.factors.values()), "`factors`: not plain"),
             (self.endpoint_at in ("final", "best", "epoch"), "`endpoint_at`: unknown"),
-            (_is_finite([self.factors, self.settings, self.dataset]), "not a finite number"),
+            (
+                _readable(kept := [self.factors, self.settings, self.dataset]) == kept,
+                "not a finite number",
+            ),
         )
 
 
@@ -408,23 +411,19 @@ def write_record(path: Path, record: Any) -> None:
 
 
 def record_text(record: Any) -> str:
-    """Returns a record dataclass as JSON; non-finite numbers become null."""
-    text = json.dumps(_finite(dataclasses.asdict(record)), indent=1, ensure_ascii=False)
+    """Returns a record dataclass as JSON; numbers that could not be read again become null."""
+    text = json.dumps(_readable(dataclasses.asdict(record)), indent=1, ensure_ascii=False)
     return text + "\n"
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
+def _readable(value: Any) -> Any:
+    if isinstance(value, float) and not abs(value) <= LARGEST:
         return None
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): _readable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_readable(item) for item in value]
     return value
-
-
-def _is_finite(value: Any) -> bool:
-    return _finite(value) == value
 
 
 class RecordError(ValueError):

@@ -9,7 +9,8 @@ T = TypeVar("T")
 
 Count = Annotated[int, Ge(0), Le(2**63 - 1)]
 """How many, or which one, as tables hold it."""
-Number = Annotated[float, Ge(-1e100), Le(1e100)]
+LARGEST = 1e100
+Number = Annotated[float, Ge(-LARGEST), Le(LARGEST)]
 """Finite, and so are sums of squares of such."""
 Seconds = Annotated[float, Ge(0), Le(1e12)]
 

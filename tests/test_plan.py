@@ -59,7 +59,7 @@ def test_weight_and_batch_seeds_are_crossed():
     assert [r.seed for r in crossed] == [0, None, None, None, 1, None]
 
 
-@pytest.mark.parametrize("seeds", [0, -1, True, "3", [], [1, 1], [-1], [0.5], None, {}])
+@pytest.mark.parametrize("seeds", [0, -1, True, "3", [], [1, 1], [-1], [2**63], [0.5], None, {}])
 def test_bad_seeds_are_refused(seeds):
     with pytest.raises(ConfigError, match=r"^`seeds` must be "):
         replicates(seeds)

@@ -4,9 +4,16 @@ import dataclasses
 import math
 
 import pandas as pd
+import pytest
 
 from runner import records
-from runner.records import ConfigurationRecord, KernelRecord, ReplicateRecord, SweepRecord
+from runner.records import (
+    ConfigurationRecord,
+    KernelRecord,
+    PropagationRecord,
+    ReplicateRecord,
+    SweepRecord,
+)
 
 CONFIGURATION = ConfigurationRecord(
     index=0,
@@ -53,6 +60,21 @@ def test_records_come_back_as_they_were(tmp_path):
     assert records.read_sweep(tmp_path) == sweep
     assert records.read_configurations(tmp_path) == [CONFIGURATION]
     assert records.read_replicates(tmp_path) == [DIVERGED, FINISHED]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 1e101, -1e308])
+def test_what_is_written_can_be_read(tmp_path, number):
+    """Predicted gradients of nets that explode pass 1e100 long before they overflow."""
+    step_0 = PropagationRecord(
+        ["dense"], ["relu"], [64], [0], {}, {"gradient_variance": [number]}, network={"x": number}
+    )
+    record = dataclasses.replace(FINISHED, propagation=step_0, test={"loss": number})
+    path = tmp_path / "0" / "replicates" / f"{record.key}.json"
+    path.parent.mkdir(parents=True)
+    records.write_record(path, record)
+    read = records.read_replicate(path)
+    assert read.propagation.measured == {"gradient_variance": [None]}
+    assert (read.propagation.network, read.test) == ({"x": None}, {"loss": None})
 
 
 def test_replicates_table_has_the_documented_columns():

@@ -1,7 +1,7 @@
 """The settings that every data set shares, and what reading one gives."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from runner.config import (
     FRACTION,
     NON_NEGATIVE_INTEGER,
     POSITIVE_INTEGER,
-    Rule,
+    PROPER_FRACTION,
     one_of,
     optional,
     setting,
@@ -18,16 +18,6 @@ from runner.config import (
 from runner.tasks import TASKS, Task
 
 TASK = one_of(*TASKS)
-
-
-def _proper_fraction(value: Any) -> float:
-    fraction = FRACTION.accept(value)
-    if fraction == 0:
-        raise ValueError
-    return fraction
-
-
-VALIDATION = Rule("a number above 0 and below 1", _proper_fraction)
 DEFAULT_TEST = 0.2
 
 
@@ -75,7 +65,7 @@ class Common:
         whole), or None for all.
     """
 
-    validation: float = setting(VALIDATION, 0.2)
+    validation: float = setting(PROPER_FRACTION, 0.2)
     split_seed: int = setting(NON_NEGATIVE_INTEGER, 0)
     standardize: bool | None = setting(optional(BOOLEAN), None)
     subset: int | None = setting(optional(POSITIVE_INTEGER), None)

@@ -276,6 +276,18 @@ def test_without_training_there_is_epoch_0_alone(keras, run):
     assert all(change == 0 for _, change in outcomes[0].movement.values())
 
 
+@pytest.mark.parametrize("run", ["reference", "vectorized"], indirect=True)
+def test_without_training_an_infinite_loss_is_a_divergence(keras, run):
+    model = make_model(keras, outputs=1)
+    large = [value * np.float32(1e15) for value in draw_for(model, 0)()]  # their squares overflow
+    cohort = make_cohort(
+        model, [member(lambda: large, 0)], training=NoTraining(), dataset=make_dataset("regression")
+    )
+    epochs, outcomes = run(cohort)
+    assert (outcomes[0].status, outcomes[0].diverged_epoch) == ("diverged", 0)
+    assert not epochs
+
+
 @pytest.mark.parametrize("run", ["reference"], indirect=True)
 def test_test_part_is_measured_once_at_the_end(keras, run):
     model = make_model(keras)
