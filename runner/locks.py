@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from runner.files import lock
 from runner.interruption import check
 from runner.masking import masked
 
@@ -94,22 +95,11 @@ def exclusive(folder: Path, what: str) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    import fcntl
-
     descriptor = os.open(folder, os.O_RDONLY)
     note = folder / _NOTE
-
-    def taken() -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass
-        return True
-
     try:
-        Waiting(what, lambda: _noted_holder(note) or listed_holder(folder)).until(taken)
+        waiting = Waiting(what, lambda: _noted_holder(note) or listed_holder(folder))
+        waiting.until(lambda: lock(descriptor) is not False)
         with contextlib.suppress(OSError):
             note.write_text(json.dumps(_myself()))
         yield
