@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from runner.plan import Replicate
 from runner.report import load, words
 from runner.report.comparison import compare
 from runner.report.results import Results
@@ -42,7 +43,7 @@ def crossed(folder: Path, scores: list[list[float]]) -> None:
             replicate |= {"weight_seed": weight, "batch_seed": batch}
             replicate["seed"] = weight if weight == batch else None
             replicate["curves"]["val_accuracy"][-1] = score
-            (folder / "replicates" / f"{weight}-{batch}.json").write_text(json.dumps(replicate))
+            only.with_stem(Replicate(weight, batch).key).write_text(json.dumps(replicate))
 
 
 def test_each_class_of_outcome_has_its_sentence(scored: Scored) -> None:
