@@ -9,7 +9,7 @@ configuration has live here.
 import dataclasses
 import math
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -35,6 +35,16 @@ def shown(value: object, limit: int = 120) -> str:
     """Returns `value` as one short line of text, without passwords."""
     text = " ".join(repr(masked(value)).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def abridged(texts: Sequence[str], most: int, rest: str = "more", separator: str = ", ") -> str:
+    """Returns the first `most` of the texts, and how many more there are.
+
+    >>> abridged(["a", "b", "c"], 2), abridged(["a", "b"], 2)
+    ('a, b and 1 more', 'a, b')
+    """
+    more = f" and {len(texts) - most} {rest}" if len(texts) > most else ""
+    return separator.join(texts[:most]) + more
 
 
 @dataclass(frozen=True)

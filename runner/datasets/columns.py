@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runner.config import ConfigError, shown
-from runner.datasets.files import WIDE
+from runner.config import ConfigError, abridged, shown
+from runner.datasets.files import WIDE, unfit
 from runner.datasets.numerals import (
     MixedUnitsError,
     differ,
@@ -211,7 +211,7 @@ def _texts(column: "pd.Series", path: Path) -> _Texts:
         return _Texts(cells, words, others, readings(others))
     except MixedUnitsError as error:
         one, another = error.args
-        raise _refuse(
+        raise unfit(
             "have columns of numbers in one unit",
             f"{shown(one)} and {shown(another)} in column {shown(str(column.name))}",
             path,
@@ -245,7 +245,7 @@ def _column(
     elif len(numbers) == len(found.others):
         one = next(text for text in numbers if not readings([numbers[0], text]))
         received = f"{shown(numbers[0])} and {shown(one)} in column {shown(name)}"
-        raise _refuse("have columns of numbers that are all written alike", received, path)
+        raise unfit("have columns of numbers that are all written alike", received, path)
     else:
         _check_no_slips(name, found, set(numbers), notes, path)
     if found.words:
@@ -291,7 +291,7 @@ def _check_no_slips(
     if len(found.others) > MOST_CATEGORIES:
         received = f"{len(slips)} entries such as {told} among the numbers of column {shown(name)}"
         rule = "have columns of numbers or of texts, not of both"
-        raise _refuse(rule, received, path, "Mend them, or leave out those rows.")
+        raise unfit(rule, received, path, "Mend them, or leave out those rows.")
     notes.add("Categories, because not all are numbers", f"{told} in {shown(name)}")
 
 
@@ -311,12 +311,4 @@ class _Notes:
 
 def listed(items: Sequence[str]) -> str:
     """Returns the first of the items, and how many more columns there are."""
-    more = f" and {len(items) - _NAMED} more columns" if len(items) > _NAMED else ""
-    return f"{', '.join(items[:_NAMED])}{more}"
-
-
-def _refuse(rule: str, received: str, path: Path, advice: str = "") -> ConfigError:
-    tail = f" {advice}" if advice else ""
-    return ConfigError(
-        f"`dataset.path` must {rule}. Received: {received}, in {shown(str(path), WIDE)}.{tail}"
-    )
+    return abridged(items, _NAMED, "more columns")

@@ -54,6 +54,14 @@ def _refuse(what: str, path: str, advice: str) -> ConfigError:
     return ConfigError(f"`dataset.path` must name {what}. Received: {shown(path, WIDE)}. {advice}")
 
 
+def unfit(rule: str, received: str, path: Path, advice: str = "") -> ConfigError:
+    """Returns the error about what a file holds; the rule completes "`dataset.path` must ..."."""
+    tail = f" {advice}" if advice else ""
+    return ConfigError(
+        f"`dataset.path` must {rule}. Received: {received}, in {shown(str(path), WIDE)}.{tail}"
+    )
+
+
 @contextmanager
 def open_npz(path: Path) -> Iterator[Any]:
     """Opens an .npz archive of arrays; arrays of Python objects in it cannot be read.

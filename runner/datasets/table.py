@@ -5,7 +5,6 @@ of zeros and ones per text (one-hot), in alphabetical order. A column that only 
 no input. What is not plain in how a table was read is told in notes.
 """
 
-import difflib
 import re
 import warnings
 import zlib
@@ -18,9 +17,10 @@ import numpy as np
 
 from runner.config import TEXT, ConfigError, Rule, one_of, optional, setting, shown
 from runner.datasets.columns import MOST_CATEGORIES, listed, numbers_in_texts, typed
-from runner.datasets.files import WIDE, existing_file, reading
+from runner.datasets.files import WIDE, existing_file, reading, unfit
 from runner.datasets.settings import TASK, DrawnTest, Examples
 from runner.datasets.text_file import AUTO, layout
+from runner.spelling import did_you_mean
 from runner.tasks import Task
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _WHAT = "a .csv, .tsv or .parquet file"
 _SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet")
-_NAMED = 3
 # Fewer successive numbers are no sign that they count the rows.
 _FEWEST_COUNTED = 10
 # What pandas, R and people call a column that labels the rows: without case, blanks and
@@ -121,8 +120,11 @@ class Table(DrawnTest):
         if not inputs:
             only = f" {shown(labels)} only labels the rows; see `dataset.keep`." if labels else ""
             received = shown(list(frame.columns))
-            raise _refuse("have an input beside the target", received, path, only.strip())
-        told = _told_labels(labels) + _told_counts(frame[names], kept)
+            raise unfit("have an input beside the target", received, path, only.strip())
+        counting = [name for name in names if name not in kept and _counts_rows(frame[name])]
+        what = "Not an input, because it only labels the rows"
+        told = _told(what, labels, "keep", "makes it one")
+        told += _told("An input, although it counts the rows", counting, "drop", "leaves it out")
         return Examples(
             x=np.column_stack([values for _, values in inputs]),
             y=_target(frame[target], path),
@@ -152,10 +154,10 @@ class Table(DrawnTest):
         frame.columns = [str(name).strip() for name in frame.columns]
         if not frame.columns.is_unique:
             twice = list(frame.columns[frame.columns.duplicated()])
-            raise _refuse("have a name of its own for each column", f"{shown(twice)} twice", path)
+            raise unfit("have a name of its own for each column", f"{shown(twice)} twice", path)
         if frame.empty:
             received = f"{len(frame)} rows and {len(frame.columns)} columns"
-            raise _refuse("hold at least one example", received, path)
+            raise unfit("hold at least one example", received, path)
         return frame, [name for name in frame.columns if _labels_rows(frame[name])], notes
 
 
@@ -167,8 +169,7 @@ def _existing(frame: "pd.DataFrame", key: str, name: str | None, path: Path) -> 
             f"{shown(columns, WIDE)}."
         )
     if name not in columns:
-        close = difflib.get_close_matches(name, columns, n=1)
-        meant = f" Did you mean {shown(close[0])}?" if close else ""
+        meant = did_you_mean(name, columns)
         if len(columns) == 1:
             meant = " Is `dataset.separator` the right one?"
         raise ConfigError(
@@ -206,26 +207,12 @@ def _labels_rows(column: "pd.Series") -> bool:
     return column.dtype.kind != "b" and column.is_unique and not column.hasnans
 
 
-def _told_labels(names: Sequence[str]) -> list[str]:
+def _told(what: str, names: Sequence[str], key: str, effect: str) -> list[str]:
+    """Returns what is told of columns, and which setting has which effect; nothing for none."""
     if not names:
         return []
-    keep = ",".join(names[:3])
-    return [
-        f"Not an input, because it only labels the rows: {listed([shown(name) for name in names])} "
-        f"({shown(f'dataset.keep=[{keep}]')} makes it one)."
-    ]
-
-
-def _told_counts(frame: "pd.DataFrame", kept: Sequence[str]) -> list[str]:
-    """Tells of inputs that count the rows under a name of their own."""
-    counting = [name for name in frame.columns if name not in kept and _counts_rows(frame[name])]
-    if not counting:
-        return []
-    drop = ",".join(counting[:3])
-    return [
-        f"An input, although it counts the rows: {listed([shown(name) for name in counting])} "
-        f"({shown(f'dataset.drop=[{drop}]')} leaves it out)."
-    ]
+    override = shown(f"dataset.{key}=[{','.join(names[:3])}]")
+    return [f"{what}: {listed([shown(name) for name in names])} ({override} {effect})."]
 
 
 def _counts_rows(column: "pd.Series") -> bool:
@@ -240,10 +227,8 @@ def _check_complete(frame: "pd.DataFrame", path: Path) -> None:
     counts = {str(name): int(count) for name, count in frame.isna().sum().items()}
     told = [f"{count} in column {shown(name)}" for name, count in counts.items() if count]
     if told:
-        more = f" and in {len(told) - _NAMED} more columns" if len(told) > _NAMED else ""
         advice = "Fill them in, leave out those rows, or name the columns in `dataset.drop`."
-        received = f"{', '.join(told[:_NAMED])}{more}"
-        raise _refuse("have no missing values (NaN)", received, path, advice)
+        raise unfit("have no missing values (NaN)", listed(told), path, advice)
 
 
 def _inputs(column: "pd.Series", path: Path) -> list[tuple[str, np.ndarray]]:
@@ -256,7 +241,7 @@ def _inputs(column: "pd.Series", path: Path) -> list[tuple[str, np.ndarray]]:
     if len(categories) > MOST_CATEGORIES:
         received = f"{len(categories)} of them in {shown(name)}, such as {shown(str(texts[0]))}"
         rule = f"have text columns with at most {MOST_CATEGORIES} different texts"
-        raise _refuse(rule, received, path, _drop(name))
+        raise unfit(rule, received, path, _drop(name))
     return [(f"{name}={text}", (texts == text).astype(np.float64)) for text in categories]
 
 
@@ -277,7 +262,7 @@ def _texts(column: "pd.Series", path: Path) -> np.ndarray:
     if not categorical and not types.is_string_dtype(column):
         name = str(column.name)
         received = f"the type {column.dtype} in column {shown(name)}"
-        raise _refuse("have columns of numbers, booleans or texts", received, path, _drop(name))
+        raise unfit("have columns of numbers, booleans or texts", received, path, _drop(name))
     return column.astype(str).to_numpy(str)
 
 
@@ -294,10 +279,3 @@ def _target(column: "pd.Series", path: Path) -> np.ndarray:
 
 def _drop(name: str) -> str:
     return f"Leave it out with {shown(f'dataset.drop=[{name}]')}, or turn it into numbers."
-
-
-def _refuse(rule: str, received: str, path: Path, advice: str = "") -> ConfigError:
-    tail = f" {advice}" if advice else ""
-    return ConfigError(
-        f"`dataset.path` must {rule}. Received: {received}, in {shown(str(path), WIDE)}.{tail}"
-    )

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from runner.config import ConfigError
+from runner.config import ConfigError, abridged
 from runner.imports import told
 from runner.initializers import products
 from runner.variables import variable_path
@@ -225,8 +225,7 @@ def _fits(weight: Weight, patterns: Sequence[str]) -> bool:
 def listed(found: Sequence[Weight]) -> str:
     """Returns paths and shapes of weights as a short text."""
     texts = [f"{weight.path} {weight.shape}" for weight in found if weight.is_real]
-    more = f" and {len(texts) - _MAX_LISTED} more" if len(texts) > _MAX_LISTED else ""
-    return ", ".join(texts[:_MAX_LISTED]) + more
+    return abridged(texts, _MAX_LISTED)
 
 
 def fans(kernel: Weight) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from runner.config import abridged
 from runner.report import names
 from runner.report.results import Results
 from runner.report.tables import missing_replicates
@@ -61,13 +62,9 @@ def _same_weights(results: Results) -> str:
     ]
     if not told:
         return ""
-    shown = [
-        *told[:_MAX_LISTED],
-        *([f"{len(told) - _MAX_LISTED} more"] if told[_MAX_LISTED:] else []),
-    ]
     return (
-        f"Same kernels for every seed: {'; '.join(shown)}. Intervals over "
-        f"these seeds do not cover other kernels, and more seeds would not either."
+        f"Same kernels for every seed: {abridged(told, _MAX_LISTED, separator='; ')}. Intervals "
+        f"over these seeds do not cover other kernels, and more seeds would not either."
     )
 
 
@@ -75,9 +72,8 @@ def _undrawn(results: Results) -> str:
     paths = list(dict.fromkeys(p for record in results.configurations for p in record.undrawn))
     if not paths:
         return ""
-    more = f" and {len(paths) - _MAX_LISTED} more" if len(paths) > _MAX_LISTED else ""
     return (
-        f"Not drawn: {', '.join(paths[:_MAX_LISTED])}{more} start with the same random values for "
+        f"Not drawn: {abridged(paths, _MAX_LISTED)} start with the same random values for "
         f"every seed and every initializer. If they are kernels, name them in `init.kernels`."
     )
 
@@ -201,9 +197,7 @@ def _fallbacks(results: Results) -> str:
     }
     if not told:
         return ""
-    shown = sorted(told)[:_MAX_LISTED]
-    more = f" and {len(told) - len(shown)} more" if len(told) > len(shown) else ""
-    return f"Fallback laws were used: {'; '.join(shown)}{more}."
+    return f"Fallback laws were used: {abridged(sorted(told), _MAX_LISTED, separator='; ')}."
 
 
 def is_fallback(init: str, law: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from runner.config import abridged
 from runner.records import lower_is_better
 from runner.report import names
 from runner.report.pairs import MIN_DEGREES
@@ -378,9 +379,7 @@ def _told(standing: Standing, detail: str) -> str:
 
 
 def _enumerated(items: Sequence[str]) -> str:
-    if len(items) <= _MAX_LISTED:
-        return ", ".join(items)
-    return f"{', '.join(items[:_MAX_LISTED])} and {len(items) - _MAX_LISTED} more (see the table)"
+    return abridged(items, _MAX_LISTED, "more (see the table)")
 
 
 def _by(standing: Standing, cell: Cell) -> str:
