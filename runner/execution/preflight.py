@@ -1,6 +1,5 @@
 """Builds and checks everything that a sweep needs before anything is trained."""
 
-import difflib
 import logging
 import os
 from collections.abc import Callable, Hashable, Sequence
@@ -11,27 +10,23 @@ from typing import Any, TypeVar
 from runner import datasets, initializers, models
 from runner.config import ConfigError
 from runner.datasets.dataset import Dataset
+from runner.execution import notes
 from runner.execution.configure import Job, configuration
 from runner.execution.identity import identity, model_key
+from runner.execution.inputs import as_looked_up
 from runner.execution.logs import about
 from runner.imports import told
-from runner.initializers import own
-from runner.initializers.kernels import listed
 from runner.interruption import check
 from runner.masking import masked
-from runner.models.custom import ignored_compilation
 from runner.plan import Configuration, Replicate, factors
 from runner.records import ConfigurationRecord, ReplicateRecord
-from runner.report.names import VARIATION
+from runner.spelling import did_you_mean
 from runner.tasks import ENDPOINT, METRICS
 from runner.training.objective import own_methods
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-# More initializers are not listed in a line.
-_MAX_REPLACED = 4
 
 
 @dataclass(frozen=True)
@@ -104,8 +99,8 @@ def prepare(jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]
             loaded.append((item, _checked(item.index, _dataset, data, item)))
         except ConfigError as error:
             refused.append(_incomplete(item, varying[item.index], error))
-    notes = (note for _, data in loaded for note in (*data.notes, data.task_guess) if note)
-    for note in dict.fromkeys(notes):
+    told_of_data = (note for _, data in loaded for note in (*data.notes, data.task_guess) if note)
+    for note in dict.fromkeys(told_of_data):
         log.info("%s", note)
     _start_tensorflow([item for item, _ in loaded])
     ready, built = [], _Cache()
@@ -144,12 +139,11 @@ def check_baseline(
     if elsewhere and baseline.partition("(")[0] in initializers.CATALOGUE:
         return
     known = [*labels, *(initializers.CATALOGUE if elsewhere else ())]
-    close = difflib.get_close_matches(baseline, known, n=1)
     raise ConfigError.at(
         "report.baseline",
         f"null or an initializer of this sweep: {', '.join(labels)}",
         baseline,
-        f"Did you mean {close[0]}?" if close else "",
+        did_you_mean(baseline, known).strip(),
     )
 
 
@@ -257,17 +251,16 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
 
     model = cache.get((repr(item.model), shape, outputs, task, device), build)
     dataset = cache.get(
-        ("inputs", repr(item.dataset), id(model)), partial(_left, item, dataset, model)
+        ("inputs", repr(item.dataset), id(model)), partial(as_looked_up, item, dataset, model)
     )
     key = cache.get(("key", id(model)), lambda: model_key(model))
     places = cache.get(("places", id(model), shape), lambda: draw.places_of(model, shape))
     drawer = draw.prepare(model, item.init, places)
-    told_once = ("told", id(model), tuple(kernel.position for kernel in drawer.drawn))
-    cache.get(told_once, lambda: _tell_not_drawn(item, drawer))
-    cache.get(("ignored", *told_once), lambda: _tell_ignored(item, model, drawer))
+    drawn = tuple(kernel.position for kernel in drawer.drawn)
+    cache.get(("told", id(model), drawn), partial(notes.tell_model, item.model, model, drawer))
     varies = _varies(item, dataset, model, drawer)
     if drawer.is_fixed:
-        cache.get(("fixed", drawer.label, *varies), lambda: _tell_fixed(drawer.label, varies))
+        cache.get(("fixed", drawer.label, *varies), partial(notes.tell_fixed, drawer.label, varies))
     cache.get(
         ("optimizer", repr(item.optimizer), item.engine, id(model)),
         lambda: _check_engine(item, model),
@@ -291,77 +284,6 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         undrawn=drawer.unknown,
     )
     return Ready(item, dataset, model, drawer, device, record)
-
-
-def _left(item: Configuration, dataset: Dataset, model: Any) -> Dataset:
-    """Returns the data set with those inputs left as they are that the model looks up."""
-    if item.model.name != "custom":
-        return dataset
-    from runner.models import lookups
-
-    choice, found = item.dataset, lookups.find(model, dataset.input_shape)
-    if found is None:
-        return dataset
-    if choice.settings.standardize:
-        raise ConfigError(
-            f"`dataset.standardize` must be null or false for this model, because {found.reason}. "
-            "Received: true."
-        )
-    left = datasets.load(choice.name, choice.settings, found.features)
-    parts = [part.x for part in (left.train, left.validation, left.test) if part is not None]
-    if missing := found.missing(parts):
-        raise ConfigError(
-            f"`model.function` must return a model with a row for each number that it looks up. "
-            f"Received: {missing}."
-        )
-    if fraction := found.fraction(parts):
-        log.warning("%s: %s; `dataset` has numbers that are not whole.", item.model.label, fraction)
-    num, total = len(found.features), dataset.input_shape[-1]
-    inputs = "inputs are" if num == total else f"{num} of {total} inputs are"
-    log.info("%s: %s not standardized, because %s.", item.model.label, inputs, found.reason)
-    return left
-
-
-def _tell_not_drawn(item: Configuration, drawer: Any) -> None:
-    """Says which weights the initializer leaves as they are, if it leaves any."""
-    if drawer.unknown:
-        log.warning(
-            "%s: nothing tells how to draw %s; they start with the same values for every seed.",
-            item.model.label,
-            ", ".join(drawer.unknown),
-        )
-    if drawer.left_out:
-        log.info(
-            "%s: `init` draws %.3g %% of the trainable parameters; %s keep what their layers "
-            "start them with.",
-            item.model.label,
-            100 * drawer.share,
-            listed(drawer.left_out),
-        )
-
-
-def _tell_ignored(item: Configuration, model: Any, drawer: Any) -> None:
-    """Says what a user's model brings along that is not used."""
-    if item.model.name != "custom":
-        return
-    parts = []
-    if compiled := ignored_compilation(model):
-        parts.append(f"what it is compiled with is not used ({compiled})")
-    if replaced := own.replaced_initializers(drawer.drawn):
-        more = f" and {len(replaced) - _MAX_REPLACED} more" if len(replaced) > _MAX_REPLACED else ""
-        shown = ", ".join(replaced[:_MAX_REPLACED])
-        parts.append(f"`init` replaces its kernels' own initializers ({shown}{more})")
-    if parts:
-        log.info("%s: %s.", item.model.label, "; ".join(parts))
-
-
-def _tell_fixed(label: str, varies: Sequence[str]) -> None:
-    rest = " and ".join(VARIATION[name] for name in varies)
-    log.info(
-        "%s draws the same kernels for every seed: %s.",
-        label,
-        f"seeds differ in {rest} only" if rest else "nothing differs between seeds",
-    )
 
 
 def _varies(item: Configuration, dataset: Dataset, model: Any, drawer: Any) -> list[str]:

@@ -79,7 +79,7 @@ NEEDS_KERAS = {
     ),
     "unknown baseline": (
         ["init=he_normal", "report.baseline=he_norm"],
-        r"`report.baseline` must be .* sweep: he_normal\. .*'he_norm'\. Did you mean he_normal\?",
+        r"`report.baseline` must be .* sweep: he_normal\. .*'he_norm'\. Did you mean `he_normal`\?",
     ),
     "baseline of another sweep": (
         ["--multirun", "init=he_normal,zero", "report.baseline=glorot_uniform"],

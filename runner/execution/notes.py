@@ -1,0 +1,69 @@
+"""What a person should know of a model and its initializer before anything is trained."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from runner.config import abridged
+from runner.initializers import own
+from runner.initializers.kernels import listed
+from runner.models.custom import ignored_compilation
+from runner.plan import Choice
+from runner.report.names import VARIATION
+
+log = logging.getLogger(__name__)
+
+# More initializers are not listed in a line.
+_MAX_REPLACED = 4
+
+
+def tell_model(choice: Choice, model: Any, drawer: Any) -> None:
+    """Says which weights are not drawn, and what the model brings along that is not used.
+
+    Args:
+      choice: The option that made the model.
+      model: The model.
+      drawer: Of `runner.initializers.draw`.
+    """
+    if drawer.unknown:
+        log.warning(
+            "%s: nothing tells how to draw %s; they start with the same values for every seed.",
+            choice.label,
+            ", ".join(drawer.unknown),
+        )
+    if drawer.left_out:
+        log.info(
+            "%s: `init` draws %.3g %% of the trainable parameters; %s keep what their layers "
+            "start them with.",
+            choice.label,
+            100 * drawer.share,
+            listed(drawer.left_out),
+        )
+    if choice.name == "custom" and (unused := _unused(model, drawer)):
+        log.info("%s: %s.", choice.label, "; ".join(unused))
+
+
+def _unused(model: Any, drawer: Any) -> list[str]:
+    """Returns what a user's model brings along that is not used."""
+    parts = []
+    if compiled := ignored_compilation(model):
+        parts.append(f"what it is compiled with is not used ({compiled})")
+    if replaced := own.replaced_initializers(drawer.drawn):
+        told = abridged(replaced, _MAX_REPLACED)
+        parts.append(f"`init` replaces its kernels' own initializers ({told})")
+    return parts
+
+
+def tell_fixed(label: str, varies: Sequence[str]) -> None:
+    """Says of an initializer with the same kernels for every seed what else differs between seeds.
+
+    Args:
+      label: The initializer's.
+      varies: See `ConfigurationRecord.varies`.
+    """
+    rest = " and ".join(VARIATION[name] for name in varies)
+    log.info(
+        "%s draws the same kernels for every seed: %s.",
+        label,
+        f"seeds differ in {rest} only" if rest else "nothing differs between seeds",
+    )
