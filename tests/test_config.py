@@ -1,5 +1,6 @@
 """Settings: what is accepted, what the message says otherwise, how labels are made."""
 
+import doctest
 import math
 from dataclasses import dataclass
 
@@ -113,3 +114,9 @@ def test_long_values_are_shortened_in_messages():
         config.POSITIVE.apply("key", "x\n" * 5000)
     assert len(str(error.value)) < 250
     assert "\n" not in str(error.value)
+
+
+def test_the_examples_in_the_docstrings():
+    result = doctest.testmod(config)
+    assert result.attempted
+    assert not result.failed

@@ -37,7 +37,8 @@ _USER_CODE = {"model": "function", "init": "target", "optimizer": "target"}
 # What may change in `runner` without changing a number.
 _TELLING = {
     *("__main__.py", "archive.py", "files.py", "interruption.py", "locks.py", "masking.py"),
-    *("sync.py", "terminal.py", "execution", "propagation", "recording", "report"),
+    *("spelling.py", "stores.py", "sync.py", "terminal.py", "validation.py"),
+    *("execution", "propagation", "recording", "report"),
 }
 
 

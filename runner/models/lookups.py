@@ -21,19 +21,9 @@ log = logging.getLogger(__name__)
 _OWN = {
     *("Identity", "StopGradient", "EnsureShape", "CheckNumerics", "Cast", "SelectV2"),
     *("Reshape", "Squeeze", "ExpandDims", "Transpose", "BroadcastTo", "Tile", "Pack", "ConcatV2"),
-    *(
-        "StridedSlice",
-        "Slice",
-        "Split",
-        "SplitV",
-        "Unpack",
-        "Pad",
-        "PadV2",
-        "ReverseV2",
-        "GatherNd",
-    ),
+    *("StridedSlice", "Slice", "Split", "SplitV", "Unpack", "Pad", "PadV2", "ReverseV2"),
     *("AddV2", "Sub", "Mul", "RealDiv", "FloorDiv", "FloorMod", "Neg", "Abs", "Maximum", "Minimum"),
-    *("Round", "Rint", "Floor", "Ceil", "ClipByValue", "GatherV2"),
+    *("Round", "Rint", "Floor", "Ceil", "ClipByValue", "GatherV2", "GatherNd"),
 }
 # Operations that take numbers for names or sort them into bins.
 _NAMING = {"AsString", "Bucketize", "DenseBincount", "LookupTableFindV2", "OneHot"}
