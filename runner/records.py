@@ -430,6 +430,10 @@ class RecordError(ValueError):
     """A file that should hold a record and does not. Its message is one line that names it."""
 
 
+def _unreadable(path: Path, reason: object) -> RecordError:
+    return RecordError(f"{path}: cannot be read as a record ({reason}).")
+
+
 def read_sweep(folder: Path) -> SweepRecord:
     """Reads `folder/sweep.json`.
 
@@ -444,7 +448,7 @@ def read_replicate(path: Path) -> ReplicateRecord:
     record = _read(path, ReplicateRecord)
     if (str(record.configuration), record.key) != (path.parents[1].name, path.stem):
         other = f"{record.configuration}/{record.key}"
-        raise RecordError(f"{path}: cannot be read as a record (it is that of {other}).")
+        raise _unreadable(path, f"it belongs to {other}")
     return record
 
 
@@ -507,7 +511,7 @@ def read_kept(folder: Path, place: str = "") -> Kept:
         try:
             record = _read(path, ConfigurationRecord)
             if str(record.index) != path.parent.name:
-                raise RecordError(f"{path}: cannot be read as a record (it is of {record.index}).")
+                raise _unreadable(path, f"it belongs to {record.index}/")
             configurations[record.index] = record
         except RecordError as error:
             faults.append(f"{error} Its replicates are left out with it.")
@@ -535,7 +539,7 @@ def _replicates(
             try:
                 record = read_replicate(path)
                 if reason := misfit(configurations[index], record):
-                    raise RecordError(f"{path}: cannot be read as a record ({reason}).")
+                    raise _unreadable(path, reason)
                 found.setdefault(index, []).append((path, record))
             except RecordError as error:
                 if os.path.lexists(path):  # not what another command has just removed
@@ -561,7 +565,7 @@ def _alike(
             ),
         )
         if reason:
-            faults.append(f"{path}: cannot be read as a record ({reason}). It is left out.")
+            faults.append(f"{_unreadable(path, reason)} It is left out.")
         else:
             yield record
 
@@ -585,7 +589,7 @@ def _read(path: Path, kind: type[R]) -> R:
         return _checked(from_json(kind, read_bytes(path)))
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise RecordError(f"{path}: cannot be read as a record ({reason}).") from error
+        raise _unreadable(path, reason) from error
 
 
 def _checked(record: R) -> R:

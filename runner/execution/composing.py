@@ -256,7 +256,7 @@ def _group_problems(config: DictConfig, swept: set[str]) -> Iterator[str]:
     present = [str(key) for key in config]
     if missing := [key for key in _TOP if key not in present]:
         keys = ", ".join(missing)
-        yield f"The configuration lacks {keys}. One of your own has `config` in its defaults."
+        yield f"The configuration lacks {keys}. Your own file must have `config` in its defaults."
     for group in [each for each in GROUPS if each in present and each not in swept]:
         if group not in config.hydra.runtime.choices:
             yield f"`{group}` must be one option. A file chooses several. For a sweep see --help."

@@ -33,8 +33,8 @@ def tell_model(choice: Choice, model: Any, drawer: Any) -> None:
         )
     if drawer.left_out:
         log.info(
-            "%s: `init` draws %.3g %% of the trainable parameters; %s keep what their layers "
-            "start them with.",
+            "%s: `init` draws %.3g %% of the trainable parameters; %s keep their "
+            "layers' own initial values.",
             choice.label,
             100 * drawer.share,
             listed(drawer.left_out),
