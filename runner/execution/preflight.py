@@ -122,7 +122,7 @@ def check_baseline(
     """Checks `report.baseline` against the labels of a sweep, which are known once it is prepared.
 
     A single configuration, or a part of a sweep, may name an initializer that another command or
-    job trains: then any name of the catalogue will do.
+    job trains: then any name of the catalogue will do, and any that a custom one may have.
 
     Args:
       baseline: The setting.
@@ -136,7 +136,7 @@ def check_baseline(
     elsewhere = not is_whole or len(ready) + len(refused) == 1
     if baseline is None or baseline in labels:
         return
-    if elsewhere and baseline.partition("(")[0] in initializers.CATALOGUE:
+    if elsewhere and _may_be_trained(baseline.partition("(")[0]):
         return
     known = [*labels, *(initializers.CATALOGUE if elsewhere else ())]
     raise ConfigError.at(
@@ -145,6 +145,11 @@ def check_baseline(
         baseline,
         did_you_mean(baseline, known).strip(),
     )
+
+
+def _may_be_trained(name: str) -> bool:
+    """Tells whether an initializer may have that name; custom ones are classes or import paths."""
+    return name in initializers.CATALOGUE or "." in name or name[:1].isupper()
 
 
 def _start_tensorflow(items: Sequence[Configuration]) -> None:
