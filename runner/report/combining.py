@@ -111,8 +111,15 @@ def _endpoint(record: ConfigurationRecord) -> tuple[str, str, int | None]:
 
 
 def _node(record: ConfigurationRecord, group: str) -> Mapping[str, Any]:
+    """Returns the settings of a group; each of a user's `arguments` is a setting of its own."""
     node = record.settings.get(group)
-    return node if isinstance(node, Mapping) else {}
+    if not isinstance(node, Mapping):
+        return {}
+    arguments = node.get("arguments")
+    if not isinstance(arguments, Mapping):
+        return node
+    own = {f"arguments.{name}": value for name, value in arguments.items()}
+    return {**{key: value for key, value in node.items() if key != "arguments"}, **own}
 
 
 def _option(node: Any) -> Scalar:

@@ -69,6 +69,19 @@ def test_what_differs_between_sweeps_is_a_factor(build: Build, behaviour: Any) -
     ]
 
 
+def test_each_argument_of_a_users_function_is_a_factor(build: Build, behaviour: Any) -> None:
+    def sweep(folder: str, **arguments: Any) -> Path:
+        settings = {"model": {"name": "custom", "function": "mine.f", "arguments": arguments}}
+        return build({"zero": behaviour()}, name=folder, epochs=1, settings=settings)
+
+    results = load(sweep("a", width=8, depth=2), sweep("b", width=16, depth=2), sweep("c", depth=2))
+    assert [record.factors for record in results.configurations] == [
+        {"model.arguments.width": 8},
+        {"model.arguments.width": 16},
+        {"model.arguments.width": None},
+    ]
+
+
 def endpoint_at(folder: Path, at: str, epoch: int | None = None) -> Path:
     """Takes the endpoint of every configuration of a folder elsewhere."""
     for path in folder.glob("*/configuration.json"):
