@@ -570,6 +570,8 @@ def _to_separate(one: Standing, others: Sequence[tuple[Standing, Difference | No
 def _next_rate(cell: Cell) -> str:
     """Returns that a smaller learning rate may help what diverged, where none was tried."""
     diverged = [s for s in cell.standings if s.num_diverged]
+    if any((s.record.settings.get("training") or {}).get("name") == "none" for s in diverged):
+        return ""
     tried = {(s.record.settings.get("optimizer") or {}).get("learning_rate") for s in diverged}
     varies = any("optimizer.learning_rate" in s.record.factors for s in cell.standings)
     rate = next(iter(tried), None)

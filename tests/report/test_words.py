@@ -525,3 +525,13 @@ def test_a_leader_that_is_better_than_the_baseline_is_not_level_with_it(scored: 
     (cell,) = judge(results)
     assert [s.name.series for s in cell.standings if s.outcome == "better"] == ["better"]
     assert sorted(s.name.series for s in cell.level) == ["other1", "other2", "other3"]
+
+
+@pytest.mark.parametrize("training", ["default", "none"])
+def test_a_smaller_rate_is_advised_only_for_what_is_trained(scored: Scored, training: str) -> None:
+    results = scored({"zero": GOOD, "normal": ["diverged"] * 5})
+    settings = {"training": {"name": training}, "optimizer": {"learning_rate": 0.1}}
+    records = [dataclasses.replace(r, settings=settings) for r in results.configurations]
+    said = told(dataclasses.replace(results, configurations=tuple(records)))
+    advised = "what diverged may train at a smaller learning rate" in said.get("next", "")
+    assert advised == (training == "default")
