@@ -4,8 +4,10 @@ Hydra imports every module of `hydra_plugins` at every start, so nothing heavy s
 """
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,13 +18,15 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+
+_BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 @dataclass
@@ -38,7 +42,7 @@ ConfigStore.instance().store(
 
 
 class CohortLauncher(Launcher):
-    """Hands all jobs of a sweep to `runner` at once, so that they are checked and trained together.
+    """Hands the jobs of a batch to `runner` at once: they are checked and trained together.
 
     Every job gets its folder, its `.hydra` files and its log as under Hydra's own launchers. The
     jobs are only resolved one by one; what the task function would do is done for all of them.
@@ -56,11 +60,13 @@ class CohortLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Runs the jobs and returns one `JobReturn` each, in their order."""
-        from runner.config import ConfigError
-        from runner.execution.apart import are_run_apart
+        """Runs a batch of jobs and returns one `JobReturn` each, in their order.
+
+        None of them is told to have failed, for that would end the sweeper: what failed is on disk,
+        and decides the exit code.
+        """
+        from runner.execution import current
         from runner.execution.configure import Job
-        from runner.execution.sweep import run, run_apart
 
         setup_globals()
         jobs: list[Job] = []
@@ -73,18 +79,33 @@ class CohortLauncher(Launcher):
             for position, overrides in enumerate(job_overrides)
         ]
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        apart = are_run_apart(self.config)
-        train = run_apart if apart else run
-        results = train(jobs) if jobs else {}
+        values = current.train(jobs, is_whole=self._launches_once()) if jobs else {}
+        if self.config.dry_run and not self._is_planned():
+            print("What the sweeper would launch next depends on the results.")
+            raise SystemExit(0)
         for index, job_return in enumerate(returns, initial_job_idx):
-            if index in results:
-                result = results[index]
-                # Sweepers stop at the first job that failed; other batches are to come. What failed
-                # is on disk, and decides the exit code when the sweep is finished.
-                error = None if apart else result.error
-                job_return.return_value = ConfigError(error) if error else result.value
-                job_return.status = JobStatus.FAILED if error else JobStatus.COMPLETED
+            if index in values:
+                value = values[index]
+                job_return.return_value = self._worst() if math.isnan(value) else value
         return returns
+
+    def _launches_once(self) -> bool:
+        """Tells whether the sweeper launches all of its jobs in one batch."""
+        batch = OmegaConf.select(self.config, "hydra.sweeper.max_batch_size")
+        return self._is_planned() and batch is None
+
+    def _is_planned(self) -> bool:
+        """Tells whether the sweeper knows all of its jobs beforehand."""
+        return self.config.hydra.sweeper._target_ == _BASIC_SWEEPER
+
+    def _worst(self) -> float:
+        """Returns the value of a job without one, which an optimizing sweeper is to avoid.
+
+        Optuna takes no NaN.
+        """
+        direction = OmegaConf.select(self.config, "hydra.sweeper.direction")
+        name = direction.name if isinstance(direction, Enum) else direction
+        return -math.inf if name == "maximize" else math.inf
 
     def _run_job(self, index: int, overrides: Sequence[str], task: TaskFunction) -> JobReturn:
         config = self.loader.take(self.config, list(overrides))

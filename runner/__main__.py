@@ -20,13 +20,12 @@ import hydra
 from hydra._internal import utils as hydra_utils
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import runner
 from runner.config import ConfigError
-from runner.execution import apart, folders
+from runner.execution import current, folders
 from runner.execution.composing import strictly
 from runner.execution.mistakes import one_line
 from runner.machine import few_collections
@@ -49,30 +48,17 @@ _EXIT_CODES = {"failed": 1, "interrupted": INTERRUPTED}
 
 
 @hydra.main(version_base="1.3", config_path=str(_CONF), config_name="config")
-def train(cfg: DictConfig) -> float | None:
-    """Trains one configuration: all there is, or a job that a stock launcher runs.
-
-    The launcher `cohort` does not come here: it takes the jobs of a sweep together.
+def train(cfg: DictConfig) -> float:
+    """Trains one configuration; the launcher hands on those of a sweep together.
 
     Returns:
-      The mean of the endpoint over the replicates, for Hydra's optimizing sweepers.
+      The mean of the endpoint over the replicates.
     """
     from runner.execution.configure import Job
-    from runner.execution.sweep import run, run_apart
 
-    tolerate_any_console()  # in the processes of a parallel launcher too
-    if HydraConfig.get().mode == RunMode.RUN:
-        with _told_at_once():
-            job = Job.from_hydra(HydraConfig.get(), cfg)
-            result = run([job])[job.index]
-        if result.error:
-            raise SystemExit(1)  # the reason has been told; Hydra would tell it again
-        return result.value
-    job = Job.from_hydra(HydraConfig.get(), cfg)
-    result = run_apart([job])[job.index]
-    if result.error:
-        raise ConfigError(result.error)
-    return result.value
+    with _told_at_once():
+        job = Job.from_hydra(HydraConfig.get(), cfg)
+        return current.train([job], is_whole=True)[job.index]
 
 
 def main() -> None:
@@ -83,7 +69,7 @@ def main() -> None:
     try:
         with stoppable(), strictly(), _one_line_errors(), _told_at_once():
             _check(options)
-            end = _train_and_finish()
+            end = _train_and_conclude()
     except KeyboardInterrupt:
         end = "interrupted"
     finally:
@@ -182,8 +168,8 @@ def _told_at_once() -> Iterator[None]:
         raise SystemExit(1) from error
 
 
-def _train_and_finish() -> "End":
-    """Trains; then, whatever happened, finishes a sweep whose jobs could not. Returns its end."""
+def _train_and_conclude() -> "End":
+    """Trains; then, whatever happened, concludes the sweep that it began. Returns its end."""
     end: End = "failed"
     try:
         train()
@@ -192,11 +178,12 @@ def _train_and_finish() -> "End":
         take_up()
         end = "interrupted"
         raise
+    except SystemExit as leaving:  # of a dry run whose sweeper would go by results
+        if leaving.code:
+            raise
+        end = "finished"
     finally:
-        if folder := apart.take():
-            from runner.execution.finish import finish
-
-            end = finish(folder, end)
+        end = current.conclude(end)
     return end
 
 

@@ -55,6 +55,8 @@ _EXPERIMENT = "experiment"
 # Hydra's own settings that the layout of the results does not leave open, as they stand in YAML.
 _FIXED = {"hydra.run.dir": "${hydra.sweep.dir}/0", "hydra.sweep.subdir": "${hydra.job.num}"}
 
+_LAUNCHER = "hydra_plugins.runner_launcher.CohortLauncher"
+
 
 @contextmanager
 def strictly() -> Iterator[None]:
@@ -280,6 +282,11 @@ def _hydra_problems(config: DictConfig) -> Iterator[str]:
             yield str(ConfigError.at(key, "left as it is. Set `hydra.sweep.dir`", received))
     if not str(_raw(config, "hydra.sweep.dir") or "").strip():
         yield str(ConfigError.at("hydra.sweep.dir", "a folder", ""))
+    if (target := OmegaConf.select(config, "hydra.launcher._target_")) != _LAUNCHER:
+        yield typed.launcher_problem(target)
+    if storage := OmegaConf.select(config, "hydra.sweeper.storage"):
+        rule = "null: SQLAlchemy 2.1, which MLflow uses, breaks Optuna's databases"
+        yield str(ConfigError.at("hydra.sweeper.storage", rule, storage))
     size = OmegaConf.select(config, "hydra.sweeper.max_batch_size")
     if size is not None and size < 1:
         yield str(ConfigError.at("hydra.sweeper.max_batch_size", "a positive integer", size))

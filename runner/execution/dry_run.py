@@ -27,7 +27,7 @@ def show_plan(ready: Sequence[Ready]) -> None:
     if not ready:
         get_console().print("No configuration can be trained. Nothing was trained.")
         return
-    show_found_kernels([item.record for item in ready])
+    show_found_kernels([item.record for item in ready], [])
     table = Table(title="What would be trained", title_justify="left")
     for column in ("", "init", "factors", "replicates", "parameters", "epochs", "about"):
         table.add_column(column, justify="left" if column in ("init", "factors") else "right")

@@ -1,10 +1,5 @@
-"""The end of a sweep: its report, MLflow, and what the console says last.
+"""The end of a sweep: its report, MLflow, and what the console says last."""
 
-A sweep that was trained in this process is concluded from its stream. One whose jobs ran apart is
-told again from its records on disk, and then concluded in the same way.
-"""
-
-import dataclasses
 import logging
 import os
 import shlex
@@ -19,26 +14,16 @@ from rich.text import Text
 
 from runner import report
 from runner.config import ConfigError
-from runner.execution import folders, reuse
-from runner.execution.configure import Job, SweepSettings, sweep_settings
-from runner.execution.logs import logging_for
-from runner.execution.recorded import recorded_job, with_factors
+from runner.execution import folders
 from runner.execution.stream import Stream
 from runner.execution.sync import send, sync_command
-from runner.interruption import is_urgent, stoppable, take_up
-from runner.plan import NoTracking, Tracking
+from runner.interruption import is_urgent, take_up
 from runner.recording.beside import Beside
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.mlflow_store import ui_command
 from runner.recording.recorder import End
-from runner.records import (
-    ConfigurationRecord,
-    RecordError,
-    read_configurations,
-    read_replicates,
-    read_sweep,
-)
+from runner.records import RecordError
 from runner.report import tables
 from runner.report.results import ResultsError
 
@@ -157,83 +142,6 @@ def _caught_up(folder: Path) -> bool:
         return not send(folder)
     except (ConfigError, RecordError, ResultsError, OSError):
         return False
-
-
-def finish(folder: Path, end: End) -> End:
-    """Does for a sweep whose jobs ran apart what none of them could, from their records.
-
-    Each job knew its own configuration only: what varies among them is found out here.
-
-    Args:
-      folder: The sweep's folder; it is discarded if nothing could be trained.
-      end: How the jobs ended as far as the launcher knows.
-
-    Returns:
-      How the sweep ended: `"failed"` also if a configuration was refused or is incomplete.
-    """
-    configurations = read_configurations(folder)
-    if all(record.error is not None for record in configurations):
-        folders.discard(folder)
-        return end if end == "interrupted" else "failed"
-    folders.point_latest(folder)
-    jobs = [recorded_job(folder, record) for record in configurations]
-    with stoppable(), logging_for(jobs):
-        return _finish(folder, jobs, configurations, end)
-
-
-def _finish(
-    folder: Path, jobs: Sequence[Job], configurations: Sequence[ConfigurationRecord], end: End
-) -> End:
-    stream, settings, well = _begun(folder, jobs, with_factors(jobs, configurations))
-    try:
-        stream.replay(read_replicates(folder))
-    except KeyboardInterrupt:
-        take_up()
-        end = "interrupted"
-    whole = len(stream.endpoints) == len(configurations) and not stream.failures()
-    if end == "finished" and not (whole and well):
-        end = "failed"
-    written = conclude(stream, folder, settings.report.figures, end)
-    return end if written or end == "interrupted" else "failed"
-
-
-def _begun(
-    folder: Path, jobs: Sequence[Job], configurations: Sequence[ConfigurationRecord]
-) -> tuple[Stream, SweepSettings, bool]:
-    """Returns the opened stream of a sweep, the settings that it goes by, and whether all is well.
-
-    Where the jobs do not agree, or MLflow cannot be used, it is too late to refuse the sweep: the
-    reason is told, and the sweep is reported without MLflow, by the settings of its first job.
-    """
-    try:
-        settings = sweep_settings(jobs)
-        return _opened(folder, settings, configurations), settings, True
-    except ConfigError as error:
-        log.error("%s", error)
-    settings = dataclasses.replace(sweep_settings(jobs[:1]), tracking=NoTracking())
-    return _opened(folder, settings, configurations), settings, False
-
-
-def _opened(
-    folder: Path, settings: SweepSettings, configurations: Sequence[ConfigurationRecord]
-) -> Stream:
-    """Returns the opened stream of a sweep that is on disk; no replicate has been told yet.
-
-    Raises:
-      ConfigError: MLflow's store cannot be used.
-    """
-    sweep = dataclasses.replace(read_sweep(folder), confidence=settings.report.confidence)
-    sweep = reuse.with_mixed_versions(sweep, read_replicates(folder), folders.ROOT)
-    DiskRecorder(folder).start_sweep(sweep, configurations)
-    tracking = settings.tracking
-    recorders = []
-    if isinstance(tracking, Tracking):
-        recorder = MlflowRecorder(tracking)
-        recorder.connect()  # not in `Stream.open`, which is not interrupted while it waits
-        recorders.append(Beside(recorder))
-    stream = Stream(recorders, sweep, configurations)
-    stream.open()
-    return stream
 
 
 def _tell_where(recorders: Sequence[MlflowRecorder]) -> None:

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 ROOT = Path("results")
 
-# Workers of a parallel launcher compose their configuration again: they inherit the folder.
-_VARIABLE = "RUNNER_RESULTS_FOLDER"
+# The folder that this command has claimed, if it has.
+_claimed: Path | None = None
 
 # Descriptors of claimed folders: while they are open, the folders are in use.
 _in_use: dict[Path, int] = {}
@@ -37,20 +37,22 @@ _LINK_S = 60.0
 
 def register_resolver() -> None:
     """Makes `${results_folder:}` stand for a folder of this command alone, claimed on first use."""
-    os.environ.pop(_VARIABLE, None)
+    global _claimed
+    _claimed = None
     OmegaConf.register_new_resolver("results_folder", _resolve, replace=True)
 
 
 def _resolve() -> str:
-    if _VARIABLE not in os.environ:
+    global _claimed
+    if _claimed is None:
         try:
-            os.environ[_VARIABLE] = str(claim(ROOT))
+            _claimed = claim(ROOT)
             remove_left(ROOT)
         except ConfigError as error:
             # OmegaConf would wrap the error, and Hydra would show the traceback of that.
             print(error, file=sys.stderr)
             raise SystemExit(1) from error
-    return os.environ[_VARIABLE]
+    return str(_claimed)
 
 
 def claim(root: Path, now: datetime | None = None) -> Path:
@@ -148,24 +150,20 @@ def unwritten(error: OSError) -> str:
 
     An error while writing names no file: the results folder is told then.
     """
-    place = error.filename or os.environ.get(_VARIABLE) or ROOT
+    place = error.filename or _claimed or ROOT
     return f"{place}: {error.strerror or error}. Nothing was trained; mend that and repeat it."
 
 
 def release() -> None:
     """Forgets the claimed folder, and removes it if no sweep has left its record there."""
-    folder = os.environ.get(_VARIABLE)
-    if folder and not Path(folder, "sweep.json").exists():
-        discard(Path(folder))
-    os.environ.pop(_VARIABLE, None)
-    if folder and (descriptor := _in_use.pop(Path(folder), None)) is not None:
-        os.close(descriptor)
-
-
-def discard(folder: Path) -> None:
-    """Removes the folder of a command that leaves no results, if this command claimed it."""
-    if os.environ.get(_VARIABLE) == str(folder) and not any(folder.glob("*/replicates/*")):
+    global _claimed
+    folder, _claimed = _claimed, None
+    if folder is None:
+        return
+    if not (folder / "sweep.json").exists() and not any(folder.glob("*/replicates/*")):
         _remove(folder)
+    if (descriptor := _in_use.pop(folder, None)) is not None:
+        os.close(descriptor)
 
 
 def _remove(folder: Path) -> None:

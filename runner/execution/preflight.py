@@ -18,7 +18,7 @@ from runner.execution.logs import about
 from runner.imports import told
 from runner.interruption import check
 from runner.masking import masked
-from runner.plan import Configuration, Replicate, factors
+from runner.plan import Configuration, Replicate, Scalar, factors
 from runner.records import ConfigurationRecord, ReplicateRecord
 from runner.spelling import did_you_mean
 from runner.tasks import ENDPOINT, METRICS
@@ -79,38 +79,53 @@ class _Cache:
         return self.made[key]
 
 
-def prepare(jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]]:
-    """Returns the configurations that can be trained and the records of those that cannot.
+class Preflight:
+    """Checks the batches of a sweep; what was loaded and built for one serves the next."""
 
-    Settings are checked before data is loaded, and data before TensorFlow is started: the cheap
-    mistakes are told at once.
-    """
-    refused = []
-    checked = []
-    for job in jobs:
-        try:
-            checked.append(_checked(job.index, configuration, job))
-        except ConfigError as error:
-            refused.append(_refused(job, error))
-    loaded, data = [], _Cache()
-    varying = dict(zip([c.index for c in checked], factors(checked), strict=True))
-    for item in checked:
-        try:
-            loaded.append((item, _checked(item.index, _dataset, data, item)))
-        except ConfigError as error:
-            refused.append(_incomplete(item, varying[item.index], error))
-    told_of_data = (note for _, data in loaded for note in (*data.notes, data.task_guess) if note)
-    for note in dict.fromkeys(told_of_data):
-        log.info("%s", note)
-    _start_tensorflow([item for item, _ in loaded])
-    ready, built = [], _Cache()
-    for item, dataset in loaded:
-        try:
-            made = _checked(item.index, _ready, built, item, dataset, varying[item.index])
-            ready.append(made)
-        except ConfigError as error:
-            refused.append(_incomplete(item, varying[item.index], error))
-    return ready, sorted(refused, key=lambda record: record.index)
+    def __init__(self) -> None:
+        self._typed: list[Configuration] = []
+        self._data, self._built = _Cache(), _Cache()
+        self._noted: set[str] = set()
+
+    def check(self, jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]]:
+        """Returns the configurations that can be trained and the records of those that cannot.
+
+        Settings are checked before data is loaded, and data before TensorFlow is started: the cheap
+        mistakes are told at once.
+        """
+        refused = []
+        checked = []
+        for job in jobs:
+            try:
+                checked.append(_checked(job.index, configuration, job))
+            except ConfigError as error:
+                refused.append(_refused(job, error))
+        self._typed += checked
+        varying = self.factors()
+        loaded = []
+        for item in checked:
+            try:
+                loaded.append((item, _checked(item.index, _dataset, self._data, item)))
+            except ConfigError as error:
+                refused.append(_incomplete(item, varying[item.index], error))
+        of_data = [note for _, data in loaded for note in (*data.notes, data.task_guess) if note]
+        for note in dict.fromkeys(note for note in of_data if note not in self._noted):
+            log.info("%s", note)
+        self._noted.update(of_data)
+        _start_tensorflow([item for item, _ in loaded])
+        ready = []
+        for item, dataset in loaded:
+            try:
+                step = (self._built, item, dataset, varying[item.index])
+                ready.append(_checked(item.index, _ready, *step))
+            except ConfigError as error:
+                refused.append(_incomplete(item, varying[item.index], error))
+        return ready, sorted(refused, key=lambda record: record.index)
+
+    def factors(self) -> dict[int, dict[str, Scalar]]:
+        """Returns what varies among all configurations so far, by their number."""
+        varying = map(masked, factors(self._typed))
+        return dict(zip([c.index for c in self._typed], varying, strict=True))
 
 
 def check_baseline(
@@ -122,11 +137,11 @@ def check_baseline(
     """Checks `report.baseline` against the labels of a sweep, which are known once it is prepared.
 
     A single configuration, or a part of a sweep, may name an initializer that another command or
-    job trains: then any name of the catalogue will do, and any that a custom one may have.
+    batch trains: then any name of the catalogue will do, and any that a custom one may have.
 
     Args:
       baseline: The setting.
-      ready, refused: The configurations.
+      ready, refused: The configurations so far.
       is_whole: Whether they are all of the sweep.
 
     Raises:
@@ -273,7 +288,7 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
     record = ConfigurationRecord(
         index=item.index,
         init=masked(drawer.label),
-        factors=masked(varying),
+        factors=varying,
         settings=masked(item.settings),
         dataset=dataset.describe(),
         model=masked(item.model.label),
@@ -324,7 +339,7 @@ def _incomplete(
     return ConfigurationRecord(
         index=item.index,
         init=masked(item.init.label_with(("fallback",))),
-        factors=masked(varying),
+        factors=varying,
         settings=masked(item.settings),
         model=masked(item.model.label),
         num_replicates=len(item.replicates),

@@ -63,11 +63,25 @@ def with_shared(ready: Sequence[Ready]) -> list[Ready]:
     seen: set[tuple[str, Replicate]] = set()
     found = []
     for item in ready:
-        identity = item.record.identity
-        shared = tuple(rep for rep in item.replicates if (identity, rep) in seen)
-        seen.update((identity, rep) for rep in item.replicates)
-        found.append(dataclasses.replace(item, shared=shared))
+        found.append(_sharing(item, seen))
+        seen |= _to_train(found[-1])
     return found
+
+
+def with_shared_of(earlier: Sequence[Ready], ready: Sequence[Ready]) -> list[Ready]:
+    """Returns configurations without training what `earlier` ones of the sweep train for them."""
+    seen = {key for item in earlier for key in _to_train(item)}
+    return [_sharing(item, seen) for item in ready]
+
+
+def _to_train(item: Ready) -> set[tuple[str, Replicate]]:
+    return {(item.record.identity, replicate) for replicate in item.replicates}
+
+
+def _sharing(item: Ready, seen: set[tuple[str, Replicate]]) -> Ready:
+    identity = item.record.identity
+    shared = (replicate for replicate in item.replicates if (identity, replicate) in seen)
+    return dataclasses.replace(item, shared=(*item.shared, *shared))
 
 
 def from_sweep(item: Ready, records: Iterable[ReplicateRecord], sweep: SweepRecord) -> Ready:
@@ -112,27 +126,28 @@ def with_mixed_versions(
     root: Path,
     recorder: MlflowRecorder | None = None,
 ) -> SweepRecord:
-    """Returns a sweep's record with the versions that its reused replicates were trained with.
+    """Returns a sweep's record with the versions that these replicates were trained with, too.
 
     Only what differs is told; TensorFlow, Keras and `runner` cannot, they are part of the key.
 
     Args:
       sweep: The record, with the versions of this process.
-      records: Its replicates, or those that are reused.
+      records: Replicates that are reused.
       root: Folder of all results.
       recorder: What else they may come from.
     """
-    mixed: dict[str, set[str]] = {}
+    mixed = {library: set(others) for library, others in sweep.mixed_versions.items()}
     sources = {record.reused_from for record in records if record.reused_from}
     tracked = recorder.earlier_versions() if recorder else {}
     for theirs in [tracked.get(source) or _versions(root / source) for source in sources]:
         for library in theirs.keys() & sweep.versions.keys():
             if theirs[library] != sweep.versions[library]:
                 mixed.setdefault(library, set()).add(theirs[library])
-    for library, others in sorted(mixed.items()):
-        told = (library, ", ".join(sorted(others)), sweep.versions[library])
-        log.warning("Some of them were trained with %s %s; here it is %s.", *told)
     listed = {library: sorted(others) for library, others in sorted(mixed.items())}
+    for library, others in listed.items():
+        if others != sweep.mixed_versions.get(library):
+            told = (library, ", ".join(others), sweep.versions[library])
+            log.warning("Some of them were trained with %s %s; here it is %s.", *told)
     return dataclasses.replace(sweep, mixed_versions=listed)
 
 

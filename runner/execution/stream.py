@@ -69,9 +69,23 @@ class Stream:
             take_up()
             self.close("interrupted", None)
             raise
-        for index, configuration in self.configurations.items():
-            if configuration.error is not None:
-                self._close_configuration(index, "failed")
+        self._close_refused()
+
+    def extend(self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]) -> None:
+        """Adds another batch of configurations; those of it that were refused end at once.
+
+        Args:
+          sweep: The sweep's record as it is now.
+          configurations: All so far, with what varies among them now.
+        """
+        changed = [r for r in configurations if r != self.configurations.get(r.index)]
+        with deferred():
+            for recorder in self.recorders:
+                recorder.extend_sweep(sweep, changed)
+            self.sweep = sweep
+            self.configurations = {record.index: record for record in configurations}
+            self.ended = {index: self.ended.get(index, []) for index in self.configurations}
+            self._close_refused()
 
     def diagnosed(self, keys: Sequence[Any], records: Sequence[PropagationRecord | None]) -> None:
         """Hands on what was measured before training; it becomes part of the replicates' records.
@@ -176,6 +190,11 @@ class Stream:
             for record in records:
                 errors[index] = errors[index] or record.error
         return {index: error for index, error in errors.items() if error}
+
+    def _close_refused(self) -> None:
+        for index, configuration in self.configurations.items():
+            if configuration.error is not None and index not in self.endpoints:
+                self._close_configuration(index, "failed")
 
     def _tell_measured(self, index: int, records: Sequence[PropagationRecord]) -> None:
         with deferred(), about([index]):

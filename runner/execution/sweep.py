@@ -1,161 +1,173 @@
 """One sweep from its jobs to its report. A single run is a sweep of one configuration."""
 
+import dataclasses
 import logging
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 
 from runner.execution import environment, folders, reuse
 from runner.execution.configure import Job, SweepSettings, sweep_settings
-from runner.execution.diagnostics import unmet
+from runner.execution.diagnostics import Diagnostician, unmet
 from runner.execution.dry_run import show_plan
 from runner.execution.finish import conclude
 from runner.execution.logs import about, logging_for
-from runner.execution.preflight import Ready, check_baseline, prepare
+from runner.execution.preflight import Preflight, Ready, check_baseline
 from runner.execution.stream import Stream
 from runner.execution.work import train_all
 from runner.interruption import stoppable, take_up
 from runner.plan import Tracking
 from runner.recording.beside import Beside
 from runner.recording.console import ConsoleRecorder
-from runner.recording.disk import DiskError, DiskRecorder
+from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
-from runner.recording.recorder import End
-from runner.records import ConfigurationRecord, read_sweep
+from runner.recording.recorder import End, Recorder
+from runner.records import ConfigurationRecord, SweepRecord
 from runner.report.names import counted
 from runner.training.tensorflow import gpu_description
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Result:
-    """What became of a job.
+class Sweep:
+    """A sweep, whose jobs come at once or in batches: one folder, one stream, one report.
 
     Attributes:
-      value: Mean of its endpoint over the finished replicates; NaN where there is none.
-      error: Why it, or one of its replicates, failed; None if nothing did.
+      jobs: Those that have come so far.
+      folder: Where its results are.
+      settings: What is the same in all jobs.
+      stream: None until something can be trained.
     """
 
-    value: float
-    error: str | None = None
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        """Prepares the sweep whose first batch these jobs are.
 
+        Raises:
+          ConfigError: A setting of the sweep breaks its rule, or its folder has been used.
+        """
+        self.jobs: list[Job] = []
+        self.folder = jobs[0].folder
+        self.settings = sweep_settings(jobs)
+        self.stream: Stream | None = None
+        folders.refuse_used(self.folder)
+        self._preflight = Preflight()
+        self._ready: list[Ready] = []
+        self._refused: list[ConfigurationRecord] = []
+        self._diagnostician = Diagnostician()
+        self._console = ConsoleRecorder()
+        self._mlflow: MlflowRecorder | None = None
 
-def run(jobs: Sequence[Job]) -> dict[int, Result]:
-    """Checks, trains, records and compares; returns the result of each job by its number.
+    def train(self, jobs: Sequence[Job], is_whole: bool) -> dict[int, float]:
+        """Checks, trains and records a batch.
 
-    Raises:
-      ConfigError: Nothing could be trained for a reason that all jobs share.
-      KeyboardInterrupt: Interrupted; what had finished is kept and reported.
-    """
-    settings = sweep_settings(jobs)
-    folders.refuse_used(jobs[0].folder)
-    with stoppable(), logging_for(jobs):
-        return _run(jobs, settings)
+        Args:
+          jobs: The batch.
+          is_whole: Whether it is the whole sweep.
 
+        Returns:
+          Number of a job -> mean of its endpoint over the finished replicates; NaN without any.
 
-def _run(jobs: Sequence[Job], settings: SweepSettings) -> dict[int, Result]:
-    folder = jobs[0].folder
-    ready, refused = prepare(jobs)
-    _tell_refused(refused, len(jobs))
-    check_baseline(settings.report.baseline, ready, refused, is_whole=True)
-    if not settings.rerun:
-        ready = reuse.from_disk(ready, folders.ROOT)
-    if settings.dry_run:
-        show_plan(ready)
-    if settings.dry_run or not ready:
-        return _untrained(jobs, refused)
-    mlflow = _mlflow(settings)
-    if mlflow and not settings.rerun:
-        ready = reuse.from_mlflow(ready, mlflow)
-    reuse.tell(ready)
-    ready = reuse.with_shared(ready)
-    gpus = filter(None, map(gpu_description, sorted({item.device for item in ready})))
-    sweep = environment.sweep_record(folder.resolve(), settings.report.confidence, gpus)
-    reused = (record for item in ready for record in item.reused)
-    sweep = reuse.with_mixed_versions(sweep, reused, folders.ROOT, mlflow)
-    console = ConsoleRecorder(_num_epochs(ready))
-    recorders = [
-        DiskRecorder(folder, elsewhere=mlflow is not None),
-        *([Beside(mlflow)] if mlflow else []),
-        console,
-    ]  # the disk first
-    records = sorted([*(item.record for item in ready), *refused], key=lambda r: r.index)
-    stream = Stream(recorders, sweep, records)
-    log.info("%s -> %s", _summary(ready), folder)
-    stream.open()
-    ending = partial(conclude, stream, folder, settings.report.figures)
-    return _train(ready, jobs, stream, settings.rerun, ending)
+        Raises:
+          ConfigError: Nothing of it can be trained, for a reason that all jobs share.
+          KeyboardInterrupt: Interrupted; what had finished is kept.
+        """
+        sweep_settings([*self.jobs[:1], *jobs])
+        self.jobs += jobs
+        with stoppable(), logging_for(self.jobs):
+            try:
+                self._train(jobs, is_whole)
+            except KeyboardInterrupt:
+                take_up()
+                raise
+        ended = self.stream.endpoints if self.stream else {}
+        return {job.index: ended.get(job.index, {}).get("mean", math.nan) for job in jobs}
 
+    def conclude(self, end: End) -> End:
+        """Reports on all batches and ends every recorder.
 
-def run_apart(jobs: Sequence[Job]) -> dict[int, Result]:
-    """Checks and trains some jobs of a sweep whose other jobs are run apart from them.
+        Args:
+          end: How the sweep ended as far as the caller knows.
 
-    They leave their records on disk; `runner.execution.finish` makes the rest of all of them.
+        Returns:
+          How it ended: `"failed"` also if a configuration did, or something could not be written.
+        """
+        if self.stream is None:
+            return "failed" if end == "finished" and self._refused else end
+        failures = self.stream.failures()
+        if end == "finished" and failures:
+            end = "failed"
+        with logging_for(self.jobs):
+            written = conclude(self.stream, self.folder, self.settings.report.figures, end)
+            if end == "interrupted":
+                return end
+            if not written:
+                log.error("Not everything could be written; the reasons stand above.")
+            trained = (item for item in self._ready if item.record.index not in failures)
+            errors = unmet(trained, self.stream.measured)
+            for index, error in errors.items():
+                with about([index]):
+                    log.error("%s", error)
+        return "failed" if errors or not written else end
 
-    Raises:
-      ConfigError: A setting of the sweep breaks its rule.
-      KeyboardInterrupt: Interrupted; what had finished is kept.
-    """
-    settings = sweep_settings(jobs)
-    with stoppable(), logging_for(jobs):
-        return _run_apart(jobs, settings)
+    def _train(self, jobs: Sequence[Job], is_whole: bool) -> None:
+        settings = self.settings
+        ready, refused = self._preflight.check(jobs)
+        self._refused += refused
+        _tell_refused(refused, len(jobs))
+        known = [*self._ready, *ready]
+        check_baseline(settings.report.baseline, known, self._refused, is_whole)
+        ready = reuse.with_shared_of(self._ready, ready)
+        if not settings.rerun:
+            ready = reuse.from_disk(ready, folders.ROOT)
+        if settings.dry_run:
+            show_plan(ready)
+        if settings.dry_run or not known:
+            return
+        if self.stream is None:
+            self._mlflow = _mlflow(settings)
+        if self._mlflow and not settings.rerun:
+            ready = reuse.from_mlflow(ready, self._mlflow)
+        reuse.tell(ready)
+        ready = reuse.with_shared(ready)
+        if ready:
+            log.info("%s -> %s", _summary(ready), self.folder)
+        stream = self._recording(ready)
+        train_all(ready, stream, self._diagnostician, self.folder, settings.rerun)
 
+    def _recording(self, ready: Sequence[Ready]) -> Stream:
+        """Returns the stream after its recorders were told of a batch, which opens it at first."""
+        stream = self.stream
+        sweep = stream.sweep if stream else self._sweep_record(ready)
+        reused = (record for item in ready for record in item.reused)
+        sweep = reuse.with_mixed_versions(sweep, reused, folders.ROOT, self._mlflow)
+        self._ready += ready
+        self._console.expect(_num_epochs(ready))
+        if stream is None:
+            stream = Stream(self._recorders(), sweep, self._records())
+            stream.open()
+            self.stream = stream
+            folders.point_latest(self.folder)
+        else:
+            stream.extend(sweep, self._records())
+        return stream
 
-def _run_apart(jobs: Sequence[Job], settings: SweepSettings) -> dict[int, Result]:
-    folder = jobs[0].folder
-    ready, refused = prepare(jobs)
-    _tell_refused(refused, len(jobs))
-    check_baseline(settings.report.baseline, ready, refused, is_whole=False)
-    if not settings.rerun:
-        ready = reuse.from_disk(ready, folders.ROOT)
-    if settings.dry_run:
-        show_plan(ready)
-        return _untrained(jobs, refused)
-    records = sorted([*(item.record for item in ready), *refused], key=lambda r: r.index)
-    console = ConsoleRecorder(_num_epochs(ready), apart=True)
-    stream = Stream([DiskRecorder(folder), console], read_sweep(folder), records)
-    reuse.tell(ready)
-    ready = reuse.with_shared(ready)
-    stream.open()
-    return _train(ready, jobs, stream, settings.rerun, partial(_close, stream))
+    def _sweep_record(self, ready: Sequence[Ready]) -> SweepRecord:
+        gpus = filter(None, map(gpu_description, sorted({item.device for item in ready})))
+        confidence = self.settings.report.confidence
+        return environment.sweep_record(self.folder.resolve(), confidence, gpus)
 
+    def _recorders(self) -> list[Recorder]:
+        """Returns all recorders, the disk first."""
+        disk = DiskRecorder(self.folder, elsewhere=self._mlflow is not None)
+        return [disk, *([Beside(self._mlflow)] if self._mlflow else []), self._console]
 
-def _untrained(jobs: Sequence[Job], refused: Sequence[ConfigurationRecord]) -> dict[int, Result]:
-    errors = {record.index: record.error for record in refused}
-    return {job.index: Result(math.nan, errors.get(job.index)) for job in jobs}
-
-
-def _train(
-    ready: Sequence[Ready],
-    jobs: Sequence[Job],
-    stream: Stream,
-    rerun: bool,
-    ending: Callable[[End], bool],
-) -> dict[int, Result]:
-    """Trains all, calls `ending` with how it ended, and returns the result of each job."""
-    end: End = "failed"  # until it has come to an end
-    try:
-        folders.point_latest(jobs[0].folder)
-        train_all(ready, stream, jobs[0].folder, rerun)
-        end = "failed" if stream.failures() else "finished"
-    except KeyboardInterrupt:
-        take_up()
-        end = "interrupted"
-        raise
-    finally:
-        written = ending(end)
-    if not written:
-        raise DiskError("Not everything could be written; the reasons stand above.")
-    values = {job.index: stream.endpoints[job.index].get("mean", math.nan) for job in jobs}
-    failures = stream.failures()
-    errors = unmet((item for item in ready if item.record.index not in failures), stream.measured)
-    for index, error in errors.items():
-        with about([index]):
-            log.error("%s", error)
-    errors |= failures
-    return {index: Result(value, errors.get(index)) for index, value in values.items()}
+    def _records(self) -> list[ConfigurationRecord]:
+        """Returns all configurations so far, with what varies among them."""
+        varying = self._preflight.factors()
+        records = [*(item.record for item in self._ready), *self._refused]
+        return [
+            dataclasses.replace(record, factors=varying.get(record.index, {}))
+            for record in sorted(records, key=lambda record: record.index)
+        ]
 
 
 def _summary(ready: Sequence[Ready]) -> str:
@@ -184,12 +196,6 @@ def _tell_refused(refused: Sequence[ConfigurationRecord], num_jobs: int) -> None
         name = f"{record.index} {record.init}: " if num_jobs > 1 else ""
         with about([record.index]):
             log.error("%s%s", name, record.error)
-
-
-def _close(stream: Stream, end: End) -> bool:
-    stream.stop(end)
-    stream.close(end, None)
-    return all(item.is_whole for item in stream.recorders if isinstance(item, DiskRecorder))
 
 
 def _num_epochs(ready: Sequence[Ready]) -> int:

@@ -5,9 +5,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from runner.config import ConfigError
-from runner.execution.configure import sweep_settings
-from runner.execution.recorded import recorded_job, with_factors
+from runner.execution.configure import tracking
 from runner.execution.stream import Stream
 from runner.interruption import deferred, take_up
 from runner.plan import Tracking
@@ -44,11 +45,10 @@ def send(folder: Path, uri: str | None = None) -> str:
     configurations, replicates = kept.configurations, kept.replicates
     if not configurations:
         raise RecordError(f"{folder}: there is no configuration.json. Nothing had been begun.")
-    jobs = [recorded_job(folder, record) for record in configurations]
     comparison = compare(load(folder))
-    recorder = MlflowRecorder(_tracking(sweep_settings(jobs[:1]).tracking, uri), late=True)
+    recorder = MlflowRecorder(_tracking(folder, configurations[0], uri), late=True)
     recorder.connect()  # not in `Stream.open`, which is not interrupted while it waits
-    stream = Stream([recorder], sweep, with_factors(jobs, configurations))
+    stream = Stream([recorder], sweep, configurations)
     end = _end(configurations, replicates)
     stream.open()
     try:
@@ -72,7 +72,13 @@ def sync_command(folder: Path) -> str:
     return shlex.join(["python", "-m", "runner.sync", str(folder)])
 
 
-def _tracking(settings: object, uri: str | None) -> Tracking:
+def _tracking(folder: Path, record: ConfigurationRecord, uri: str | None) -> Tracking:
+    """Returns where a sweep is to be sent, by the record of one of its configurations."""
+    node = record.settings.get("tracking", {"name": "none"})
+    composed = folder / str(record.index) / ".hydra" / "config.yaml"
+    if "***" in str(node.get("uri")) and composed.exists():  # the record hides a password
+        node = {**node, "uri": OmegaConf.select(OmegaConf.load(composed), "tracking.uri")}
+    settings = tracking(node)
     if isinstance(settings, Tracking):
         return dataclasses.replace(settings, uri=uri or settings.uri, required=True)
     if uri is None:

@@ -135,6 +135,8 @@ def choice_problem(
         return f"`{group}` is chosen without `+` and `@`. Received: {given}. Write {plain}."
     names = [name for value in values(override) for name in _names(value)]
     listed = options(group, repository)
+    if group == "hydra/launcher" and names != ["cohort"]:
+        return launcher_problem(", ".join(map(str, names)))
     if wrong := [name for name in names if str(name).removesuffix(".yaml") not in listed]:
         return option_problem(group, wrong, listed)
     if not (group in known or override.is_add() or override.is_hydra_override()):
@@ -145,6 +147,14 @@ def choice_problem(
             f"To compare several: --multirun {group}={','.join(names)}"
         )
     return None
+
+
+def launcher_problem(received: str) -> str:
+    """Returns the sentence about a launcher that is not `cohort`."""
+    return (
+        "`hydra/launcher` must be left out: the launcher `cohort` plans all jobs of a sweep "
+        f"together. Received: {received}."
+    )
 
 
 def _names(value: Any) -> list[Any]:
@@ -276,6 +286,8 @@ def names_below(node: Any, above: Sequence[str]) -> list[str] | None:
     if not dataclasses.is_dataclass(kind):
         return None
     names = [field.name for field in dataclasses.fields(kind)]
+    if len(above) > 2 and above[:2] == ["hydra", "sweeper"]:
+        return list(map(str, node))  # the options of a plugin have more settings than their class
     return names if above[:1] == ["hydra"] else [*names, "name" if above else "hydra"]
 
 

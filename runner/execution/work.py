@@ -49,12 +49,19 @@ class Work:
     checkpoint: Checkpoint | None = None
 
 
-def train_all(ready: Sequence[Ready], stream: Stream, folder: Path, rerun: bool) -> None:
+def train_all(
+    ready: Sequence[Ready],
+    stream: Stream,
+    diagnostician: Diagnostician,
+    folder: Path,
+    rerun: bool,
+) -> None:
     """Hands on what earlier commands have finished, and trains all that is to be trained.
 
     Args:
       ready: The configurations.
       stream: Where the records go.
+      diagnostician: Measures before training.
       folder: The sweep's folder; checkpoints are kept there.
       rerun: Whether the checkpoints of earlier commands are left alone.
 
@@ -62,7 +69,6 @@ def train_all(ready: Sequence[Ready], stream: Stream, folder: Path, rerun: bool)
       KeyboardInterrupt: Interrupted; a checkpoint of what was under way has been written.
     """
     remove_needless(folders.ROOT)
-    diagnostician = Diagnostician()
     for item in ready:
         with about([item.record.index]):
             stream.replay(diagnostician.renewed(item))

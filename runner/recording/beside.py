@@ -64,6 +64,12 @@ class Beside(Recorder):
         self.recorder.clock = lambda: self._happened_s
         self._thread.start()
 
+    def extend_sweep(
+        self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
+    ) -> None:
+        """Hands it on."""
+        self._hand_on(self.recorder.extend_sweep, sweep, configurations)
+
     def record_propagation(self, configuration: int, records: Sequence[PropagationRecord]) -> None:
         """Hands it on."""
         self._hand_on(self.recorder.record_propagation, configuration, records)

@@ -36,23 +36,20 @@ _MAX_TABLES = 3
 _MAX_ROWS = 24
 
 
+FoundKernels = tuple[str, list[list[str]]]
+"""A model, and what was found in it."""
+
+
 class ConsoleRecorder(Recorder):
     """Counts epochs over all replicates of a sweep and tells how each configuration ended."""
 
-    def __init__(self, num_epochs: int, apart: bool = False) -> None:
-        """Prepares the display.
-
-        Args:
-          num_epochs: Epochs of all replicates together, epoch 0 not counted.
-          apart: Whether other jobs of the sweep may share the terminal: lines name the
-            configuration by its number, and there is no live display.
-        """
+    def __init__(self) -> None:
         self.configurations: dict[int, ConfigurationRecord] = {}
         self.done = 0
-        self.num_epochs = num_epochs
-        self.apart = apart
+        self.num_epochs = 0
         self.told = time.monotonic()
         self.ended: dict[int, list[ReplicateRecord]] = {}
+        self.shown: list[FoundKernels] = []
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -64,17 +61,28 @@ class ConsoleRecorder(Recorder):
             *columns,
             console=get_console(),
             transient=True,
-            disable=apart or not get_console().is_terminal,
+            disable=not get_console().is_terminal,
         )
-        self.task = self.progress.add_task("starting", total=num_epochs)
+        self.task = self.progress.add_task("starting", total=0)
 
     def start_sweep(
         self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
     ) -> None:
         """Opens the display."""
-        self.configurations = {record.index: record for record in configurations}
-        show_found_kernels(configurations)
+        self.extend_sweep(sweep, configurations)
         self.progress.start()
+
+    def extend_sweep(
+        self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
+    ) -> None:
+        """Shows the kernels of models that have not been shown."""
+        self.configurations |= {record.index: record for record in configurations}
+        show_found_kernels(configurations, self.shown)
+
+    def expect(self, num_epochs: int) -> None:
+        """Counts on so many epochs more, of all replicates together, without epoch 0."""
+        self.num_epochs += num_epochs
+        self.progress.update(self.task, total=self.num_epochs)
 
     def record_propagation(self, configuration: int, records: Sequence[PropagationRecord]) -> None:
         """Tells the verdict on a configuration; with few of them, the tables behind it too."""
@@ -139,16 +147,16 @@ class ConsoleRecorder(Recorder):
     def _title(self, configuration: int) -> str:
         record = self.configurations[configuration]
         factors = [f"{key}={value}" for key, value in record.factors.items()]
-        number = [f"#{configuration}"] if self.apart else []
-        return " ".join([*number, record.init, *factors])
+        return " ".join([record.init, *factors])
 
     def _name(self, configuration: int, replicate: Replicate) -> str:
         return f"{self._title(configuration)} {replicate.key.replace('-', ' ')}"
 
 
-def show_found_kernels(configurations: Sequence[ConfigurationRecord]) -> None:
-    """Prints the kernels of each model in which not all are Keras's own."""
-    shown: list[tuple[str, list[list[str]]]] = []
+def show_found_kernels(
+    configurations: Sequence[ConfigurationRecord], shown: list[FoundKernels]
+) -> None:
+    """Prints the kernels of each model in which not all are Keras's own, and adds it to `shown`."""
     for record in configurations:
         titles, rows = found_table(record)
         if rows and (record.model, rows) not in shown:

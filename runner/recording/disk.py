@@ -59,6 +59,18 @@ class DiskRecorder(Recorder):
                     "there is room again, repeat the command."
                 ) from error
 
+    def extend_sweep(
+        self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
+    ) -> None:
+        """Writes `sweep.json` again, and the files of these configurations.
+
+        Raises:
+          DiskError: One of them cannot be written, or the folder was removed, and nobody else keeps
+            the records.
+        """
+        if self._is_there():
+            self.start_sweep(sweep, configurations)
+
     def finish_replicate(self, record: ReplicateRecord) -> None:
         """Writes `<number>/replicates/<key>.json`.
 
@@ -94,10 +106,7 @@ class DiskRecorder(Recorder):
         return not (self.waiting or self.gone)
 
     def _write(self) -> None:
-        if self.gone:
-            return
-        if not (self.folder / "sweep.json").exists():
-            self._give_up()
+        if not self._is_there():
             return
         for place, (path, record) in enumerate(list(self.waiting.items())):
             try:
@@ -112,6 +121,11 @@ class DiskRecorder(Recorder):
                     )
                 return
             del self.waiting[path]
+
+    def _is_there(self) -> bool:
+        if not self.gone and not (self.folder / "sweep.json").exists():
+            self._give_up()
+        return not self.gone
 
     def _give_up(self) -> None:
         self.gone = True

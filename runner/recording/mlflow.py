@@ -212,6 +212,29 @@ class MlflowRecorder(Recorder):
             self._give_up(store.unusable(self.uri, error))
 
     @_best_effort
+    def extend_sweep(
+        self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
+    ) -> None:
+        """Renames what an earlier batch called by other factors; records what was refused."""
+        earlier = dict(self._configurations)
+        self._configurations |= {record.index: record for record in configurations}
+        records = list(self._configurations.values())
+        tags = fields.sweep_tags(sweep, records, self._page)
+        self._retag(self._sweep_run, tags, fields.sweep_tags(sweep, list(earlier.values()), ""))
+        known = {str(record.index) for record in configurations if record.index in earlier}
+        runs = lookup.runs_of_sweep(self._store, sweep.id) if known else {}
+        for (_, index, replicate), run in runs.items():
+            if index in known:
+                record = self._configurations[int(index)]
+                name = _run_name(record, replicate)
+                self._store.client.update_run(run.info.run_id, name=name)
+                former = fields.configuration_tags(earlier[record.index])
+                self._retag(run.info.run_id, fields.configuration_tags(record), former)
+        for record in configurations:
+            if record.error is not None and record.index not in earlier:
+                self._end_configuration(record, "failed", [], {"error": record.error})
+
+    @_best_effort
     def start_replicate(self, configuration: int, replicate: Replicate) -> None:
         """Opens the replicate's run, and its configuration's if it is the first there."""
         self._open_replicate(configuration, replicate)
@@ -331,11 +354,16 @@ class MlflowRecorder(Recorder):
         else:
             self._sweep_run = self._create(
                 "sweep",
-                sweep.name,
+                sweep.name[:_MAX_RUN_NAME],
                 fields.sweep_tags(sweep, records, page),
                 started_s=datetime.fromisoformat(sweep.started).timestamp(),
             )
-        self._log_batch(self._sweep_run, params=fields.sweep_params(records))
+
+    def _retag(self, run_id: str, tags: Mapping[str, str], former: Mapping[str, str]) -> None:
+        """Sets the tags of a run, and takes away those that it no longer has."""
+        self._log_batch(run_id, tags=tags)
+        for key in former.keys() - tags.keys():
+            self._store.client.delete_tag(run_id, key)
 
     @_best_effort
     def _look_up(self, identity: str) -> None:
@@ -405,7 +433,8 @@ class MlflowRecorder(Recorder):
                 self._log_batch(run_id, tags={"status": "interrupted"})
                 self._end(run_id, "interrupted")
         incomplete = {"incomplete": "true"} if self.lost else {}
-        self._log_batch(self._sweep_run, tags={"status": end, **incomplete})
+        params = fields.sweep_params(list(self._configurations.values()))  # not to be changed later
+        self._log_batch(self._sweep_run, params=params, tags={"status": end, **incomplete})
         found = self._present.get(("sweep", "", ""))
         if found is not None and "incomplete" in found.data.tags and not self.lost:
             self._store.client.delete_tag(self._sweep_run, "incomplete")
@@ -432,7 +461,7 @@ class MlflowRecorder(Recorder):
 
     def _create_configuration(self, record: ConfigurationRecord) -> str:
         tags = fields.configuration_tags(record) | fields.place_tags(record)
-        return self._create("configuration", fields.title(record), tags, self._sweep_run)
+        return self._create("configuration", _run_name(record), tags, self._sweep_run)
 
     def _reopen(self, level: str, record: ConfigurationRecord, replicate: str) -> Any:
         """Returns the run that this sweep already had, or None; it gets only what it lacks."""
@@ -462,9 +491,8 @@ class MlflowRecorder(Recorder):
     def _create_replicate(
         self, record: ConfigurationRecord, replicate: Replicate, parent: str
     ) -> str:
-        name = f"{fields.title(record)} {replicate.key.replace('-', ' ')}"
         tags = fields.configuration_tags(record) | fields.place_tags(record, replicate)
-        return self._create("replicate", name, tags, parent)
+        return self._create("replicate", _run_name(record, replicate.key), tags, parent)
 
     @_best_effort
     def _flush(self) -> None:
@@ -491,7 +519,7 @@ class MlflowRecorder(Recorder):
             self._store.experiment_id,
             start_time=_milliseconds(self.clock() if started_s is None else started_s),
             tags={**self._common_tags, **tags, **nesting, "level": level},
-            run_name=name[:_MAX_RUN_NAME],
+            run_name=name,
         )
         return run.info.run_id
 
@@ -542,6 +570,11 @@ class MlflowRecorder(Recorder):
                 "MLflow takes no files (%s): tables and figures stay in the results folder.",
                 store.reason(error),
             )
+
+
+def _run_name(record: ConfigurationRecord, replicate: str = "") -> str:
+    """Returns the name of a configuration's run, or of that of its replicate with this key."""
+    return f"{fields.title(record)} {replicate.replace('-', ' ')}".rstrip()[:_MAX_RUN_NAME]
 
 
 def _check_over(run: Any) -> None:

@@ -40,16 +40,21 @@ class Verdict:
 class Recorder:
     """Consumes records in the order in which they happen; never calls the engine.
 
-    A sweep starts, then its configurations, then replicates of any of them run and end in any
-    interleaving; configurations finish, then the sweep. `configuration` is always the number in
-    `ConfigurationRecord.index`. A recorder that cannot write raises; the caller decides. What a
-    recorder has no use for, it leaves as it is here: ignored.
+    A sweep starts with its first configurations, others may follow; replicates of any of them run
+    and end in any interleaving; configurations finish, then the sweep. `configuration` is always
+    the number in `ConfigurationRecord.index`. A recorder that cannot write raises; the caller
+    decides. What a recorder has no use for, it leaves as it is here: ignored.
     """
 
     def start_sweep(
         self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
     ) -> None:
-        """Opens the sweep. `configurations` are all of them, those that were refused included."""
+        """Opens the sweep. `configurations` are the first, those that were refused included."""
+
+    def extend_sweep(
+        self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
+    ) -> None:
+        """Another batch: those that are new, and earlier ones whose factors are others now."""
 
     def record_propagation(self, configuration: int, records: Sequence[PropagationRecord]) -> None:
         """What was measured of a configuration's replicates before training, if anything was."""

@@ -1,4 +1,4 @@
-"""Diagnostics by the command line: tables, records, the gate, MLflow, stock launchers."""
+"""Diagnostics by the command line: tables, records, the gate, MLflow, batches."""
 
 import json
 import math
@@ -37,11 +37,12 @@ def test_training_none_tells_everything_and_the_gate_lets_the_healthy_pass(comma
     assert pd.read_csv(done.folder / "replicates.csv")["verdict"].tolist() == ["healthy"] * 2
 
 
-@pytest.mark.parametrize("launcher", ["cohort", "basic"])
-def test_the_gate_stops_the_ill_with_one_line(command, launcher):
+@pytest.mark.parametrize("batch", ["null", "1"])
+def test_the_gate_stops_the_ill_with_one_line(command, batch):
     done = command(
         "--multirun", "training=none", "init=he_normal,zero", "seeds=1", "tracking=none",
-        "report.figures=false", "diagnostics.require=healthy", f"hydra/launcher={launcher}",
+        "report.figures=false", "diagnostics.require=healthy",
+        f"hydra.sweeper.max_batch_size={batch}",
     )  # fmt: skip
     assert done.code == 1
     line = "`diagnostics.require` asks for healthy; zero is symmetric: all units of hidden_1"

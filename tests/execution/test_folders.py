@@ -79,7 +79,7 @@ def test_what_was_put_there_stays():
     folders.register_resolver()
     folder = folders.claim(folders.ROOT)
     (folder / "file").touch()
-    folders.discard(folder)  # not claimed by this command's resolver
+    folders.release()  # the resolver has not claimed it
     assert (folder / "file").exists()
 
 

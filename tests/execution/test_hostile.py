@@ -60,17 +60,15 @@ def test_a_full_disk_is_told_and_what_had_finished_is_reused(command, keras, ful
 
 SWEEPS = {
     "single": (),
-    "cohort": ("--multirun", "hydra/launcher=cohort"),
-    "basic": ("--multirun", "hydra/launcher=basic"),
+    "sweep": ("--multirun",),
+    "batches": ("--multirun", "hydra.sweeper.max_batch_size=1"),
 }
-EACH_WAY = [pytest.param(name, marks=[pytest.mark.slow] * (name == "cohort")) for name in SWEEPS]
+EACH_WAY = [pytest.param(name, marks=[pytest.mark.slow] * (name == "sweep")) for name in SWEEPS]
 
 
 @pytest.mark.parametrize("name", EACH_WAY)
 def test_without_a_report_the_exit_code_is_1(command, keras, full_disk, name):
-    # Records of the sweep (of the whole one too, where jobs run apart), of the configuration and of
-    # its three replicates.
-    full_disk(5 + (name == "basic"))
+    full_disk(5)  # records of the sweep, of the configuration and of its three replicates
     done = command(*SWEEPS[name], *QUIET)
     assert done.code == 1
     assert "Traceback" not in done.output
@@ -98,10 +96,10 @@ def test_a_folder_that_is_removed_meanwhile_is_not_half_made_again(
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("launcher", ["", "hydra/launcher=cohort", "hydra/launcher=basic"])
-def test_a_folder_that_cannot_be_written_to_is_told(command, tmp_path, launcher):
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_folder_that_cannot_be_written_to_is_told(command, tmp_path, name):
     (tmp_path / "results").write_text("a file where the folder would be")
-    done = command(*(("--multirun", launcher) if launcher else ()), *QUIET)
+    done = command(*SWEEPS[name], *QUIET)
     assert done.code == 1
     assert "Traceback" not in done.output
     assert "must be a folder that can be written to" in done.output
@@ -184,27 +182,16 @@ def test_arguments_of_any_name_reach_mlflow(command, keras, tmp_path, database, 
     assert runs[read_sweep(done.folder).name].status == "FINISHED"
 
 
-SECRETS = {
-    "tracking.uri=http://me:hunter2@127.0.0.1:9": ("cohort", "basic"),
-    "tracking.uri='postgresql://me:hunter2/x@127.0.0.1:9/db'": ("cohort",),
-    "+model.arguments.password=hunter2": ("cohort", "basic"),
-}
+SECRETS = [
+    "+model.arguments.password=hunter2",
+    # Servers that are not there are waited for.
+    pytest.param("tracking.uri=http://me:hunter2@127.0.0.1:9", marks=pytest.mark.slow),
+    pytest.param("tracking.uri='postgresql://me:hunter2/x@127.0.0.1:9/db'", marks=pytest.mark.slow),
+]
 
 
-@pytest.mark.parametrize(
-    ("secret", "launcher"),
-    [
-        # Servers that are not there are waited for.
-        pytest.param(
-            secret,
-            launcher,
-            marks=() if launcher == "basic" and "://" not in secret else pytest.mark.slow,
-        )
-        for secret, launchers in SECRETS.items()
-        for launcher in launchers
-    ],
-)
-def test_no_password_is_told(command, keras, tmp_path, database, stored, secret, launcher):
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_password_is_told(command, keras, tmp_path, database, stored, secret):
     (tmp_path / "any_model.py").write_text(
         "import keras\n\n"
         "def build(input_shape, num_outputs, password=None):\n"
@@ -212,7 +199,13 @@ def test_no_password_is_told(command, keras, tmp_path, database, stored, secret,
         "    return keras.Sequential(layers)\n"
     )
     done = command(
-        *("--multirun", f"hydra/launcher={launcher}", "init=zero,ones", "dataset=iris", "seeds=1"),
+        *(
+            "--multirun",
+            "hydra.sweeper.max_batch_size=1",
+            "init=zero,ones",
+            "dataset=iris",
+            "seeds=1",
+        ),
         *("model=custom", "model.function=any_model.build", "training.epochs=1", "engine=keras"),
         *("report.figures=false", "tracking.required=false", secret),
     )

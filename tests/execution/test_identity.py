@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 import runner.__main__ as entry
 from runner.execution.composing import strictly
 from runner.execution.configure import Job
-from runner.execution.preflight import prepare
+from runner.execution.preflight import Preflight
 
 BASE = ("dataset=iris", "engine=keras", "init=normal")
 
@@ -54,7 +54,7 @@ def key(tmp_path, monkeypatch, keras):
         with strictly(), initialize_config_dir(str(entry._CONF), version_base="1.3"):
             config = compose("config", [*BASE, *overrides])
         settings = OmegaConf.to_container(config, resolve=True)
-        ready, refused = prepare([Job(0, tmp_path, settings, tmp_path / "log")])
+        ready, refused = Preflight().check([Job(0, tmp_path, settings, tmp_path / "log")])
         assert not refused, refused[0].error
         return ready[0].record.identity
 

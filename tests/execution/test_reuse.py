@@ -12,7 +12,7 @@ SMALL = (
     *("dataset=iris", "model.width=8", "training.epochs=2", "report.figures=false"),
     "engine=keras",  # compiles nothing
 )
-SLOW_BASIC = pytest.param("basic", marks=pytest.mark.slow)
+IN_BATCHES = pytest.param(1, marks=pytest.mark.slow)
 QUIET = (*SMALL, "tracking=none")
 SWEEP = ("--multirun", *QUIET, "init=zero,he_normal", "seeds=2")
 
@@ -50,13 +50,13 @@ def test_the_same_command_again_trains_nothing(command, trained):
     )
 
 
-@pytest.mark.parametrize("launcher", ["cohort", SLOW_BASIC])
-def test_a_larger_command_trains_what_is_missing(command, trained, launcher):
+@pytest.mark.parametrize("batch", ["null", IN_BATCHES])
+def test_a_larger_command_trains_what_is_missing(command, trained, batch):
     command(*QUIET, "init=he_normal", "seeds=2")
     trained.clear()
     done = command(
         *("--multirun", *QUIET, "init=zero,he_normal,ones", "seeds=[1,3,0]"),
-        f"hydra/launcher={launcher}",
+        f"hydra.sweeper.max_batch_size={batch}",
     )
     assert done.code == 0
     assert trained == [*[1, 3, 0], *[3], *[1, 3, 0]]
@@ -64,11 +64,13 @@ def test_a_larger_command_trains_what_is_missing(command, trained, launcher):
     assert pd.read_csv(done.folder / "comparison.csv")["num_finished"].tolist() == [3, 3, 3]
 
 
+@pytest.mark.parametrize("options", [(), ("rerun=true", "hydra.sweeper.max_batch_size=1")])
 @pytest.mark.parametrize(
     "twins", [("init=zero,ones,zero", "seeds=2"), ("seeds=1,2,2", "init=zero")]
 )
-def test_what_two_configurations_share_is_trained_once(command, trained, twins):
-    done = command("--multirun", *QUIET, *twins)
+def test_what_two_configurations_share_is_trained_once(command, trained, twins, options):
+    done = command("--multirun", *QUIET, *twins, *options)
+    assert "already finished" not in done.output
     assert done.code == 0
     records = read_replicates(done.folder)
     asked = [record.num_replicates for record in read_configurations(done.folder)]
@@ -83,19 +85,25 @@ def test_what_two_configurations_share_is_trained_once(command, trained, twins):
     assert len(curves) == len(trained)
 
 
-def test_what_failed_for_one_has_failed_for_its_twin(command, monkeypatch):
+@pytest.mark.parametrize("batch", ["null", "1"])
+def test_what_failed_for_one_has_failed_for_its_twin(command, monkeypatch, batch):
     from runner.training import reference
 
+    begun = []
+
     def fail(cohort):
+        begun.append(cohort)
         raise RuntimeError("no more")
         yield
 
     monkeypatch.setattr(reference, "train", fail)
-    done = command("--multirun", *QUIET, "init=zero,zero", "seeds=1")
+    batches = f"hydra.sweeper.max_batch_size={batch}"
+    done = command("--multirun", *QUIET, "init=zero,zero", "seeds=1", batches)
     assert done.code == 1
-    assert [record.error for record in read_replicates(done.folder)] == [
-        "RuntimeError: no more"
-    ] * 2
+    assert len(begun) == 1
+    own, shared = [record.error for record in read_replicates(done.folder)]
+    assert own == shared
+    assert own.startswith("RuntimeError: no more")
 
 
 def test_a_record_is_reused_for_its_own_configuration_only(command, trained):

@@ -31,7 +31,7 @@ REFUSED_TOGETHER = {
         "dataset=[0,0]": "`dataset` must be one of .* Received: 0, 0",
         "training=null": "`training` must be one of .* Did you mean `none`",
         "report=": "`report` must be one of default. Received: ''",
-        "hydra/launcher=cohrt": "`hydra/launcher` must be one of .* Did you mean `cohort`",
+        "hydra/launcher=cohrt": "`hydra/launcher` must be left out: the launcher `cohort` plans",
     },
     "options and keys": {
         "experiment=artcle": "Did you mean `article`",
@@ -96,7 +96,7 @@ REFUSED = {
         ["--multirun", "init=uniform,zero", "init.scale=0.1"],
         "`init.scale` is not a setting of init=zero",
     ),
-    "sweep over Hydra": (["--multirun", "hydra/launcher=basic,cohort"], "same in a whole sweep"),
+    "sweep over Hydra": (["--multirun", "hydra/job_logging=runner,none"], "same in a whole sweep"),
     "missing": (["seeds=???"], "`seeds` has no default"),
     "missing below": (["init=custom"], "`init.target` has no default"),
     "interpolation": (["seeds=${nothing}"], "`seeds` cannot be resolved: .*nothing"),
@@ -181,11 +181,11 @@ def test_unknown_keys_are_named_with_what_may_be_meant(command, plus):
         assert f"Did you mean `{meant}`?" in line
 
 
-@pytest.mark.parametrize("launcher", ["cohort", "basic"])
-def test_unknown_keys_of_a_sweep_are_named_once(command, launcher, tmp_path):
+@pytest.mark.parametrize("batches", [(), ("hydra.sweeper.max_batch_size=1",)])
+def test_unknown_keys_of_a_sweep_are_named_once(command, batches, tmp_path):
     keys = [key for key in UNKNOWN_KEYS if not key.startswith("hydra")]
     swept = (f"+{key}=1,2,3" for key in keys)
-    told = lines(command, "--multirun", f"hydra/launcher={launcher}", *swept)
+    told = lines(command, "--multirun", *batches, *swept)
     assert [line.split("`")[1] for line in told] == keys
     assert not list(tmp_path.rglob("results/*/*"))
 
@@ -319,18 +319,18 @@ ACCEPTED = {
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_what_has_one_meaning_is_accepted(command, name, tmp_path, monkeypatch):
-    from runner.execution import sweep
+    from runner.execution import current
 
     write(tmp_path, "init/short", "name: uniform\n")
     params = "hydra: {mode: MULTIRUN, sweeper: {params: {init: 'uniform,normal'}}}\n"
     write(tmp_path, "experiment/sweep", PACKAGE + params)
     seen = []
 
-    def spy(jobs):
+    def spy(jobs, is_whole):
         seen.extend(job.settings for job in jobs)
-        return {job.index: sweep.Result(0.0) for job in jobs}
+        return {job.index: 0.0 for job in jobs}
 
-    monkeypatch.setattr(sweep, "run", spy)
+    monkeypatch.setattr(current, "train", spy)
     arguments, expected = ACCEPTED[name]
     done = command(*arguments)
     assert done.code == 0, done.output

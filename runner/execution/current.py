@@ -1,0 +1,48 @@
+"""The sweep that this command runs: its batches in their order, and its end, once.
+
+A sweeper may launch jobs again and again (`hydra.sweeper.max_batch_size`, or one that chooses the
+next by the results of the last), and only whoever called Hydra knows when it has launched the last.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.execution.configure import Job
+    from runner.execution.sweep import Sweep
+    from runner.recording.recorder import End
+
+_sweeps: list["Sweep"] = []
+
+
+def train(jobs: "Sequence[Job]", is_whole: bool) -> dict[int, float]:
+    """Checks, trains and records the next batch of the command's sweep.
+
+    Args:
+      jobs: The batch.
+      is_whole: Whether no other batch can follow.
+
+    Returns:
+      Number of a job -> mean of its endpoint over the finished replicates; NaN without any.
+
+    Raises:
+      ConfigError: Nothing of it could be trained for a reason that all jobs share.
+      KeyboardInterrupt: Interrupted; what had finished is kept.
+    """
+    from runner.execution.sweep import Sweep
+
+    if not _sweeps:
+        _sweeps.append(Sweep(jobs))
+    return _sweeps[0].train(jobs, is_whole)
+
+
+def conclude(end: "End") -> "End":
+    """Reports on the command's sweep, if it has begun one, and forgets it.
+
+    Args:
+      end: How Hydra's run ended.
+
+    Returns:
+      How the command ended: `"failed"` also where a configuration did.
+    """
+    return _sweeps.pop().conclude(end) if _sweeps else end
