@@ -190,15 +190,25 @@ def test_steps_count_the_partial_batch(keras, run):
     assert [record["epoch"] for record in epochs[0]] == [0, 1, 2, 3]
 
 
-def test_a_member_has_the_same_bits_alone_and_beside_others(keras, run):
+# Programs of other widths add in another order; within one width the bits are equal, which
+# `test_vectorized` shows. A few steps of sums in single precision (6e-8) leave less than 1e-5.
+_ROUNDING = {"reference": 0.0, "vectorized": 1e-5}
+
+
+def test_a_member_has_the_same_numbers_alone_and_beside_others(keras, run, request):
+    rounding = _ROUNDING[request.node.callspec.params["run"]]
     model = make_model(keras, dropout=0.5, batch_norm=True)
     wanted = member(draw_for(model, 1), 1)
     others = [member(draw_for(model, seed), seed) for seed in (0, 2)]
     alone, _ = run(make_cohort(model, [wanted]))
     beside, _ = run(make_cohort(model, [others[0], wanted, others[1]]))
     for metric in ("loss", "val_loss"):
-        assert curve(alone[0], metric) == curve(beside[1], metric)
-        assert curve(beside[0], metric) != curve(beside[1], metric)
+        assert curve(alone[0], metric) == pytest.approx(
+            curve(beside[1], metric), rel=rounding, abs=0
+        )
+        assert curve(beside[0], metric) != pytest.approx(
+            curve(beside[1], metric), rel=100 * rounding
+        )
 
 
 def test_bits_do_not_depend_on_what_was_built_before(keras, run):
