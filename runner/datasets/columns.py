@@ -24,6 +24,7 @@ from runner.datasets.numerals import (
     is_numeral,
     plain,
     readings,
+    with_blanks,
 )
 from runner.datasets.text_file import AUTO, UNNAMED, Layout, opened
 
@@ -123,7 +124,7 @@ def numbers_in_texts(
         if found.read and decimal != AUTO:
             columns[name] = _numbers(str(name), found, decimal, True, notes, path)
         elif found.read:
-            told = f"{shown(found.others[0])} in {shown(str(name))}"
+            told = f"{_cell(found.others[0])} in {shown(str(name))}"
             notes.add("Numbers that the file has as texts (`dataset.decimal` reads them)", told)
         else:
             numbers = {text for text in found.others if is_numeral(text)}
@@ -213,7 +214,7 @@ def _texts(column: "pd.Series", path: Path) -> _Texts:
         one, another = error.args
         raise unfit(
             "have columns of numbers in one unit",
-            f"{shown(one)} and {shown(another)} in column {shown(str(column.name))}",
+            f"{_cell(one)} and {_cell(another)} in column {shown(str(column.name))}",
             path,
         ) from None
 
@@ -241,15 +242,15 @@ def _column(
     codes = [text for text in found.others if is_code(text)]
     numbers = [text for text in found.others if is_numeral(text)]
     if codes and len(codes) + len(numbers) == len(found.others):
-        notes.add("Digits that are codes, not numbers", f"{shown(codes[0])} in {shown(name)}")
+        notes.add("Digits that are codes, not numbers", f"{_cell(codes[0])} in {shown(name)}")
     elif len(numbers) == len(found.others):
         one = next(text for text in numbers if not readings([numbers[0], text]))
-        received = f"{shown(numbers[0])} and {shown(one)} in column {shown(name)}"
+        received = f"{_cell(numbers[0])} and {_cell(one)} in column {shown(name)}"
         raise unfit("have columns of numbers that are all written alike", received, path)
     else:
         _check_no_slips(name, found, set(numbers), notes, path)
     if found.words:
-        notes.add("Texts, not missing values", f"{shown(found.words[0])} in {shown(name)}")
+        notes.add("Texts, not missing values", f"{_cell(found.words[0])} in {shown(name)}")
     return found.cells
 
 
@@ -260,13 +261,13 @@ def _numbers(
         raise ConfigError(
             f"`dataset.decimal` must be the decimal separator of column {shown(name)} in "
             f"{shown(str(path), WIDE)}. Received: {shown(decimal)}, and such numbers as "
-            f"{shown(found.others[0])}. Leave it auto, or name the column in `dataset.drop`."
+            f"{_cell(found.others[0])}. Leave it auto, or name the column in `dataset.drop`."
         )
     read = found.read.get(decimal) or next(iter(found.read.values()))
     changed = next((text for text, value in read.items() if plain(text) != value), None)
     if changed is not None or differ(found.read):
         example = changed or found.others[0]
-        told = f"{shown(example)} in {shown(name)} is {read[example]:.10g}"
+        told = f"{_cell(example)} in {shown(name)} is {read[example]:.10g}"
         other = found.read["." if decimal == "," else ","][example] if differ(found.read) else None
         if other is None or is_set:
             notes.add("Read as numbers", told)
@@ -287,12 +288,16 @@ def _check_no_slips(
     slips = cells[~cells.isin([*numbers, *found.words])]
     if not numbers or not 0 < len(slips) < len(cells) / 2:
         return
-    told = shown(str(slips.iloc[0]))
+    told = _cell(str(slips.iloc[0]))
     if len(found.others) > MOST_CATEGORIES:
         received = f"{len(slips)} entries such as {told} among the numbers of column {shown(name)}"
         rule = "have columns of numbers or of texts, not of both"
         raise unfit(rule, received, path, "Mend them, or leave out those rows.")
     notes.add("Categories, because not all are numbers", f"{told} in {shown(name)}")
+
+
+def _cell(text: str) -> str:
+    return shown(with_blanks(text))
 
 
 class _Notes:

@@ -7,9 +7,11 @@ which answers its texts admit.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-# No-break and thin spaces; the minus sign; the typographic apostrophe.
-_PLAIN = str.maketrans(
-    {**dict.fromkeys("\u00a0\u202f\u2009\u2007", " "), "\u2212": "-", "\u2019": "'"}
+# No-break and thin spaces.
+_BLANKS = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009\u2007", " "))
+# The minus sign and the dashes that stand for it; the typographic apostrophe.
+_PLAIN = _BLANKS | str.maketrans(
+    {**dict.fromkeys("\u2212\u2012\u2013\ufe63\uff0d", "-"), "\u2019": "'"}
 )
 _CURRENCY = (
     r"(?:[A-Z]{1,2}\$|[$€£¥₹₩₽₺₫₪₴₦₱฿₿]|USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN|CZK"
@@ -17,7 +19,8 @@ _CURRENCY = (
 )
 _AMOUNT = re.compile(
     rf"(?P<open>\()?\s*(?P<sign>[-+])?\s*(?P<before>{_CURRENCY})?\s*(?P<inner>[-+])?\s*"
-    rf"(?P<body>[\d.,][\d., ']*(?:[eE][-+]?\d+)?)\s*(?P<after>%|{_CURRENCY})?\s*(?P<close>\))?"
+    rf"(?P<body>[\d.,][\d., ']*(?:[eE][-+]?\d+)?)(?P<last>-)?"
+    rf"\s*(?P<after>%|{_CURRENCY})?\s*(?P<close>\))?"
 )
 # Postal codes and the like, but not 07, which days and hours are written as; and more digits than
 # any count has.
@@ -72,19 +75,18 @@ def readings(texts: Iterable[str]) -> dict[str, dict[str, float]]:
         found = _AMOUNT.fullmatch(text.translate(_PLAIN).strip())
         if found is None or bool(found["open"]) != bool(found["close"]):
             return {}
-        if (
-            is_code(text)
-            or (found["sign"] and found["inner"])
-            or (found["before"] and found["after"])
-        ):
+        signs = [found[name] for name in ("sign", "inner", "last") if found[name]]
+        if is_code(text) or len(signs) > 1 or (found["before"] and found["after"]):
             return {}
+        if found["last"] and not re.search("[.,]", found["body"]):
+            return {}  # 1.23- is bookkeeping's -1.23, but 2- may be a mark
         units.setdefault(found["before"] or found["after"] or "", text)
         for decimal in list(read):
             number = _number(found["body"].strip(), decimal)
             if number is None:
                 del read[decimal]
             else:
-                minus = "-" in (found["sign"], found["inner"]) or found["open"]
+                minus = "-" in signs or found["open"]
                 read[decimal][text] = -number if minus else number
         if not read:
             return {}
@@ -100,6 +102,11 @@ def _simple(texts: Sequence[str]) -> dict[str, dict[str, float]]:
         if only.fullmatch(joined) and decides.search(joined) and not _CODES.search(joined):
             return {decimal: {text: float(text.replace(decimal, ".")) for text in texts}}
     return {}
+
+
+def with_blanks(text: str) -> str:
+    """Returns a text with usual blanks for no-break and thin ones, as it is shown to people."""
+    return text.translate(_BLANKS)
 
 
 def is_numeral(text: str) -> bool:

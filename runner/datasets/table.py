@@ -18,8 +18,9 @@ import numpy as np
 from runner.config import TEXT, ConfigError, Rule, one_of, optional, setting, shown
 from runner.datasets.columns import MOST_CATEGORIES, listed, numbers_in_texts, typed
 from runner.datasets.files import WIDE, existing_file, reading, unfit
+from runner.datasets.numerals import plain
 from runner.datasets.settings import TASK, DrawnTest, Examples
-from runner.datasets.text_file import AUTO, layout
+from runner.datasets.text_file import AUTO, Layout, layout, overlong_row
 from runner.spelling import did_you_mean
 from runner.tasks import Task
 
@@ -37,6 +38,9 @@ _INDEX_NAME = re.compile(
     r"(row|record|sample|case|observation|obs)(s|names?|numbers?|num|no|nr|labels?)?"
 )
 _IDENTIFIER = re.compile(r"(.*[\W_])?(id|ID|Id)|.*[a-z](Id|ID)")
+_HEADLESS = "The file seems to have no header line."
+_NUMBER = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?")
+_REPEATED = re.compile(r"\.\d+$")  # what pandas adds to a name that is there twice
 
 
 def _column(value: Any) -> str:
@@ -104,7 +108,9 @@ class Table(DrawnTest):
     def read(self) -> Examples:
         """Returns the inputs as one array, shape (rows, inputs), float64, and the target."""
         path = existing_file(self.path, _SUFFIXES, _WHAT)
-        frame, labels, notes = self._frame(path)
+        frame, levels, notes = self._frame(path)
+        if _seems_headless(frame):
+            notes.append(f"{_HEADLESS} Its first line is taken for the names of the columns.")
         target = _existing(frame, "dataset.target", self.target, path)
         dropped = [_existing(frame, "dataset.drop", name, path) for name in self.drop]
         kept = [_existing(frame, "dataset.keep", name, path) for name in self.keep]
@@ -113,7 +119,11 @@ class Table(DrawnTest):
                 raise ConfigError.at(key, "without the target column", names)
         if both := [name for name in kept if name in dropped]:
             raise ConfigError.at("dataset.keep", "without a column of `dataset.drop`", both)
-        labels = [name for name in labels if name not in (target, *dropped, *kept)]
+        free = [name for name in frame.columns if name not in (target, *dropped, *kept)]
+        is_index = bool(levels) and not frame.duplicated(levels).any()
+        labels = [
+            name for name in free if (is_index and name in levels) or _labels_rows(frame[name])
+        ]
         names = [name for name in frame.columns if name not in (target, *dropped, *labels)]
         _check_complete(frame[[*names, target]], path)
         inputs = [pair for name in names for pair in _inputs(frame[name], path)]
@@ -121,9 +131,13 @@ class Table(DrawnTest):
             only = f" {shown(labels)} only labels the rows; see `dataset.keep`." if labels else ""
             received = shown(list(frame.columns))
             raise unfit("have an input beside the target", received, path, only.strip())
-        counting = [name for name in names if name not in kept and _counts_rows(frame[name])]
+        others = [name for name in free if name not in labels]
+        alike = [name for name in others if name in levels or _is_named_as_label(name)]
+        counting = [name for name in others if name not in alike and _counts_rows(frame[name])]
         what = "Not an input, because it only labels the rows"
         told = _told(what, labels, "keep", "makes it one")
+        what = "An input, although named like a label of the rows, because it is not one for each"
+        told += _told(what, alike, "drop", "leaves it out")
         told += _told("An input, although it counts the rows", counting, "drop", "leaves it out")
         return Examples(
             x=np.column_stack([values for _, values in inputs]),
@@ -137,19 +151,16 @@ class Table(DrawnTest):
         )
 
     def _frame(self, path: Path) -> "tuple[pd.DataFrame, list[str], list[str]]":
-        """Returns the table, the columns that only label its rows, and what was done to read it."""
-        import pandas as pd
-
-        # What pandas and Arrow raise; the warning says that values without a name are lost.
-        errors = (ValueError, RuntimeError, EOFError, zlib.error, pd.errors.ParserWarning)
-        with reading(path, _WHAT, *errors), warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
+        """Returns the table, the columns that pandas had as index, and what was done to read it."""
+        levels: list[str] = []
+        # What pandas and Arrow raise.
+        with reading(path, _WHAT, ValueError, RuntimeError, EOFError, zlib.error, Warning):
             if path.name.lower().endswith(".parquet"):
-                frame, notes = _parquet(path, self.decimal)
+                frame, levels, notes = _parquet(path, self.decimal)
             else:
                 wanted = [name for name in (self.target, *self.drop, *self.keep) if name]
                 found = layout(path, self.encoding, self.separator, wanted)
-                frame, notes = typed(path, found, self.decimal)
+                frame, notes = _text(path, found, self.decimal)
                 notes = [*found.notes, *notes]
         frame.columns = [str(name).strip() for name in frame.columns]
         if not frame.columns.is_unique:
@@ -158,7 +169,7 @@ class Table(DrawnTest):
         if frame.empty:
             received = f"{len(frame)} rows and {len(frame.columns)} columns"
             raise unfit("hold at least one example", received, path)
-        return frame, [name for name in frame.columns if _labels_rows(frame[name])], notes
+        return frame, levels, notes
 
 
 def _existing(frame: "pd.DataFrame", key: str, name: str | None, path: Path) -> str:
@@ -172,6 +183,8 @@ def _existing(frame: "pd.DataFrame", key: str, name: str | None, path: Path) -> 
         meant = did_you_mean(name, columns)
         if len(columns) == 1:
             meant = " Is `dataset.separator` the right one?"
+        elif _seems_headless(frame):
+            meant = f" {_HEADLESS} Add one that names the columns."
         raise ConfigError(
             f"`{key}` must name a column of {shown(str(path), WIDE)}. Received: {shown(name)}."
             f"{meant} The table has: {shown(columns, WIDE)}."
@@ -179,18 +192,53 @@ def _existing(frame: "pd.DataFrame", key: str, name: str | None, path: Path) -> 
     return name
 
 
-def _parquet(path: Path, decimal: str) -> "tuple[pd.DataFrame, list[str]]":
-    """Returns a Parquet file, whose types say what is a number; also what pandas had as index."""
+def _seems_headless(frame: "pd.DataFrame") -> bool:
+    """Tells whether most columns are called by numbers, as of a first row.
+
+    Not by evenly spaced ones: columns are numbered so, and named after years and wavelengths.
+    """
+    names = [_REPEATED.sub("", name) if name.count(".") > 1 else name for name in frame.columns]
+    numbers = [plain(name.replace(",", ".")) for name in names if _NUMBER.fullmatch(name)]
+    steps = np.diff([number for number in numbers if number is not None])
+    spaced = len(steps) > 0 and np.allclose(steps, steps[0]) and (len(steps) > 1 or steps[0] == 1)
+    return 2 * len(numbers) > len(names) and not spaced
+
+
+def _text(path: Path, layout: Layout, decimal: str) -> "tuple[pd.DataFrame, list[str]]":
+    """Returns a table of text; the first row that has too many values is named."""
     import pandas as pd
 
-    frame = pd.read_parquet(path)
-    if not isinstance(frame.index, pd.RangeIndex):
-        names = [
-            f"__index_level_{level}__" if name is None else name
-            for level, name in enumerate(frame.index.names)
+    errors = (pd.errors.ParserError, pd.errors.ParserWarning)  # the warning: values are lost
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return typed(path, layout, decimal)
+    except errors:
+        if (found := overlong_row(path, layout)) is None:
+            raise
+        line, count = found
+        received = f"{count} in line {line}, after {len(layout.header)} names of columns"
+        rule = "have as many values in each row as names of columns in its first line"
+        raise unfit(rule, received, path, "Is `dataset.separator` the right one?") from None
+
+
+def _parquet(path: Path, decimal: str) -> "tuple[pd.DataFrame, list[str], list[str]]":
+    """Returns a Parquet file, whose types say what is a number; and what pandas had as index."""
+    import pandas as pd
+
+    frame, levels = pd.read_parquet(path), []
+    index = frame.index
+    if not (isinstance(index, pd.RangeIndex) and index.name is None and index.start == 0):
+        levels = [
+            f"__index_level_{level}__" if name is None else str(name).strip()
+            for level, name in enumerate(index.names)
         ]
-        frame = frame.reset_index(names=names)
-    return numbers_in_texts(frame, decimal, path)
+        frame = frame.reset_index(names=levels)
+    for name in frame.columns:
+        if pd.api.types.infer_dtype(frame[name]) == "decimal":
+            frame[name] = frame[name].astype(np.float64)
+    frame, notes = numbers_in_texts(frame, decimal, path)
+    return frame, levels, notes
 
 
 def _labels_rows(column: "pd.Series") -> bool:
@@ -198,13 +246,16 @@ def _labels_rows(column: "pd.Series") -> bool:
 
     It has no name or that of an index, and no value twice; fractions are measurements.
     """
-    name = str(column.name)
-    plain = re.sub(r"[\W_]", "", name.casefold())
-    if not (_INDEX_NAME.fullmatch(plain) or _IDENTIFIER.fullmatch(name)):
+    if not _is_named_as_label(str(column.name)):
         return False
     if column.dtype.kind == "f" and (column % 1 != 0).any():
         return False
     return column.dtype.kind != "b" and column.is_unique and not column.hasnans
+
+
+def _is_named_as_label(name: str) -> bool:
+    bare = re.sub(r"[\W_]", "", name.casefold())
+    return bool(_INDEX_NAME.fullmatch(bare) or _IDENTIFIER.fullmatch(name))
 
 
 def _told(what: str, names: Sequence[str], key: str, effect: str) -> list[str]:
@@ -261,7 +312,10 @@ def _texts(column: "pd.Series", path: Path) -> np.ndarray:
     categorical = isinstance(column.dtype, types.CategoricalDtype)
     if not categorical and not types.is_string_dtype(column):
         name = str(column.name)
-        received = f"the type {column.dtype} in column {shown(name)}"
+        kind = column.dtype
+        if types.is_object_dtype(kind):
+            kind = type(column.iloc[0]).__name__
+        received = f"the type {kind} in column {shown(name)}"
         raise unfit("have columns of numbers, booleans or texts", received, path, _drop(name))
     return column.astype(str).to_numpy(str)
 

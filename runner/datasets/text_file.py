@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from runner.config import ConfigError, shown
-from runner.datasets.files import WIDE
+from runner.datasets.files import WIDE, unfit
 
 AUTO = "auto"
 SEPARATORS = (",", ";", "\t", "|")
@@ -67,7 +67,7 @@ def layout(path: Path, encoding: str, separator: str, wanted: Sequence[str]) -> 
       wanted: Names of columns that the file must have.
 
     Raises:
-      ConfigError: It cannot be told.
+      ConfigError: It cannot be told, or the file starts with comments.
       UnicodeError, OSError, EOFError: The file cannot be read.
     """
     notes = []
@@ -87,6 +87,9 @@ def layout(path: Path, encoding: str, separator: str, wanted: Sequence[str]) -> 
             notes.append(f"Columns are separated by {shown(separator)} (`dataset.separator`).")
     rows = _rows(lines, separator)
     header = tuple(name.strip() for name in rows[0]) if rows else ()
+    if header and header[0].startswith("#") and len({len(row) for row in rows}) > 1:
+        rule, received = "hold a table without lines of comments", shown(rows[0][0])
+        raise unfit(rule, received, path, "Remove such lines.")
     named = _has_row_names(rows)
     return Layout(encoding, separator, int(bool(excel)), named, header, tuple(notes))
 
@@ -207,4 +210,18 @@ def _separator(lines: Sequence[str], usual: str, wanted: Sequence[str], path: Pa
             f"`dataset.separator` must be given for {shown(str(path), WIDE)}. Received: auto, but "
             f"{' and '.join(shown(mark) for mark in even)} both divide all its rows alike."
         )
+    if not several and len(rows := _rows(lines, " ")) > 1:  # as R's write.table separates
+        even = [" "] if len({len(row) for row in rows}) == 1 < len(rows[0]) else even
+        even = [" "] if _has_row_names(rows) else even
     return even[0] if even else usual
+
+
+def overlong_row(path: Path, layout: Layout) -> tuple[int, int] | None:
+    """Returns the line, from 1, and the number of values of the first row without room for all."""
+    room = len(layout.header) + layout.row_names
+    with opened(path) as file, io.TextIOWrapper(file, layout.encoding, newline="") as text:
+        reader = csv.reader(text, delimiter=layout.separator, skipinitialspace=True)
+        for row in reader:
+            if reader.line_num > layout.first_row and any(row[room:]):
+                return reader.line_num, len(row)
+    return None

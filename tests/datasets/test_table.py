@@ -1,6 +1,7 @@
 """A user's table: what columns become, and one clear line for what cannot be used."""
 
 import datetime
+import decimal
 import gzip
 import re
 
@@ -163,17 +164,91 @@ def test_what_may_be_measured_is_an_input(tmp_path, line):
     assert read.inputs == (lines[0].removesuffix(",y") or "Unnamed: 0",)
     counts = read.inputs[0] in ("humid", "x")
     assert any("counts the rows" in note for note in read.notes) == counts
+    assert any("named like a label" in note for note in read.notes) == (not counts)
 
 
-def test_the_index_of_a_parquet_file(tmp_path):
-    table = frame(y=ROW % 2)
-    indices = {"__index_level_0__": ROW**2, "dose": ROW % 7}
-    for name, values in indices.items():
-        index = pd.Index(values, name=None if name.startswith("__") else name)
-        table.set_index(index).to_parquet(tmp_path / "a.parquet")
-        read = examples(str(tmp_path / "a.parquet"), drop=("kind", "size"))
-        assert (name in read.inputs) == (name == "dose")
-        assert any(name in note for note in read.notes) == (name != "dose")
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        pytest.param("customer_id", lambda n: n // 3, id="sorted customers"),
+        pytest.param("patient_id", lambda n: f"P{n // 4:02}", id="texts"),
+        pytest.param("patient_id", lambda n: float(n // 4), id="floats"),
+        pytest.param("", lambda n: n * n % 37, id="a bootstrapped frame"),
+        pytest.param("", lambda n: n % 30, id="concatenated frames"),
+        pytest.param("rownames", lambda n: f"row{n % 20}", id="row names"),
+    ],
+)
+def test_an_input_that_is_named_like_a_label_is_told(tmp_path, name, label):
+    path = written(tmp_path, [f"{name},a,y", *(f"{label(n)},{n}.5,{n % 2}" for n in ROW)])
+    read = examples(path, "y")
+    assert len(read.inputs) > 1
+    name = name or "Unnamed: 0"
+    (note,) = read.notes
+    assert f"named like a label of the rows, because it is not one for each: {name!r}" in note
+    assert f"dataset.drop=[{name}]" in note
+    assert not examples(path, "y", keep=(name,)).notes
+    assert examples(path, "y", drop=(name,)).inputs == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("index", "levels", "is_input"),
+    [
+        (pd.RangeIndex(NUM_ROWS), (), False),
+        (pd.RangeIndex(NUM_ROWS, name="row"), ("row",), False),
+        (pd.Index(ROW**2), ("__index_level_0__",), False),
+        (pd.Index(ROW + 0.5, name="second"), ("second",), False),
+        (pd.date_range("2026-01-01", periods=NUM_ROWS, name="day"), ("day",), False),
+        (pd.Index(ROW % 7, name="dose"), ("dose",), True),
+        (pd.MultiIndex.from_arrays([ROW // 6, ROW % 6], names=["a", "b"]), ("a", "b"), False),
+        (pd.MultiIndex.from_arrays([ROW // 6, ROW % 3], names=["a", "b"]), ("a", "b"), True),
+        (pd.MultiIndex.from_arrays([ROW // 6, ROW % 6]), ("__index_level_1__",), False),
+    ],
+)
+def test_the_index_of_a_parquet_file(tmp_path, index, levels, is_input):
+    frame().set_index(index).to_parquet(tmp_path / "a.parquet")
+    read = examples(str(tmp_path / "a.parquet"), drop=("kind",))
+    assert set(levels) <= set(read.inputs) if is_input else read.inputs == ("size",)
+    told = "named like a label" if is_input else "only labels the rows"
+    assert all(told in note for note in read.notes)
+    assert all(any(repr(level) in note for note in read.notes) for level in levels)
+    assert len(read.notes) == bool(levels)
+    if levels and levels[0] != "day":
+        kept = examples(str(tmp_path / "a.parquet"), drop=("kind",), keep=levels)
+        assert set(levels) <= set(kept.inputs)
+
+
+def test_decimal_numbers_of_a_parquet_file(file):
+    table = frame(cost=[decimal.Decimal(int(n)) / 4 for n in ROW], day=[datetime.date.today()] * 60)
+    read = examples(file(table, "a.parquet"), drop=("kind", "size", "day"))
+    np.testing.assert_array_equal(read.x[:, 0], ROW / 4)
+    with pytest.raises(ConfigError, match="the type date in column 'day'"):
+        examples(file(table, "a.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "target", "is_headless"),
+    [
+        pytest.param([f"{n}.1,{n % 7}.5,{n % 3},a" for n in ROW], "a", True, id="a text last"),
+        pytest.param([f"{n}.1,{n % 7}.5,{n % 2}" for n in ROW], "0", True, id="numbers"),
+        pytest.param([f"{n}.1,{n}.1,{n % 2}" for n in ROW], "0", True, id="names twice"),
+        pytest.param(
+            ["0,1,2", *(f"{n}.1,{n % 7}.5,{n % 2}" for n in ROW)], "2", False, id="numbered"
+        ),
+        pytest.param(
+            ["400,402,404,y", *(f"1,{n % 7}.5,{n % 5},{n % 2}" for n in ROW)],
+            "y",
+            False,
+            id="wavelengths",
+        ),
+    ],
+)
+def test_a_file_without_a_header_is_told(tmp_path, lines, target, is_headless):
+    path = written(tmp_path, lines)
+    notes = " ".join(examples(path, target, drop=()).notes)
+    assert ("seems to have no header line" in notes) == is_headless
+    with pytest.raises(ConfigError, match="Received: 'z'") as caught:
+        examples(path, "z")
+    assert ("seems to have no header line" in str(caught.value)) == is_headless
 
 
 @pytest.mark.parametrize(
@@ -195,6 +270,9 @@ def test_the_index_of_a_parquet_file(tmp_path):
         (["0,123", "1,234"], {"quote": '"'}, [0.123, 1.234], "0.123"),
         (["1e-3", "2E5", "-.5"], {}, [1e-3, 2e5, -0.5], None),
         (["01", "12"], {}, [1, 12], None),
+        (["\u20131.2", "2.5"], {}, [-1.2, 2.5], "-1.2"),
+        (["1.23-", "1,000.50"], {"quote": '"'}, [-1.23, 1000.5], "'1.23-' in 'v' is -1.23"),
+        (["1\u00a0000,5"], {"separator": ";"}, [1000.5], "'1 000,5' in 'v' is 1000.5"),
     ],
 )
 def test_numbers_as_people_write_them(tmp_path, cells, settings, numbers, told):
@@ -251,6 +329,8 @@ def test_a_target_with_decimal_commas_is_numbers(tmp_path):
         ["01.02.2026", "02.02.2026"],
         ["12:30", "13:00"],
         ["1.2.3", "1.10.2"],
+        ["1-", "2-"],
+        ["1\u20133", "4\u20136"],
         ["yes", "No"],
         ["None", "Mild", "NA", "null", "nan", "n/a"],
     ],
@@ -285,6 +365,12 @@ def test_the_separator_is_told_from_the_file(tmp_path, separator):
     lines = column(cells, name="two words", separator=separator, quote='"')
     path = written(tmp_path, lines, end="\r\n")
     assert examples(path, "y").inputs == ("two words=a,b;c", "two words=d,e;f")
+
+
+@pytest.mark.parametrize("header", ['"a b" "y"', '"" "a b" "y"'])
+def test_blanks_between_columns(tmp_path, header):
+    path = written(tmp_path, [header, *(f'"{n}"  {n % 7}.5 "{"nm"[n % 2]}"' for n in ROW)])
+    assert examples(path, "y").inputs == ("a b",)
 
 
 def test_a_separator_that_is_not_clear(tmp_path):
@@ -415,9 +501,11 @@ def test_tables_that_cannot_be_trained_on(file, columns, message, name):
     [
         (b"", "EmptyDataError"),
         (b"size,price\n", "at least one example. Received: 0 rows and 2 columns"),
-        (b"size,price\n1,2,3\n1,5,6\n", "ParserWarning: Length of header"),
-        (b"size,price\n.5,2,3\n.6,5,6\n", "ParserWarning: Length of header"),
-        (b"size,price\n1,2\n3,4,5,6\n", "ParserError"),
+        (b"size,price\n1,2,3\n1,5,6\n", "as many values .* 3 in line 2, after 2 names"),
+        (b"size,price\n.5,2,3\n.6,5,6\n", "as many values .* 3 in line 2"),
+        (b"size,price\n1,2\n3,4,5,6\n", "as many values .* 4 in line 3"),
+        (b"# mine\nsize,price\n1,2\n", "without lines of comments. Received: '# mine'"),
+        (b"# mine\n# too\nsize,price\n1,2\n", "without lines of comments"),
         (b'v,price\n"$5",1\n"\xe2\x82\xac5",2\n', "numbers in one unit.*'\\$5' and '.5'"),
         (b"v,price\n5%,1\n0.5,2\n", "numbers in one unit"),
         (b'v,price\n"1,5",1\n2.5,2\n', "written alike.*'1,5' and '2.5' in column 'v'"),
