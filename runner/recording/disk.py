@@ -24,7 +24,8 @@ class DiskRecorder(Recorder):
 
     A replicate that has not ended leaves no file; the tables of all are the report's to write. A
     record that cannot be written waits in memory while training goes on, and is tried again with
-    each one that follows. A folder that was removed is not made again.
+    each one that follows. A sweep's folder that was removed is not made again; one of a
+    configuration is.
 
     Attributes:
       folder: The sweep's.
@@ -39,6 +40,7 @@ class DiskRecorder(Recorder):
         self.elsewhere = elsewhere
         self.waiting: dict[Path, ReplicateRecord] = {}
         self.gone = False
+        self._configurations: dict[Path, ConfigurationRecord] = {}
 
     def start_sweep(
         self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
@@ -49,7 +51,9 @@ class DiskRecorder(Recorder):
           DiskError: One of them cannot be written.
         """
         files: list[tuple[str, Any]] = [("sweep.json", sweep)]
-        files += [(f"{record.index}/configuration.json", record) for record in configurations]
+        named = {f"{record.index}/configuration.json": record for record in configurations}
+        files += named.items()
+        self._configurations |= {self.folder / name: record for name, record in named.items()}
         for name, record in files:
             try:
                 write_record(self.folder / name, record)
@@ -110,6 +114,7 @@ class DiskRecorder(Recorder):
             return
         for place, (path, record) in enumerate(list(self.waiting.items())):
             try:
+                self._restore(path.parents[1] / "configuration.json")
                 write_record(path, record)
             except OSError as error:
                 if place == len(self.waiting) - 1:  # the first that waits
@@ -126,6 +131,12 @@ class DiskRecorder(Recorder):
         if not self.gone and not (self.folder / "sweep.json").exists():
             self._give_up()
         return not self.gone
+
+    def _restore(self, path: Path) -> None:
+        """Writes the record of a configuration again if somebody has removed it."""
+        if path in self._configurations and not path.exists():
+            write_record(path, self._configurations[path])
+            log.warning("%s was removed while the command ran. It is written again.", path)
 
     def _give_up(self) -> None:
         self.gone = True

@@ -9,7 +9,13 @@ import pytest
 
 from runner import files
 from runner.recording.disk import DiskError, DiskRecorder
-from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord, read_replicates
+from runner.records import (
+    ConfigurationRecord,
+    ReplicateRecord,
+    SweepRecord,
+    read_configurations,
+    read_replicates,
+)
 
 SWEEP = SweepRecord("d/t", "python -m runner", "now", {"keras": "3"}, "here")
 CONFIGURATION = ConfigurationRecord(0, "zero", {}, {}, num_replicates=3)
@@ -91,3 +97,18 @@ def test_a_removed_folder_is_told_once_and_not_made_again(folder, caplog, elsewh
     assert not disk.is_whole
     assert len(caplog.records) == elsewhere
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_a_removed_folder_of_a_configuration_is_made_again(folder, caplog, is_last):
+    disk = begun(folder)
+    disk.finish_replicate(record(0))
+    shutil.rmtree(folder / "0")
+    disk.finish_replicate(record(1))
+    if not is_last:
+        disk.finish_replicate(record(2))
+    disk.finish_sweep("finished", None)
+    assert disk.is_whole
+    assert [found.seed for found in read_replicates(folder)] == ([1] if is_last else [1, 2])
+    assert read_configurations(folder) == [CONFIGURATION]
+    assert caplog.text.count("was removed while the command ran. It is written again") == 1
