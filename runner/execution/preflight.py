@@ -229,6 +229,19 @@ def _check_target(item: Configuration, dataset: Dataset) -> None:
         _check_metric("training.target_metric", metric, dataset)
 
 
+def _check_loss(item: Configuration, dataset: Dataset, model: Any) -> None:
+    """Refuses what would count as diverged before it has learned anything."""
+    guess, limit = dataset.uninformed_loss, item.training.divergence_limit
+    if guess > limit and not own_methods(model):
+        is_raw = dataset.task == "regression" and item.dataset.settings.standardize is False
+        raise ConfigError.at(
+            "training.divergence_limit",
+            f"well above {guess:.6g}, the loss of the best constant guess, or all diverge",
+            limit,
+            "Raise it, or leave out `dataset.standardize=false`." if is_raw else "",
+        )
+
+
 def _endpoint(item: Configuration, dataset: Dataset) -> str:
     return item.settings["report"].get("metric") or ENDPOINT[dataset.task]
 
@@ -285,6 +298,7 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         ("optimizer", repr(item.optimizer), item.engine, id(model)),
         lambda: _check_engine(item, model),
     )
+    _check_loss(item, dataset, model)
     record = ConfigurationRecord(
         index=item.index,
         init=masked(drawer.label),

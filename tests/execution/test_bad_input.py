@@ -72,6 +72,11 @@ NEEDS_KERAS = {
         [*LOOKS_UP, "dataset=iris"],
         r"`model.function` must return a model with a row .*'words' has rows for 0 to 4 .* up 7",
     ),
+    "a limit below any guess": (
+        ["dataset=diabetes", "dataset.standardize=false", "training.divergence_limit=1000"],
+        r"`training.divergence_limit` must be well above 5\S+, the loss of the best constant.* "
+        r"Received: 1000\.0\. Raise it, or leave out `dataset.standardize=false`\.",
+    ),
     "not a model": (["model=custom", "model.function=builtins.dict"], "`model.function`"),
     "updates of another kind": (
         ["optimizer=custom", "optimizer.target=ScheduleFreeAdamW"],
