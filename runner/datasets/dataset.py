@@ -45,6 +45,7 @@ class Dataset:
       notes: What was done to read it that a person should know, as sentences.
       task_guess: Why the targets were taken for what they are, and what to set where they are
         something else; empty where the task was given, or nothing else is likely.
+      whole: Positions along the last axis of inputs that came as whole numbers, not as images.
       fingerprint: Hexadecimal prefix of the SHA-256 of all parts as they are used: values, dtypes
         and shapes, and so split, subset and scaling too.
     """
@@ -58,6 +59,7 @@ class Dataset:
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     task_guess: str = ""
+    whole: tuple[int, ...] = ()
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:

@@ -10,11 +10,8 @@ from runner.datasets.checks import checked
 from runner.datasets.dataset import Dataset, Part
 from runner.datasets.files import WIDE
 from runner.datasets.labels import Targets, targets
-from runner.datasets.scaling import plain, standardization
+from runner.datasets.scaling import EXACT, plain, standardization, whole
 from runner.datasets.settings import DEFAULT_TEST, Examples, Settings
-
-# Single precision holds all whole numbers up to here.
-_EXACT = 2**24
 
 
 def prepare(
@@ -65,6 +62,7 @@ def prepare(
         classes=target.classes,
         notes=examples.notes,
         task_guess=target.guess,
+        whole=whole(train[0]),
     )
 
 
@@ -93,10 +91,10 @@ def _test_fraction(examples: Examples, settings: Settings) -> float:
 def _check_exact(looked_up: Sequence[int], examples: Examples) -> None:
     for x in (examples.x, examples.x_test):
         numbers = np.zeros(1) if x is None else x[..., list(looked_up)]
-        if max(numbers.max(), -numbers.astype(np.float64).min()) > _EXACT:
+        if max(numbers.max(), -numbers.astype(np.float64).min()) > EXACT:
             raise ConfigError(
                 f"`{examples.key}` must hold numbers to look up that single precision can hold: at "
-                f"most {_EXACT:,}. Received: {shown(numbers.max().item())} in "
+                f"most {EXACT:,}. Received: {shown(numbers.max().item())} in "
                 f"{shown(examples.source, WIDE)}. Number them anew, from 0."
             )
 

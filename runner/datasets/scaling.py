@@ -12,6 +12,8 @@ import numpy as np
 
 _BLOCK_VALUES = 1 << 20
 _LARGEST_BYTE = 255
+EXACT = 2**24
+"""Single precision holds all whole numbers up to here."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,26 @@ def plain(x: np.ndarray) -> Scaling:
 
     An array of bytes counts as images if an example has at least two axes.
     """
-    images = x.dtype == np.uint8 and x.ndim >= 3
-    return Scaling(np.zeros(()), np.asarray(1 / _LARGEST_BYTE if images else 1.0))
+    return Scaling(np.zeros(()), np.asarray(1 / _LARGEST_BYTE if _is_images(x) else 1.0))
+
+
+def whole(x: np.ndarray) -> tuple[int, ...]:
+    """Returns the positions along the last axis of `x` that hold only whole numbers.
+
+    They must be exact in single precision. None of images of bytes, whose numbers are no codes.
+    """
+    if _is_images(x):
+        return ()
+    rows, num_features = x.reshape(len(x), -1), x.shape[-1]
+    are = np.ones(rows.shape[1], bool)
+    for block in _blocks(rows):
+        values = rows[block].astype(np.float64)
+        are &= ((values == np.round(values)) & (np.abs(values) <= EXACT)).all(axis=0)
+    return tuple(np.flatnonzero(are.reshape(-1, num_features).all(axis=0)).tolist())
+
+
+def _is_images(x: np.ndarray) -> bool:
+    return x.dtype == np.uint8 and x.ndim >= 3
 
 
 def _repeated(per_feature: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -27,8 +27,13 @@ _OWN = {
 }
 # Operations that take numbers for names or sort them into bins.
 _NAMING = {"AsString", "Bucketize", "DenseBincount", "LookupTableFindV2", "OneHot"}
-# Values that a looked-up input is set to, to see what it changes.
-_TRIED = (1.0, 17.0, 1009.0)
+# Operations that read what a whole number stands for.
+_DECODING = {
+    *("Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual", "Sign"),
+    *("Floor", "Ceil", "Round", "Rint", "FloorDiv", "FloorMod", "Mod", "TruncateMod"),
+}
+# Values that an input is set to, to see what it changes; first those that most models tell apart.
+_TRIED = ((1.0,), (17.0,), (1009.0,), (-1.0, *map(float, range(2, 65)), 255.0, 1e4, 1e6))
 _ROWS = 4096
 
 
@@ -57,11 +62,13 @@ class Lookups:
       reason: What tells so, as a sentence.
       features: Positions along the last axis of the inputs that are looked up, ascending.
       tables: Those that must have a row for each number.
+      codes: Positions of inputs that the model compares or rounds, ascending.
     """
 
     reason: str
     features: tuple[int, ...]
     tables: tuple[Table, ...]
+    codes: tuple[int, ...] = ()
 
     def missing(self, parts: Iterable[np.ndarray]) -> str | None:
         """Tells, as a sentence, of a table without a row for some number; None without one."""
@@ -110,18 +117,20 @@ def find(model: Any, input_shape: tuple[int, ...]) -> Lookups | None:
     finally:
         tf.config.run_functions_eagerly(before)
     own = {traced.inputs[0].ref()}
-    whole, tables = [], []
+    whole, tables, decoding = [], [], []
     for operation in traced.graph.get_operations():
         given = [tensor for tensor in operation.inputs if tensor.ref() in own]
         if not given:
             continue
         if _makes_whole(operation):
             whole.append(operation)
+        if operation.type in _DECODING and not _masks(operation):
+            decoding.append(operation)
         if operation.type in ("GatherV2", "DenseBincount", "OneHot"):
             tables.append(operation)
         if operation.type in _OWN and not _looks_up(operation, own):
             own |= {tensor.ref() for tensor in operation.outputs}
-    if not whole:
+    if not (whole or decoding):
         return None
 
     def pruned(tensor: Any) -> Callable[[np.ndarray], np.ndarray]:
@@ -146,14 +155,24 @@ def find(model: Any, input_shape: tuple[int, ...]) -> Lookups | None:
         if name is None
         else f"layer {name!r} looks up numbers"
     )
-    features = _features([pruned(operation.outputs[0]) for operation in whole], input_shape)
-    return Lookups(reason, features, tuple(checked)) if features else None
+    features, codes = (
+        _features([pruned(operation.outputs[0]) for operation in operations], input_shape)
+        for operations in (whole, decoding)
+    )
+    if not features:
+        reason = "the model compares or rounds these whole numbers"
+    return Lookups(reason, features, tuple(checked), codes) if features or codes else None
 
 
 def _makes_whole(operation: Any) -> bool:
     if operation.type == "Cast":
         return operation.outputs[0].dtype.is_integer and operation.inputs[0].dtype.is_floating
     return operation.type in _NAMING
+
+
+def _masks(operation: Any) -> bool:
+    """Tells whether a comparison only tells empty steps, as Keras's `Masking` does."""
+    return {consumer.type for consumer in operation.outputs[0].consumers()} <= {"Any"}
 
 
 def _looks_up(operation: Any, own: set[Any]) -> bool:
@@ -200,16 +219,17 @@ def _features(
     def outcome(x: np.ndarray) -> list[np.ndarray]:
         return [result(x) for result in results]
 
-    zeros = np.zeros((1, *shape), np.float32)
-    before = outcome(zeros)
+    zeros = [np.zeros((len(values), *shape), np.float32) for values in _TRIED]
+    before = [outcome(x) for x in zeros]
 
-    def changes(feature: int, value: float) -> bool:
-        x = zeros.copy()
-        x[..., feature] = value
-        pairs = zip(before, outcome(x), strict=True)
+    def changes(feature: int, attempt: int) -> bool:
+        x = zeros[attempt].copy()
+        x[..., feature] = np.reshape(_TRIED[attempt], (-1, *[1] * (len(shape) - 1)))
+        pairs = zip(before[attempt], outcome(x), strict=True)
         return any(not np.array_equal(one, other) for one, other in pairs)
 
-    return tuple(j for j in range(shape[-1]) if any(changes(j, value) for value in _TRIED))
+    tried = range(len(_TRIED) if results else 0)
+    return tuple(j for j in range(shape[-1]) if any(changes(j, attempt) for attempt in tried))
 
 
 def _blocks(x: np.ndarray) -> Iterator[np.ndarray]:

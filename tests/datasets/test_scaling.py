@@ -61,3 +61,18 @@ def test_only_images_of_bytes_are_brought_to_the_unit_range(shape, dtype, larges
     scaled = scaling.plain(x).apply(x)
     assert scaled.dtype == np.float32
     np.testing.assert_allclose(scaled, largest, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        (np.array([[1.0, 0.5, -3, 2**25], [2, 1, 4, 0]]), (0, 2)),
+        (np.array([[[1.0, 2]], [[3, 4.5]]]), (0,)),
+        (np.array([[1, 2], [3, 4]]), (0, 1)),
+        (np.array([[1, 200]], np.uint8), (0, 1)),
+        (np.array([[[1, 200]]], np.uint8), ()),
+        (np.array([[True, False]]), (0, 1)),
+    ],
+)
+def test_whole_numbers_that_may_be_codes(x, expected):
+    assert scaling.whole(x) == expected

@@ -15,6 +15,10 @@ def column(input_shape, num_outputs):
     inputs = Input(input_shape)
     word = layers.Embedding(60, 8)(inputs[:, 0])
     return Model(inputs, layers.Dense(num_outputs)(ops.concatenate([word, inputs[:, 1:]], axis=1)))
+
+def remainder(input_shape, num_outputs):
+    bits = layers.Lambda(lambda x: ops.mod(x, 2.0))
+    return Sequential([Input(input_shape), bits, layers.Dense(num_outputs)])
 """
 
 USUAL = (
@@ -51,4 +55,12 @@ def test_words_are_learned(command, tmp_path, monkeypatch, numbers):
         "model.function=lookup_user_models.column",
     )
     assert "1 of 2 inputs are not standardized, because layer 'embedding'" in output
+    assert accuracy > 0.9
+
+    output, accuracy = trained(
+        command,
+        *("dataset=table", "dataset.path=words.csv", "dataset.target=y"),
+        "model.function=lookup_user_models.remainder",
+    )
+    assert "inputs are not standardized, because the model compares or rounds" in output
     assert accuracy > 0.9

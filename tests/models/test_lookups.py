@@ -174,3 +174,37 @@ def test_leaves_functions_and_weights_alone():
     assert not tf.config.functions_run_eagerly()
     for weight, values in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight, values)
+
+
+@pytest.mark.parametrize(
+    ("decode", "codes"),
+    [
+        pytest.param(lambda x: tf.math.floormod(x, 2.0), ALL, id="remainder"),
+        pytest.param(
+            lambda x: tf.cast(x[:, :2, None] == tf.range(60.0), "float32"), (0, 1), id="=="
+        ),
+        pytest.param(lambda x: keras.ops.floor(x / 8), ALL, id="floor"),
+        pytest.param(lambda x: keras.ops.round(x / 10), ALL, id="round"),
+        pytest.param(lambda x: tf.cast(x > 0, "float32"), ALL, id="above 0"),
+        pytest.param(lambda x: tf.cast(x < 0, "float32"), ALL, id="below 0"),
+        pytest.param(lambda x: tf.cast(x[:, 3:] == 40, "float32"), (3, 4, 5), id="one code"),
+        pytest.param(lambda x: tf.where(x == 0, 1.0, x), ALL, id="where"),
+        pytest.param(lambda x: keras.ops.sign(x - 5), ALL, id="sign"),
+        pytest.param(lambda x: keras.ops.relu(x - 5), (), id="relu"),
+        pytest.param(lambda x: keras.ops.clip(x, 0, 1), (), id="clip"),
+        pytest.param(lambda x: keras.ops.leaky_relu(x) + keras.ops.abs(x), (), id="leaky"),
+    ],
+)
+def test_finds_what_is_decoded_before_weights(decode, codes):
+    found = lookups.find(sequential(layers.Lambda(decode)), (6,))
+    assert (found.codes if found else ()) == codes
+    assert not (found and found.features)
+    multiplied = sequential(layers.Dense(6), layers.Lambda(decode))
+    assert lookups.find(multiplied, (6,)) is None
+
+
+def test_bits_are_looked_up():
+    bits = layers.Lambda(
+        lambda x: tf.cast(tf.bitwise.bitwise_and(tf.cast(x, "int32"), 4), "float32")
+    )
+    assert lookups.find(sequential(bits), (6,)).features == ALL
