@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 _BLANKS = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009\u2007", " "))
 # The minus sign and the dashes that stand for it; the typographic apostrophe.
 _PLAIN = _BLANKS | str.maketrans(
-    {**dict.fromkeys("\u2212\u2012\u2013\ufe63\uff0d", "-"), "\u2019": "'"}
+    {**dict.fromkeys("\u2212\u2012\u2013\u2014\ufe63\uff0d", "-"), "\u2019": "'"}
 )
 _CURRENCY = (
     r"(?:[A-Z]{1,2}\$|[$€£¥₹₩₽₺₫₪₴₦₱฿₿]|USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN|CZK"

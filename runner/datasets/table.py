@@ -35,7 +35,9 @@ _FEWEST_COUNTED = 10
 # punctuation, and what ends with "id" as a word of its own.
 _INDEX_NAME = re.compile(
     r"unnamed\d*|(index)?level\d+|(row)?(index|idx)\d*|ids?\d*|[gu]uid|uid|rn|sno|serial(no|number)?|"
-    r"(row|record|sample|case|observation|obs)(s|names?|numbers?|num|no|nr|labels?)?"
+    r"(row|record|sample|case|observation|obs)(s|names?|numbers?|num|no|nr|labels?)?|"
+    r"(account|client|customer|device|employee|item|member|order|participant|patient|person|product|"
+    r"session|student|subject|transaction|user)(ids?|numbers?|no|nr)"
 )
 _IDENTIFIER = re.compile(r"(.*[\W_])?(id|ID|Id)|.*[a-z](Id|ID)")
 _HEADLESS = "The file seems to have no header line."
@@ -136,7 +138,7 @@ class Table(DrawnTest):
         counting = [name for name in others if name not in alike and _counts_rows(frame[name])]
         what = "Not an input, because it only labels the rows"
         told = _told(what, labels, "keep", "makes it one")
-        what = "An input, although named like a label of the rows, because it is not one for each"
+        what = "An input, although it may only label the rows"
         told += _told(what, alike, "drop", "leaves it out")
         told += _told("An input, although it counts the rows", counting, "drop", "leaves it out")
         return Examples(
@@ -216,10 +218,13 @@ def _text(path: Path, layout: Layout, decimal: str) -> "tuple[pd.DataFrame, list
     except errors:
         if (found := overlong_row(path, layout)) is None:
             raise
-        line, count = found
-        received = f"{count} in line {line}, after {len(layout.header)} names of columns"
+        line, row = found
+        received = f"{len(row)} in line {line}, after {len(layout.header)} names of columns"
+        advice = "Is `dataset.separator` the right one?"
+        if row[0].startswith("#"):
+            advice = "Remove lines that are comments."
         rule = "have as many values in each row as names of columns in its first line"
-        raise unfit(rule, received, path, "Is `dataset.separator` the right one?") from None
+        raise unfit(rule, received, path, advice) from None
 
 
 def _parquet(path: Path, decimal: str) -> "tuple[pd.DataFrame, list[str], list[str]]":
@@ -233,6 +238,8 @@ def _parquet(path: Path, decimal: str) -> "tuple[pd.DataFrame, list[str], list[s
             f"__index_level_{level}__" if name is None else str(name).strip()
             for level, name in enumerate(index.names)
         ]
+        if twice := [name for name in levels if name in map(str, frame.columns)]:
+            raise unfit("have a name of its own for each column", f"{shown(twice)} twice", path)
         frame = frame.reset_index(names=levels)
     for name in frame.columns:
         if pd.api.types.infer_dtype(frame[name]) == "decimal":
@@ -312,9 +319,8 @@ def _texts(column: "pd.Series", path: Path) -> np.ndarray:
     categorical = isinstance(column.dtype, types.CategoricalDtype)
     if not categorical and not types.is_string_dtype(column):
         name = str(column.name)
-        kind = column.dtype
-        if types.is_object_dtype(kind):
-            kind = type(column.iloc[0]).__name__
+        is_object = types.is_object_dtype(column.dtype)
+        kind = type(column.iloc[0]).__name__ if is_object else column.dtype
         received = f"the type {kind} in column {shown(name)}"
         raise unfit("have columns of numbers, booleans or texts", received, path, _drop(name))
     return column.astype(str).to_numpy(str)

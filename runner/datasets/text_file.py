@@ -216,12 +216,12 @@ def _separator(lines: Sequence[str], usual: str, wanted: Sequence[str], path: Pa
     return even[0] if even else usual
 
 
-def overlong_row(path: Path, layout: Layout) -> tuple[int, int] | None:
-    """Returns the line, from 1, and the number of values of the first row without room for all."""
+def overlong_row(path: Path, layout: Layout) -> tuple[int, list[str]] | None:
+    """Returns the first row of more values than there are columns, and its line, from 1."""
     room = len(layout.header) + layout.row_names
     with opened(path) as file, io.TextIOWrapper(file, layout.encoding, newline="") as text:
         reader = csv.reader(text, delimiter=layout.separator, skipinitialspace=True)
         for row in reader:
             if reader.line_num > layout.first_row and any(row[room:]):
-                return reader.line_num, len(row)
+                return reader.line_num, row
     return None

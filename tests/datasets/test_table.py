@@ -124,7 +124,14 @@ def column(cells, name="v", separator=",", quote=""):
             pytest.param([f"a,{name},y", *(f"{n}.5,{n + 9},{n % 2}" for n in ROW)], name, id=name)
             for name in [
                 *("id", "ID", "rownames", "row.names", "index", "Index", "row_id", "Row ID"),
-                *("Unnamed: 0.1", "__index_level_0__", "level_0", "patient_id", "PassengerId"),
+                *(
+                    "Unnamed: 0.1",
+                    "__index_level_0__",
+                    "level_0",
+                    "patient_id",
+                    "PassengerId",
+                    "Order No",
+                ),
             ]
         ),
         pytest.param(["a,y,id", *(f"{n}.5,{n % 2},k{n}" for n in ROW)], "id", id="texts"),
@@ -164,13 +171,14 @@ def test_what_may_be_measured_is_an_input(tmp_path, line):
     assert read.inputs == (lines[0].removesuffix(",y") or "Unnamed: 0",)
     counts = read.inputs[0] in ("humid", "x")
     assert any("counts the rows" in note for note in read.notes) == counts
-    assert any("named like a label" in note for note in read.notes) == (not counts)
+    assert any("may only label" in note for note in read.notes) == (not counts)
 
 
 @pytest.mark.parametrize(
     ("name", "label"),
     [
         pytest.param("customer_id", lambda n: n // 3, id="sorted customers"),
+        pytest.param("customerid", lambda n: n // 3, id="in one word"),
         pytest.param("patient_id", lambda n: f"P{n // 4:02}", id="texts"),
         pytest.param("patient_id", lambda n: float(n // 4), id="floats"),
         pytest.param("", lambda n: n * n % 37, id="a bootstrapped frame"),
@@ -178,13 +186,13 @@ def test_what_may_be_measured_is_an_input(tmp_path, line):
         pytest.param("rownames", lambda n: f"row{n % 20}", id="row names"),
     ],
 )
-def test_an_input_that_is_named_like_a_label_is_told(tmp_path, name, label):
+def test_an_input_that_may_only_label_the_rows_is_told(tmp_path, name, label):
     path = written(tmp_path, [f"{name},a,y", *(f"{label(n)},{n}.5,{n % 2}" for n in ROW)])
     read = examples(path, "y")
     assert len(read.inputs) > 1
     name = name or "Unnamed: 0"
     (note,) = read.notes
-    assert f"named like a label of the rows, because it is not one for each: {name!r}" in note
+    assert f"may only label the rows: {name!r}" in note
     assert f"dataset.drop=[{name}]" in note
     assert not examples(path, "y", keep=(name,)).notes
     assert examples(path, "y", drop=(name,)).inputs == ("a",)
@@ -208,13 +216,19 @@ def test_the_index_of_a_parquet_file(tmp_path, index, levels, is_input):
     frame().set_index(index).to_parquet(tmp_path / "a.parquet")
     read = examples(str(tmp_path / "a.parquet"), drop=("kind",))
     assert set(levels) <= set(read.inputs) if is_input else read.inputs == ("size",)
-    told = "named like a label" if is_input else "only labels the rows"
+    told = "may only label" if is_input else "only labels the rows"
     assert all(told in note for note in read.notes)
     assert all(any(repr(level) in note for note in read.notes) for level in levels)
     assert len(read.notes) == bool(levels)
     if levels and levels[0] != "day":
         kept = examples(str(tmp_path / "a.parquet"), drop=("kind",), keep=levels)
         assert set(levels) <= set(kept.inputs)
+
+
+def test_an_index_named_as_a_column(tmp_path):
+    frame().set_index(pd.Index(ROW, name="size")).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ConfigError, match=r"a name of its own .* Received: \['size'\] twice"):
+        examples(str(tmp_path / "a.parquet"))
 
 
 def test_decimal_numbers_of_a_parquet_file(file):
@@ -270,7 +284,7 @@ def test_a_file_without_a_header_is_told(tmp_path, lines, target, is_headless):
         (["0,123", "1,234"], {"quote": '"'}, [0.123, 1.234], "0.123"),
         (["1e-3", "2E5", "-.5"], {}, [1e-3, 2e5, -0.5], None),
         (["01", "12"], {}, [1, 12], None),
-        (["\u20131.2", "2.5"], {}, [-1.2, 2.5], "-1.2"),
+        (["\u20131.2", "\u20142.5"], {}, [-1.2, -2.5], "-1.2"),
         (["1.23-", "1,000.50"], {"quote": '"'}, [-1.23, 1000.5], "'1.23-' in 'v' is -1.23"),
         (["1\u00a0000,5"], {"separator": ";"}, [1000.5], "'1 000,5' in 'v' is 1000.5"),
     ],
@@ -504,6 +518,7 @@ def test_tables_that_cannot_be_trained_on(file, columns, message, name):
         (b"size,price\n1,2,3\n1,5,6\n", "as many values .* 3 in line 2, after 2 names"),
         (b"size,price\n.5,2,3\n.6,5,6\n", "as many values .* 3 in line 2"),
         (b"size,price\n1,2\n3,4,5,6\n", "as many values .* 4 in line 3"),
+        (b"size,price\n1,2\n# the, end, now\n", "3 in line 3.*Remove lines that are comments"),
         (b"# mine\nsize,price\n1,2\n", "without lines of comments. Received: '# mine'"),
         (b"# mine\n# too\nsize,price\n1,2\n", "without lines of comments"),
         (b'v,price\n"$5",1\n"\xe2\x82\xac5",2\n', "numbers in one unit.*'\\$5' and '.5'"),
