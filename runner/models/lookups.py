@@ -117,14 +117,18 @@ def find(model: Any, input_shape: tuple[int, ...]) -> Lookups | None:
     finally:
         tf.config.run_functions_eagerly(before)
     own = {traced.inputs[0].ref()}
+    weighted: set[Any] = set()
     whole, tables, decoding = [], [], []
     for operation in traced.graph.get_operations():
+        if operation.type == "ReadVariableOp" or _any_in(weighted, operation.inputs):
+            weighted |= {tensor.ref() for tensor in operation.outputs}
         given = [tensor for tensor in operation.inputs if tensor.ref() in own]
         if not given:
             continue
         if _makes_whole(operation):
             whole.append(operation)
-        if operation.type in _DECODING and not _masks(operation):
+        is_decoding = operation.type in _DECODING and not _masks(operation)
+        if is_decoding and not _any_in(weighted, given):
             decoding.append(operation)
         if operation.type in ("GatherV2", "DenseBincount", "OneHot"):
             tables.append(operation)
@@ -168,6 +172,10 @@ def _makes_whole(operation: Any) -> bool:
     if operation.type == "Cast":
         return operation.outputs[0].dtype.is_integer and operation.inputs[0].dtype.is_floating
     return operation.type in _NAMING
+
+
+def _any_in(refs: set[Any], tensors: Iterable[Any]) -> bool:
+    return any(tensor.ref() in refs for tensor in tensors)
 
 
 def _masks(operation: Any) -> bool:

@@ -155,6 +155,10 @@ def test_finds_what_is_looked_up(make, features, size):
             id="images",
         ),
         pytest.param(lambda: sequential(layers.Normalization(), layers.Dense(3)), id="normalized"),
+        pytest.param(
+            lambda: sequential(layers.BatchNormalization(), layers.Lambda(keras.ops.sign)),
+            id="signs of weighted inputs",
+        ),
     ],
 )
 def test_finds_nothing_where_inputs_are_multiplied(make):
