@@ -140,7 +140,11 @@ def curve_summary(records: Sequence[ReplicateRecord], confidence: float) -> pd.D
         for epoch, value in enumerate(values)
     ]
     curves = pd.DataFrame(points, columns=["epoch", "metric", "value"])
-    table = summarize_curves(curves.astype({"value": float}), confidence)
+    return within_bounds(summarize_curves(curves.astype({"value": float}), confidence))
+
+
+def within_bounds(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns what `summarize_curves` does, by metric, with intervals cut off at its bounds."""
     least, greatest = zip(*map(bounds, table["metric"]), strict=True) if len(table) else ((), ())
     return table.assign(
         ci_low=table["ci_low"].clip(lower=np.minimum(least, table["mean"])),
