@@ -95,6 +95,15 @@ def status_counts(replicates: pd.DataFrame) -> dict[int, dict[str, int]]:
     return counts
 
 
+def num_untrained(replicates: pd.DataFrame) -> dict[int, int]:
+    """Returns how many replicates of each configuration diverged before any training."""
+    if "diverged_epoch" not in replicates:
+        return {}
+    at_once = (replicates["status"] == "diverged") & (replicates["diverged_epoch"] == 0)
+    counts = replicates.loc[at_once.fillna(False), "configuration"].value_counts()
+    return {int(str(index)): int(count) for index, count in counts.items()}
+
+
 def _counts(statuses: Mapping[str, int]) -> dict[str, int]:
     return {count: int(statuses.get(count.removeprefix("num_"), 0)) for count in COUNTS}
 
