@@ -329,6 +329,11 @@ class ConfigurationRecord:
     error: str | None = None
 
     @property
+    def is_trained(self) -> bool:
+        """Whether its replicates are trained at all."""
+        return self.settings.get("training", {}).get("name") != "none"
+
+    @property
     def has_fixed_kernels(self) -> bool:
         """Whether its initializer is known to give the same kernels for every seed."""
         return self.varies is not None and "kernels" not in self.varies

@@ -290,7 +290,8 @@ def _check_no_slips(
         return
     told = _cell(str(slips.iloc[0]))
     if len(found.others) > MOST_CATEGORIES:
-        received = f"{len(slips)} entries such as {told} among the numbers of column {shown(name)}"
+        entries = "1 entry" if len(slips) == 1 else f"{len(slips)} entries"
+        received = f"{entries} such as {told} among the numbers of column {shown(name)}"
         rule = "have columns of numbers or of texts, not of both"
         raise unfit(rule, received, path, "Mend them, or leave out those rows.")
     notes.add("Categories, because not all are numbers", f"{told} in {shown(name)}")

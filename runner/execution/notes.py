@@ -27,9 +27,10 @@ def tell_model(choice: Choice, model: Any, drawer: Any) -> None:
     """
     if drawer.unknown:
         log.warning(
-            "%s: nothing tells how to draw %s; they start with the same values for every seed.",
+            "%s: nothing tells how to draw %s; %s with the same values for every seed.",
             choice.label,
             ", ".join(drawer.unknown),
+            "it starts" if len(drawer.unknown) == 1 else "they start",
         )
     if drawer.left_out:
         log.info(

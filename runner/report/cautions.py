@@ -6,7 +6,7 @@ from runner.config import abridged
 from runner.report import names
 from runner.report.results import Results
 from runner.report.tables import missing_replicates
-from runner.report.verdict import Cell, baseline_label, comparable
+from runner.report.verdict import Cell, Standing, baseline_label, comparable
 
 # Below this, the t quantile alone doubles the interval (2.8 at 5 seeds, 4.3 at 3, 12.7 at 2).
 FEW_SEEDS = 5
@@ -15,20 +15,21 @@ _MAX_LISTED = 4
 
 def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
     """Returns one sentence for each thing that a reader should know before trusting the numbers."""
+    shown = [s for cell in cells for s in cell.standings if s.score.count]
     checks = (
         _deselected(results),
-        _same_weights(results),
+        _same_weights(shown),
         _undrawn(results),
-        _few_seeds(results),
+        _few_seeds(shown),
         _damaged(results),
         _missing(results),
         _refused(results),
-        _survivors(results),
-        _unpaired(results),
-        _crossed(results),
+        _survivors(results, shown),
+        _unpaired(results, cells),
+        _crossed(results, shown),
         _incomplete(cells),
-        _mixed(results),
-        _best_epoch(results),
+        _mixed(shown),
+        _best_epoch(shown),
         _absent_baseline(results, cells),
         _fallbacks(results),
         _reused(results),
@@ -49,16 +50,16 @@ def _deselected(results: Results) -> str:
     )
 
 
-def _same_weights(results: Results) -> str:
+def _same_weights(shown: Sequence[Standing]) -> str:
     """Returns whose seeds differ in less than they seem to; what named laws do is no surprise."""
-    same = {
-        record.init: names.listed([names.VARIATION[name] for name in record.varies or []])
-        for record in results.configurations
-        if record.repeats_weights
-    }
+    same: dict[str, dict[str, None]] = {}
+    for record in (standing.record for standing in shown if standing.score.count > 1):
+        if record.repeats_weights:
+            rest = names.listed([names.VARIATION[name] for name in record.varies or []])
+            same.setdefault(rest, {})[names.one_line(record.init)] = None
     told = [
-        f"{init}, whose seeds differ {f'in {rest} only' if rest else 'in nothing'}"
-        for init, rest in same.items()
+        f"{_some(list(inits))}, whose seeds differ {f'in {rest} only' if rest else 'in nothing'}"
+        for rest, inits in same.items()
     ]
     if not told:
         return ""
@@ -72,18 +73,29 @@ def _undrawn(results: Results) -> str:
     paths = list(dict.fromkeys(p for record in results.configurations for p in record.undrawn))
     if not paths:
         return ""
+    start, kernels = "start", "they are kernels, name them"
+    if len(paths) == 1:
+        start, kernels = "starts", "it is a kernel, name it"
     return (
-        f"Not drawn: {abridged(paths, _MAX_LISTED)} start with the same random values for "
-        f"every seed and every initializer. If they are kernels, name them in `init.kernels`."
+        f"Not drawn: {_some(paths)} {start} with the same random values for every seed and every "
+        f"initializer. If {kernels} in `init.kernels`."
     )
 
 
-def _few_seeds(results: Results) -> str:
-    asked = [r.num_replicates for r in results.configurations if r.error is None]
+def _some(items: Sequence[str]) -> str:
+    return names.listed(items) if len(items) <= _MAX_LISTED else abridged(items, _MAX_LISTED)
+
+
+def _few_seeds(shown: Sequence[Standing]) -> str:
+    asked = [standing.record.num_replicates for standing in shown]
     if not asked or min(asked) >= FEW_SEEDS:
         return ""
+    counts = [standing.score.count for standing in shown]
     count = names.counted(min(asked), "seed")
-    return f"Few seeds: with {count} a configuration the intervals are wide or missing."
+    if max(counts) < 2:
+        return f"Few seeds: with {count} a configuration there are no intervals."
+    how = "wide" if min(counts) > 1 else "wide or missing"
+    return f"Few seeds: with {count} a configuration the intervals are {how}."
 
 
 def _damaged(results: Results) -> str:
@@ -113,9 +125,9 @@ def _refused(results: Results) -> str:
     return f"{count} could not be trained; the reasons stand under Failures."
 
 
-def _survivors(results: Results) -> str:
+def _survivors(results: Results, shown: Sequence[Standing]) -> str:
     lost = results.replicates["status"].isin(["diverged", "failed", "interrupted"]).sum()
-    if not lost:
+    if not lost or not shown:
         return ""
     return (
         f"Means, intervals and curves are over finished replicates only; "
@@ -124,19 +136,19 @@ def _survivors(results: Results) -> str:
     )
 
 
-def _unpaired(results: Results) -> str:
+def _unpaired(results: Results, cells: Sequence[Cell]) -> str:
     keys = results.replicates[["configuration", "weight_seed", "batch_seed"]]
     seeds = {
         frozenset(zip(rows["weight_seed"], rows["batch_seed"], strict=True))
         for _, rows in keys.groupby("configuration")
     }
-    if len(seeds) < 2:
+    if len(seeds) < 2 or not any((cell.pairs["num_pairs"] > 0).any() for cell in cells):
         return ""
     return "Not every configuration ended with the same seeds; pairs are those that both have."
 
 
-def _crossed(results: Results) -> str:
-    if results.replicates["seed"].notna().all():
+def _crossed(results: Results, shown: Sequence[Standing]) -> str:
+    if results.replicates["seed"].notna().all() or not shown:
         return ""
     return (
         "Weight and batch seeds are crossed: replicates that share one are not independent. The "
@@ -157,15 +169,14 @@ def _incomplete(cells: Sequence[Cell]) -> str:
     )
 
 
-def _mixed(results: Results) -> str:
-    trained = [record for record in results.configurations if record.error is None]
-    if len({comparable(record) for record in trained}) < 2:
+def _mixed(shown: Sequence[Standing]) -> str:
+    if len({comparable(standing.record) for standing in shown}) < 2:
         return ""
     return "Data or endpoint differ between configurations; only what shares them is compared."
 
 
-def _best_epoch(results: Results) -> str:
-    if all(record.endpoint_at != "best" for record in results.configurations):
+def _best_epoch(shown: Sequence[Standing]) -> str:
+    if all(standing.record.endpoint_at != "best" for standing in shown):
         return ""
     return (
         "Scores are taken at each replicate's best epoch, chosen on the same data that they are "
@@ -178,8 +189,11 @@ def _absent_baseline(results: Results, cells: Sequence[Cell]) -> str:
     if wanted is None:
         return ""
     if all(record.init != wanted for record in results.configurations):
-        return f"Unknown baseline '{names.one_line(wanted)}'; using the best median."
+        instead = "; using the best median" if any(cell.leader for cell in cells) else ""
+        return f"Unknown baseline '{names.one_line(wanted)}'{instead}."
     if all(any(s.record.init == wanted and s.score.count for s in c.standings) for c in cells):
+        return ""
+    if not any(cell.leader for cell in cells):
         return ""
     some = "every setting; where none did, the best median is used" if len(cells) > 1 else ""
     return (

@@ -1,9 +1,13 @@
 """The comparison on a terminal."""
 
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -34,6 +38,8 @@ _EMPHASIS = {"good": "green", "bad": "red", "muted": "dim", "": ""}
 _NAME_WIDTH = 20
 _LEAST_WIDTHS = {"finished": len("finished")}
 _UNBROKEN = {"#", "outcome"}
+# Where a label may be folded: after a space or a sign, but not within a number.
+_FOLD = re.compile(r"(?<=[\s(,/])(?!\s)|(?<=\.)(?=[^\W\d])")
 _MAX_CELLS = 6
 _MAX_ROWS = 40
 
@@ -137,9 +143,34 @@ def _table(table: Table, rows: Sequence[Row], grouped: set[int], show_header: bo
             overflow="fold",
         )
     for row in rows:
-        texts = [Text(_shown(row, p, mean, interval), _EMPHASIS[row[p].emphasis]) for p in shown]
-        rich_table.add_row(*texts)
+        texts = [(_shown(row, p, mean, interval), _EMPHASIS[row[p].emphasis]) for p in shown]
+        rich_table.add_row(*(_Folding(text, style) for text, style in texts))
     return rich_table
+
+
+@dataclass(frozen=True)
+class _Folding:
+    """A text that is folded where a reader would: at spaces, and after signs within a label."""
+
+    text: str
+    style: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = [""]
+        for piece in self._pieces(options.max_width):
+            if lines[-1] and cell_len((lines[-1] + piece).rstrip()) > options.max_width:
+                lines.append("")
+            lines[-1] += piece
+        yield Text("\n".join(line.rstrip() for line in lines), self.style)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        least = max(cell_len(piece.rstrip()) for piece in self._pieces(0))
+        return Measurement(least, cell_len(self.text))
+
+    def _pieces(self, width: int) -> Iterator[str]:
+        """Yields what stays together; a key and its value where that is no wider."""
+        for piece in _FOLD.split(self.text):
+            yield from [piece] if cell_len(piece) <= width else re.split("(?<==)", piece)
 
 
 def _shown(row: Row, place: int, mean: int, interval: int) -> str:

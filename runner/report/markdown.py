@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _SPECIAL = re.compile(r"([\\`*<>|#~&$]|\](?=[(\[:]))")
 # Underscores within a word are plain in Markdown, and most labels have them.
 _OUTER_UNDERSCORES = re.compile(r"(?<![^\W_])_+|_+(?![^\W_])")
+_CODE = re.compile(r"(?<!`)(`[^`]+`)(?!`)")
 _LIST_MARKER = re.compile(r"^([-+]|\d+(?=[.)](\s|$)))")
 
 
@@ -52,10 +53,19 @@ def description(comparison: Comparison) -> str:
 
 def escaped(text: str) -> str:
     """Returns a text that Markdown shows as it is, in a table too."""
-    line = " ".join(text.split())
-    line = _SPECIAL.sub(r"\\\1", line)
-    line = _OUTER_UNDERSCORES.sub(lambda run: r"\_" * len(run[0]), line)
+    return _LIST_MARKER.sub(_after_backslash, _plain(" ".join(text.split())))
+
+
+def prose(text: str) -> str:
+    """Returns a sentence that Markdown shows as it is, what stands between backticks as code."""
+    parts = _CODE.split(" ".join(text.split()))
+    line = "".join(part if place % 2 else _plain(part) for place, part in enumerate(parts))
     return _LIST_MARKER.sub(_after_backslash, line)
+
+
+def _plain(line: str) -> str:
+    line = _SPECIAL.sub(r"\\\1", line)
+    return _OUTER_UNDERSCORES.sub(lambda run: r"\_" * len(run[0]), line)
 
 
 def _after_backslash(match: re.Match[str]) -> str:
@@ -84,12 +94,12 @@ def table(content: Table) -> str:
 
 def _findings(comparison: Comparison) -> list[str]:
     found = [
-        f"- {escaped(sentence.text)}"
+        f"- {prose(sentence.text)}"
         for sentences in comparison.beyond_headline()
         for sentence in sentences
     ]
-    found += [f"- {escaped(sentence.text)}" for sentence in comparison.overall]
-    cautions = [f"- {escaped(caution)}" for caution in comparison.cautions]
+    found += [f"- {prose(sentence.text)}" for sentence in comparison.overall]
+    cautions = [f"- {prose(caution)}" for caution in comparison.cautions]
     limits = ["**Read with care**", "\n".join(cautions)] if cautions else []
     return ["\n".join(found), *limits]
 

@@ -154,7 +154,7 @@ def metric_name(metric: str) -> str:
 def endpoint_name(configuration: ConfigurationRecord) -> str:
     """Returns what the comparison is about in words, such as `"final validation accuracy"`."""
     metric = metric_name(configuration.endpoint)
-    if configuration.settings.get("training", {}).get("name") == "none":
+    if not configuration.is_trained:
         return f"{metric} before training"
     if configuration.endpoint_at == "epoch":
         return f"{metric} at epoch {configuration.endpoint_epoch}"

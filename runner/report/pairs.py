@@ -244,7 +244,8 @@ def fisher(pairs: pd.DataFrame, succeeded: pd.Series, ended: pd.Series) -> pd.Da
       succeeded, ended: Numbers of replicates by configuration.
 
     Returns:
-      Columns `success_difference` (share of a minus share of b), `p_fisher`, `p_fisher_holm`.
+      Columns `success_difference` (share of a minus share of b), `p_fisher`, `p_fisher_holm`,
+      `p_fisher_least` (the least that so many replicates can give).
     """
     counts = [
         of.reindex(pairs[f"configuration_{side}"]).fillna(0).to_numpy(int)
@@ -258,5 +259,6 @@ def fisher(pairs: pd.DataFrame, succeeded: pd.Series, ended: pd.Series) -> pd.Da
             "success_difference": difference,
             "p_fisher": fisher_exact(*counts),
             "p_fisher_holm": fisher_holm(*counts),
+            "p_fisher_least": fisher_exact(0 * counts[1], counts[1], counts[3], counts[3]),
         }
     )

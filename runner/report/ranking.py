@@ -196,11 +196,12 @@ OUTCOMES: dict[str, tuple[str, str]] = {
 
 
 def _outcome(place: Place) -> Entry:
-    if place.standing.outcome == "reference":
+    outcome = "unlearned" if place.standing.never_learned else place.standing.outcome
+    if outcome == "reference":
         return (
             Entry("baseline") if place.cell.is_baseline else Entry("best median", emphasis="good")
         )
-    text, emphasis = OUTCOMES[place.standing.outcome]
+    text, emphasis = OUTCOMES[outcome]
     return Entry(text, emphasis=emphasis)
 
 

@@ -95,6 +95,15 @@ def status_counts(replicates: pd.DataFrame) -> dict[int, dict[str, int]]:
     return counts
 
 
+def num_untrained(replicates: pd.DataFrame) -> dict[int, int]:
+    """Returns how many replicates of each configuration diverged before any training."""
+    if "diverged_epoch" not in replicates:
+        return {}
+    at_once = (replicates["status"] == "diverged") & (replicates["diverged_epoch"] == 0)
+    counts = replicates.loc[at_once.fillna(False), "configuration"].value_counts()
+    return {int(str(index)): int(count) for index, count in counts.items()}
+
+
 def _counts(statuses: Mapping[str, int]) -> dict[str, int]:
     return {count: int(statuses.get(count.removeprefix("num_"), 0)) for count in COUNTS}
 
@@ -140,7 +149,11 @@ def curve_summary(records: Sequence[ReplicateRecord], confidence: float) -> pd.D
         for epoch, value in enumerate(values)
     ]
     curves = pd.DataFrame(points, columns=["epoch", "metric", "value"])
-    table = summarize_curves(curves.astype({"value": float}), confidence)
+    return within_bounds(summarize_curves(curves.astype({"value": float}), confidence))
+
+
+def within_bounds(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns what `summarize_curves` does, by metric, with intervals cut off at its bounds."""
     least, greatest = zip(*map(bounds, table["metric"]), strict=True) if len(table) else ((), ())
     return table.assign(
         ci_low=table["ci_low"].clip(lower=np.minimum(least, table["mean"])),

@@ -19,20 +19,22 @@ counts what each can attain, and at half the level: it is a second question abou
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pandas as pd
 
+from runner.config import abridged
 from runner.records import ConfigurationRecord, bounds, lower_is_better
-from runner.report import pairs
+from runner.report import names, pairs
 from runner.report.learning import num_unlearned
 from runner.report.names import Name
 from runner.report.results import Results
 from runner.report.scores import Scores, comparable, scores
 from runner.report.statistics import Summary, summarize
-from runner.report.tables import status_counts
+from runner.report.tables import num_untrained, status_counts
 
 Outcome = Literal["reference", "better", "same", "worse", "unknown", "unlearned", "unfinished"]
 
@@ -41,6 +43,7 @@ DEFAULT_BASELINE = "glorot_uniform"
 # Of the level of the tests, for those of how many trained: with all of it, six equal initializers
 # of which three in ten replicates diverge were told apart, one way or the other, in 9 % of sweeps.
 _SUCCESS_LEVEL = 0.5
+_MAX_LISTED = 4
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Difference(Summary):
       p_success: Of Fisher's exact test that as many replicates of both train, after Holm's
         correction for all pairs.
       is_success_apart: Whether that tells the two apart.
+      can_test_success: Whether that could tell any two apart with so many replicates.
       has_new_weights: Whether further seeds start from other weights.
     """
 
@@ -71,6 +75,7 @@ class Difference(Summary):
     is_independent: bool = True
     p_success: float = math.nan
     is_success_apart: bool = False
+    can_test_success: bool = False
     has_new_weights: bool = True
 
     @property
@@ -90,6 +95,7 @@ class Standing:
       score: Its endpoint over the finished replicates.
       statuses: Status -> number of replicates.
       num_unlearned: Finished replicates that never learned; see `runner.report.learning`.
+      num_untrained: Replicates that diverged before any training.
       counted: Mean of its endpoint over the replicates that finished or diverged, the latter with
         the score of a constant guess or the worst on the data; NaN unless some finished.
       counted_median: The median of the same.
@@ -107,6 +113,7 @@ class Standing:
     score: Summary
     statuses: dict[str, int]
     num_unlearned: int
+    num_untrained: int = 0
     counted: float = math.nan
     counted_median: float = math.nan
     difference: Difference | None = None
@@ -151,7 +158,8 @@ class Cell:
     """The configurations that may be compared with each other.
 
     Attributes:
-      name: The factors' values, or an empty text where none vary.
+      name: The factors' values, and what else tells it from another cell with the same; an empty
+        text where it needs no name.
       standings: Best first; those of which most replicates were lost after the others.
       reference: What the others are compared with, or None if nothing finished.
       is_baseline: Whether the reference was fixed beforehand.
@@ -280,10 +288,11 @@ def judge(results: Results, start: Mapping[int, str] | None = None) -> list[Cell
       start: Configuration -> what was seen before training, where that was looked at.
     """
     trained = [record for record in results.configurations if record.error is None]
-    names = results.names
+    by = results.names
     found = scores(results, trained)
     statuses = status_counts(results.replicates)
     unlearned = num_unlearned(results, trained)
+    untrained = num_untrained(results.replicates)
     groups: dict[tuple[str, ...], list[Standing]] = {}
     for record in trained:
         counted = found.counted[record.index].dropna()
@@ -292,10 +301,11 @@ def judge(results: Results, start: Mapping[int, str] | None = None) -> list[Cell
         )
         standing = Standing(
             record=record,
-            name=names[record.index],
+            name=by[record.index],
             score=score,
             statuses=statuses.get(record.index, {}),
             num_unlearned=unlearned.get(record.index, 0),
+            num_untrained=untrained.get(record.index, 0),
             counted=float(counted.mean()) if score.count else math.nan,
             counted_median=float(counted.median()) if score.count else math.nan,
             start=(start or {}).get(record.index, ""),
@@ -336,14 +346,60 @@ def _compared(groups: Sequence[Sequence[Standing]], found: Scores, confidence: f
             groups, ranked, references, baselines, strict=True
         )
     ]
+    called = _called(groups)
     table = _with_success(pairs.compare(groupings, found, confidence), groups)
     table = _without_vain_advice(table, [s.record for group in groups for s in group])
     return [
-        _cell(order, reference, baseline is not None, own, confidence)
-        for order, reference, baseline, own in zip(
-            ranked, references, baselines, pairs.by_group(table, len(ranked)), strict=True
+        _cell(name, order, reference, baseline is not None, own, confidence)
+        for name, order, reference, baseline, own in zip(
+            called, ranked, references, baselines, pairs.by_group(table, len(ranked)), strict=True
         )
     ]
+
+
+def _called(groups: Sequence[Sequence[Standing]]) -> list[str]:
+    """Returns the name of each cell: the factors' values, and what else tells it from others."""
+    called = [group[0].name.cell for group in groups]
+    alike = Counter(called)
+    return [
+        ", ".join(filter(None, (name, _own(group, groups)))) if alike[name] > 1 else name
+        for name, group in zip(called, groups, strict=True)
+    ]
+
+
+def _own(group: Sequence[Standing], groups: Sequence[Sequence[Standing]]) -> str:
+    """Returns what tells a group from the others whose factors have the same values."""
+    alike = [of for of in groups if of is not group and of[0].name.cell == group[0].name.cell]
+    own, others = _marks(group), [_marks(of) for of in alike]
+    apart = [
+        sum(mark != of[place] for of in others) if mark else 0 for place, mark in enumerate(own)
+    ]
+    if max(apart) == len(others):
+        return own[apart.index(len(others))]
+    return ", ".join(mark for mark, count in zip(own, apart, strict=True) if count)
+
+
+def _marks(group: Sequence[Standing]) -> list[str]:
+    """Returns what may tell a group from others, the plainest first: its data or its endpoint."""
+    records = [standing.record for standing in group]
+    keys = names.short_keys(key for record in records for key in record.factors)
+    of_data = [
+        ", ".join(
+            f"{keys[key]}={names.scalar_text(value)}"
+            for key, value in record.factors.items()
+            if key.partition(".")[0] == "dataset"
+        )
+        for record in records
+    ]
+    models = list(dict.fromkeys(record.model for record in records))
+    told = [
+        of_data,
+        [record.dataset.get("name", "") for record in records],
+        [names.endpoint_name(record) for record in records],
+        [f"data for {abridged(models, _MAX_LISTED)}" if all(models) else ""],
+        [f"data {record.dataset.get('fingerprint', '')}" for record in records],
+    ]
+    return [names.one_line(" or ".join(dict.fromkeys(filter(None, mark)))) for mark in told]
 
 
 def _with_success(table: pd.DataFrame, groups: Sequence[Sequence[Standing]]) -> pd.DataFrame:
@@ -370,6 +426,7 @@ def _without_vain_advice(
 
 
 def _cell(
+    name: str,
     standings: Sequence[Standing],
     reference: Standing | None,
     is_baseline: bool,
@@ -388,7 +445,7 @@ def _cell(
         for standing in standings
     )
     return Cell(
-        name=standings[0].name.cell,
+        name=name,
         standings=judged,
         reference=next((s for s in judged if s.outcome == "reference"), None),
         is_baseline=is_baseline,
@@ -429,6 +486,7 @@ def _differences(
             p_success=row["p_fisher_holm"],
             has_new_weights=bool(row["has_new_weights"]),
             is_success_apart=bool(row["p_fisher_holm"] <= _SUCCESS_LEVEL * (1 - confidence)),
+            can_test_success=bool(row["p_fisher_least"] <= _SUCCESS_LEVEL * (1 - confidence)),
         )
         for row in rows.to_dict("records")
     }

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from runner.config import abridged
 from runner.records import lower_is_better
 from runner.report import names
@@ -31,6 +33,8 @@ Kind = Literal[
 _MAX_LISTED = 12
 _MAX_IN_HEADLINE = 4
 _MIN_SEEDS = MIN_DEGREES + 1
+# Settings outside are written as powers of ten.
+_PLAIN = 1e-5, 1e7
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,9 @@ def headline(cells: Sequence[Cell]) -> str:
         return _result(scored[0]) + _company(scored[0]) + _less_trained(scored[0])
     shared = list(dict.fromkeys(key for c in scored for s in c.standings for key in s.name.shared))
     of = f" of {names.listed(shared)}" if shared else ""
-    told = f"Configurations are compared within each of the {len(scored)} settings{of}."
+    listed = abridged([cell.name for cell in scored], _MAX_IN_HEADLINE, separator="; ")
+    apart = "" if shared else f" ({listed})"
+    told = f"Configurations are compared within each of the {len(scored)} settings{of}{apart}."
     return f"{best_of_all(scored)} {told}".strip()
 
 
@@ -156,7 +162,8 @@ def difference_digits(cell: Cell) -> int:
 
 def _result(cell: Cell) -> str:
     leader = cell.leader
-    at = f"At {cell.name}: " if cell.name else ""
+    told = all(cell.name in standing.name.series for standing in cell.standings)
+    at = "" if told else f"At {cell.name}: "
     if leader is None:
         return f"{at or 'Result: '}no replicate has finished."
     scored = [standing for standing in cell.standings if standing.score.count]
@@ -172,20 +179,31 @@ def _reached(leader: Standing, cell: Cell) -> str:
     value = names.mean_and_interval(leader.score, digits(cell))
     return (
         f"{leader.name.series} reaches a {_metric(leader)} of {value} "
-        f"({mean}{_replicates(leader, leader.score.count)})."
+        f"({mean}{_replicates(leader, leader.score.count)}){_but_unlearned([leader])}."
     )
 
 
 def _led(leader: Standing, scored: Sequence[Standing], cell: Cell) -> str:
     peers = [s for s in scored if s.mostly_finished == leader.mostly_finished]
-    tied = [s.name.series for s in peers if s.counted == leader.counted]
-    start = f"{names.listed(tied)} {'share' if len(tied) > 1 else 'has'} the "
+    tied = [s for s in peers if s.counted == leader.counted]
+    told = names.listed([standing.name.series for standing in tied])
+    start = f"{told} {'share' if len(tied) > 1 else 'has'} the "
+    end = _but_unlearned(tied)
     best = names.best_word(leader.record.endpoint)
     if all(standing.score.count == 1 for standing in scored):
         value = names.mean_and_interval(leader.score, digits(cell))
         caution = "one seed each allows no statement of certainty"
-        return f"{start}{best} {_metric(leader)}, {value}; {caution}."
-    return f"{start}{best} {_mean(leader, scored, digits(cell))} over {_coverage(leader)}."
+        return f"{start}{best} {_metric(leader)}, {value}{end}; {caution}."
+    return f"{start}{best} {_mean(leader, scored, digits(cell))} over {_coverage(leader)}{end}."
+
+
+def _but_unlearned(leading: Sequence[Standing]) -> str:
+    """Returns that of those that lead some, or all, are no better than a constant guess."""
+    never = [standing for standing in leading if standing.never_learned]
+    if not never:
+        return ""
+    some = "" if len(never) == len(leading) else f"{len(never)} of these {len(leading)} "
+    return f", but {some}never learned"
 
 
 def _mean(leader: Standing, scored: Sequence[Standing], places: int) -> str:
@@ -404,7 +422,7 @@ def _around(standing: Standing, cell: Cell) -> str:
         names.mean_and_interval(difference, difference_digits(cell), signed=True),
         _of_shared(standing, difference, "over "),
         _held_back(difference),
-        _further(difference),
+        _further(difference, [s for s in (standing, cell.reference) if s is not None]),
     ]
     return f"({'; '.join(part for part in parts if part)})"
 
@@ -429,13 +447,15 @@ def _held_back(difference: Difference) -> str:
     return f"p {p} after Holm's correction for {names.counted(difference.family, 'comparison')}"
 
 
-def _further(difference: Difference) -> str:
+def _further(difference: Difference, of: Sequence[Standing]) -> str:
     if difference.mean == 0 and difference.std == 0:
         return "no difference at all"
     if difference.count < 2 or not difference.std or math.isnan(difference.p_value):
         return ""
     if not difference.has_new_weights:
-        return "more seeds start with the same kernels"
+        fixed = [s for s in of if s.record.repeats_weights] or of
+        told = "both" if len(fixed) > 1 else fixed[0].name.series
+        return f"more seeds of {told} start with the same kernels"
     if math.isnan(difference.further_seeds):
         return f"more than {MAX_FURTHER:,} more seeds to tell" if difference.can_plan else ""
     return f"about {_more_seeds(difference.further_seeds)} to tell"
@@ -462,27 +482,32 @@ def _fragile(cell: Cell) -> list[str]:
 
 def _successes(cell: Cell) -> list[str]:
     """Returns who else trained less, or more, often than the leader, each with its test."""
+    testable = [s for s in cell.unsettled if s.to_leader and s.to_leader.can_test_success]
+    few = [standing for standing in cell.unsettled if standing not in testable]
     return [
         *_counted_against("Trained less often than", cell, cell.less_trained),
         *_counted_against("Trained more often than", cell, cell.more_trained),
-        *_counted_against("Not clearly less often trained than", cell, cell.unsettled),
+        *_counted_against("Not clearly less often trained than", cell, testable),
+        *_counted_against("Trained less often than", cell, few, ", with too few seeds to test it"),
     ]
 
 
-def _counted_against(start: str, cell: Cell, group: Sequence[Standing]) -> list[str]:
+def _counted_against(start: str, cell: Cell, group: Sequence[Standing], how: str = "") -> list[str]:
     """Returns how many of each trained against the leader's, in one sentence; none for nobody."""
     if cell.leader is None or not group:
         return []
     told = _enumerated([_success(standing, cell.leader) for standing in group])
-    return [f"{start} {cell.leader.name.series}: {told}."]
+    return [f"{start} {cell.leader.name.series}{how}: {told}."]
 
 
 def _success(standing: Standing, leader: Standing) -> str:
-    p = standing.to_leader.p_success if standing.to_leader else math.nan
+    to = standing.to_leader
+    test = ""
+    if to is not None and to.can_test_success:
+        test = f"; Fisher p {names.p_value(to.p_success)} after Holm's correction"
     return (
         f"{standing.name.series} ({standing.num_succeeded} of {standing.num_ended} against "
-        f"{leader.num_succeeded} of {leader.num_ended}; Fisher p {names.p_value(p)} after Holm's "
-        f"correction)"
+        f"{leader.num_succeeded} of {leader.num_ended}{test})"
     )
 
 
@@ -521,7 +546,7 @@ def _start(standing: Standing) -> str:
 
 def _next(cell: Cell) -> str:
     """Returns what would tell more."""
-    advice = [_next_seeds(cell), _next_rate(cell)]
+    advice = [_next_seeds(cell), _next_start(cell), _next_rate(cell)]
     told = " Or: ".join(sentence for sentence in advice if sentence)
     return f"Next: {told}" if told else ""
 
@@ -567,11 +592,25 @@ def _to_separate(one: Standing, others: Sequence[tuple[Standing, Difference | No
     return ""
 
 
+def _next_start(cell: Cell) -> str:
+    """Returns what may help those that diverged before any training, where nothing else did."""
+    untrained = [s for s in cell.standings if 0 < s.num_diverged == s.num_untrained]
+    if not untrained:
+        return ""
+    data = [s.record.settings.get("dataset") or {} for s in untrained]
+    is_raw = any(settings.get("standardize") is False for settings in data)
+    advice = "`dataset.standardize=true`" if is_raw else "smaller initial weights"
+    state = "not finite"
+    if any(standing.record.is_trained for standing in untrained):
+        advice += ", or a higher `training.divergence_limit`"
+        state = "above it, or not finite"
+    told = _enumerated([standing.name.series for standing in untrained])
+    return f"{advice}: the loss of the untrained model is {state} ({told})."
+
+
 def _next_rate(cell: Cell) -> str:
     """Returns that a smaller learning rate may help what diverged, where none was tried."""
-    diverged = [s for s in cell.standings if s.num_diverged]
-    if any((s.record.settings.get("training") or {}).get("name") == "none" for s in diverged):
-        return ""
+    diverged = [s for s in cell.standings if s.num_diverged > s.num_untrained]
     tried = {(s.record.settings.get("optimizer") or {}).get("learning_rate") for s in diverged}
     varies = any("optimizer.learning_rate" in s.record.factors for s in cell.standings)
     rate = next(iter(tried), None)
@@ -579,8 +618,17 @@ def _next_rate(cell: Cell) -> str:
         return ""
     return (
         f"what diverged may train at a smaller learning rate: "
-        f"`optimizer.learning_rate={rate:g},{rate / 10:g}`."
+        f"`optimizer.learning_rate={_pasted([rate / 10, rate / 100])}`."
     )
+
+
+def _pasted(values: Sequence[float]) -> str:
+    """Returns positive numbers as a command line takes them, all in one notation."""
+    rounded = [float(f"{value:.3g}") for value in values]
+    if all(_PLAIN[0] <= value < _PLAIN[1] for value in rounded):
+        return ",".join(np.format_float_positional(value, trim="-") for value in rounded)
+    powers = [np.format_float_scientific(value, trim="-", exp_digits=1) for value in rounded]
+    return ",".join(powers).replace("+", "")
 
 
 def best_of_all(cells: Sequence[Cell]) -> str:
@@ -590,7 +638,8 @@ def best_of_all(cells: Sequence[Cell]) -> str:
     if len(leaders) < 2 or len({comparable(s.record) for s in scored}) > 1:
         return ""
     best = rank(leaders)[0]
-    tied = [_placed(s) for s in leaders if s.counted == best.counted]
+    tying = [s for s in leaders if s.counted == best.counted]
+    tied = [_placed(standing) for standing in tying]
     if len(tied) > 2:
         tied = [tied[0], f"{len(tied) - 1} others"]
     count = sum(len(cell.standings) for cell in cells)
@@ -598,6 +647,6 @@ def best_of_all(cells: Sequence[Cell]) -> str:
     return (
         f"Of all {count} configurations, {names.listed(tied)} {verb} the "
         f"{names.best_word(best.record.endpoint)} "
-        f"{_mean(best, scored, names.decimals([best.score]))}. Optimistic: this was the best of "
-        f"{count}."
+        f"{_mean(best, scored, names.decimals([best.score]))}{_but_unlearned(tying)}. Optimistic: "
+        f"this was the best of {count}."
     )

@@ -496,7 +496,7 @@ DAYS = [datetime.datetime(2026, 1, 1) + datetime.timedelta(days=int(n)) for n in
         ({"day": DAYS}, r"Received: .* column 'day'|60 of them in 'day'"),
         (
             {"size": [*map(str, range(59)), "?"]},
-            r"1 entries such as '\?' among the numbers of .*size",
+            r"1 entry such as '\?' among the numbers of .*size",
         ),
         ({"kind": ["a"] * NUM_ROWS, "price": 3.5}, "targets that differ"),
         ({"price": "same"}, "at least two classes. Received: only 'same'"),

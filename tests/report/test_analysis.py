@@ -13,6 +13,7 @@ from scipy import stats
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
 from runner.report.analysis import Analysis, analyse
 from runner.report.comparison import compare
+from runner.report.document import Drawings, document
 from runner.report.results import Results, collect
 
 Scored = Callable[..., Results]
@@ -476,6 +477,18 @@ def test_without_propagation_nothing_is_predicted(scored: Scored) -> None:
     assert analyse(scored({"a": GOOD})).predictors.empty
     nothing = replace(scored({"a": GOOD}), propagation=propagation({}))
     assert analyse(nothing).predictors.empty
+
+
+def test_nothing_is_predicted_of_models_that_are_not_trained(scored: Scored) -> None:
+    scores = {f"i{k}": [0.5 + 0.05 * k, 0.52 + 0.05 * k] for k in range(6)}
+    measured = propagation(dict(enumerate([32, 1 / 16, 8, 1 / 4, 2, 1.0])))
+    results = replace(scored(scores, epochs=0), propagation=measured)
+    analysis = analyse(results)
+    assert analysis.predictors.empty
+    comparison = compare(results, analysis)
+    assert comparison.overall == ()
+    content = document(results, analysis, comparison, Drawings())
+    assert "predictors" not in {section.anchor for section in content.sections}
 
 
 def test_what_was_seen_before_training_is_kept(scored: Scored) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from runner.report import drawing
+from runner.report.analysis import analyse
 from runner.report.figures.intervals import difference_figures, predictor_figures
 from runner.report.figures.lines import profile_figures, target_figures
 from runner.report.figures.maps import trainability_figures
@@ -17,6 +19,9 @@ from runner.report.figures.ranks import choice_figures, rank_figures
 from runner.report.figures.theme import Figure, series_of
 from runner.report.figures.variance import variance_figures
 from runner.report.names import Name
+from runner.report.results import Results
+
+Scored = Callable[..., Results]
 
 NAMES = {0: Name("glorot_uniform"), 1: Name("he_normal"), 2: Name("zero"), 3: Name("a<b>|`c`")}
 SERIES = series_of([name.series for name in NAMES.values()])
@@ -24,7 +29,7 @@ SERIES = series_of([name.series for name in NAMES.values()])
 DIFFERENCES = pd.DataFrame(
     {
         "configuration": [1, 2, 3],
-        "reference_init": "glorot_uniform",
+        "reference": 0,
         "metric": "val_accuracy",
         "num_pairs": [5, 5, 1],
         "mean": [0.02, -0.8, 0.01],
@@ -215,3 +220,14 @@ def test_the_map_goes_by_number_and_marks_what_never_trained() -> None:
     assert figure.spec["layer"][0]["encoding"]["x"]["sort"] == ["0.01", "0.1"]
     assert data(figure)["text"].tolist() == ["0.900", "0.800", "✕", "✕"]
     assert data(figure)["hint"].tolist()[1] == "80 % of 5 trained"
+
+
+def test_the_reference_is_called_as_in_the_sentences(scored: Scored) -> None:
+    good = [0.90, 0.92, 0.94, 0.96, 0.98]
+    worse = [0.881, 0.899, 0.921, 0.939, 0.96]
+    models = [{"model": name} for name in ("mlp", "resnet")]
+    results = scored({"he_normal": good, "he_normal#1": worse}, factors=models)
+    analysis = analyse(results)
+    (figure,) = difference_figures(analysis.differences, results.names)
+    assert figure.title == "Paired differences to model=mlp"
+    assert " to model=mlp over the seeds" in figure.caption

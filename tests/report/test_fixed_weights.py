@@ -40,37 +40,43 @@ def told(results: Results) -> str:
 
 
 RANDOM = ("he_normal", ("kernels", "batches"))
-# Two configurations, whether more seeds may be advised, and what a caution or the method says.
+# Two configurations, of whom more seeds would be in vain, and what a caution or the method says.
 PAIRS = {
-    "both random": ({"a": RANDOM, "b": RANDOM}, True, "", ""),
-    "not recorded": ({"a": ("custom", None), "b": ("zero", None)}, True, "", ""),
+    "both random": ({"a": RANDOM, "b": RANDOM}, "", "", ""),
+    "not recorded": ({"a": ("custom", None), "b": ("zero", None)}, "", "", ""),
     "one custom": (
         {"a": RANDOM, "mine.B": ("custom", ("batches",))},
-        False,
+        "mine.B",
         "Same kernels for every seed: mine.B, whose seeds differ in the order of the data only.",
         "",
     ),
     "one in which nothing varies": (
         {"a": RANDOM, "mine.B": ("custom", ())},
-        False,
+        "mine.B",
         "Same kernels for every seed: mine.B, whose seeds differ in nothing.",
+        "",
+    ),
+    "two that share a reason": (
+        {"mine.A": ("custom", ()), "mine.B": ("custom", ())},
+        "both",
+        "Same kernels for every seed: mine.A and mine.B, whose seeds differ in nothing. Intervals",
         "",
     ),
     "one named law in which nothing varies": (
         {"a": RANDOM, "zero": ("zero", ())},
-        True,
+        "",
         "",
         "Seeds of zero do not differ.",
     ),
     "one named law": (
         {"a": RANDOM, "identity": ("identity", ("batches", "dropout"))},
-        True,
+        "",
         "",
         "Seeds of identity differ in the order of the data and dropout only.",
     ),
     "two named laws": (
         {"zero": ("zero", ("batches",)), "ones": ("ones", ("batches",))},
-        False,
+        "both",
         "",
         "Seeds of zero and ones differ in the order of the data only.",
     ),
@@ -79,11 +85,12 @@ PAIRS = {
 
 @pytest.mark.parametrize("case", PAIRS)
 def test_seeds_that_share_their_kernels(scored: Scored, case: str) -> None:
-    of, is_advised, caution, method = PAIRS[case]
+    of, vain, caution, method = PAIRS[case]
+    is_advised = not vain
     results = seeded(scored, of)
     text = told(results)
     assert ("more seeds to tell" in text) == is_advised
-    assert ("more seeds start with the same kernels" in text) != is_advised
+    assert (f"; more seeds of {vain} start with the same kernels)" in text) == bool(vain)
     assert ("Next:" in text) == is_advised
     (further,) = (cell.pairs["further_seeds"] for cell in judge(results))
     assert further.notna().all() == is_advised
@@ -91,6 +98,26 @@ def test_seeds_that_share_their_kernels(scored: Scored, case: str) -> None:
     assert bool(cautions) == bool(caution)
     assert not caution or cautions[0].startswith(caution)
     assert words.method(judge(results), 0.95).startswith(method or "Brackets")
+
+
+def test_the_seeds_of_the_reference_are_named_where_they_are_in_vain(scored: Scored) -> None:
+    results = seeded(scored, {"mine.A": ("custom", ()), "b": RANDOM})
+    assert (
+        "b (\N{MINUS SIGN}0.010 [\N{MINUS SIGN}0.028, +0.008]; more seeds of mine.A start"
+        in told(results)
+    )
+
+
+def test_one_weight_that_nothing_draws_is_told_in_the_singular(scored: Scored) -> None:
+    results = scored({"a": GOOD})
+    (first,) = results.configurations
+    (caution,) = compare(
+        replace(results, configurations=(replace(first, undrawn=["table"]),))
+    ).cautions
+    assert caution == (
+        "Not drawn: table starts with the same random values for every seed and every "
+        "initializer. If it is a kernel, name it in `init.kernels`."
+    )
 
 
 def test_weights_that_nothing_draws_are_named_beside_the_verdict(scored: Scored) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from runner.report.analysis import Analysis, analyse
 from runner.report.comparison import compare
 from runner.report.document import Drawings, document
+from runner.report.figures.points import curve_points
 from runner.report.latex import latex
 from runner.report.markdown import markdown
 from runner.report.page import page
@@ -71,6 +72,7 @@ SWEEPS: dict[str, tuple[Mapping[str, list], dict[str, Any]]] = {
     "failed and missing": ({"a": GOOD, "b": ["failed", None, "interrupted", 0.9, None]}, {}),
     "nothing at all": ({"a": [None], "b": [None]}, {}),
     "never learned": ({"a": GOOD, "b": [0.1] * 5}, {"loss": {"b": [2.3026] * 5}}),
+    "leads without learning": ({"a": [0.1] * 5, "b": [0.05] * 5}, {"loss": {"a": [2.31] * 5}}),
     "nothing learned": ({x: [0.1] * 5 for x in "ab"}, {"loss": {x: [2.3026] * 5 for x in "ab"}}),
     "baseline": ({"a": GOOD, "b": NEAR, "c": GOOD}, {"baseline": "b"}),
     "baseline missing": ({"a": GOOD, "b": NEAR}, {"baseline": "he_norm"}),
@@ -186,4 +188,8 @@ def impossible_ends(results: Results, analysis: Analysis) -> list[float]:
     wrong = [end for metric, end in ends if end < 0 or (metric.endswith("accuracy") and end > 1)]
     for metric, *both in of_pairs.itertuples(index=False):
         wrong += [end for end in both if metric.endswith("accuracy") and abs(end) > 1]
+    for points in curve_points(results, results.names):
+        highest = 1.0 if points.metric.endswith("accuracy") else math.inf
+        wrong += points.frame.loc[points.frame["low"] < 0, "low"].tolist()
+        wrong += points.frame.loc[points.frame["high"] > highest, "high"].tolist()
     return wrong

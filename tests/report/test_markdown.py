@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from runner.report.markdown import escaped, fenced, table
+from runner.report.markdown import escaped, fenced, prose, table
 from runner.report.ranking import Entry, Table
 
 TEXTS = [
@@ -51,6 +51,25 @@ def test_text_is_shown_as_it_is(text: str) -> None:
 def test_a_cell_stays_one_cell(text: str) -> None:
     content = Table(("name", "value"), ((Entry(text), Entry("after")),))
     assert rendered_text(table(content)) == f"name value {text} after"
+
+
+PROSE = {
+    "Next: `seeds=5`; or `a_b=1,*`.": ["seeds=5", "a_b=1,*"],
+    "<b> *no* `x<y|z`": ["x<y|z"],
+    "- `first` 1. _two_": ["first"],
+    "no ` code, and none ``here``": [],
+}
+
+
+@pytest.mark.parametrize("text", PROSE)
+def test_what_stands_between_backticks_is_code(text: str) -> None:
+    shown, codes = prose(text), PROSE[text]
+    for code in codes:
+        text = text.replace(f"`{code}`", code)
+    assert rendered_text(shown) == text
+    assert rendered_text(f"- {shown}") == text
+    html = MarkdownIt("commonmark", {"html": True}).render(shown)
+    assert html.count("<code>") == len(codes)
 
 
 def test_line_breaks_become_spaces() -> None:

@@ -78,7 +78,7 @@ def _of_cell(cell: Cell, found: Scores, confidence: float) -> pd.DataFrame:
 def pairs_table(cells: Sequence[Cell]) -> pd.DataFrame:
     """Returns `pairs.csv`: every two configurations of a cell, a minus b, by seed.
 
-    Columns `cell` (its factors), `configuration_a, init_a, configuration_b, init_b, metric`, those
+    Columns `cell` (its name), `configuration_a, init_a, configuration_b, init_b, metric`, those
     of `differences.csv` where they make sense (`p_holm` is corrected for all pairs of all cells),
     and `success_difference` (share of replicates that trained, a minus b), `p_fisher`,
     `p_fisher_holm`.

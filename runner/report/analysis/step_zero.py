@@ -31,7 +31,7 @@ def predictors_table(results: Results, found: Scores) -> pd.DataFrame:
     logarithm: too much and too little may both be bad), `metric`, `num_configurations`, `rho`
     (Spearman's), `ci_low`, `ci_high`, `p_value`, `p_holm`
     (corrected for all rows). Each configuration counts once: with the median of the quantity over
-    its replicates and its mean endpoint, failures counted.
+    its replicates and its mean endpoint, failures counted; those that are not trained do not.
 
     Args:
       results: The sweep. Of `propagation.parquet` the rows about the whole network count.
@@ -59,7 +59,7 @@ def predictors_table(results: Results, found: Scores) -> pd.DataFrame:
 def _groups(results: Results) -> list[list[ConfigurationRecord]]:
     groups: dict[tuple[str, ...], list[ConfigurationRecord]] = {}
     for record in results.configurations:
-        if record.error is None:
+        if record.error is None and record.is_trained:
             groups.setdefault(comparable(record), []).append(record)
     return list(groups.values())
 

@@ -89,7 +89,7 @@ def _chart(points: Points, series: Sequence[Series]) -> alt.FacetChart:
             panel_name="panel_names[datum.panel]",
             series_name="series_names[datum.series]",
             band_low="isValid(datum.low) ? max(datum.low, floor) : null",
-            band_high=f"isValid(datum.high) ? min(datum.high, {points.ceiling:.6g}) : null",
+            band_high="datum.high",
         )
         .transform_filter("indexof(hidden, datum.series_name) < 0")
         .add_params(

@@ -74,7 +74,7 @@ def _difference_figure(
     rows: pd.DataFrame, metric: str, by: Mapping[int, Name], is_one_of_many: bool
 ) -> Figure:
     shown = rows.iloc[:MAX_ROWS]
-    references = list(dict.fromkeys(names.one_line(str(init)) for init in shown["reference_init"]))
+    references = list(dict.fromkeys(by[int(index)].series for index in shown["reference"]))
     to = references[0] if len(references) == 1 else "the reference of each setting"
     what = names.metric_name(metric)
     better = "left" if lower_is_better(metric) else "right"

@@ -11,10 +11,11 @@ from runner.records import lower_is_better
 from runner.report.names import Name
 from runner.report.results import Results
 from runner.report.statistics import summarize_curves
+from runner.report.tables import within_bounds
 
 _REPLICATE = ["configuration", "weight_seed", "batch_seed"]
 _PARTS = {"": "training", "val_": "validation"}
-_LOWEST, _HIGHEST = -1e300, 1e300  # JSON has no infinity
+_LOWEST = -1e300  # JSON has no infinity
 # More mean curves in one figure are neither read nor drawn in a reasonable time.
 MAX_CURVES = 80
 MAX_EPOCHS = 100
@@ -86,13 +87,8 @@ class Points:
     def floor(self) -> float:
         """The least that is drawn of a band."""
         if self.floors is None:
-            return 0.0 if tasks.metric(self.metric).is_share else _LOWEST
+            return _LOWEST
         return self.floors[self.is_log]
-
-    @property
-    def ceiling(self) -> float:
-        """The most that is drawn of a band."""
-        return 1.0 if tasks.metric(self.metric).is_share else _HIGHEST
 
 
 def curve_points(results: Results, names: Mapping[int, Name]) -> list[Points]:
@@ -142,7 +138,7 @@ def _points(
     confidence: float,
 ) -> Points:
     frame = summarize_curves(curves, confidence, by=["configuration", "metric", "epoch"])
-    frame = frame.rename(columns={"ci_low": "low", "ci_high": "high"})
+    frame = within_bounds(frame).rename(columns={"ci_low": "low", "ci_high": "high"})
     if frame["configuration"].nunique() == 1:
         frame = pd.concat([frame, *_thin_lines(curves)], ignore_index=True)
     panel = [
