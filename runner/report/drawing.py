@@ -123,10 +123,11 @@ def svg(spec: str) -> str:
     Vega numbers gradients and clippings through all that a process draws; here, each document has
     its own numbers, so that the same figure is the same file.
     """
-    numbers: dict[str, int] = {}
+    numbers: dict[str, dict[str, int]] = {}
 
     def renumbered(found: re.Match[str]) -> str:
-        return f"{found[1]}{found[2]}{numbers.setdefault(found[3], len(numbers))}"
+        of_kind = numbers.setdefault(found[2], {})
+        return f"{found[1]}{found[2]}{of_kind.setdefault(found[3], len(of_kind))}"
 
     return _REFERENCE.sub(renumbered, vl_convert.vegalite_to_svg(spec))
 
