@@ -153,6 +153,7 @@ def test_batches_of_a_sweep_are_one_sweep(command, database, mlflow_runs, batch,
     assert done.output.count("Report: ") == 1
 
 
+@pytest.mark.slow
 def test_an_optimizing_sweeper_goes_by_the_results(command, database, mlflow_runs, monkeypatch):
     train = reference.train
 
@@ -225,7 +226,7 @@ def test_what_was_trained_before_a_mistake_is_reported(command, kind):
         assert (done.folder / "report.html").exists()
 
 
-@pytest.mark.parametrize("options", [SWEEP, ONE_BY_ONE])
+@pytest.mark.parametrize("options", [SWEEP, pytest.param(ONE_BY_ONE, marks=pytest.mark.slow)])
 def test_a_folder_with_results_is_refused(command, tmp_path, trained, options):
     options = (*options, "tracking=none", "hydra.sweep.dir=elsewhere")
     assert command(*options, "init=zero,ones").code == 0

@@ -51,6 +51,7 @@ def test_a_sweep_compares_its_configurations(command):
     assert "he_normal" in (done.folder / "3" / "runner.log").read_text()
 
 
+@pytest.mark.slow
 def test_labels_have_their_own_metrics_endpoint_and_guess(command, tmp_path):
     numbers = np.random.default_rng(0)
     x = numbers.normal(size=(120, 4))

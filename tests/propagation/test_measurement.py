@@ -552,7 +552,7 @@ def handing_on(keras):
 
 
 @pytest.mark.filterwarnings("ignore:Layer 'conv' .* does not support masking")
-@pytest.mark.parametrize("subclass", [False, True])
+@pytest.mark.parametrize("subclass", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_what_hands_on_its_inputs_is_no_row(keras, examine, digits, reshaped, subclass):
     from keras import layers
 

@@ -67,6 +67,7 @@ def test_convolutions_lose_at_the_border_what_the_theory_says(
     compare(records, "correlation", rtol=0.01, rows=slice(0, 3))
 
 
+@pytest.mark.slow
 def test_maps_of_convolutions_against_random_numbers(keras, examine, digits, reshaped):
     """Draws the hidden layers' Gaussian fields by hand instead of integrating."""
     from keras import layers

@@ -308,6 +308,7 @@ def test_bits_do_not_depend_on_slot_or_neighbours(keras, engines, name):
     assert_independent(engines, MODELS[name](keras))
 
 
+@pytest.mark.slow
 def test_a_slight_coupling_would_be_seen(keras, engines, monkeypatch):
     import tensorflow as tf
 
