@@ -132,10 +132,11 @@ def test_a_dry_run_knows_what_is_finished(command, trained):
     command(*QUIET, "init=zero", "seeds=2")
     done = command("--multirun", *QUIET, "init=zero,ones", "seeds=2", "dry_run=true")
     assert done.code == 0
-    assert "finished" in next(line for line in done.output.splitlines() if "zero" in line)
-    assert "finished" not in next(line for line in done.output.splitlines() if "ones" in line)
+    rows = [line for line in done.output.splitlines() if line.startswith("│")]
+    assert ["finished" in row for row in rows] == [True, False]
+    assert ["zero" in row for row in rows] == [True, False]
     done = command(*QUIET, "init=zero", "seeds=2", "dry_run=true")
-    assert "All of it is finished. Nothing was trained." in done.output
+    assert "All of it has been trained before: nothing is left to train." in done.output
 
 
 def test_divergence_is_not_repeated_but_failure_and_interruption_are(command, trained):
