@@ -183,9 +183,7 @@ def forget_configurations(folder):
     [
         (lambda folder: shutil.rmtree(folder), "sweep.json: cannot be read"),
         (lambda folder: (folder / "sweep.json").write_text("{"), "sweep.json: cannot be read"),
-        (lambda folder: shutil.rmtree(folder / "0"), "--tracking-uri"),
         (forget_configurations, "there is no configuration.json"),
-        (lambda folder: (folder / "0" / "configuration.json").unlink(), "json is missing"),
     ],
 )
 @pytest.mark.slow
