@@ -183,6 +183,7 @@ def forget_configurations(folder):
     [
         (lambda folder: shutil.rmtree(folder), "sweep.json: cannot be read"),
         (lambda folder: (folder / "sweep.json").write_text("{"), "sweep.json: cannot be read"),
+        (lambda folder: shutil.rmtree(folder / "0"), "--tracking-uri"),
         (forget_configurations, "there is no configuration.json"),
     ],
 )
@@ -195,3 +196,12 @@ def test_what_cannot_be_sent_is_told_in_one_line(command, capsys, spoil, said):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"Error: {folder}")
     assert said in line
+
+
+@pytest.mark.slow
+def test_a_configuration_that_is_missing_is_named_and_left_out(command, caplog):
+    folder = command(*SMALL, "tracking=none").folder.resolve()
+    (folder / "0" / "configuration.json").unlink()
+    sync([str(folder)])
+    assert f"{folder}/0" in caplog.text
+    assert "configuration.json is missing" in caplog.text
