@@ -4,7 +4,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from runner.config import (
     BOOLEAN,
@@ -22,6 +22,7 @@ from runner.config import (
     optional,
     setting,
 )
+from runner.validation import Count
 
 Scalar = str | int | float | bool | None
 
@@ -127,6 +128,24 @@ class Replicate:
         if self.seed is not None:
             return f"seed-{self.seed}"
         return f"weights-{self.weight_seed}-batches-{self.batch_seed}"
+
+
+class Key(NamedTuple):
+    """Which replicate of a sweep: the number of its configuration, and its seeds."""
+
+    configuration: Count
+    weight_seed: Count
+    batch_seed: Count
+
+    @classmethod
+    def of(cls, configuration: int, replicate: Replicate) -> "Key":
+        """Returns the key of a configuration's replicate."""
+        return cls(configuration, replicate.weight_seed, replicate.batch_seed)
+
+    @property
+    def replicate(self) -> Replicate:
+        """The replicate in its configuration."""
+        return Replicate(self.weight_seed, self.batch_seed)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,11 @@ def from_json(kind: type[T], content: bytes) -> T:
         raise ValueError(" ".join(reason.split())[:200]) from None
 
 
+def to_json(value: Any) -> bytes:
+    """Returns a value of a dataclass as JSON that `from_json` reads."""
+    return _adapter(type(value)).dump_json(value)
+
+
 @cache
 def _adapter(kind: Any) -> Any:
     from pydantic import TypeAdapter

@@ -18,6 +18,7 @@ ROWS = [
     {"archive", "config", "locks", "terminal", "validation"},
     {"plan", "imports"},
     {"records"},
+    {"events"},
     {"datasets", "models", "initializers"},
     {"propagation"},
     {"training", "recording", "report"},
