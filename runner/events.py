@@ -281,6 +281,6 @@ def from_json(content: bytes) -> Event:
     if not isinstance(found, dict) or found.get("version") != VERSION:
         version = found.get("version") if isinstance(found, dict) else None
         raise ValueError(f"an event of version {version}; this runner reads version {VERSION}")
-    if (kind := KINDS.get(found.get("event"))) is None:
+    if (kind := KINDS.get(str(found.get("event")))) is None:
         raise ValueError(f"no event is called {found.get('event')!r}")
     return checked(kind, json.dumps(found.get("value")).encode())

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 _ROOT = Path("/")
@@ -20,6 +21,30 @@ _COLLECT_AFTER = (50_000, 10, 10)
 
 # Where nothing tells how much there is of it.
 _CACHE_BYTES = 4 * 2**20
+
+
+# More than any machine has.
+_MOST_BYTES = 2**60
+
+
+@dataclass(frozen=True)
+class Room:
+    """What training may use; it decides the shape of programs, and so the last bits of numbers.
+
+    Attributes:
+      cores: Threads that train at the same time.
+      memory_bytes: Of memory.
+      cache_bytes: Of a core's cache.
+    """
+
+    cores: int
+    memory_bytes: int
+    cache_bytes: int
+
+
+def room() -> Room:
+    """Returns what this process may use now."""
+    return Room(num_cores(), int(min(available_memory(), _MOST_BYTES)), cache_bytes())
 
 
 @contextmanager

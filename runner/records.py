@@ -51,51 +51,6 @@ KEY_COLUMNS = ("configuration", "init", "seed", "weight_seed", "batch_seed")
 
 
 @dataclass(frozen=True)
-class EpochRecord:
-    """What an engine yields after each epoch.
-
-    Attributes:
-      epoch: 0 is the model before any training.
-      step: Optimizer updates so far.
-      replicates: Positions in the cohort that the metrics are for, shape (replicates,).
-      metrics: Name -> float64 values, shape (replicates,).
-    """
-
-    epoch: int
-    step: int
-    replicates: np.ndarray
-    metrics: Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an engine yields when a replicate ends.
-
-    Attributes:
-      replicate: Position in the cohort.
-      status: How it ended.
-      diverged_epoch: The epoch during which the loss became non-finite or too large.
-      diverged_step: The first such optimizer step, counted from 1; 0 for the untrained model.
-      wall_time_s: Seconds spent on it; where `wall_time_shared`, the time of the program that
-        trained it together with others, divided by their number.
-      test: Metrics on the test part after the last epoch, by their plain names ("loss");
-        empty where there is no such part.
-      movement: Path of a trainable variable -> (rms before training, rms of its change).
-      error: Why it failed.
-    """
-
-    replicate: int
-    status: Status
-    wall_time_s: float
-    diverged_epoch: int | None = None
-    diverged_step: int | None = None
-    test: Mapping[str, float] = field(default_factory=dict)
-    movement: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    error: str | None = None
-    wall_time_shared: bool = False
-
-
-@dataclass(frozen=True)
 class PropagationRecord:
     """How signal and gradient travel through a replicate before training.
 
@@ -165,7 +120,7 @@ class ReplicateRecord:
       curves: Metric -> value per epoch.
       propagation: What was measured before training, if anything.
       identity: Key of its configuration, which decides its numbers together with the seeds.
-      Other attributes: see `Outcome`.
+      Other attributes: see `runner.events.ReplicateEnded`.
     """
 
     configuration: Count

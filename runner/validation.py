@@ -37,7 +37,8 @@ def from_json(kind: type[T], content: bytes) -> T:
 
 def to_json(value: Any) -> bytes:
     """Returns a value of a dataclass as JSON that `from_json` reads."""
-    return _adapter(type(value)).dump_json(value)
+    kind: Any = type(value)
+    return _adapter(kind).dump_json(value)
 
 
 @cache

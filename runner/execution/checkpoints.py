@@ -1,7 +1,7 @@
 """Checkpoints: where a cohort is between two epochs, on disk, so that the same command goes on.
 
-A checkpoint lies in its sweep's folder, `checkpoints/<number>.npz`, until its cohort has come to
-the end. It holds the engine's snapshot, the keys of its members and the curves so far. A later
+A checkpoint lies in its sweep's folder, `checkpoints/<task>.npz`, until its cohort has come to the
+end. It holds the engine's snapshot, the keys of its members and the curves so far. A later
 command takes up those of its members that it wants; the others stay in the program, frozen, because
 the last bits of the numbers depend on the program's shape.
 """
@@ -11,15 +11,15 @@ import json
 import logging
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from runner.events import CheckpointWritten
 from runner.execution import folders, reuse
-from runner.execution.stream import Key, Stream
 from runner.files import MAX_BYTES, opened, replacing, unused
 from runner.interruption import is_asked
 from runner.plan import Replicate
@@ -118,28 +118,29 @@ class Checkpoint:
 
 
 @dataclass
-class Keeper:
+class CheckpointWriter:
     """Is called when an engine pauses: writes a checkpoint when one is due, and lets it end.
 
     Attributes:
-      path: The file to write.
+      task: Name of the task that it is a checkpoint of.
+      path: The file to write; None where none is kept.
       every_s: Seconds between two checkpoints.
-      stream: Knows the curves.
-      keys: The replicate at each position of the cohort.
-      identities: Number of a configuration -> its key.
-      rates: The learning rate at each position.
+      members: The name of each member of the cohort.
+      rates: The learning rate of each.
+      curves: Returns steps and curves of those that are under way.
       replaces: An earlier checkpoint, which nobody needs once there is a newer one.
     """
 
-    path: Path
+    task: str
+    path: Path | None
     every_s: float
-    stream: Stream
-    keys: Sequence[Key | MemberKey]
-    identities: Mapping[int, str]
+    members: Sequence[MemberKey]
     rates: Sequence[float]
+    curves: Callable[[], Mapping[MemberKey, tuple[list[int], Curves]]]
     replaces: Path | None = None
     next_s: float = 0.0
     works: bool = True
+    events: list[CheckpointWritten] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.next_s = time.monotonic() + self.every_s
@@ -151,49 +152,53 @@ class Keeper:
           KeyboardInterrupt: The command is to end.
         """
         stopping = is_asked()
-        if self.works and (stopping or time.monotonic() >= self.next_s):
+        if self.path and self.works and (stopping or time.monotonic() >= self.next_s):
             began = time.monotonic()
-            self._write(take())
+            self._write(self.path, take())
             ended = time.monotonic()
             self.next_s = ended + max(self.every_s, _WRITING_SHARE * (ended - began))
         if stopping:
             raise KeyboardInterrupt
 
-    def _write(self, snapshot: "Snapshot") -> None:
-        keys = [self._member(self.keys[position]) for position in snapshot.members]
-        running = {self._member(key): value for key, value in self.stream.running.items()}
+    def written(self) -> Iterator[CheckpointWritten]:
+        """Yields what was written since, each once."""
+        while self.events:
+            yield self.events.pop(0)
+
+    def _write(self, path: Path, snapshot: "Snapshot") -> None:
+        members = [self.members[position] for position in snapshot.members]
+        under_way = self.curves()
         about = _About(
             epoch=snapshot.epoch,
             seconds=snapshot.seconds,
             program=dict(snapshot.program),
-            members=keys,
+            members=members,
             rates=[self.rates[position] for position in snapshot.members],
             curves=[
-                (key, *running[key])
-                for key, alive in zip(keys, snapshot.alive, strict=True)
-                if alive and key in running
+                (name, *under_way[name])
+                for name, alive in zip(members, snapshot.alive, strict=True)
+                if alive and name in under_way
             ],
         )
         text = json.dumps(asdict(about)).encode()
         arrays = {_ABOUT: np.frombuffer(text, np.uint8), **snapshot.arrays}
         try:
-            with replacing(self.path) as file:
+            with replacing(path) as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
             if self.replaces is not None:
                 discard(self.replaces)
         except OSError as error:
             self.works = False
             log.warning(
-                "%s: no checkpoint can be written (%s). Training goes on.",
-                self.path,
-                error.strerror,
+                "%s: no checkpoint can be written (%s). Training goes on.", path, error.strerror
             )
+        else:
+            self.events.append(CheckpointWritten(self.task, snapshot.epoch))
 
-    def _member(self, key: Key | MemberKey) -> MemberKey:
-        if len(key) == 3:
-            return key
-        index, replicate = key
-        return member_key(self.identities[index], replicate)
+
+def path_of(folder: Path, task: str) -> Path:
+    """Returns where the checkpoint of a task lies in the folder of its sweep."""
+    return folder / "checkpoints" / f"{task}.npz"
 
 
 def discard(path: Path) -> None:
@@ -206,7 +211,7 @@ def discard(path: Path) -> None:
 def find(root: Path, wanted: set[MemberKey]) -> list[Checkpoint]:
     """Returns the checkpoints below `root` with a replicate that is wanted, the farthest first."""
     paths = folders.search(root, "[0-9]*/*/checkpoints/*.npz")
-    found = [checkpoint for path in paths if (checkpoint := _read(path)) is not None]
+    found = [checkpoint for path in paths if (checkpoint := read(path)) is not None]
     useful = [checkpoint for checkpoint in found if wanted & checkpoint.curves.keys()]
     return sorted(useful, key=lambda checkpoint: checkpoint.epoch, reverse=True)
 
@@ -216,7 +221,8 @@ def member_key(identity: str, replicate: Replicate) -> MemberKey:
     return identity, replicate.weight_seed, replicate.batch_seed
 
 
-def _read(path: Path) -> Checkpoint | None:
+def read(path: Path) -> Checkpoint | None:
+    """Returns what a file says of its cohort; None, and a warning, if it cannot be used."""
     try:
         about = _about(path)
     except FileNotFoundError:  # its cohort has come to the end in another command
@@ -263,7 +269,7 @@ def remove_needless(root: Path) -> None:
     Those are the old ones, and those whose replicates have all come to their end elsewhere.
     """
     paths = folders.search(root, "[0-9]*/*/checkpoints/*.npz")
-    found = {path: checkpoint for path in paths if (checkpoint := _read(path)) is not None}
+    found = {path: checkpoint for path in paths if (checkpoint := read(path)) is not None}
     keys = {key for checkpoint in found.values() for key in checkpoint.curves}
     ended = reuse.ended(root, keys)
     for path in paths:

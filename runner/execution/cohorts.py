@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from runner.events import EpochEnded, ReplicateEnded
 from runner.execution.preflight import Ready
-from runner.plan import Replicate
-from runner.records import EpochRecord, Outcome
+from runner.plan import Key, Replicate
 
 if TYPE_CHECKING:
     from runner.training.cohort import Cohort
 
 Pair = tuple[Ready, Replicate]
 """A replicate that is to be trained, and its configuration."""
+
+EngineEvent = EpochEnded | ReplicateEnded
 
 # Name of the engine -> its module, which brings TensorFlow along.
 _MODULES = {"vectorized": "runner.training.vectorized", "keras": "runner.training.reference"}
@@ -54,6 +56,7 @@ def cohort_of(pairs: Sequence[Pair]) -> "Cohort":
             draw=partial(item.drawer.draw, replicate.weight_seed),
             batch_seed=replicate.batch_seed,
             learning_rate=item.configuration.optimizer.settings.learning_rate,
+            key=Key.of(item.record.index, replicate),
         )
         for item, replicate in pairs
     ]
@@ -68,6 +71,6 @@ def cohort_of(pairs: Sequence[Pair]) -> "Cohort":
     )
 
 
-def engine(name: str) -> "Callable[[Cohort], Iterator[EpochRecord | Outcome]]":
+def engine(name: str) -> "Callable[[Cohort], Iterator[EngineEvent]]":
     """Returns the function that trains a cohort."""
     return importlib.import_module(_MODULES[name]).train

@@ -39,26 +39,26 @@ class Diagnostician:
     def __init__(self) -> None:
         self._examinations: dict[Any, Examination] = {}
 
-    def diagnose(
-        self, items: Sequence[Ready], keys: Sequence[Any], cohort: "Cohort"
-    ) -> "tuple[Diagnoses, Cohort]":
+    def diagnose(self, items: Sequence[Ready], cohort: "Cohort") -> "tuple[Diagnoses, Cohort]":
         """Returns what was measured of each member, and the cohort without drawing anything twice.
 
         A model that cannot be measured is told of, and trained all the same.
 
         Args:
           items: The configurations of the cohort.
-          keys: Of its members; one whose key does not begin with the number of an item is not
-            measured.
-          cohort: What is going to be trained.
+          cohort: What is going to be trained; members without a key are not measured.
         """
-        found: Diagnoses = [None] * len(keys)
+        found: Diagnoses = [None] * len(cohort.members)
         kept = _Kept()
         for item in items:
             settings = item.configuration.diagnostics
             if not isinstance(settings, Diagnostics):
                 continue
-            positions = [place for place, key in enumerate(keys) if key[0] == item.record.index]
+            positions = [
+                place
+                for place, member in enumerate(cohort.members)
+                if member.key and member.key.configuration == item.record.index
+            ]
             drawn: list[int] = []
             try:
                 examination = self._examination(item, settings)
@@ -100,8 +100,7 @@ class Diagnostician:
             (item, Replicate(records[place].weight_seed, records[place].batch_seed))
             for place in places
         ]
-        keys = [(item.record.index, replicate) for _, replicate in pairs]
-        found, _ = self.diagnose([item], keys, cohort_of(pairs))
+        found, _ = self.diagnose([item], cohort_of(pairs))
         for place, propagation in zip(places, found, strict=True):
             if propagation is not None:
                 records[place] = dataclasses.replace(records[place], propagation=propagation)
@@ -163,7 +162,7 @@ def _on_device(device: str, work: Callable[[], Any]) -> Any:
         return work()
 
 
-def unmet(
+def requirement_errors(
     items: Iterable[Ready], measured: Callable[[int], Sequence[PropagationRecord]]
 ) -> dict[int, str]:
     """Returns why configurations do not have the verdict that `diagnostics.require` asks for.

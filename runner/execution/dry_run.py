@@ -8,21 +8,24 @@ from rich import get_console
 from rich.table import Table
 
 from runner.datasets.dataset import Dataset, Part
+from runner.events import EpochEnded
 from runner.execution.cohorts import cohort_of, cohorts, engine, pairs_of
+from runner.execution.plan import Task
 from runner.execution.preflight import Ready
 from runner.plan import Training
 from runner.recording.console import show_found_kernels
-from runner.records import EpochRecord
+from runner.report.names import counted
 
 # Enough batches that their time is measurable, few enough that a large data set answers soon.
 _TIMED_BATCHES = 8
 
 
-def show_plan(ready: Sequence[Ready]) -> None:
+def show_plan(ready: Sequence[Ready], tasks: Sequence[Task]) -> None:
     """Prints one row per configuration and the total time that the training will take, about.
 
     Args:
       ready: What would be trained, or is finished; nothing where all was refused.
+      tasks: How it would be divided.
     """
     if not ready:
         get_console().print("No configuration can be trained. Nothing was trained.")
@@ -47,11 +50,23 @@ def show_plan(ready: Sequence[Ready]) -> None:
         row = (item.record.index, item.record.init, factors, *counts, about)
         table.add_row(*map(str, row))
     get_console().print(table)
+    if tasks:
+        get_console().print(_tasks(tasks))
     if any(item.replicates for item in ready):
         answer = f"Training would take about {_duration(total_s)}. Nothing was trained."
     else:
         answer = "All of it has been trained before: nothing is left to train."
     get_console().print(answer)
+
+
+def _tasks(tasks: Sequence[Task]) -> str:
+    """Returns what one line says of the tasks."""
+    largest = max(len(task.keys) for task in tasks)
+    memory = max(task.predicted_bytes for task in tasks) / 2**20
+    return (
+        f"{counted(len(tasks), 'task')} of at most {counted(largest, 'replicate')}, "
+        f"{max(memory, 1):.0f} MiB of weights and optimizer state."
+    )
 
 
 def _cohort_s(items: Sequence[Ready]) -> float:
@@ -71,7 +86,7 @@ def _cohort_s(items: Sequence[Ready]) -> float:
     )
     times = [time.perf_counter()]
     for event in engine(name)(timed):
-        if isinstance(event, EpochRecord):
+        if isinstance(event, EpochEnded):
             times.append(time.perf_counter())
     if len(times) < 4:  # all diverged at once, as they will in the real run
         return times[-1] - times[0]

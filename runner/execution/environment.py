@@ -4,7 +4,6 @@ import platform
 import re
 import shlex
 import sys
-import uuid
 from collections.abc import Iterable
 from datetime import datetime
 from importlib import metadata
@@ -17,12 +16,15 @@ from runner.records import SweepRecord
 _LIBRARIES = ("runner", "tensorflow", "keras", "numpy", "hydra-core", "mlflow")
 
 
-def sweep_record(folder: Path, confidence: float, gpus: Iterable[str] = ()) -> SweepRecord:
+def sweep_record(
+    folder: Path, confidence: float, sweep_id: str, gpus: Iterable[str] = ()
+) -> SweepRecord:
     """Returns the record of the command that this process runs.
 
     Args:
       folder: The sweep's folder; its last two parts are date and time.
       confidence: Level of the report's intervals.
+      sweep_id: What tells it from all others.
       gpus: What is to be told of each GPU that is used.
     """
     return SweepRecord(
@@ -33,7 +35,7 @@ def sweep_record(folder: Path, confidence: float, gpus: Iterable[str] = ()) -> S
         | {library: _version(library) for library in _LIBRARIES},
         machine="; ".join([_machine(), *gpus]),
         confidence=confidence,
-        id=uuid.uuid4().hex,
+        id=sweep_id,
     )
 
 

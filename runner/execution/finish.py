@@ -15,7 +15,7 @@ from rich.text import Text
 from runner import report
 from runner.config import ConfigError
 from runner.execution import folders
-from runner.execution.stream import Stream
+from runner.execution.collector import Collector
 from runner.execution.sync import send, sync_command
 from runner.interruption import is_urgent, take_up
 from runner.recording.beside import Beside
@@ -35,11 +35,11 @@ _LACKING = "MLflow lacks a part of this sweep. To send it: %s"
 _MAX_FAILURES = 20
 
 
-def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> bool:
+def conclude(collector: Collector, folder: Path, figures: bool, end: End) -> bool:
     """Ends what is still open, writes the report and tells where everything lies.
 
     Args:
-      stream: The sweep as far as it came.
+      collector: The sweep as far as it came.
       folder: Its folder.
       figures: Whether the report draws.
       end: How it ended.
@@ -49,52 +49,52 @@ def conclude(stream: Stream, folder: Path, figures: bool, end: End) -> bool:
     """
     if is_urgent():
         log.warning("Stopped at once. To report on what has finished: %s", _report_command(folder))
-        stream.close(end, None)
+        collector.close(end, None)
         return True
     if end == "interrupted":
-        log.warning("Interrupted. What has finished is kept; %s", _what_now(stream, folder))
+        log.warning("Interrupted. What has finished is kept; %s", _what_now(collector, folder))
     try:
-        stream.stop(end)
+        collector.stop(end)
         comparison = _report(folder, figures)
     except BaseException as error:
         reason: End = "failed"
         if isinstance(error, KeyboardInterrupt):
             take_up()
             reason = "interrupted"
-        _close(stream, folder, reason, report_there=False)
+        _close(collector, folder, reason, report_there=False)
         raise
     if comparison is not None:
-        stream.tell(comparison)
+        collector.conclude(comparison)
     elif end == "finished":
         end = "failed"
-    _close(stream, folder, end, report_there=comparison is not None)
-    _tell_failures(stream)
-    recorders = [item.recorder for item in stream.recorders if isinstance(item, Beside)]
+    _close(collector, folder, end, report_there=comparison is not None)
+    _tell_failures(collector)
+    recorders = [item.recorder for item in collector.recorders if isinstance(item, Beside)]
     for recorder in recorders:
         if recorder.lost and (end == "interrupted" or not _caught_up(folder)):
             log.warning(_LACKING, sync_command(folder))
     if comparison is not None:
         log.info("Report: %s", folder / "report.html")
     _tell_where(recorders)
-    disks = [item for item in stream.recorders if isinstance(item, DiskRecorder)]
+    disks = [item for item in collector.recorders if isinstance(item, DiskRecorder)]
     return comparison is not None and all(disk.is_whole for disk in disks)
 
 
-def _what_now(stream: Stream, folder: Path) -> str:
+def _what_now(collector: Collector, folder: Path) -> str:
     """Returns what becomes of what was kept."""
-    if any(record.settings.get("rerun") for record in stream.configurations.values()):
+    if any(record.settings.get("rerun") for record in collector.configurations.values()):
         return "with rerun=true the same command begins anew, without it what has ended is reused."
     if not folder.resolve().is_relative_to(folders.ROOT.resolve()):
         return f"the same command begins anew, as it looks below {folders.ROOT}/ only."
     return "the same command goes on from there."
 
 
-def _close(stream: Stream, folder: Path, end: End, report_there: bool) -> None:
+def _close(collector: Collector, folder: Path, end: End, report_there: bool) -> None:
     """Ends the sweep; says what to do if that is interrupted."""
     try:
-        stream.close(end, folder if report_there else None)
+        collector.close(end, folder if report_there else None)
     except KeyboardInterrupt:
-        if any(isinstance(item, Beside) for item in stream.recorders):
+        if any(isinstance(item, Beside) for item in collector.recorders):
             log.warning(_LACKING, sync_command(folder))
         raise
 
@@ -115,10 +115,10 @@ def _report_command(folder: Path) -> str:
     return shlex.join(["python", "-m", "runner.report", str(folder)])
 
 
-def _tell_failures(stream: Stream) -> None:
+def _tell_failures(collector: Collector) -> None:
     """Prints what failed or was refused, with its reason, if there is any."""
-    ended = [record for records in stream.ended.values() for record in records]
-    table = tables.failures_table(list(stream.configurations.values()), ended)
+    configurations = list(collector.configurations.values())
+    table = tables.failures_table(configurations, collector.records())
     failed = table[table["status"].isin(["refused", "failed"])]
     if failed.empty:
         return

@@ -9,29 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from runner.files import read_bytes, replacing
+from runner.machine import Room
 from runner.plan import Key
 from runner.validation import Count, Seconds, fault, from_json, to_json
 
 NAME = "plan.json"
 
 VERSION = 1
-
-
-@dataclass(frozen=True)
-class Room:
-    """What a task may use, which decides the shape of its programs and so the last bits.
-
-    Attributes:
-      cores: Threads that train at the same time.
-      memory_bytes: Of memory.
-      cache_bytes: Of a core's cache.
-      gpus: How many GPUs it has.
-    """
-
-    cores: Count
-    memory_bytes: Count
-    cache_bytes: Count
-    gpus: Count = 0
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from runner.execution.folders import search
 from runner.execution.preflight import Ready
 from runner.files import read_bytes
 from runner.plan import Replicate
-from runner.recording.mlflow import MlflowRecorder
 from runner.records import (
     RecordError,
     ReplicateRecord,
@@ -115,16 +114,8 @@ def tell(ready: Sequence[Ready]) -> None:
         )
 
 
-def from_mlflow(ready: Sequence[Ready], recorder: MlflowRecorder) -> list[Ready]:
-    """Returns the configurations with what the open store has of them and the disk has not."""
-    return [with_reused(item, _tracked(item, recorder)) for item in ready]
-
-
 def with_mixed_versions(
-    sweep: SweepRecord,
-    records: Iterable[ReplicateRecord],
-    root: Path,
-    recorder: MlflowRecorder | None = None,
+    sweep: SweepRecord, records: Iterable[ReplicateRecord], root: Path
 ) -> SweepRecord:
     """Returns a sweep's record with the versions that these replicates were trained with, too.
 
@@ -134,12 +125,10 @@ def with_mixed_versions(
       sweep: The record, with the versions of this process.
       records: Replicates that are reused.
       root: Folder of all results.
-      recorder: What else they may come from.
     """
     mixed = {library: set(others) for library, others in sweep.mixed_versions.items()}
     sources = {record.reused_from for record in records if record.reused_from}
-    tracked = recorder.earlier_versions() if recorder else {}
-    for theirs in [tracked.get(source) or _versions(root / source) for source in sources]:
+    for theirs in [_versions(root / source) for source in sources]:
         for library in theirs.keys() & sweep.versions.keys():
             if theirs[library] != sweep.versions[library]:
                 mixed.setdefault(library, set()).add(theirs[library])
@@ -157,23 +146,6 @@ def _versions(source: Path) -> Mapping[str, str]:
         return read_sweep(source.parent).versions
     except RecordError:
         return {}
-
-
-def _tracked(item: Ready, recorder: MlflowRecorder) -> list[ReplicateRecord]:
-    if not item.replicates:
-        return []
-    runs = recorder.earlier(item.record.identity)
-    found = []
-    for replicate in item.replicates:
-        run = runs.get(replicate.key)
-        record = recorder.fetch(run) if run else None
-        if run is None or record is None:
-            continue
-        if reason := misfit(item.record, record):
-            log.warning("The record of MLflow's run %s: %s. It is not reused.", run.run_id, reason)
-        elif _serves(record, replicate, item):
-            found.append(dataclasses.replace(record, reused_from=run.name))
-    return found
 
 
 def ended(root: Path, keys: Collection[tuple[str, int, int]]) -> set[tuple[str, int, int]]:

@@ -3,18 +3,24 @@
 import dataclasses
 import logging
 import math
+import uuid
 from collections.abc import Sequence
 
 from runner.execution import environment, folders, reuse
+from runner.execution.backends.local import Local
+from runner.execution.checkpoints import remove_needless
+from runner.execution.collector import Collector
 from runner.execution.configure import Job, SweepSettings, sweep_settings
-from runner.execution.diagnostics import Diagnostician, unmet
+from runner.execution.diagnostics import Diagnostician, requirement_errors
 from runner.execution.dry_run import show_plan
 from runner.execution.finish import conclude
 from runner.execution.logs import about, logging_for
+from runner.execution.plan import NAME as PLAN
+from runner.execution.plan import Plan
+from runner.execution.planning import Division, grown
 from runner.execution.preflight import Preflight, Ready, check_baseline
-from runner.execution.stream import Stream
-from runner.execution.work import train_all
 from runner.interruption import stoppable, take_up
+from runner.machine import room
 from runner.plan import Tracking
 from runner.recording.beside import Beside
 from runner.recording.console import ConsoleRecorder
@@ -27,15 +33,17 @@ from runner.training.tensorflow import gpu_description
 
 log = logging.getLogger(__name__)
 
+_TASK_S = 120.0
+
 
 class Sweep:
-    """A sweep, whose jobs come at once or in batches: one folder, one stream, one report.
+    """A sweep, whose jobs come at once or in batches: one folder, one plan, one report.
 
     Attributes:
       jobs: Those that have come so far.
       folder: Where its results are.
       settings: What is the same in all jobs.
-      stream: None until something can be trained.
+      collector: None until something can be trained.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
@@ -47,14 +55,16 @@ class Sweep:
         self.jobs: list[Job] = []
         self.folder = jobs[0].folder
         self.settings = sweep_settings(jobs)
-        self.stream: Stream | None = None
+        self.collector: Collector | None = None
         folders.refuse_used(self.folder)
         self._preflight = Preflight()
-        self._ready: list[Ready] = []
+        self._ready: dict[int, Ready] = {}
         self._refused: list[ConfigurationRecord] = []
         self._diagnostician = Diagnostician()
-        self._console = ConsoleRecorder()
-        self._mlflow: MlflowRecorder | None = None
+        self._id = uuid.uuid4().hex
+        self._plan: Plan | None = None
+        self._division = Division(room(), _TASK_S, self.settings.rerun)
+        self._backend = Local(self.folder, self._ready, self._diagnostician)
 
     def train(self, jobs: Sequence[Job], is_whole: bool) -> dict[int, float]:
         """Checks, trains and records a batch.
@@ -78,7 +88,7 @@ class Sweep:
             except KeyboardInterrupt:
                 take_up()
                 raise
-        ended = self.stream.endpoints if self.stream else {}
+        ended = self.collector.endpoints if self.collector else {}
         return {job.index: ended.get(job.index, {}).get("mean", math.nan) for job in jobs}
 
     def conclude(self, end: End) -> End:
@@ -90,19 +100,19 @@ class Sweep:
         Returns:
           How it ended: `"failed"` also if a configuration did, or something could not be written.
         """
-        if self.stream is None:
+        if self.collector is None:
             return "failed" if end == "finished" and self._refused else end
-        failures = self.stream.failures()
+        failures = self.collector.failures()
         if end == "finished" and failures:
             end = "failed"
         with logging_for(self.jobs):
-            written = conclude(self.stream, self.folder, self.settings.report.figures, end)
+            written = conclude(self.collector, self.folder, self.settings.report.figures, end)
             if end == "interrupted":
                 return end
             if not written:
                 log.error("Not everything could be written; the reasons stand above.")
-            trained = (item for item in self._ready if item.record.index not in failures)
-            errors = unmet(trained, self.stream.measured)
+            trained = (item for index, item in self._ready.items() if index not in failures)
+            errors = requirement_errors(trained, self.collector.propagation)
             for index, error in errors.items():
                 with about([index]):
                     log.error("%s", error)
@@ -113,57 +123,79 @@ class Sweep:
         ready, refused = self._preflight.check(jobs)
         self._refused += refused
         _tell_refused(refused, len(jobs))
-        known = [*self._ready, *ready]
+        known = [*self._ready.values(), *ready]
         check_baseline(settings.report.baseline, known, self._refused, is_whole)
-        ready = reuse.with_shared_of(self._ready, ready)
+        ready = reuse.with_shared_of(list(self._ready.values()), ready)
         if not settings.rerun:
             ready = reuse.from_disk(ready, folders.ROOT)
-        if settings.dry_run:
-            show_plan(ready)
-        if settings.dry_run or not known:
-            return
-        if self.stream is None:
-            self._mlflow = _mlflow(settings)
-        if self._mlflow and not settings.rerun:
-            ready = reuse.from_mlflow(ready, self._mlflow)
         reuse.tell(ready)
         ready = reuse.with_shared(ready)
+        remove_needless(folders.ROOT)
+        plan = self._grown(ready, refused)
+        tasks = plan.tasks[len(self._plan.tasks) if self._plan else 0 :]
+        if settings.dry_run:
+            show_plan(ready, tasks)
+        if settings.dry_run or not known:
+            return
         if ready:
             log.info("%s -> %s", _summary(ready), self.folder)
-        stream = self._recording(ready)
-        train_all(ready, stream, self._diagnostician, self.folder, settings.rerun)
+        self._ready |= {item.record.index: item for item in ready}
+        collector, sweep = self._collecting(ready)
+        self._keep(plan)
+        for item in ready:
+            with about([item.record.index]):
+                collector.replay(self._diagnostician.renewed(item))
+        for event in self._backend.run(plan, tasks):
+            collector.take(event)
+        for item in ready:
+            if item.shared:
+                with about([item.record.index]):
+                    found = reuse.from_sweep(item, collector.records(), sweep)
+                    collector.replay(self._diagnostician.renewed(found))
 
-    def _recording(self, ready: Sequence[Ready]) -> Stream:
-        """Returns the stream after its recorders were told of a batch, which opens it at first."""
-        stream = self.stream
-        sweep = stream.sweep if stream else self._sweep_record(ready)
+    def _grown(self, ready: Sequence[Ready], refused: Sequence[ConfigurationRecord]) -> Plan:
+        """Returns the plan with a batch."""
+        plan = self._plan or Plan(self._id)
+        return grown(plan, ready, refused, self._division)
+
+    def _keep(self, plan: Plan) -> None:
+        """Writes the plan; this process does not need it, so training goes on without."""
+        self._plan = plan
+        if not (self.folder / "sweep.json").exists():
+            return  # told by whoever wrote that
+        try:
+            plan.write(self.folder)
+        except OSError as error:
+            path = self.folder / PLAN
+            log.warning("%s cannot be written (%s). Training goes on.", path, error.strerror)
+
+    def _collecting(self, ready: Sequence[Ready]) -> tuple[Collector, SweepRecord]:
+        """Tells the recorders of a batch; returns the collector and the sweep's record."""
+        collector = self.collector or Collector(self._recorders())
+        sweep = collector.sweep or self._sweep_record(ready)
         reused = (record for item in ready for record in item.reused)
-        sweep = reuse.with_mixed_versions(sweep, reused, folders.ROOT, self._mlflow)
-        self._ready += ready
-        self._console.expect(_num_epochs(ready))
-        if stream is None:
-            stream = Stream(self._recorders(), sweep, self._records())
-            stream.open()
-            self.stream = stream
+        sweep = reuse.with_mixed_versions(sweep, reused, folders.ROOT)
+        collector.plan(sweep, self._records(), _num_epochs(ready))
+        if self.collector is None:
+            self.collector = collector
             folders.point_latest(self.folder)
-        else:
-            stream.extend(sweep, self._records())
-        return stream
+        return collector, sweep
 
     def _sweep_record(self, ready: Sequence[Ready]) -> SweepRecord:
         gpus = filter(None, map(gpu_description, sorted({item.device for item in ready})))
         confidence = self.settings.report.confidence
-        return environment.sweep_record(self.folder.resolve(), confidence, gpus)
+        return environment.sweep_record(self.folder.resolve(), confidence, self._id, gpus)
 
     def _recorders(self) -> list[Recorder]:
         """Returns all recorders, the disk first."""
-        disk = DiskRecorder(self.folder, elsewhere=self._mlflow is not None)
-        return [disk, *([Beside(self._mlflow)] if self._mlflow else []), self._console]
+        mlflow = _mlflow(self.settings)
+        disk = DiskRecorder(self.folder, elsewhere=mlflow is not None)
+        return [disk, *([Beside(mlflow)] if mlflow else []), ConsoleRecorder()]
 
     def _records(self) -> list[ConfigurationRecord]:
         """Returns all configurations so far, with what varies among them."""
         varying = self._preflight.factors()
-        records = [*(item.record for item in self._ready), *self._refused]
+        records = [*(item.record for item in self._ready.values()), *self._refused]
         return [
             dataclasses.replace(record, factors=varying.get(record.index, {}))
             for record in sorted(records, key=lambda record: record.index)

@@ -8,8 +8,8 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from runner.config import ConfigError
+from runner.execution.collector import Collector
 from runner.execution.configure import tracking
-from runner.execution.stream import Stream
 from runner.interruption import deferred, take_up
 from runner.plan import Tracking
 from runner.recording.mlflow import MlflowRecorder
@@ -47,23 +47,23 @@ def send(folder: Path, uri: str | None = None) -> str:
         raise RecordError(f"{folder}: there is no configuration.json. Nothing had been begun.")
     comparison = compare(load(folder))
     recorder = MlflowRecorder(_tracking(folder, configurations[0], uri), late=True)
-    recorder.connect()  # not in `Stream.open`, which is not interrupted while it waits
-    stream = Stream([recorder], sweep, configurations)
+    recorder.connect()  # not in `Collector.plan`, which is not interrupted while it waits
+    collector = Collector([recorder])
     end = _end(configurations, replicates)
-    stream.open()
+    collector.plan(sweep, configurations)
     try:
-        stream.replay(replicates)
+        collector.replay(replicates)
         with deferred():
-            stream.stop(end)
-            stream.tell(comparison)
+            collector.stop(end)
+            collector.conclude(comparison)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             take_up()
         with deferred():
-            stream.close("interrupted", None)
+            collector.close("interrupted", None)
         raise
     with deferred("Stopping after the report's files. To stop at once, interrupt again."):
-        stream.close(end, folder)
+        collector.close(end, folder)
     return recorder.loss
 
 

@@ -38,6 +38,65 @@ class Verdict:
 
 
 class Recorder:
+    def take(self, event):
+        from runner import events as e
+        from runner.plan import Key
+
+        if not hasattr(self, "_seen"):
+            self._seen, self._begun, self._by = None, set(), {}
+        match event:
+            case e.SweepPlanned():
+                first = self._seen is None
+                if hasattr(self, "expect"):
+                    self.expect(event.num_epochs)
+                if first:
+                    self._seen = {}
+                    self.start_sweep(event.sweep, event.configurations)
+                else:
+                    changed = [r for r in event.configurations if r != self._seen.get(r.index)]
+                    self.extend_sweep(event.sweep, changed)
+                self._sweep = event.sweep
+                self._seen = {r.index: r for r in event.configurations}
+            case e.Judged():
+                self.record_propagation(event.configuration, event.records)
+            case e.EpochEnded():
+                for place, key in enumerate(event.keys):
+                    self._start(key)
+                    metrics = {n: v[place] for n, v in event.metrics.items()}
+                    self.record_epoch(
+                        key.configuration, key.replicate, event.epoch, event.step, metrics
+                    )
+            case e.Resumed(key=key):
+                self._start(key)
+                for epoch, step in enumerate(event.steps):
+                    metrics = {n: v[epoch] for n, v in event.curves.items()}
+                    self.record_epoch(key.configuration, key.replicate, epoch, step, metrics)
+            case e.Restarted():
+                self._begun -= set(event.keys)
+            case e.ReplicateRecorded(record=record):
+                if record.reused_from is None:
+                    self._start(Key(record.configuration, record.weight_seed, record.batch_seed))
+                self._by.setdefault(record.configuration, []).append(record)
+                self.finish_replicate(record)
+            case e.ConfigurationEnded():
+                from functools import partial
+
+                from runner.report.tables import curve_summary
+
+                summary = partial(
+                    curve_summary, self._by.get(event.configuration, []), self._sweep.confidence
+                )
+                self.finish_configuration(event.configuration, event.end, summary, event.endpoint)
+            case e.Concluded():
+                self.tell(Verdict(event.text, event.ranks, event.outcomes))
+            case e.SweepEnded():
+                self.finish_sweep(event.end, None if event.folder is None else Path(event.folder))
+
+    def _start(self, key):
+        if key not in self._begun:
+            self._begun.add(key)
+            self.start_replicate(key.configuration, key.replicate)
+
     """Consumes records in the order in which they happen; never calls the engine.
 
     A sweep starts with its first configurations, others may follow; replicates of any of them run

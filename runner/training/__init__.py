@@ -1,1 +1,1 @@
-"""Trains cohorts: a cohort goes in, a stream of records comes out."""
+"""Trains cohorts: a cohort goes in, a stream of events comes out."""

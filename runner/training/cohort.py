@@ -1,13 +1,14 @@
 """What an engine is given, and how far training has moved a replicate."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from runner.datasets.dataset import Dataset
-from runner.plan import Choice, NoTraining, Training
+from runner.machine import Room, room
+from runner.plan import Choice, Key, NoTraining, Training
 from runner.variables import variable_path
 
 
@@ -20,11 +21,13 @@ class Member:
         `model.weights`.
       batch_seed: Seed of the streams `batches` and `dropout`.
       learning_rate: Of its optimizer; takes the place of the cohort's.
+      key: What events call it by; None for one that only fills up a program and is never alive.
     """
 
     draw: Callable[[], list[np.ndarray]]
     batch_seed: int
     learning_rate: float
+    key: Key | None = None
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,11 @@ class Cohort:
       training: Epochs, batch size, divergence limit.
       device: TensorFlow's name, such as `"/CPU:0"`.
       members: The replicates.
-      at_pause: Called between epochs, when all records so far have been yielded, with a function
+      room: What their training may use.
+      at_pause: Called between epochs, when all events so far have been yielded, with a function
         that takes a snapshot. It may raise `KeyboardInterrupt`.
       resume: Where to go on; its members are all of this cohort's, and those of them that are not
-        alive are not trained. Records are yielded of the epochs after it only.
+        alive are not trained. Events are yielded of the epochs after it only.
     """
 
     model: Any
@@ -86,8 +90,15 @@ class Cohort:
     training: Training | NoTraining
     device: str
     members: Sequence[Member]
+    room: Room = field(default_factory=room)
     at_pause: Callable[[Callable[[], Snapshot]], None] = _no_pause
     resume: Snapshot | None = None
+
+    def key(self, position: int) -> Key:
+        """Returns what events call the member at a position by."""
+        key = self.members[position].key
+        assert key is not None, "a member that only fills up a program"
+        return key
 
     @property
     def steps_per_epoch(self) -> int:

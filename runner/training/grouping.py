@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from functools import partial
 
 from runner.imports import told
-from runner.machine import num_cores
 from runner.training.cohort import Cohort
 from runner.training.exhaustion import is_out_of_memory
 from runner.training.forms import Form, candidates
@@ -49,7 +48,7 @@ class Grouping:
         one = need(cohort.model, cohort.dataset.train.x, cohort.training.batch_size)
         self.program = functools.cache(partial(Program, cohort, example_bytes=one.example_bytes))
         self.num_threads, self.max_in_step, self.size = self._room(one)
-        self.max_in_cache = self.size if "GPU" in cohort.device else one.max_in_cache()
+        self.max_in_cache = self.size if "GPU" in cohort.device else one.max_in_cache(cohort.room)
         count, resume = len(cohort.members), cohort.resume
         self.groups = [
             range(first, min(first + self.size, count)) for first in range(0, count, self.size)
@@ -70,10 +69,11 @@ class Grouping:
         count, resume = len(self.cohort.members), self.cohort.resume
         if "GPU" in self.cohort.device:
             return 1, count, resume.program["size"] if resume else count
-        in_step = one.max_in_step()
-        num_groups = math.ceil(count / one.max_replicas())
+        room = self.cohort.room
+        in_step = one.max_in_step(room)
+        num_groups = math.ceil(count / one.max_replicas(room))
         size = resume.program["size"] if resume else math.ceil(count / num_groups)
-        return min(num_cores(), in_step), in_step, size
+        return min(room.cores, in_step), in_step, size
 
     def batch_seeds(self, positions: Iterable[int]) -> list[int]:
         """Returns the seeds of the data orders that these members follow."""

@@ -1,4 +1,4 @@
-"""How much memory replicas take while they are trained, estimated from the model's operations."""
+"""What training a replica takes, of memory and of time, estimated from the model's operations."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.machine import available_memory, cache_bytes
+from runner.machine import Room
 from runner.models.calls import called_with
 
 # Copies of the weights: drawn, at the start, now, their gradients, the next ones, and an
@@ -27,9 +27,16 @@ _CACHE_SHARE = 0.5
 # So many replicas a program takes if need be, whatever the cache: each operation is amortized.
 _MIN_IN_CACHE = 3
 
-# Share of the memory that is free now, for states and for steps each; the rest is for others and
-# for the errors of the estimate.
+# Share of the memory for states and for steps each; the rest is for others and for the errors of
+# the estimate.
 _SHARE = 0.25
+
+# A step's time: the gradient takes two more passes like the forward one; so many operations a core
+# does in a second where products are large, and so long a step takes whatever it computes. Nothing
+# but the size of tasks goes by these.
+_PASSES = 3
+_FLOPS = 5e10
+_STEP_S = 2e-5
 
 
 @dataclass(frozen=True)
@@ -41,29 +48,35 @@ class Need:
       step_bytes: While a program trains it: activations of a batch and their gradients.
       example_bytes: All activations of one example.
       batch_bytes: A batch's inputs.
+      flops: Operations on floats in a forward pass of a batch.
     """
 
     state_bytes: float
     step_bytes: float
     example_bytes: float
     batch_bytes: float
+    flops: float = 0.0
 
-    def max_replicas(self) -> int:
+    def step_s(self, room: Room) -> float:
+        """Returns about how many seconds of all cores a step takes."""
+        return _STEP_S + _PASSES * self.flops / (_FLOPS * room.cores)
+
+    def max_replicas(self, room: Room) -> int:
         """Returns how many replicas may be in training at the same time, at least 1."""
-        return _number(self.state_bytes)
+        return _number(room, self.state_bytes)
 
-    def max_in_step(self) -> int:
+    def max_in_step(self, room: Room) -> int:
         """Returns how many of them may be in a step at the same time, at least 1."""
-        return _number(self.step_bytes)
+        return _number(room, self.step_bytes)
 
-    def max_in_cache(self) -> int:
+    def max_in_cache(self, room: Room) -> int:
         """Returns how many of them a program takes whose step stays in a core's cache."""
         in_step = self.state_bytes * _IN_STEP / _COPIES + self.step_bytes + self.batch_bytes
-        return max(_MIN_IN_CACHE, int(cache_bytes() * _CACHE_SHARE / in_step))
+        return max(_MIN_IN_CACHE, int(room.cache_bytes * _CACHE_SHARE / in_step))
 
 
-def _number(bytes_each: float) -> int:
-    return int(max(1, min(available_memory() * _SHARE / bytes_each, 2**31)))
+def _number(room: Room, bytes_each: float) -> int:
+    return int(max(1, min(room.memory_bytes * _SHARE / bytes_each, 2**31)))
 
 
 def need(model: Any, x: np.ndarray, batch_size: int) -> Need:
@@ -91,7 +104,17 @@ def need(model: Any, x: np.ndarray, batch_size: int) -> Need:
     trace = tf.function(forward, autograph=False).get_concrete_function(trainable, other, batch)
     weights = sum(_size(weight) for weight in model.weights)
     activations = _output_bytes(trace.graph)
-    return Need(_COPIES * weights, _HELD * activations, activations / rows, _size(batch))
+    sizes = _COPIES * weights, _HELD * activations, activations / rows, _size(batch)
+    return Need(*sizes, _flops(trace.graph))
+
+
+def _flops(graph: Any) -> float:
+    """Returns the operations on floats in a graph, as far as TensorFlow's profiler counts them."""
+    import tensorflow as tf
+
+    builder = tf.compat.v1.profiler.ProfileOptionBuilder
+    options = builder(builder.float_operation()).with_empty_output().build()
+    return float(tf.compat.v1.profiler.profile(graph, options=options).total_float_ops)
 
 
 def _output_bytes(graph: Any) -> int:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from runner.datasets.dataset import Part
+from runner.events import EpochEnded, ReplicateEnded
 from runner.imports import told
-from runner.records import EpochRecord, Outcome
 from runner.tasks import metric
 from runner.training import optimizers
 from runner.training.cohort import Cohort, Member, Snapshot, movement
@@ -41,15 +41,15 @@ class _DivergedError(Exception):
         self.step = step
 
 
-def train(cohort: Cohort) -> Iterator[EpochRecord | Outcome]:
-    """Trains the members in turn; yields a record per epoch, then the member's outcome.
+def train(cohort: Cohort) -> Iterator[EpochEnded | ReplicateEnded]:
+    """Trains the members in turn; yields an event per epoch, then the member's end.
 
     A member that raises ends as `failed`, one whose loss is lost as `diverged`; the others go on.
     """
     yield from on_device(cohort.device, _train_in_turn(cohort))
 
 
-def _train_in_turn(cohort: Cohort) -> Iterator[EpochRecord | Outcome]:
+def _train_in_turn(cohort: Cohort) -> Iterator[EpochEnded | ReplicateEnded]:
     for rate, members in _by_rate(cohort.members):
         reference = _Reference(cohort, rate)
         for position, member in members:
@@ -82,9 +82,9 @@ class _Reference:
         self.optimizer_state = optimizers.state(self.model.optimizer)
         self.dropout = seed_generators(self.model)
 
-    def train(self, position: int, member: Member) -> Iterator[EpochRecord | Outcome]:
+    def train(self, position: int, member: Member) -> Iterator[EpochEnded | ReplicateEnded]:
         """Trains one member from its initial weights, or from where it was, to its end."""
-        start = time.perf_counter()
+        start, key = time.perf_counter(), self.cohort.key(position)
         resume = self.cohort.resume
         values = None if resume is None else self._values(resume)
         ending: dict[str, Any] = {"status": "finished"}
@@ -98,7 +98,12 @@ class _Reference:
                 first = resume.epoch + 1
             for epoch in range(first, self.cohort.training.epochs + 1):
                 metrics = self._epoch(epoch, member)
-                yield _record(position, epoch, epoch * self.cohort.steps_per_epoch, metrics)
+                yield EpochEnded(
+                    keys=(key,),
+                    epoch=epoch,
+                    step=epoch * self.cohort.steps_per_epoch,
+                    metrics={name: [value] for name, value in metrics.items()},
+                )
                 self.cohort.at_pause(partial(self._snapshot, position, epoch, start))
             if self.cohort.training.epochs:
                 self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
@@ -109,8 +114,8 @@ class _Reference:
             ending = {"status": "diverged", "diverged_epoch": epoch, "diverged_step": diverged.step}
         except Exception as error:  # one replicate's error must not stop the others
             ending = {"status": "failed", "error": told(error)}
-        yield Outcome(
-            replicate=position,
+        yield ReplicateEnded(
+            key=key,
             wall_time_s=time.perf_counter() - start,
             **ending,
         )
@@ -230,8 +235,3 @@ class _Mean:
             name: self.total[name] / (self.count * answers)
             for name, answers in self.answers.items()
         }
-
-
-def _record(position: int, epoch: int, step: int, metrics: Metrics) -> EpochRecord:
-    values = {name: np.array([value]) for name, value in metrics.items()}
-    return EpochRecord(epoch, step, np.array([position]), values)

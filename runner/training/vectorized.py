@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from runner.events import EpochEnded, ReplicateEnded
 from runner.imports import told
-from runner.records import EpochRecord, Outcome
 from runner.training.cohort import Cohort, Member, Snapshot, movement
 from runner.training.forms import Form
 from runner.training.grouping import Grouping
@@ -61,8 +61,8 @@ class _Chunk:
     start: list[np.ndarray] = field(repr=False)
 
 
-def train(cohort: Cohort) -> Iterator[EpochRecord | Outcome]:
-    """Trains all members; yields a record per epoch for those that are alive, and their outcomes.
+def train(cohort: Cohort) -> Iterator[EpochEnded | ReplicateEnded]:
+    """Trains all members; yields an event per epoch for those that are alive, and their ends.
 
     A member whose weights cannot be drawn ends as `failed`; one whose loss is lost is frozen and
     ends as `diverged`; neither touches the others.
@@ -75,21 +75,23 @@ def train(cohort: Cohort) -> Iterator[EpochRecord | Outcome]:
         yield from _train_some(grouping, positions)
 
 
-def _train_some(grouping: Grouping, positions: Sequence[int]) -> Iterator[EpochRecord | Outcome]:
+def _train_some(
+    grouping: Grouping, positions: Sequence[int]
+) -> Iterator[EpochEnded | ReplicateEnded]:
     began = time.perf_counter()
     drawn: dict[int, list[np.ndarray]] = {}
     for position in positions:
         try:
             drawn[position] = grouping.cohort.members[position].draw()
         except Exception as error:  # one replicate's error must not stop the others
-            yield Outcome(position, "failed", 0.0, error=told(error))
+            yield ReplicateEnded(grouping.cohort.key(position), "failed", error=told(error))
     if drawn:
         yield from on_device(grouping.cohort.device, _train_drawn(grouping, drawn, began))
 
 
 def _train_drawn(
     grouping: Grouping, drawn: dict[int, list[np.ndarray]], began: float
-) -> Iterator[EpochRecord | Outcome]:
+) -> Iterator[EpochEnded | ReplicateEnded]:
     yield from _Training(grouping, drawn, began).run()
 
 
@@ -118,8 +120,8 @@ class _Training:
         self.share_s = 0.0
         self.threads = ThreadPoolExecutor(grouping.num_threads)
 
-    def run(self) -> Iterator[EpochRecord | Outcome]:
-        """Yields the stream of records."""
+    def run(self) -> Iterator[EpochEnded | ReplicateEnded]:
+        """Yields the events."""
         with self.threads:
             metrics = self._start()
             if self.cohort.resume is None:
@@ -357,8 +359,8 @@ class _Training:
                 joined[name][chunk.positions] = result[: len(chunk.positions)]
         return joined
 
-    def _begin(self, metrics: Metrics) -> Iterator[EpochRecord | Outcome]:
-        """Yields the records of the untrained models, and freezes those that are lost already."""
+    def _begin(self, metrics: Metrics) -> Iterator[EpochEnded | ReplicateEnded]:
+        """Yields the events of the untrained models, and freezes those that are lost already."""
         limit = self.cohort.training.divergence_limit
         with np.errstate(invalid="ignore"):
             fine = np.all([metrics[name] <= limit for name in ("loss", "val_loss")], axis=0)
@@ -367,21 +369,22 @@ class _Training:
 
     def _close(
         self, epoch: int, metrics: Metrics, alive: np.ndarray, bad_steps: dict[int, int]
-    ) -> Iterator[EpochRecord | Outcome]:
-        """Yields the record of an epoch and the outcomes of those that it has lost."""
+    ) -> Iterator[EpochEnded | ReplicateEnded]:
+        """Yields the event of an epoch and the ends of those that it has lost."""
         last_step = epoch * self.cohort.steps_per_epoch
         lost = self.alive & ~alive
         self.alive &= alive
         rows = np.flatnonzero(self.alive)
         if rows.size:
-            values = {name: value[rows] for name, value in metrics.items()}
-            yield EpochRecord(epoch, last_step, rows, values)
+            keys = tuple(map(self.cohort.key, rows.tolist()))
+            values = {name: value[rows].tolist() for name, value in metrics.items()}
+            yield EpochEnded(keys, epoch, last_step, values)
         for position in np.flatnonzero(lost):
             step = bad_steps.get(int(position), last_step)
-            yield self._outcome(int(position), "diverged", diverged_epoch=epoch, diverged_step=step)
+            yield self._end(int(position), "diverged", diverged_epoch=epoch, diverged_step=step)
 
-    def _finish(self) -> Iterator[Outcome]:
-        """Yields the outcomes of all that have come to the end."""
+    def _finish(self) -> Iterator[ReplicateEnded]:
+        """Yields the ends of all that have come to the end of the training."""
         if self.cohort.training.epochs:
             for chunk in self.chunks:
                 chunk.state = self.program.finalize(chunk.state)
@@ -392,7 +395,7 @@ class _Training:
                 if self.alive[position]:
                     end = self.program.trainable_values(chunk.state, replica)
                     start = [values[replica] for values in chunk.start]
-                    yield self._outcome(
+                    yield self._end(
                         position,
                         "finished",
                         test={name: float(values[position]) for name, values in test.items()},
@@ -403,10 +406,11 @@ class _Training:
         """Returns a replicate's share of the time that the cohort has taken so far."""
         return (time.perf_counter() - self.began) / len(self.drawn)
 
-    def _outcome(self, position: int, status: Any, **details: Any) -> Outcome:
+    def _end(self, position: int, status: Any, **details: Any) -> ReplicateEnded:
         share_s = self.share_s or self._share_s()
         shared = len(self.drawn) > 1
-        return Outcome(position, status, share_s, wall_time_shared=shared, **details)
+        key = self.cohort.key(position)
+        return ReplicateEnded(key, status, share_s, wall_time_shared=shared, **details)
 
 
 def _prefixed(prefix: str, metrics: Metrics) -> Metrics:

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from benchmark.fit_sides import Fit, Joblib, peak_memory_bytes
 from benchmark.works import BATCH_SIZE, WORKS, Work, batch_seed, epoch_flops, initial_weights
-from runner.plan import Choice, Training
-from runner.records import EpochRecord
+from runner.events import EpochEnded
+from runner.plan import Choice, Key, Training
 from runner.training.cohort import Cohort, Member
 
 # More than any measurement takes; an engine wants to know before it starts.
@@ -109,7 +109,7 @@ class Engine:
             training=Training(epochs=_MANY_EPOCHS, batch_size=BATCH_SIZE),
             device=device,
             members=[
-                Member(lambda r=r: weights[r], batch_seed(r), rate)  # type: ignore[misc]
+                Member(lambda r=r: weights[r], batch_seed(r), rate, Key(r, 0, 0))  # type: ignore[misc]
                 for r in self.curves
             ],
         )
@@ -119,10 +119,10 @@ class Engine:
         began, first = time.perf_counter(), self.epoch
         while self.epoch < max(first + epochs, self.end_of_call):
             event = next(self.events)
-            if not isinstance(event, EpochRecord) or len(event.replicates) < self.num_replicates:
+            if not isinstance(event, EpochEnded) or len(event.keys) < self.num_replicates:
                 raise RuntimeError(f"a replicate was lost: {event}")
-            for replicate, loss in zip(event.replicates, event.metrics["loss"], strict=True):
-                self.curves[int(replicate)].append(float(loss))
+            for key, loss in zip(event.keys, event.metrics["loss"], strict=True):
+                self.curves[key.configuration].append(loss)
             self.epoch += 1
         return (time.perf_counter() - began) / (self.epoch - first) * epochs
 

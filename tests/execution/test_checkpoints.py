@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from runner.execution import checkpoints
-from runner.execution.checkpoints import Keeper
+from runner.execution.checkpoints import CheckpointWriter
 from runner.records import read_replicates
 from runner.training import vectorized
 
@@ -37,7 +37,7 @@ def _tensorflow(keras):
 @pytest.fixture
 def stop_at(monkeypatch):
     """Returns a function that lets SIGTERM arrive when an engine pauses for the n-th time."""
-    call = Keeper.__call__
+    call = CheckpointWriter.__call__
 
     def stop(pause: int) -> None:
         calls = []
@@ -49,7 +49,7 @@ def stop_at(monkeypatch):
                 signal.raise_signal(signal.SIGTERM)
             call(self, take)
 
-        monkeypatch.setattr(Keeper, "__call__", paused)
+        monkeypatch.setattr(CheckpointWriter, "__call__", paused)
 
     return stop
 
@@ -145,7 +145,9 @@ def test_rerun_starts_from_the_beginning(command, stop_at):
 
 def test_checkpoints_come_when_they_are_due(command, monkeypatch):
     written = []
-    monkeypatch.setattr(Keeper, "_write", lambda self, snapshot: written.append(snapshot.epoch))
+    monkeypatch.setattr(
+        CheckpointWriter, "_write", lambda self, snapshot: written.append(snapshot.epoch)
+    )
     command(*TINY, "seeds=1", "training.checkpoint_every_s=1e-9")
     often, written = list(written), written.clear() or written
     command(*TINY, "seeds=1", "rerun=true")

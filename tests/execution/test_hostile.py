@@ -13,7 +13,8 @@ import pytest
 
 import runner
 from runner import files
-from runner.records import Outcome, read_replicates, read_sweep
+from runner.events import ReplicateEnded
+from runner.records import read_replicates, read_sweep
 from runner.training import reference
 
 SMALL = (
@@ -68,7 +69,7 @@ EACH_WAY = [pytest.param(name, marks=[pytest.mark.slow] * (name == "sweep")) for
 
 @pytest.mark.parametrize("name", EACH_WAY)
 def test_without_a_report_the_exit_code_is_1(command, keras, full_disk, name):
-    full_disk(5)  # records of the sweep, of the configuration and of its three replicates
+    full_disk(6)  # the plan; records of the sweep, of the configuration, of its three replicates
     done = command(*SWEEPS[name], *QUIET)
     assert done.code == 1
     assert "Traceback" not in done.output
@@ -85,7 +86,7 @@ def test_a_folder_that_is_removed_meanwhile_is_not_half_made_again(
     def removes(cohort):
         for event in train(cohort):
             yield event
-            if isinstance(event, Outcome):
+            if isinstance(event, ReplicateEnded):
                 shutil.rmtree(tmp_path / "results", ignore_errors=True)
 
     monkeypatch.setattr(reference, "train", removes)

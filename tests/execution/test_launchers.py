@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from runner.records import Outcome, read_configurations, read_replicates, read_sweep
+from runner.events import ReplicateEnded
+from runner.records import read_configurations, read_replicates, read_sweep
 from runner.training import reference
 
 # The reference engine trains one replicate at a time, so its bits do not depend on the grouping.
@@ -159,8 +160,8 @@ def test_an_optimizing_sweeper_goes_by_the_results(command, database, mlflow_run
 
     def fail(cohort):
         for event in train(cohort):
-            failed = isinstance(event, Outcome) and cohort.training.batch_size == 64
-            yield Outcome(event.replicate, "failed", 0.0, error="luck") if failed else event
+            failed = isinstance(event, ReplicateEnded) and cohort.training.batch_size == 64
+            yield ReplicateEnded(event.key, "failed", error="luck") if failed else event
 
     monkeypatch.setattr(reference, "train", fail)
     swept = ("init=he_normal", "training.batch_size=8,64", "optimizer.learning_rate=interval(.1,1)")
@@ -273,7 +274,7 @@ def test_a_crash_leaves_what_had_finished(command, monkeypatch):
     def crash(cohort):
         for event in train(cohort):
             yield event
-            if isinstance(event, Outcome):
+            if isinstance(event, ReplicateEnded):
                 raise RuntimeError("no more")
 
     monkeypatch.setattr(reference, "train", crash)
@@ -302,9 +303,9 @@ def test_interruption_keeps_what_has_finished(
     def interrupt(cohort):
         for event in train(cohort):
             yield event
-            if isinstance(event, Outcome):
+            if isinstance(event, ReplicateEnded):
                 ends.append(event)
-            if isinstance(event, Outcome) and len(ends) == 3:
+            if isinstance(event, ReplicateEnded) and len(ends) == 3:
                 if by == "SIGTERM":
                     os.kill(os.getpid(), signal.SIGTERM)
                 elif by == "Ctrl-C":

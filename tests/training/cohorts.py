@@ -1,12 +1,14 @@
 """Small models, cohorts of them, and what an engine makes of a cohort; for several tests."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from runner import seeds
 from runner.datasets.dataset import Dataset, Part
-from runner.plan import Choice, Training
-from runner.records import EpochRecord, Outcome
+from runner.events import EpochEnded, ReplicateEnded
+from runner.plan import Choice, Key, Training
 from runner.training import optimizers
 from runner.training.cohort import Cohort, Member
 
@@ -273,13 +275,17 @@ def member(model, seed, rate=0.05, spoil=False):
 
 
 def cohort(model, members, optimizer="sgd", epochs=2, data=None, device="/CPU:0", **settings):
+    """Returns a cohort; the key of each member has its position as the configuration."""
     return Cohort(
         model=model,
         dataset=data or dataset(),
         optimizer=Choice(optimizer, optimizers.CATALOGUE[optimizer](**settings)),
         training=Training(epochs=epochs, batch_size=BATCH),
         device=device,
-        members=members,
+        members=[
+            dataclasses.replace(each, key=Key(position, 0, 0))
+            for position, each in enumerate(members)
+        ],
     )
 
 
@@ -287,13 +293,13 @@ def run(engine, cohort):
     """Returns ({(position, epoch): {metric: value}}, {position: outcome})."""
     curves, outcomes = {}, {}
     for event in engine(cohort):
-        if isinstance(event, Outcome):
-            outcomes[event.replicate] = event
+        if isinstance(event, ReplicateEnded):
+            outcomes[event.key.configuration] = event
             continue
-        assert isinstance(event, EpochRecord)
-        for row, position in enumerate(event.replicates):
-            metrics = {name: float(values[row]) for name, values in event.metrics.items()}
-            curves[int(position), event.epoch] = metrics
+        assert isinstance(event, EpochEnded)
+        for row, key in enumerate(event.keys):
+            metrics = {name: values[row] for name, values in event.metrics.items()}
+            curves[key.configuration, event.epoch] = metrics
     return curves, outcomes
 
 

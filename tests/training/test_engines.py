@@ -8,8 +8,8 @@ import pytest
 
 from runner import seeds
 from runner.datasets.dataset import Dataset, Part
-from runner.plan import Choice, NoTraining, Training
-from runner.records import Outcome
+from runner.events import ReplicateEnded
+from runner.plan import Choice, Key, NoTraining, Training
 from runner.training import optimizers
 from runner.training.cohort import Cohort, Member
 from tests.training import cohorts
@@ -63,7 +63,10 @@ def make_cohort(model, members, optimizer="adam", training=None, dataset=None, *
         optimizer=Choice(optimizer, optimizers.CATALOGUE[optimizer](**settings)),
         training=training or Training(epochs=3, batch_size=BATCH),
         device="/CPU:0",
-        members=members,
+        members=[
+            dataclasses.replace(each, key=Key(position, 0, 0))
+            for position, each in enumerate(members)
+        ],
     )
 
 
@@ -75,13 +78,13 @@ def run(request, keras):
     def collect(cohort):
         epochs, outcomes = {}, {}
         for event in engine.train(cohort):
-            if isinstance(event, Outcome):
-                outcomes[event.replicate] = event
+            if isinstance(event, ReplicateEnded):
+                outcomes[event.key.configuration] = event
                 continue
-            for row, position in enumerate(event.replicates):
-                metrics = {name: float(values[row]) for name, values in event.metrics.items()}
+            for row, key in enumerate(event.keys):
+                metrics = {name: values[row] for name, values in event.metrics.items()}
                 record = {"epoch": event.epoch, "step": event.step, **metrics}
-                epochs.setdefault(int(position), []).append(record)
+                epochs.setdefault(key.configuration, []).append(record)
         return epochs, outcomes
 
     return collect

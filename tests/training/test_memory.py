@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from runner.machine import Room
 from runner.training import memory
 
 
@@ -24,22 +25,26 @@ def test_counts_weights_and_activations(model):
     assert 4 * outputs <= one.example_bytes <= 3 * 4 * outputs  # product, bias, activation
 
 
-def test_so_many_fit_as_the_memory_holds(model, monkeypatch):
+@pytest.mark.parametrize(
+    ("memory_bytes", "replicas", "in_step"),
+    [(4000, 10, 100), (0, 1, 1), (2**60, 2**31, 2**31)],
+)
+def test_so_many_fit_as_the_memory_holds(memory_bytes, replicas, in_step):
     one = memory.Need(state_bytes=100, step_bytes=10, example_bytes=1, batch_bytes=2)
-    monkeypatch.setattr(memory, "available_memory", lambda: 4000)
-    assert (one.max_replicas(), one.max_in_step()) == (10, 100)
-    monkeypatch.setattr(memory, "available_memory", lambda: 0)
-    assert (one.max_replicas(), one.max_in_step()) == (1, 1)
-    monkeypatch.setattr(memory, "available_memory", lambda: float("inf"))
-    assert one.max_replicas() > 10**6
+    room = Room(cores=1, memory_bytes=memory_bytes, cache_bytes=1)
+    assert (one.max_replicas(room), one.max_in_step(room)) == (replicas, in_step)
 
 
-def test_so_many_share_a_core_as_half_of_its_cache_holds(monkeypatch):
+@pytest.mark.parametrize(
+    ("cache_bytes", "replicas"),
+    [
+        (160, 10),  # four of nine copies of the weights, a step, a batch: 8 bytes
+        (16, 3),  # rather outside of the cache than one by one
+    ],
+)
+def test_so_many_share_a_core_as_half_of_its_cache_holds(cache_bytes, replicas):
     one = memory.Need(state_bytes=9, step_bytes=3, example_bytes=1, batch_bytes=1)
-    monkeypatch.setattr(memory, "cache_bytes", lambda: 160)
-    assert one.max_in_cache() == 10  # four of nine copies of the weights, a step, a batch: 8 bytes
-    monkeypatch.setattr(memory, "cache_bytes", lambda: 16)
-    assert one.max_in_cache() == 3  # rather outside of the cache than one by one
+    assert one.max_in_cache(Room(1, 4000, cache_bytes)) == replicas
 
 
 def need_of(model, shape, batch_size=10):

@@ -391,15 +391,14 @@ def test_an_epoch_is_traced_once_per_program_shape(keras, engines):
 
 
 @pytest.mark.slow
-def test_little_memory_makes_more_programs_and_the_same_numbers(keras, engines, monkeypatch):
+def test_little_memory_makes_more_programs_and_the_same_numbers(keras, engines):
     from runner.training import memory
 
     model = mlp(keras)
     members = [member(model, seed) for seed in range(5)]
     wanted, _ = run(engines["vectorized"], cohort(model, members))
     one = memory.need(model, dataset().train.x, BATCH)
-    monkeypatch.setattr(memory, "available_memory", lambda: 4 * 2 * one.state_bytes)
-    got, ends = run(engines["vectorized"], cohort(model, members))
+    got, ends = run(engines["vectorized"], within(4 * 2 * one.state_bytes, cohort(model, members)))
     assert {end.status for end in ends.values()} == {"finished"}
     assert got.keys() == wanted.keys()
     for key, metrics in wanted.items():
@@ -413,9 +412,10 @@ def test_groups_that_follow_each_other_share_a_program(keras, engines, monkeypat
 
     model = mlp(keras)
     # Groups of 2, 2 and 1; the first two follow two data orders, the last one.
-    work = cohort(model, [member(model, seed) for seed in range(5)])
     one = memory.need(model, dataset().train.x, BATCH)
-    monkeypatch.setattr(memory, "available_memory", lambda: 4 * 2 * one.state_bytes)
+    work = within(
+        4 * 2 * one.state_bytes, cohort(model, [member(model, seed) for seed in range(5)])
+    )
     made = []
     monkeypatch.setattr(vectorized, "Grouping", lambda work: made.append(Grouping(work)) or made[0])
     _, ends = run(engines["vectorized"], work)
@@ -426,14 +426,20 @@ def test_groups_that_follow_each_other_share_a_program(keras, engines, monkeypat
     assert grouping.program(form, grouping.width(form)).num_traces == 1
 
 
-def test_as_many_programs_run_as_there_is_memory_for(keras, monkeypatch):
+def within(memory_bytes, cohort, cores=None):
+    """Returns a cohort that may use so much memory, and so many cores."""
+    room = dataclasses.replace(cohort.room, memory_bytes=int(memory_bytes))
+    room = dataclasses.replace(room, cores=cores or room.cores)
+    return dataclasses.replace(cohort, room=room)
+
+
+def test_as_many_programs_run_as_there_is_memory_for(keras):
     from runner.training import grouping, memory
 
     model = mlp(keras)
-    work = cohort(model, [member(model, seed) for seed in range(5)])
     step = memory.need(model, dataset().train.x, BATCH).step_bytes
-    monkeypatch.setattr(grouping, "num_cores", lambda: 8)
-    monkeypatch.setattr(memory, "available_memory", lambda: 4 * 3 * step)
+    members = [member(model, seed) for seed in range(5)]
+    work = within(4 * 3 * step, cohort(model, members), cores=8)
     divided = grouping.Grouping(work)
     assert (divided.num_threads, divided.width(divided.forms[0])) == (3, 1)
 
@@ -474,12 +480,13 @@ def counted(monkeypatch, vectorized):
 @pytest.fixture
 def one_by_one(keras, monkeypatch):
     """Programs of one replica, on one thread, that compile quickly."""
+    from runner import machine
     from runner.training import grouping
     from runner.training.forms import Form
 
     alone = [Form("single", False, 1, "")]
     monkeypatch.setattr(grouping, "candidates", lambda *args: list(alone))
-    monkeypatch.setattr(grouping, "num_cores", lambda: 1)
+    monkeypatch.setattr(machine, "num_cores", lambda *_: 1)
 
 
 def test_no_epoch_is_trained_for_nothing(keras, engines, one_by_one, monkeypatch):

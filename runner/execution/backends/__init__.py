@@ -1,0 +1,1 @@
+"""Where tasks run: each takes tasks and yields their events."""
