@@ -36,6 +36,7 @@ from runner.propagation.tables import opinion
 from runner.recording.recorder import Recorder
 from runner.records import ConfigurationRecord, PropagationRecord, ReplicateRecord, SweepRecord
 from runner.report import tables
+from runner.report.markdown import description
 
 if TYPE_CHECKING:
     from runner.report import Comparison
@@ -155,7 +156,7 @@ class Collector:
 
     def conclude(self, comparison: "Comparison") -> None:
         """Hands on what the report says."""
-        self._tell(Concluded(comparison.description, comparison.ranks, comparison.outcomes))
+        self._tell(Concluded(description(comparison), comparison.ranks, comparison.outcomes))
 
     def close(self, end: End, folder: Path | None) -> None:
         """Ends the sweep, whose report lies in `folder`, for each recorder whatever one raises."""

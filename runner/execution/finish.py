@@ -25,6 +25,7 @@ from runner.recording.mlflow_store import ui_command
 from runner.recording.recorder import End
 from runner.records import RecordError
 from runner.report import tables
+from runner.report.console import view
 from runner.report.results import ResultsError
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ def _report(folder: Path, figures: bool) -> "report.Comparison | None":
         reason, command = str(error).rstrip("."), _report_command(folder)
         log.error("No report: %s. When that is mended: %s", reason, command)
         return None
-    get_console().print(comparison)
+    get_console().print(view(comparison))
     return comparison
 
 

@@ -10,25 +10,4 @@ from runner.initializers.custom import Custom
 
 __all__ = ["CATALOGUE"]
 
-CATALOGUE: dict[str, type[laws.Law]] = {
-    "uniform": laws.Uniform,
-    "lecun_uniform": laws.LecunUniform,
-    "normal": laws.Normal,
-    "identity": laws.Identity,
-    "orthogonal": laws.Orthogonal,
-    "zero": laws.Zero,
-    "glorot_normal": laws.GlorotNormal,
-    "glorot_uniform": laws.GlorotUniform,
-    "he_normal": laws.HeNormal,
-    "he_uniform": laws.HeUniform,
-    "keras1/identity": laws.Keras1Identity,
-    "keras1/orthogonal": laws.Keras1Orthogonal,
-    "keras1/glorot_normal": laws.Keras1GlorotNormal,
-    "keras1/he_normal": laws.Keras1HeNormal,
-    "lecun_normal": laws.LecunNormal,
-    "truncated_normal": laws.TruncatedNormal,
-    "variance_scaling": laws.VarianceScaling,
-    "constant": laws.Constant,
-    "ones": laws.Ones,
-    "custom": Custom,
-}
+CATALOGUE: dict[str, type[laws.Law]] = {**laws.OPTIONS, "custom": Custom}

@@ -10,8 +10,8 @@ import numpy as np
 
 from runner.config import ARGUMENTS, ConfigError, setting, target_in
 from runner.imports import import_target, told
-from runner.initializers.kernels import Weight
-from runner.initializers.laws import Initializer, Law, UndefinedError
+from runner.initializers.kernels import UndefinedError, Weight
+from runner.initializers.laws import Initializer, Law
 
 _KEY = "init.target"
 

@@ -26,8 +26,16 @@ from runner.config import ConfigError
 from runner.imports import told
 from runner.initializers import CATALOGUE, own
 from runner.initializers.custom import Custom
-from runner.initializers.kernels import Weight, chosen, fans, listed, weights, with_products
-from runner.initializers.laws import KEEP, Initializer, UndefinedError
+from runner.initializers.kernels import (
+    UndefinedError,
+    Weight,
+    chosen,
+    fans,
+    listed,
+    weights,
+    with_products,
+)
+from runner.initializers.laws import KEEP, Initializer
 from runner.plan import Choice
 from runner.records import KernelRecord
 

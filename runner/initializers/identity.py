@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from runner.initializers.kernels import Weight
-from runner.initializers.laws import UndefinedError
+from runner.initializers.kernels import UndefinedError, Weight
 
 
 def identity_kernel(kernel: Weight) -> np.ndarray:

@@ -106,6 +106,10 @@ class Weight:
         }
 
 
+class UndefinedError(ValueError):
+    """A law is not defined for a kernel; the message tells for which ones it is."""
+
+
 def weights(model: Any) -> list[Weight]:
     """Returns all weights of a `keras.Model`, in the order of `model.weights`.
 

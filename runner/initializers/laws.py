@@ -24,15 +24,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from runner.config import NUMBER, POSITIVE, Rule, one_of, optional, setting
-from runner.initializers.kernels import Weight, fans
+from runner.initializers.identity import identity_kernel
+from runner.initializers.kernels import UndefinedError, Weight, fans
 
 KEEP = "keep"
 
 
 def _option(value: Any) -> str:
-    from runner.initializers import CATALOGUE
-
-    if value not in CATALOGUE or value == "custom":  # which has no default target
+    if value not in OPTIONS:  # custom has no default target
         raise ValueError
     return value
 
@@ -66,10 +65,6 @@ _TRUNCATED = 0.8796256610342398
 def _fan(kernel: Weight, mode: str) -> float:
     fan_in, fan_out = fans(kernel)
     return {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
-
-
-class UndefinedError(ValueError):
-    """A law is not defined for a kernel; the message tells for which ones it is."""
 
 
 class Initializer(Protocol):
@@ -314,14 +309,10 @@ class Identity(Law):
     gain: float = setting(NUMBER, 1.0)
 
     def initializer(self, kernel: Weight, seed: int) -> Initializer:
-        from runner.initializers.identity import identity_kernel
-
         values = self.gain * identity_kernel(kernel)
         return lambda shape, dtype: values.astype(kernel.dtype)
 
     def stddev(self, kernel: Weight) -> float:
-        from runner.initializers.identity import identity_kernel
-
         return abs(self.gain) * float(identity_kernel(kernel).std())
 
 
@@ -372,3 +363,27 @@ class Ones(Law):
 
     def stddev(self, kernel: Weight) -> float:
         return 0.0
+
+
+OPTIONS: dict[str, type[Law]] = {
+    "uniform": Uniform,
+    "lecun_uniform": LecunUniform,
+    "normal": Normal,
+    "identity": Identity,
+    "orthogonal": Orthogonal,
+    "zero": Zero,
+    "glorot_normal": GlorotNormal,
+    "glorot_uniform": GlorotUniform,
+    "he_normal": HeNormal,
+    "he_uniform": HeUniform,
+    "keras1/identity": Keras1Identity,
+    "keras1/orthogonal": Keras1Orthogonal,
+    "keras1/glorot_normal": Keras1GlorotNormal,
+    "keras1/he_normal": Keras1HeNormal,
+    "lecun_normal": LecunNormal,
+    "truncated_normal": TruncatedNormal,
+    "variance_scaling": VarianceScaling,
+    "constant": Constant,
+    "ones": Ones,
+}
+"""The options of the group `init`, but for `custom`."""

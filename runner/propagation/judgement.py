@@ -11,18 +11,13 @@ architecture", theorem 5.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from runner.propagation.settings import Diagnostics, Name
 from runner.records import PropagationRecord
 
-if TYPE_CHECKING:
-    from runner.propagation.settings import Diagnostics
-
 _MINUS = "\N{MINUS SIGN}"
-
-Name = Literal["healthy", "vanishing", "exploding", "dead", "saturated", "symmetric", "collapsed"]
 
 # Variance of ln q that a layer of n units adds, times n (Hanin and Rolnick, 2018, for ReLU).
 _SCATTER = 5.0
@@ -47,7 +42,7 @@ class Verdict:
         return f"{self.name}: {self.reason}"
 
 
-def judge(records: Sequence[PropagationRecord], limits: "Diagnostics") -> Verdict:
+def judge(records: Sequence[PropagationRecord], limits: Diagnostics) -> Verdict:
     """Returns the verdict on a configuration, or on one replicate.
 
     The first illness that is found is told, causes before their effects.
@@ -73,7 +68,7 @@ def judge(records: Sequence[PropagationRecord], limits: "Diagnostics") -> Verdic
 class _Seen:
     """The numbers of some replicates of a model."""
 
-    def __init__(self, records: Sequence[PropagationRecord], limits: "Diagnostics") -> None:
+    def __init__(self, records: Sequence[PropagationRecord], limits: Diagnostics) -> None:
         self.records = records
         self.limits = limits
         first = records[0]

@@ -1,10 +1,11 @@
 """Settings of the group `diagnostics`: what is measured before training, and what is healthy."""
 
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import ClassVar, Literal, get_args
 
 from runner.config import FRACTION, POSITIVE, POSITIVE_INTEGER, one_of, optional, setting
-from runner.propagation.judgement import Name
+
+Name = Literal["healthy", "vanishing", "exploding", "dead", "saturated", "symmetric", "collapsed"]
 
 
 @dataclass(frozen=True)

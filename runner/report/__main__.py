@@ -43,6 +43,7 @@ def _report(options: argparse.Namespace) -> int:
     from rich import get_console
 
     from runner.report import load
+    from runner.report.console import view
     from runner.report.files import write
     from runner.report.results import ResultsError
 
@@ -63,7 +64,7 @@ def _report(options: argparse.Namespace) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     console = get_console()
-    console.print(comparison)
+    console.print(view(comparison))
     for name in ("report.html", "report.md", "report.tex"):
         console.print(f"{output / name}", style="bold", markup=False, soft_wrap=True)
     return 0

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -19,7 +18,7 @@ MAX_CELLS = 12
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a report says first, and what the console shows; rich can print it.
+    """What a report says first, and what the console shows.
 
     Attributes:
       title: What was compared.
@@ -49,25 +48,12 @@ class Comparison:
     ranks: Mapping[int, int]
     outcomes: Mapping[int, str]
 
-    @property
-    def description(self) -> str:
-        """The verdict as Markdown, for a page that is not the report's own."""
-        from runner.report.markdown import description
-
-        return description(self)
-
     def beyond_headline(self) -> list[list[words.Sentence]]:
         """Returns the findings without what the headline or, of many cells, the table tells."""
         if len(self.findings) > 1:
             return [list(sentences) for sentences in self.findings[:MAX_CELLS]]
         told = [[s for s in sentences if s.kind != "leads"] for sentences in self.findings]
         return [sentences for sentences in told if sentences]
-
-    def __rich__(self) -> Any:
-        """Returns what rich prints."""
-        from runner.report import console
-
-        return console.view(self)
 
 
 def compare(results: Results, analysis: Analysis | None = None) -> Comparison:

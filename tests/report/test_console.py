@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from runner.report.comparison import compare
+from runner.report.console import view
 from runner.report.results import Results
 
 Scored = Callable[..., Results]
@@ -13,7 +14,7 @@ GOOD = [0.90, 0.92, 0.94, 0.96, 0.98]
 
 def shown(results: Results, width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    console.print(compare(results))
+    console.print(view(compare(results)))
     output = console.file
     assert isinstance(output, io.StringIO)
     return output.getvalue()

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from runner.report.analysis import Analysis, analyse
 from runner.report.comparison import compare
+from runner.report.console import view
 from runner.report.document import Drawings, document
 from runner.report.figures.points import curve_points
 from runner.report.latex import latex
@@ -150,7 +151,7 @@ def sentences(results: Results, analysis: Analysis) -> list[str]:
     for render in (markdown, page, latex):
         assert not re.search(r"[>| ](nan|NaN|None(?! of)|<NA>)[<|&. ]", render(content))
     console = Console(width=5_000, file=io.StringIO(), record=True)
-    console.print(comparison)
+    console.print(view(comparison))
     told += [line for line in console.export_text().splitlines() if line.endswith(".")]
     return [text for text in told if text]
 
