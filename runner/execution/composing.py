@@ -37,6 +37,7 @@ class Schema:
     training: Any = MISSING
     diagnostics: Any = MISSING
     engine: Any = MISSING
+    execution: Any = MISSING
     tracking: Any = MISSING
     report: Any = MISSING
     seeds: Any = MISSING

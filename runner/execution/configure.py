@@ -10,6 +10,8 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from runner import datasets, initializers, models
 from runner.config import ConfigError, choose
+from runner.execution.backends.settings import CATALOGUE as EXECUTION
+from runner.execution.backends.settings import Execution
 from runner.plan import (
     Choice,
     Configuration,
@@ -39,6 +41,7 @@ GROUPS: dict[str, Mapping[str, type]] = {
     "training": {"default": Training, "none": NoTraining},
     "diagnostics": DIAGNOSTICS,
     "engine": {"vectorized": _Engine, "keras": _Engine},
+    "execution": EXECUTION,
     "tracking": {"mlflow": Tracking, "none": NoTracking},
     "report": {"default": Report},
 }
@@ -90,6 +93,7 @@ class Job:
 class SweepSettings:
     """What holds for a whole sweep."""
 
+    execution: Execution
     tracking: Tracking | NoTracking
     report: Report
     rerun: bool
@@ -126,11 +130,12 @@ def sweep_settings(jobs: Sequence[Job]) -> SweepSettings:
       ConfigError: It is not, or a setting breaks its rule.
     """
     first = jobs[0].settings
-    for key in ("tracking", "report", "rerun", "dry_run"):
+    for key in ("execution", "tracking", "report", "rerun", "dry_run"):
         for job in jobs[1:]:
             if job.settings[key] != first[key]:
                 raise ConfigError(f"`{key}` must be the same in every configuration of a sweep.")
     return SweepSettings(
+        execution=_choice(first, "execution").settings,
         tracking=tracking(first["tracking"]),
         report=_choice(first, "report").settings,
         rerun=first["rerun"],

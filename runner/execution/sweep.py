@@ -33,8 +33,6 @@ from runner.training.tensorflow import gpu_description
 
 log = logging.getLogger(__name__)
 
-_TASK_S = 120.0
-
 
 class Sweep:
     """A sweep, whose jobs come at once or in batches: one folder, one plan, one report.
@@ -63,7 +61,7 @@ class Sweep:
         self._diagnostician = Diagnostician()
         self._id = uuid.uuid4().hex
         self._plan: Plan | None = None
-        self._division = Division(room(), _TASK_S, self.settings.rerun)
+        self._division = Division(room(), self.settings.execution.task_s, self.settings.rerun)
         self._backend = Local(self.folder, self._ready, self._diagnostician)
 
     def train(self, jobs: Sequence[Job], is_whole: bool) -> dict[int, float]:
