@@ -35,11 +35,13 @@ class Room:
       cores: Threads that train at the same time.
       memory_bytes: Of memory.
       cache_bytes: Of a core's cache.
+      operation_threads: Of one operation on a CPU; 0 for all cores.
     """
 
     cores: int
     memory_bytes: int
     cache_bytes: int
+    operation_threads: int = 0
 
 
 def room() -> Room:
@@ -106,6 +108,15 @@ def cache_bytes(root: Path = _ROOT) -> int:
         if size.endswith("K") and sharing:
             shares.append(int(size.removesuffix("K")) * 1024 // sharing)
     return max(shares, default=_CACHE_BYTES) or _CACHE_BYTES
+
+
+def num_gpus(root: Path = _ROOT) -> int:
+    """Returns how many GPUs NVIDIA's driver knows, 0 where there is none.
+
+    Args:
+      root: Where `proc` lies.
+    """
+    return len(list((root / "proc/driver/nvidia/gpus").glob("*")))
 
 
 def gpu_driver(root: Path = _ROOT) -> str:

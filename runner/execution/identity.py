@@ -13,7 +13,7 @@ import hashlib
 import json
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from runner.datasets.dataset import Dataset
 from runner.execution.user_code import user_sources
 from runner.plan import Choice, Configuration
 from runner.propagation.settings import Diagnostics
-from runner.training.tensorflow import arithmetic
 
 # Settings that change what is told about the numbers, or where they are, but not the numbers; and
 # those whose whole effect the data itself shows.
@@ -42,14 +41,14 @@ _TELLING = {
 }
 
 
-def identity(item: Configuration, dataset: Dataset, model: str, device: str) -> str:
+def identity(item: Configuration, dataset: Dataset, model: str, arithmetic: Sequence[str]) -> str:
     """Returns the key of a configuration, 64 hexadecimal digits.
 
     Args:
       item: The settings.
       dataset: What it is trained on.
       model: Key of the model, from `model_key`.
-      device: TensorFlow's name of the device.
+      arithmetic: What decides how its device rounds; see `runner.training.tensorflow`.
     """
     parts = {
         **{name: _settings(name, item) for name in ("dataset", "model", "init", "optimizer")},
@@ -58,7 +57,7 @@ def identity(item: Configuration, dataset: Dataset, model: str, device: str) -> 
         "data": dataset.fingerprint,
         "built": model,
         "code": {name: _user_code(name, getattr(item, name)) for name in _USER_CODE},
-        "device": arithmetic(device),
+        "device": list(arithmetic),
         "versions": _versions(),
     }
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=repr)

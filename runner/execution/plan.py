@@ -71,12 +71,14 @@ class Plan:
       environment: What the plan was made with, and a worker must have: name -> version.
       configurations: All so far.
       tasks: All so far.
+      is_elsewhere: Whether other machines train them, whose GPUs are known by their kind only.
     """
 
     sweep: str
     environment: dict[str, str] = field(default_factory=dict)
     configurations: tuple[Planned, ...] = ()
     tasks: tuple[Task, ...] = ()
+    is_elsewhere: bool = False
     version: int = VERSION
 
     def fault(self) -> str:

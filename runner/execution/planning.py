@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from runner import machine
 from runner.execution import folders
+from runner.execution.backends.settings import Execution
 from runner.execution.checkpoints import find, member_key
 from runner.execution.cohorts import cohort_of, cohorts, pairs_of
 from runner.execution.plan import Plan, Planned, Task
@@ -16,6 +18,9 @@ from runner.plan import Key
 from runner.records import ConfigurationRecord
 
 log = logging.getLogger(__name__)
+
+# What is free is not the same from one moment to the next, and is not to change the plan.
+_GRAIN = 2**30
 
 # What a worker prepares a configuration from.
 _PREPARING = (
@@ -39,6 +44,23 @@ class Division:
     rerun: bool
 
 
+def room(settings: Execution, operation_threads: int) -> Room:
+    """Returns what a task may use, whatever the number of workers.
+
+    Args:
+      settings: Of where tasks run; what they leave open is what this machine has.
+      operation_threads: See `Room`.
+    """
+    here = machine.room()
+    memory = here.memory_bytes if settings.memory_gb is None else int(settings.memory_gb * 1e9)
+    return Room(
+        cores=settings.cores or here.cores,
+        memory_bytes=max(memory // _GRAIN, 1) * _GRAIN,
+        cache_bytes=here.cache_bytes,
+        operation_threads=operation_threads,
+    )
+
+
 def grown(
     plan: Plan, ready: Sequence[Ready], refused: Sequence[ConfigurationRecord], division: Division
 ) -> Plan:
@@ -56,7 +78,7 @@ def grown(
     tasks = [
         replace(task, name=str(first + place), round=number) for place, task in enumerate(drafts)
     ]
-    planned = [_planned(item) for item in ready]
+    planned = [_planned(item, plan.is_elsewhere) for item in ready]
     planned += [
         Planned(record.index, _preparing(record.settings), error=record.error) for record in refused
     ]
@@ -67,11 +89,13 @@ def grown(
     )
 
 
-def _planned(item: Ready) -> Planned:
-    index = item.record.index
+def _planned(item: Ready, is_elsewhere: bool) -> Planned:
+    index, settings = item.record.index, _preparing(item.configuration.settings)
+    if is_elsewhere:  # a worker takes the kind that was planned, whatever its machine has
+        settings["device"] = "gpu" if "GPU" in item.device else "cpu"
     return Planned(
         index=index,
-        settings=_preparing(item.configuration.settings),
+        settings=settings,
         identity=item.record.identity,
         reused=tuple(Key(index, r.weight_seed, r.batch_seed) for r in item.reused),
         shared=tuple(Key.of(index, replicate) for replicate in item.shared),

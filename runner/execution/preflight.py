@@ -80,9 +80,21 @@ class _Cache:
 
 
 class Preflight:
-    """Checks the batches of a sweep; what was loaded and built for one serves the next."""
+    """Checks the batches of a sweep; what was loaded and built for one serves the next.
 
-    def __init__(self) -> None:
+    Attributes:
+      gpus: GPUs that a task has on another machine; None where this one trains.
+      operation_threads: See `Room`; of the TensorFlow that it has started.
+    """
+
+    def __init__(self, gpus: int | None = None) -> None:
+        """Prepares nothing yet.
+
+        Args:
+          gpus: As the attribute.
+        """
+        self.gpus = gpus
+        self.operation_threads = 0
         self._typed: list[Configuration] = []
         self._data, self._built = _Cache(), _Cache()
         self._noted: set[str] = set()
@@ -112,15 +124,24 @@ class Preflight:
         for note in dict.fromkeys(note for note in of_data if note not in self._noted):
             log.info("%s", note)
         self._noted.update(of_data)
-        _start_tensorflow([item for item, _ in loaded])
+        self._start_tensorflow([item for item, _ in loaded])
         ready = []
         for item, dataset in loaded:
             try:
-                step = (self._built, item, dataset, varying[item.index])
+                step = (self._built, item, dataset, varying[item.index], self.gpus)
                 ready.append(_checked(item.index, _ready, *step))
             except ConfigError as error:
                 refused.append(_incomplete(item, varying[item.index], error))
         return ready, sorted(refused, key=lambda record: record.index)
+
+    def _start_tensorflow(self, items: Sequence[Configuration]) -> None:
+        from runner.training import tensorflow
+
+        convolutional = all(c.engine == "vectorized" and c.model.name == "cnn" for c in items)
+        fewest = min((len(c.replicates) for c in items), default=0)
+        if items:
+            self.operation_threads = tensorflow.threads_per_operation(convolutional, fewest)
+            tensorflow.start(self.operation_threads)
 
     def factors(self) -> dict[int, dict[str, Scalar]]:
         """Returns what varies among all configurations so far, by their number."""
@@ -165,15 +186,6 @@ def check_baseline(
 def _may_be_trained(name: str) -> bool:
     """Tells whether an initializer may have that name; custom ones are classes or import paths."""
     return name in initializers.CATALOGUE or "." in name or name[:1].isupper()
-
-
-def _start_tensorflow(items: Sequence[Configuration]) -> None:
-    from runner.training import tensorflow
-
-    convolutional = all(c.engine == "vectorized" and c.model.name == "cnn" for c in items)
-    fewest = min((len(c.replicates) for c in items), default=0)
-    if items:
-        tensorflow.start(tensorflow.threads_per_operation(convolutional, fewest))
 
 
 def _checked(index: int, step: Callable[..., T], *args: Any) -> T:
@@ -268,10 +280,16 @@ def _check_engine(item: Configuration, model: Any) -> None:
         )
 
 
-def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[str, Any]) -> Ready:
+def _ready(
+    cache: _Cache,
+    item: Configuration,
+    dataset: Dataset,
+    varying: dict[str, Any],
+    gpus: int | None,
+) -> Ready:
     from runner.training import tensorflow
 
-    device = cache.get(("device", item.device), lambda: tensorflow.device_name(item.device))
+    device = cache.get(("device", item.device), partial(_device, item.device, gpus))
     from runner.initializers import draw  # imports Keras, which must be started quietly
 
     shape, outputs, task = dataset.input_shape, dataset.num_outputs, dataset.task
@@ -313,11 +331,26 @@ def _ready(cache: _Cache, item: Configuration, dataset: Dataset, varying: dict[s
         endpoint_epoch=item.settings["report"].get("epoch"),
         target=_target(item),
         num_replicates=len(item.replicates),
-        identity=identity(item, dataset, key, device),
+        identity=identity(item, dataset, key, tensorflow.arithmetic(device, gpus is not None)),
         varies=varies,
         undrawn=drawer.unknown,
     )
     return Ready(item, dataset, model, drawer, device, record)
+
+
+def _device(device: str, gpus: int | None) -> str:
+    """Returns TensorFlow's name of the device to train on, here or where tasks have so many GPUs.
+
+    Raises:
+      ConfigError: It asks for one that is not there.
+    """
+    from runner.training import tensorflow
+
+    if gpus is None:
+        return tensorflow.device_name(device)
+    if device.startswith("gpu") and not gpus:
+        raise ConfigError.at("execution.gpus", f"1 or more, as device={device}", gpus)
+    return "/CPU:0" if device == "cpu" or not gpus else "/GPU:0"
 
 
 def _varies(item: Configuration, dataset: Dataset, model: Any, drawer: Any) -> list[str]:

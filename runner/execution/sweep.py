@@ -6,7 +6,8 @@ import math
 import uuid
 from collections.abc import Sequence
 
-from runner.execution import environment, folders, reuse
+from runner.execution import environment, folders, planning, reuse
+from runner.execution.backends import settings
 from runner.execution.backends.local import Local
 from runner.execution.checkpoints import remove_needless
 from runner.execution.collector import Collector
@@ -20,7 +21,6 @@ from runner.execution.plan import Plan
 from runner.execution.planning import Division, grown
 from runner.execution.preflight import Preflight, Ready, check_baseline
 from runner.interruption import stoppable, take_up
-from runner.machine import room
 from runner.plan import Tracking
 from runner.recording.beside import Beside
 from runner.recording.console import ConsoleRecorder
@@ -55,13 +55,14 @@ class Sweep:
         self.settings = sweep_settings(jobs)
         self.collector: Collector | None = None
         folders.refuse_used(self.folder)
-        self._preflight = Preflight()
+        execution = self.settings.execution
+        self._is_elsewhere = not isinstance(execution, settings.Local)
+        self._preflight = Preflight((execution.gpus or 0) if self._is_elsewhere else None)
         self._ready: dict[int, Ready] = {}
         self._refused: list[ConfigurationRecord] = []
         self._diagnostician = Diagnostician()
         self._id = uuid.uuid4().hex
         self._plan: Plan | None = None
-        self._division = Division(room(), self.settings.execution.task_s, self.settings.rerun)
         self._backend = Local(self.folder, self._ready, self._diagnostician)
 
     def train(self, jobs: Sequence[Job], is_whole: bool) -> dict[int, float]:
@@ -128,7 +129,6 @@ class Sweep:
             ready = reuse.from_disk(ready, folders.ROOT)
         reuse.tell(ready)
         ready = reuse.with_shared(ready)
-        remove_needless(folders.ROOT)
         plan = self._grown(ready, refused)
         tasks = plan.tasks[len(self._plan.tasks) if self._plan else 0 :]
         if settings.dry_run:
@@ -138,6 +138,7 @@ class Sweep:
         if ready:
             log.info("%s -> %s", _summary(ready), self.folder)
         self._ready |= {item.record.index: item for item in ready}
+        remove_needless(folders.ROOT)
         collector, sweep = self._collecting(ready)
         self._keep(plan)
         for item in ready:
@@ -153,8 +154,11 @@ class Sweep:
 
     def _grown(self, ready: Sequence[Ready], refused: Sequence[ConfigurationRecord]) -> Plan:
         """Returns the plan with a batch."""
-        plan = self._plan or Plan(self._id)
-        return grown(plan, ready, refused, self._division)
+        plan = self._plan or Plan(self._id, is_elsewhere=self._is_elsewhere)
+        threads = self._preflight.operation_threads
+        room = planning.room(self.settings.execution, threads)
+        division = Division(room, self.settings.execution.task_s, self.settings.rerun)
+        return grown(plan, ready, refused, division)
 
     def _keep(self, plan: Plan) -> None:
         """Writes the plan; this process does not need it, so training goes on without."""
@@ -180,7 +184,8 @@ class Sweep:
         return collector, sweep
 
     def _sweep_record(self, ready: Sequence[Ready]) -> SweepRecord:
-        gpus = filter(None, map(gpu_description, sorted({item.device for item in ready})))
+        devices = set() if self._is_elsewhere else {item.device for item in ready}
+        gpus = filter(None, map(gpu_description, sorted(devices)))
         confidence = self.settings.report.confidence
         return environment.sweep_record(self.folder.resolve(), confidence, self._id, gpus)
 

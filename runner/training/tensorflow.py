@@ -169,12 +169,17 @@ def gpu_description(device: str) -> str:
     return ", ".join([f"{device.strip('/')} {details.get('device_name', 'GPU')}", *known])
 
 
-def arithmetic(device: str) -> list[str]:
-    """Returns what decides how a device rounds: its kind; of a GPU also generation and TF32."""
+def arithmetic(device: str, is_elsewhere: bool = False) -> list[str]:
+    """Returns what decides how a device rounds: its kind; of a GPU here generation and TF32, too.
+
+    Args:
+      device: TensorFlow's name.
+      is_elsewhere: Whether it is on another machine.
+    """
     import tensorflow as tf
 
     kind, _, number = device.strip("/").partition(":")
-    if kind != "GPU":
+    if kind != "GPU" or is_elsewhere:
         return [kind]
     gpu = tf.config.list_physical_devices("GPU")[int(number)]
     generation = tf.config.experimental.get_device_details(gpu).get("compute_capability", ())

@@ -32,15 +32,17 @@ class Local:
     """Tasks on this machine: in this process, or in several.
 
     Attributes:
-      workers: How many tasks run at the same time; more than one in processes of their own.
-      cores: Threads of a task; None for its share of what there is.
+      workers: How many tasks run at the same time, if more than one in processes of their own;
+        None for one, or as many as there are GPUs.
+      cores: Threads of a task; None for as many as this machine has, however many workers share
+        them.
       gpus: GPUs that are shared out among the workers; None for all.
-      memory_gb: Memory of a task; None for its share of what is free.
+      memory_gb: Memory of a task; None for what is free.
       retries: New attempts at a task whose worker was lost.
       task_s: About how long the training of a task should take.
     """
 
-    workers: int = setting(POSITIVE_INTEGER, 1)
+    workers: int | None = setting(optional(POSITIVE_INTEGER), None)
     cores: int | None = setting(optional(POSITIVE_INTEGER), None)
     gpus: int | None = setting(optional(NON_NEGATIVE_INTEGER), None)
     memory_gb: float | None = setting(optional(POSITIVE), None)
