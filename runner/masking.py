@@ -26,7 +26,7 @@ _SECRET_VALUE = re.compile(
     rf"""({_SECRET}([\w-]*)["']?(?:=|:[^\S\n]*(?!//)))(\*{{3}}(?=[,}}]|$)|"[^"\n]*"|'[^'\n]*'|(?:\\.|[^\s&"'\\])+)"""
 )
 _NUMBER = re.compile(r"[-+]?[\d.]+(?:e[-+]?\d+)?|true|false|null|none", re.IGNORECASE)
-_HIDDEN = "***"
+HIDDEN = "***"
 
 
 def masked(value: Any) -> Any:
@@ -40,14 +40,14 @@ def masked(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         return {
-            key: _HIDDEN if _is_secret(str(key), item) else masked(item)
+            key: HIDDEN if _is_secret(str(key), item) else masked(item)
             for key, item in value.items()
         }
     if isinstance(value, list):
         return [masked(item) for item in value]
     if not isinstance(value, str):
         return value
-    once = _SECRET_VALUE.sub(_hide, _USERINFO.sub(f"{_HIDDEN}@", value))
+    once = _SECRET_VALUE.sub(_hide, _USERINFO.sub(f"{HIDDEN}@", value))
     # What is told again, such as a record in a log line, must not look different then.
     return once if once == value else masked(once)
 
@@ -56,7 +56,7 @@ def masked_override(argument: str) -> str:
     """Returns an argument of the command line as `masked` does, its value taken as a whole."""
     key, sign, value = argument.partition("=")
     if sign and _is_secret(key, value):
-        return f"{key}={_HIDDEN}"
+        return f"{key}={HIDDEN}"
     return masked(argument)
 
 
@@ -69,4 +69,4 @@ def _is_secret(key: str, value: object) -> bool:
 
 def _hide(found: re.Match[str]) -> str:
     start, more, value = found.groups()
-    return found[0] if more and _NUMBER.fullmatch(value) else f"{start}{_HIDDEN}"
+    return found[0] if more and _NUMBER.fullmatch(value) else f"{start}{HIDDEN}"

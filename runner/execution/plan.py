@@ -4,12 +4,15 @@ It lies in the sweep's folder as `plan.json` and is the same for any number of w
 rounds, with each batch of a sweeper and each look; what is written never changes.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from runner.files import read_bytes, replacing
 from runner.machine import Room
+from runner.masking import HIDDEN, masked
 from runner.plan import Key
 from runner.validation import Count, Seconds, fault, from_json, to_json
 
@@ -94,22 +97,33 @@ class Plan:
         )
 
     def write(self, folder: Path) -> None:
-        """Writes the plan into the sweep's folder, whole or not at all.
+        """Writes the plan into the sweep's folder, whole or not at all; passwords are left out.
 
         Raises:
           OSError: It cannot be written.
         """
+        told = tuple(replace(each, settings=masked(each.settings)) for each in self.configurations)
         with replacing(folder / NAME) as file:
-            file.write(to_json(self))
+            file.write(to_json(replace(self, configurations=told)))
 
 
 def read(folder: Path) -> Plan:
-    """Reads the plan of a sweep's folder.
+    """Reads the plan of a sweep's folder; passwords come from where Hydra keeps them.
 
     Raises:
       OSError, ValueError: There is none that can be read.
     """
-    return parsed(read_bytes(folder / NAME))
+    plan = parsed(read_bytes(folder / NAME))
+    whole = tuple(_with_passwords(each, folder) for each in plan.configurations)
+    return replace(plan, configurations=whole)
+
+
+def _with_passwords(planned: Planned, folder: Path) -> Planned:
+    if HIDDEN not in str(planned.settings):
+        return planned
+    composed = OmegaConf.load(folder / str(planned.index) / ".hydra" / "config.yaml")
+    found: Any = OmegaConf.to_container(composed, resolve=True)
+    return replace(planned, settings={name: found[name] for name in planned.settings})
 
 
 def parsed(content: bytes) -> Plan:

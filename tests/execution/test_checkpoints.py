@@ -146,7 +146,7 @@ def test_rerun_starts_from_the_beginning(command, stop_at):
 def test_checkpoints_come_when_they_are_due(command, monkeypatch):
     written = []
     monkeypatch.setattr(
-        CheckpointWriter, "_write", lambda self, snapshot: written.append(snapshot.epoch)
+        CheckpointWriter, "_write", lambda self, path, snapshot: written.append(snapshot.epoch)
     )
     command(*TINY, "seeds=1", "training.checkpoint_every_s=1e-9")
     often, written = list(written), written.clear() or written

@@ -4,6 +4,7 @@ import dataclasses
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from runner.execution import plan as plans
 from runner.execution.plan import Plan, Planned, Task
@@ -36,6 +37,17 @@ QUICK = (
 def test_a_plan_is_read_as_it_was_written(tmp_path):
     PLAN.write(tmp_path)
     assert plans.read(tmp_path) == PLAN
+
+
+def test_passwords_come_from_where_hydra_keeps_them(tmp_path):
+    settings = {"model": {"name": "custom", "arguments": {"password": "hunter2"}}, "seeds": 2}
+    plan = Plan("x", configurations=(Planned(0, settings),))
+    hydra = tmp_path / "0" / ".hydra"
+    hydra.mkdir(parents=True)
+    OmegaConf.save(OmegaConf.create(settings), hydra / "config.yaml")
+    plan.write(tmp_path)
+    assert "hunter2" not in (tmp_path / plans.NAME).read_text()
+    assert plans.read(tmp_path) == plan
 
 
 @pytest.mark.parametrize(

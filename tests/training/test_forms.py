@@ -1,7 +1,10 @@
 """Which form a model is trained in, and how many replicas a program takes."""
 
+import dataclasses
+
 import pytest
 
+from runner.machine import Room
 from tests.training.cohorts import (
     BATCH,
     cnn,
@@ -121,18 +124,18 @@ def test_few_steps_of_keras_cells_are_unrolled_under_xla(keras, name):
 
 
 @pytest.fixture
-def width(keras, monkeypatch):
+def width(keras):
     """Returns a function: how many of `count` replicas an MLP's program takes on two cores."""
     from runner.training import grouping, memory
 
     model = mlp(keras)
     one = memory.need(model, dataset().train.x, BATCH)
-    monkeypatch.setattr(grouping, "num_cores", lambda: 2)
 
     def find(count, in_cache):
         step = one.step_bytes + one.batch_bytes + one.state_bytes / memory._COPIES * memory._IN_STEP
-        monkeypatch.setattr(memory, "cache_bytes", lambda: 2 * in_cache * step + 1)
-        divided = grouping.Grouping(cohort(model, [member(model, seed) for seed in range(count)]))
+        room = Room(cores=2, memory_bytes=2**40, cache_bytes=int(2 * in_cache * step + 1))
+        work = cohort(model, [member(model, seed) for seed in range(count)])
+        divided = grouping.Grouping(dataclasses.replace(work, room=room))
         return divided.width(divided.forms[0])
 
     return find
