@@ -1,6 +1,5 @@
-"""From configurations to cohorts: what can be trained together is."""
+"""What an engine is given: replicates that can be trained together, as one cohort."""
 
-import dataclasses
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -20,31 +19,6 @@ EngineEvent = EpochEnded | ReplicateEnded
 
 # Name of the engine -> its module, which brings TensorFlow along.
 _MODULES = {"vectorized": "runner.training.vectorized", "keras": "runner.training.reference"}
-
-
-def cohorts(ready: Sequence[Ready]) -> list[list[Ready]]:
-    """Groups the configurations that differ only in initializer, seeds and learning rate.
-
-    A custom optimizer may do anything with its learning rate, so it has a group for each.
-
-    Those of which nothing is left to train are in no group.
-    """
-    groups: dict[str, list[Ready]] = {}
-    for item in ready:
-        if not item.replicates:
-            continue
-        c = item.configuration
-        optimizer = c.optimizer.settings
-        if optimizer.mixes_rates:
-            optimizer = dataclasses.replace(optimizer, learning_rate=1.0)
-        shared = (c.dataset, c.model, c.optimizer.name, optimizer, c.training, c.engine)
-        groups.setdefault(repr((*shared, item.device)), []).append(item)
-    return list(groups.values())
-
-
-def pairs_of(items: Sequence[Ready]) -> list[Pair]:
-    """Returns the replicates that are to be trained of a group."""
-    return [(item, replicate) for item in items for replicate in item.replicates]
 
 
 def cohort_of(pairs: Sequence[Pair]) -> "Cohort":

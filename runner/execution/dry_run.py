@@ -9,8 +9,9 @@ from rich.table import Table
 
 from runner.datasets.dataset import Dataset, Part
 from runner.events import EpochEnded
-from runner.execution.cohorts import cohort_of, cohorts, engine, pairs_of
+from runner.execution.cohorts import cohort_of, engine
 from runner.execution.plan import Task
+from runner.execution.planning import cohorts, pairs_of
 from runner.execution.preflight import Ready
 from runner.plan import Training
 from runner.recording.console import show_found_kernels

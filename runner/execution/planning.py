@@ -10,7 +10,7 @@ from runner import machine
 from runner.execution import folders
 from runner.execution.backends.settings import Execution
 from runner.execution.checkpoints import find, member_key
-from runner.execution.cohorts import cohort_of, cohorts, pairs_of
+from runner.execution.cohorts import Pair, cohort_of
 from runner.execution.plan import Plan, Planned, Task
 from runner.execution.preflight import Ready
 from runner.machine import Room
@@ -104,6 +104,31 @@ def _planned(item: Ready, is_elsewhere: bool) -> Planned:
 
 def _preparing(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: settings[name] for name in _PREPARING if name in settings}
+
+
+def cohorts(ready: Sequence[Ready]) -> list[list[Ready]]:
+    """Groups the configurations that differ only in initializer, seeds and learning rate.
+
+    A custom optimizer may do anything with its learning rate, so it has a group for each.
+
+    Those of which nothing is left to train are in no group.
+    """
+    groups: dict[str, list[Ready]] = {}
+    for item in ready:
+        if not item.replicates:
+            continue
+        c = item.configuration
+        optimizer = c.optimizer.settings
+        if optimizer.mixes_rates:
+            optimizer = replace(optimizer, learning_rate=1.0)
+        shared = (c.dataset, c.model, c.optimizer.name, optimizer, c.training, c.engine)
+        groups.setdefault(repr((*shared, item.device)), []).append(item)
+    return list(groups.values())
+
+
+def pairs_of(items: Sequence[Ready]) -> list[Pair]:
+    """Returns the replicates that are to be trained of a group."""
+    return [(item, replicate) for item in items for replicate in item.replicates]
 
 
 def _drafts(items: Sequence[Ready], division: Division) -> Iterator[Task]:

@@ -33,44 +33,34 @@ ENDED = ("finished", "diverged")
 _IDENTITY = re.compile(rb'"identity": "([0-9a-f]{64})"')
 
 
-def from_disk(ready: Sequence[Ready], root: Path) -> list[Ready]:
-    """Returns the configurations with what the results folders below `root` hold of them.
+def settled(earlier: Sequence[Ready], ready: Sequence[Ready], root: Path | None) -> list[Ready]:
+    """Returns configurations with what need not be trained of them; says in a line how much it is.
+
+    No replicate is trained for two of them: configurations of a sweep may have some in common, the
+    same one named twice, or with more seeds.
 
     Args:
+      earlier: Other configurations of the sweep, which have been trained.
       ready: What is to be trained.
-      root: Folder of `<date>/<time>/<number>/configuration.json`.
+      root: Folder of `<date>/<time>/<number>/configuration.json`, whose replicates are reused; None
+        to train all.
     """
-    wanted = {item.record.identity for item in ready}
-    folders = _folders(root, wanted)
-    return [
-        with_reused(item, _earlier(item, folders.get(item.record.identity, []), root))
-        for item in ready
-    ]
-
-
-def with_reused(item: Ready, records: Sequence[ReplicateRecord]) -> Ready:
-    """Returns `item` with records of some of its replicates, which need not be trained."""
-    own = [dataclasses.replace(record, configuration=item.record.index) for record in records]
-    return dataclasses.replace(item, reused=(*item.reused, *own))
-
-
-def with_shared(ready: Sequence[Ready]) -> list[Ready]:
-    """Returns the configurations such that no replicate is trained for two of them.
-
-    They may have some in common: the same configuration named twice, or with more seeds.
-    """
-    seen: set[tuple[str, Replicate]] = set()
+    seen = {key for item in earlier for key in _to_train(item)}
+    folders = _folders(root, {item.record.identity for item in ready}) if root else {}
     found = []
     for item in ready:
+        if root:
+            item = _with_reused(item, _earlier(item, folders.get(item.record.identity, []), root))
         found.append(_sharing(item, seen))
         seen |= _to_train(found[-1])
+    _tell(found)
     return found
 
 
-def with_shared_of(earlier: Sequence[Ready], ready: Sequence[Ready]) -> list[Ready]:
-    """Returns configurations without training what `earlier` ones of the sweep train for them."""
-    seen = {key for item in earlier for key in _to_train(item)}
-    return [_sharing(item, seen) for item in ready]
+def _with_reused(item: Ready, records: Sequence[ReplicateRecord]) -> Ready:
+    """Returns `item` with records of some of its replicates, which need not be trained."""
+    own = [dataclasses.replace(record, configuration=item.record.index) for record in records]
+    return dataclasses.replace(item, reused=(*item.reused, *own))
 
 
 def _to_train(item: Ready) -> set[tuple[str, Replicate]]:
@@ -99,14 +89,14 @@ def from_sweep(item: Ready, records: Iterable[ReplicateRecord], sweep: SweepReco
         and record.reused_from is None
         and record.key in wanted
     ]
-    return with_reused(dataclasses.replace(item, reused=(), shared=()), found)
+    return _with_reused(dataclasses.replace(item, reused=(), shared=()), found)
 
 
-def tell(ready: Sequence[Ready]) -> None:
+def _tell(ready: Sequence[Ready]) -> None:
     """Says in one line what need not be trained, if there is any."""
     reused = sum(len(item.reused) for item in ready)
     if reused:
-        total = reused + sum(len(item.replicates) for item in ready)
+        total = sum(len(item.configuration.replicates) for item in ready)
         log.info(
             "%d of %d replicates were already finished; rerun=true trains them again.",
             reused,

@@ -124,11 +124,8 @@ class Sweep:
         _tell_refused(refused, len(jobs))
         known = [*self._ready.values(), *ready]
         check_baseline(settings.report.baseline, known, self._refused, is_whole)
-        ready = reuse.with_shared_of(list(self._ready.values()), ready)
-        if not settings.rerun:
-            ready = reuse.from_disk(ready, folders.ROOT)
-        reuse.tell(ready)
-        ready = reuse.with_shared(ready)
+        root = None if settings.rerun else folders.ROOT
+        ready = reuse.settled(list(self._ready.values()), ready, root)
         plan = self._grown(ready, refused)
         tasks = plan.tasks[len(self._plan.tasks) if self._plan else 0 :]
         if settings.dry_run:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from runner.execution.cohorts import cohorts
+from runner.execution.planning import cohorts
 from runner.plan import Choice, Training
 from runner.training.optimizers import Adam, Custom
 
