@@ -10,6 +10,7 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from runner import datasets, initializers, models
 from runner.config import ConfigError, choose
+from runner.execution.backends.settings import CATALOGUE as EXECUTION
 from runner.plan import (
     Choice,
     Configuration,
@@ -41,6 +42,7 @@ GROUPS: dict[str, Mapping[str, type]] = {
     "engine": {"vectorized": _Engine, "keras": _Engine},
     "tracking": {"mlflow": Tracking, "none": NoTracking},
     "report": {"default": Report},
+    "execution": EXECUTION,
 }
 
 
