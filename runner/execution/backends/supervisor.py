@@ -21,10 +21,8 @@ from runner.events import (
     End,
     EpochEnded,
     Heartbeat,
-    Measured,
     ReplicateEnded,
     Restarted,
-    Resumed,
     TaskEnded,
     TaskEvent,
     TaskStarted,
@@ -126,7 +124,6 @@ class _Try:
 
     Attributes:
       job: What it is at.
-      ended: The replicates that had ended before it; what it tells of these does not count.
       heard_s: When it was last heard of, by the supervisor's clock.
       gone_s: Since when it is gone, if it is.
       state: What the cluster says that it does.
@@ -137,7 +134,6 @@ class _Try:
     """
 
     job: _Job
-    ended: set[Key]
     heard_s: float
     gone_s: float | None = None
     state: str = "waiting"
@@ -196,9 +192,10 @@ class Supervisor:
     def run(self, plan: Plan, tasks: Sequence[Task]) -> Iterator[TaskEvent]:
         """Yields what happens in tasks until all of them have ended.
 
-        Heartbeats are left out. A part of a task that was cut tells by a `Restarted` what begins
-        anew; its name is the task's and a number, as in `"3.0"`, and its end is not told: every
-        planned task has one end.
+        Heartbeats are left out. Before a later attempt begins, a `Restarted` takes back what was
+        told of the replicates that have not ended. A part of a task that was cut bears its name and
+        a number, as in `"3.0"`, and its end is not told: every planned task has one end. Of a
+        replicate that has ended a later attempt may tell again; of its end it does not.
 
         Args:
           plan: Of the sweep.
@@ -272,7 +269,7 @@ class Supervisor:
                 adopted[attempt.task] = attempt
                 job = jobs[attempt.task]
                 job.attempts = attempt.number
-                self._tries[attempt] = _Try(job, set(), self._now_s, state=state)
+                self._tries[attempt] = _Try(job, self._now_s, state=state)
         self._waiting = deque(job for name, job in jobs.items() if name not in adopted)
 
     def _submit(self) -> None:
@@ -280,7 +277,7 @@ class Supervisor:
             job = self._waiting.popleft()
             job.attempts += 1
             attempt = Attempt(job.task.name, job.attempts)
-            self._tries[attempt] = _Try(job, set(job.task.keys) - job.left, self._now_s)
+            self._tries[attempt] = _Try(job, self._now_s)
             self._cluster.submit(attempt, job.task)
 
     def _stop_all(self) -> None:
@@ -339,7 +336,7 @@ class Supervisor:
                 return
             case TaskStarted():
                 each.has_begun = job.has_begun = self._any_has_begun = True
-                if job.is_part:
+                if attempt.number > 1 or job.is_part:
                     yield Restarted(tuple(key for key in job.task.keys if key in job.left))
             case ReplicateEnded():
                 if event.key not in job.left or event.status == "interrupted":
@@ -349,9 +346,7 @@ class Supervisor:
             case EpochEnded():
                 each.epoch = event.epoch
                 each.is_fruitful |= event.epoch > 0
-        told = _without(event, each.ended) if each.ended else event
-        if told is not None:
-            yield told
+        yield event
 
     def _end(self, attempt: Attempt, each: _Try, event: TaskEnded) -> Iterator[TaskEvent]:
         """Goes on after an attempt has told its end."""
@@ -433,29 +428,6 @@ class Supervisor:
             ended = TaskEnded(name, "failed" if failed else "finished", self._failed.get(name))
             self._ends[name] = ended
             yield ended
-
-
-def _without(event: TaskEvent, ended: set[Key]) -> TaskEvent | None:
-    """Returns an event without the replicates that have ended before; None if nothing is left."""
-    match event:
-        case Resumed():
-            return None if event.key in ended else event
-        case Restarted():
-            keys = tuple(key for key in event.keys if key not in ended)
-            return Restarted(keys) if keys else None
-        case Measured() | EpochEnded():
-            rows = [row for row, key in enumerate(event.keys) if key not in ended]
-            keys = tuple(event.keys[row] for row in rows)
-            if not keys or len(rows) == len(event.keys):
-                return event if keys else None
-            if isinstance(event, Measured):
-                records = tuple(event.records[row] for row in rows)
-                return dataclasses.replace(event, keys=keys, records=records)
-            metrics = {
-                name: [values[row] for row in rows] for name, values in event.metrics.items()
-            }
-            return dataclasses.replace(event, keys=keys, metrics=metrics)
-    return event
 
 
 def _times(count: int) -> str:

@@ -1,7 +1,7 @@
 """What lies in the folder of a task, `<sweep>/tasks/<task>/`, for whoever shares it.
 
 `task.json` says what the task is, `<attempt>.frames` what an attempt at it has told,
-`<attempt>.log` what it printed; `checkpoint.npz` is where it can go on.
+`<attempt>.log` what it printed.
 """
 
 from pathlib import Path
@@ -35,11 +35,6 @@ def frames_file(folder: Path, attempt: Attempt) -> Path:
 def log_file(folder: Path, attempt: Attempt) -> Path:
     """Returns the file with what an attempt's process printed."""
     return task_folder(folder, attempt.task) / f"{attempt.number}.log"
-
-
-def checkpoint_file(folder: Path, task: str) -> Path:
-    """Returns the file from which the next attempt at a task goes on, if it is there."""
-    return task_folder(folder, task) / "checkpoint.npz"
 
 
 def write_task(folder: Path, task: Task) -> None:
