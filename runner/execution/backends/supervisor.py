@@ -288,13 +288,16 @@ class Supervisor:
 
     def _look(self) -> Iterator[TaskEvent]:
         """Takes what has come, then looks for what has not."""
-        states = self._cluster.states()  # before the frames: an attempt that is gone tells no more
+        # The states come first: what is gone by then tells no more than the frames after them.
+        states = self._cluster.states()
+        for attempt, each in self._tries.items():
+            each.state = states.get(attempt, each.state)
         for frame in self._cluster.frames(self._poll_s):
             yield from self._receive(frame)
         self._advance()
         for attempt, each in list(self._tries.items()):
             if attempt in states:
-                each.state, each.gone_s = states[attempt], None
+                each.gone_s = None
             elif each.gone_s is None:
                 each.gone_s = self._now_s
             if (reason := self._is_lost(each)) is not None:
