@@ -152,6 +152,11 @@ def take_up() -> None:
     _request.pending = False
 
 
+def ask() -> None:
+    """Asks for an interruption as a first signal does, but raises nothing: see `is_asked`."""
+    _request.asked = _request.pending = True
+
+
 def is_asked() -> bool:
     """Tells whether an interruption has been asked for and not been taken up."""
     return _request.pending

@@ -9,6 +9,7 @@ from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
+from runner.execution.identity import source_digest
 from runner.machine import num_cores
 from runner.masking import masked_override
 from runner.records import SweepRecord
@@ -37,6 +38,22 @@ def sweep_record(
         confidence=confidence,
         id=sweep_id,
     )
+
+
+def required() -> dict[str, str]:
+    """Returns what the plan of a sweep and all its workers must have in common, by name."""
+    versions = {library: _version(library) for library in ("tensorflow", "keras", "numpy")}
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"python": python, **versions, "runner": source_digest()[:16]}
+
+
+def machine() -> dict[str, str]:
+    """Returns what else there is to say of where this process runs, by name."""
+    return {
+        "host": platform.node(),
+        "processor": _processor().strip(", ") or platform.processor() or platform.machine(),
+        "cores": str(num_cores()),
+    }
 
 
 def _version(library: str) -> str:

@@ -145,6 +145,12 @@ def _versions() -> dict[str, str]:
     return versions | {"runner": _source(lambda place: place not in _TELLING)}
 
 
+@functools.cache
+def source_digest() -> str:
+    """Returns a digest of all of `runner`'s source, 64 hexadecimal digits."""
+    return _source(lambda place: True)
+
+
 def _source(wanted: Callable[[str], bool]) -> str:
     """Returns a digest of those modules and packages of `runner` whose names are wanted."""
     source = hashlib.sha256()

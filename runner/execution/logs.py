@@ -27,6 +27,12 @@ def about(configurations: Iterable[int]) -> Iterator[None]:
         _subject.reset(token)
 
 
+def subject() -> tuple[int, ...]:
+    """Returns the configuration that is spoken of now; none for several, or for the sweep."""
+    number = _subject.get()
+    return () if number is None else (number,)
+
+
 @contextmanager
 def logging_for(jobs: Sequence[Job]) -> Iterator[None]:
     """Sends what is logged in the block to the logs of these jobs and of their sweep.

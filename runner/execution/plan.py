@@ -52,6 +52,7 @@ class Planned:
       index: Its number.
       settings: What a worker prepares it from: the resolved configuration as plain values.
       identity: The key that a worker must find for it; see `runner.execution.identity`.
+      data: The fingerprint of its data, which is part of that.
       error: Why it was refused, or None.
       reused: Replicates that an earlier command has finished.
       shared: Replicates that another configuration of the sweep trains.
@@ -60,6 +61,7 @@ class Planned:
     index: Count
     settings: dict[str, Any]
     identity: str = ""
+    data: str = ""
     error: str | None = None
     reused: tuple[Key, ...] = ()
     shared: tuple[Key, ...] = ()

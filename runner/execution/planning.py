@@ -97,6 +97,7 @@ def _planned(item: Ready, is_elsewhere: bool) -> Planned:
         index=index,
         settings=settings,
         identity=item.record.identity,
+        data=item.dataset.fingerprint,
         reused=tuple(Key(index, r.weight_seed, r.batch_seed) for r in item.reused),
         shared=tuple(Key.of(index, replicate) for replicate in item.shared),
     )

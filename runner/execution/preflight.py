@@ -83,20 +83,23 @@ class Preflight:
     """Checks the batches of a sweep; what was loaded and built for one serves the next.
 
     Attributes:
-      gpus: GPUs that a task has on another machine; None where this one trains.
+      gpus: GPUs that a task has where it is trained; None for this machine's.
+      is_elsewhere: Whether that is known by the kind of device only.
       operation_threads: See `Room`; of the TensorFlow that it has started.
     """
 
-    def __init__(self, gpus: int | None = None) -> None:
+    def __init__(self, gpus: int | None = None, is_elsewhere: bool = False) -> None:
         """Prepares nothing yet.
 
         Args:
           gpus: As the attribute.
+          is_elsewhere: As the attribute.
         """
         self.gpus = gpus
+        self.is_elsewhere = is_elsewhere
         self.operation_threads = 0
         self._typed: list[Configuration] = []
-        self._data, self._built = _Cache(), _Cache()
+        self._data, self.built = _Cache(), _Cache()
         self._noted: set[str] = set()
 
     def check(self, jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]]:
@@ -128,7 +131,7 @@ class Preflight:
         ready = []
         for item, dataset in loaded:
             try:
-                step = (self._built, item, dataset, varying[item.index], self.gpus)
+                step = (self, item, dataset, varying[item.index])
                 ready.append(_checked(item.index, _ready, *step))
             except ConfigError as error:
                 refused.append(_incomplete(item, varying[item.index], error))
@@ -281,15 +284,12 @@ def _check_engine(item: Configuration, model: Any) -> None:
 
 
 def _ready(
-    cache: _Cache,
-    item: Configuration,
-    dataset: Dataset,
-    varying: dict[str, Any],
-    gpus: int | None,
+    preflight: Preflight, item: Configuration, dataset: Dataset, varying: dict[str, Any]
 ) -> Ready:
     from runner.training import tensorflow
 
-    device = cache.get(("device", item.device), partial(_device, item.device, gpus))
+    cache, is_elsewhere = preflight.built, preflight.is_elsewhere
+    device = cache.get(("device", item.device), partial(_device, item.device, preflight.gpus))
     from runner.initializers import draw  # imports Keras, which must be started quietly
 
     shape, outputs, task = dataset.input_shape, dataset.num_outputs, dataset.task
@@ -331,7 +331,7 @@ def _ready(
         endpoint_epoch=item.settings["report"].get("epoch"),
         target=_target(item),
         num_replicates=len(item.replicates),
-        identity=identity(item, dataset, key, tensorflow.arithmetic(device, gpus is not None)),
+        identity=identity(item, dataset, key, tensorflow.arithmetic(device, is_elsewhere)),
         varies=varies,
         undrawn=drawer.unknown,
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from runner.execution import environment, folders, planning, reuse
 from runner.execution.backends import settings
-from runner.execution.backends.local import Local
+from runner.execution.backends.choice import backend_of
 from runner.execution.checkpoints import remove_needless
 from runner.execution.collector import Collector
 from runner.execution.configure import Job, SweepSettings, sweep_settings
@@ -57,13 +57,14 @@ class Sweep:
         folders.refuse_used(self.folder)
         execution = self.settings.execution
         self._is_elsewhere = not isinstance(execution, settings.Local)
-        self._preflight = Preflight((execution.gpus or 0) if self._is_elsewhere else None)
+        gpus = (execution.gpus or 0) if self._is_elsewhere else None
+        self._preflight = Preflight(gpus, self._is_elsewhere)
         self._ready: dict[int, Ready] = {}
         self._refused: list[ConfigurationRecord] = []
         self._diagnostician = Diagnostician()
         self._id = uuid.uuid4().hex
         self._plan: Plan | None = None
-        self._backend = Local(self.folder, self._ready, self._diagnostician)
+        self._backend = backend_of(execution, self.folder, self._ready, self._diagnostician)
 
     def train(self, jobs: Sequence[Job], is_whole: bool) -> dict[int, float]:
         """Checks, trains and records a batch.
@@ -151,7 +152,7 @@ class Sweep:
 
     def _grown(self, ready: Sequence[Ready], refused: Sequence[ConfigurationRecord]) -> Plan:
         """Returns the plan with a batch."""
-        plan = self._plan or Plan(self._id, is_elsewhere=self._is_elsewhere)
+        plan = self._plan or Plan(self._id, environment.required(), is_elsewhere=self._is_elsewhere)
         threads = self._preflight.operation_threads
         room = planning.room(self.settings.execution, threads)
         division = Division(room, self.settings.execution.task_s, self.settings.rerun)

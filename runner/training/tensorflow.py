@@ -23,6 +23,9 @@ BACKEND = "KERAS_BACKEND"
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 """Environment variable: whether TensorFlow uses oneDNN on CPUs."""
 
+INTRA_OP = "TF_NUM_INTRAOP_THREADS"
+"""Environment variable: how many threads one operation of TensorFlow may use."""
+
 DEVICE_RULE = "auto, cpu, gpu, or gpu:<number>"
 
 
@@ -56,6 +59,12 @@ def check_backend() -> None:
         )
 
 
+def set_threads(cores: int) -> None:
+    """Lets TensorFlow, which must not have been imported yet, use as many threads as cores."""
+    for name in (INTRA_OP, "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = str(cores)
+
+
 def start(threads_per_operation: int = 0) -> Any:
     """Imports TensorFlow and Keras without their chatter; returns the `tensorflow` module.
 
@@ -66,7 +75,8 @@ def start(threads_per_operation: int = 0) -> Any:
     ...tmp_var", github.com/tensorflow/tensorflow/issues/25540).
 
     TensorFlow takes as many threads as it sees cores, for one operation and for several; where
-    control groups grant fewer cores, it gets as many as those.
+    control groups grant fewer cores, it gets as many as those, unless `TF_NUM_INTRAOP_THREADS` in
+    the environment says how many.
 
     Args:
       threads_per_operation: On a CPU; 0 stands for all cores. Only the first call in a process can
@@ -79,7 +89,8 @@ def start(threads_per_operation: int = 0) -> Any:
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
-        granted = num_cores() if has_fewer_cores() else 0
+        is_set = INTRA_OP in os.environ
+        granted = num_cores() if has_fewer_cores() and not is_set else 0
         threading = tf.config.threading
         with suppress(RuntimeError):  # it has started already
             if intra_op := threads_per_operation or granted:

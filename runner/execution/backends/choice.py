@@ -1,0 +1,57 @@
+"""Which backend the settings of `execution` ask for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from runner import machine
+from runner.events import TaskEvent
+from runner.execution.backends import settings
+from runner.execution.backends.local import Local
+from runner.execution.diagnostics import Diagnostician
+from runner.execution.plan import Plan, Task
+from runner.execution.preflight import Ready
+from runner.training.tensorflow import set_threads
+
+
+class Backend(Protocol):
+    """Where tasks run."""
+
+    def run(self, plan: Plan, tasks: Sequence[Task]) -> Iterator[TaskEvent]:
+        """Yields what happens while the tasks are trained; may be called for one round after another.
+
+        Raises:
+          ConfigError: Nothing can be trained there.
+          KeyboardInterrupt: Interrupted; checkpoints of what was under way have been written.
+        """
+
+
+def backend_of(
+    execution: settings.Execution,
+    folder: Path,
+    ready: Mapping[int, Ready],
+    diagnostician: Diagnostician,
+) -> Backend:
+    """Returns where the tasks of a sweep run.
+
+    Args:
+      execution: The settings.
+      folder: Of the sweep.
+      ready: Its configurations by their numbers, for tasks in this process.
+      diagnostician: Measures before training, in this process.
+
+    Raises:
+      ConfigError: What it needs is not installed, or cannot be reached.
+    """
+    from runner.execution.backends.processes import Processes
+    from runner.execution.backends.supervisor import Supervisor
+
+    if isinstance(execution, settings.Local):
+        gpus = machine.num_gpus() if execution.gpus is None else execution.gpus
+        workers = execution.workers or max(gpus, 1)
+        if workers == 1:
+            if execution.cores:
+                set_threads(execution.cores)
+            return Local(folder, ready, diagnostician)
+        return Supervisor(Processes(folder, execution.gpus), execution.retries, workers)
+    raise NotImplementedError
