@@ -100,6 +100,7 @@ class Sweep:
         Returns:
           How it ended: `"failed"` also if a configuration did, or something could not be written.
         """
+        self._backend.close()
         if self.collector is None:
             return "failed" if end == "finished" and self._refused else end
         failures = self.collector.failures()

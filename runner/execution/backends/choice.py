@@ -18,12 +18,15 @@ class Backend(Protocol):
     """Where tasks run."""
 
     def run(self, plan: Plan, tasks: Sequence[Task]) -> Iterator[TaskEvent]:
-        """Yields what happens while the tasks are trained; may be called for one round after another.
+        """Yields what happens in the tasks; is called for one round after another.
 
         Raises:
           ConfigError: Nothing can be trained there.
           KeyboardInterrupt: Interrupted; checkpoints of what was under way have been written.
         """
+
+    def close(self) -> None:
+        """Ends whatever still runs."""
 
 
 def backend_of(

@@ -33,3 +33,6 @@ class Local:
         """
         for task in tasks:
             yield from run_task(task, self.ready, self.diagnostician, self.folder)
+
+    def close(self) -> None:
+        """Does nothing: what runs here ends with `run`."""

@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Protocol
 
 from runner.config import ConfigError
@@ -179,13 +178,7 @@ class Supervisor:
         self._is_stopping = False
         self._now_s, self._looked_s = 0.0, time.monotonic()
 
-    def __enter__(self) -> "Supervisor":
-        """Returns itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         """Closes the cluster."""
         self._cluster.close()
 
