@@ -320,7 +320,8 @@ def run(folder: Path, attempt: Attempt) -> int:
             end = event.end
             log.info("Task %s: %s%s", task.name, end, f": {event.error}" if event.error else "")
     if not writer.close():
-        log.error("The disk did not take all that was to be told (%s).", writer.error)
+        reason = writer.error and writer.error.strerror
+        log.error("The disk did not take all that was to be told (%s).", reason)
         return UNWRITTEN
     return EXIT_CODES[end]
 

@@ -38,8 +38,9 @@ log = logging.getLogger(__name__)
 HEARTBEAT_S = 60.0
 """A worker of which nothing was heard for so long is lost; it tells that it lives more often."""
 
-# So many times longer may a worker be silent before it has begun: libraries come from a slow disk.
-_STARTING = 5
+START_S = 300.0
+"""So long it may be silent before it has begun: libraries come from a slow disk."""
+
 # So many times in a row may a worker be told to end before an epoch of its task has ended.
 _MAX_FRUITLESS = 10
 
@@ -151,6 +152,7 @@ class Supervisor:
         retries: int,
         workers: int | None = None,
         heartbeat_s: float = HEARTBEAT_S,
+        start_s: float = START_S,
         linger_s: float = 5.0,
         poll_s: float = 0.5,
     ) -> None:
@@ -161,13 +163,15 @@ class Supervisor:
           retries: How often a task whose worker was lost is tried again.
           workers: How many attempts may be submitted at the same time; None for all.
           heartbeat_s: How long a worker may be silent.
+          start_s: How long before it has begun.
           linger_s: How long what a worker has told may come after it has gone.
           poll_s: How often the cluster is looked at.
         """
         self._cluster = cluster
         self._retries = retries
         self._workers = workers
-        self._heartbeat_s, self._linger_s, self._poll_s = heartbeat_s, linger_s, poll_s
+        self._heartbeat_s, self._start_s = heartbeat_s, start_s
+        self._linger_s, self._poll_s = linger_s, poll_s
         self._epochs: dict[int, int] = {}
         self._waiting: deque[_Job] = deque()
         self._tries: dict[Attempt, _Try] = {}
@@ -310,7 +314,7 @@ class Supervisor:
         if not each.state.startswith("running"):
             each.heard_s = self._now_s  # it waits
             return None
-        limit_s = self._heartbeat_s * (1 if each.has_begun else _STARTING)
+        limit_s = self._heartbeat_s if each.has_begun else self._start_s
         silent_s = self._now_s - each.heard_s
         return f"no sign of life for {silent_s:.0f} s" if silent_s > limit_s else None
 
@@ -378,7 +382,7 @@ class Supervisor:
             return
         job.losses += 1
         ending = self._cluster.ending(attempt)
-        why = f"{reason}; {ending}" if ending else reason
+        why = (f"{reason}; {ending}" if ending else reason).rstrip(".")
         log.warning("Task %s: its worker was lost %s (%s).", job.task.name, _times(job.losses), why)
         if job.losses <= job.retries:
             self._waiting.appendleft(job)
@@ -388,7 +392,7 @@ class Supervisor:
             log.warning("Task %s is cut in halves to find what ends its workers.", job.task.name)
             self._split(job, 2)
         else:
-            yield from self._fail(job, f"Its worker was lost {_times(job.losses)}: {why}")
+            yield from self._fail(job, f"Its worker was lost {_times(job.losses)}: {why}.")
 
     def _split(self, job: _Job, count: int) -> None:
         """Puts what is left of a job into so many new ones, without a checkpoint."""

@@ -85,7 +85,7 @@ def well(attempt, own):
 
 
 def supervised(cluster, retries=2, **options):
-    times = {"heartbeat_s": 0.02, "linger_s": 0.0, "poll_s": 0.0, **options}
+    times = {"heartbeat_s": 0.02, "start_s": 0.1, "linger_s": 0.0, "poll_s": 0.0, **options}
     return Supervisor(cluster, retries, **times)
 
 
