@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from runner.config import ConfigError
+from runner.config import ConfigError, abridged
 from runner.events import (
     End,
     EpochEnded,
@@ -41,6 +41,9 @@ HEARTBEAT_S = 60.0
 START_S = 300.0
 """So long it may be silent before it has begun: libraries come from a slow disk."""
 
+# So often the tasks' status is told, each of so many that run.
+_STATUS_S = 30.0
+_MAX_TOLD = 8
 # So many times in a row may a worker be told to end before an epoch of its task has ended.
 _MAX_FRUITLESS = 10
 
@@ -181,6 +184,7 @@ class Supervisor:
         self._any_has_begun = False
         self._is_stopping = False
         self._now_s, self._looked_s = 0.0, time.monotonic()
+        self._told_s = 0.0
 
     def close(self) -> None:
         """Closes the cluster."""
@@ -217,6 +221,7 @@ class Supervisor:
                         self._stop_all()
                     self._submit()
                     yield from self._look()
+                    self._tell_status()
                 for name in [name for name in self._parts if name not in self._ends]:
                     self._ends[name] = TaskEnded(name, "interrupted")
                     yield self._ends[name]
@@ -242,6 +247,17 @@ class Supervisor:
         waiting = len(self._tries) + len(self._waiting) - running
         ended = f"{len(self._ends)} of {len(self._parts)} tasks ended"
         return f"{ended}, {running} running, {waiting} waiting"
+
+    def _tell_status(self) -> None:
+        """Says two lines from time to time: on all tasks, and on each of those that run."""
+        if self._now_s - self._told_s < _STATUS_S:
+            return
+        self._told_s = self._now_s
+        log.info("%s.", self.overview())
+        running = [(each.job, each) for each in self._tries.values() if each.has_begun]
+        shown = [f"{job.task.name}: {self._told(job, each)}" for job, each in running]
+        if shown:
+            log.info("%s", abridged(shown, _MAX_TOLD, separator="; "))
 
     def _told(self, job: _Job, attempt: _Try | None) -> str:
         parts = [attempt.state if attempt else "waiting"]
