@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_whatever_happens_to_workers_every_replicate_ends_once(tmp_path, caplog)
         **{"0 1": "killed", "1 1": "stopped", "2 1": "raises", "3 1": "disk", "4 1": "warns"},
     }
     made = prepare(tmp_path, accidents)
-    with supervised(tmp_path, workers=3) as supervisor:
+    with closing(supervised(tmp_path, workers=3)) as supervisor:
         events = list(supervisor.run(made, TASKS))
     ended = {event.key: event for event in events if isinstance(event, ReplicateEnded)}
     assert len(ended) == sum(isinstance(event, ReplicateEnded) for event in events)
@@ -87,7 +88,7 @@ def test_an_interruption_ends_workers_with_a_checkpoint(tmp_path):
                 interruption.ask()
 
     try:
-        with supervised(tmp_path) as supervisor, pytest.raises(KeyboardInterrupt):
+        with closing(supervised(tmp_path)) as supervisor, pytest.raises(KeyboardInterrupt):
             collect(supervisor)
     finally:
         interruption.take_up()
