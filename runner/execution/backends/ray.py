@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import runner
 from runner.config import ConfigError
 from runner.events import TaskEnded
 from runner.execution.backends import ray_task
@@ -28,16 +29,16 @@ from runner.execution.backends.frames import Frame, decode
 from runner.execution.backends.settings import Ray
 from runner.execution.backends.shipping import copy_modules
 from runner.execution.backends.task_files import Attempt, write_task
+from runner.execution.identity import source_digest
 from runner.execution.plan import NAME as PLAN
-from runner.execution.plan import Task
-from runner.files import read_bytes
+from runner.execution.plan import Task, read
 from runner.imports import told
 from runner.machine import num_cores
 from runner.validation import to_json
 
 log = logging.getLogger(__name__)
 
-WORKER = ("-m", "runner.execution.worker")
+WORKER = ("-m", "runner.execution.worker", "--parent")
 """What Python runs on a node, with the sweep's folder, the task and the attempt behind it."""
 
 _ENDING = {signal.SIGHUP, signal.SIGTERM}
@@ -87,7 +88,7 @@ class RayCluster:
         self._folder = folder.resolve()
         self._worker = tuple(worker)
         self._ray = _package()
-        self._runner = ray_task.installed(str(Path.cwd()))
+        self._runner = (source_digest(), str(Path(runner.__file__).parent))
         self._streams: dict[Attempt, _Stream] = {}
         self._endings: dict[Attempt, str] = {}
         self._plan: tuple[tuple[int, int], Any] | None = None
@@ -212,12 +213,12 @@ class RayCluster:
         return f"{self._stop}/{attempt.task}/{attempt.number}".encode()
 
     def _sent_plan(self) -> Any:
-        """Returns Ray's reference to the plan's content, which is sent once unless it has grown."""
+        """Returns Ray's reference to the whole plan, which is sent again when it has grown."""
         path = self._folder / PLAN
         about = path.stat()
         version = (about.st_mtime_ns, about.st_size)
         if self._plan is None or self._plan[0] != version:
-            self._plan = (version, self._ray.put(read_bytes(path)))
+            self._plan = (version, self._ray.put(to_json(read(self._folder))))
         return self._plan[1]
 
     def _check_nodes(self) -> None:

@@ -27,7 +27,8 @@ _STOP_S = 1.0
 _CHUNK_BYTES = 1 << 20
 _TAIL_BYTES = 16_384
 
-# Prints what `python -m runner...` would find: a digest of its source, its folder; or nothing.
+# Prints what `python -m runner...` would find: a digest of its source, as that of
+# `identity.source_digest`, and its folder; or nothing.
 _FIND = """
 import hashlib, importlib.util, pathlib
 found = importlib.util.find_spec("runner")
@@ -104,8 +105,8 @@ def _objection(wanted: tuple[str, str], found: tuple[str, str], node: str) -> st
     if not found[0]:
         return f"{node} has no runner for {sys.executable}: install the same there as here."
     return (
-        f"{node} has another runner ({found[0][:12]} in {found[1]}) than the command "
-        f"({wanted[0][:12]} in {wanted[1]}): install the same on all nodes."
+        f"{node} has another runner ({found[0][:16]} in {found[1]}) than the command "
+        f"({wanted[0][:16]} in {wanted[1]}): install the same on all nodes."
     )
 
 
@@ -116,33 +117,38 @@ def _process(order: Mapping[str, Any], folder: Path, working: str) -> Iterator[t
     log, frames = files / f"{number}.log", files / f"{number}.frames"
     command = [sys.executable, "-u", *order["worker"], str(folder), order["task"], number]
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # Ray's processes leave signals out
-    with log.open("ab") as output:
-        process = subprocess.Popen(
+    with (
+        log.open("ab") as output,
+        subprocess.Popen(
             command,
             cwd=working,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # the worker ends when it does
             stdout=output,
             stderr=subprocess.STDOUT,
-        )
+        ) as process,
+    ):
+        try:
+            yield from _followed(process, frames, order["stop"])
+        finally:
+            process.kill()
+    yield ENDED, _ending(process.returncode, log)
+
+
+def _followed(process: subprocess.Popen, frames: Path, stop: bytes) -> Iterator[tuple[str, Any]]:
+    """Yields what a process writes until it ends, and asks it to end when this one is asked to."""
     is_told, look_s, place = False, time.monotonic() + _STOP_S, 0
-    try:
-        while True:
-            code = process.poll()
-            while content := _content(frames, place):
-                place += len(content)
-                yield FRAMES, content
-            if code is not None:
-                break
-            time.sleep(_LOOK_S)
-            if not is_told and time.monotonic() >= look_s:
-                look_s = time.monotonic() + _STOP_S
-                is_told = _is_asked(order["stop"])
-                if is_told:
-                    process.send_signal(signal.SIGUSR2)
-    finally:
-        process.kill()
-        process.wait()
-    yield ENDED, _ending(code, log)
+    while True:
+        has_ended = process.poll() is not None
+        while content := _content(frames, place):
+            place += len(content)
+            yield FRAMES, content
+        if has_ended:
+            return
+        time.sleep(_LOOK_S)
+        if not is_told and time.monotonic() >= look_s:
+            look_s = time.monotonic() + _STOP_S
+            if is_told := _is_asked(stop):
+                process.send_signal(signal.SIGUSR2)
 
 
 def _content(path: Path, place: int) -> bytes:

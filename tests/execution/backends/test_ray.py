@@ -17,7 +17,9 @@ from runner.execution.backends import ray_task, shipping
 from runner.execution.backends.ray import RayCluster
 from runner.execution.backends.settings import Ray
 from runner.execution.backends.task_files import Attempt
-from runner.execution.plan import Plan, Planned, Room, Task
+from runner.execution.identity import source_digest
+from runner.execution.plan import Plan, Planned, Task
+from runner.machine import Room
 from runner.plan import Key
 
 WORKER = (str(Path(__file__).with_name("told_worker.py")),)
@@ -254,6 +256,10 @@ def order(folder, **changes):
     return {**own, **shared, "task": "count-1", "attempt": 1, **changes}
 
 
+def test_a_node_s_runner_is_known_by_the_digest_of_the_plan(folder):
+    assert ray_task.installed(str(folder))[0] == source_digest()
+
+
 @pytest.mark.parametrize(
     ("source", "why"),
     [
@@ -272,7 +278,7 @@ def test_a_node_with_another_runner_is_refused(source, why, folder, monkeypatch)
     assert kind == ray_task.REFUSED
     assert re.search(why, text)
     if source is not None:
-        assert "000000000000 in /elsewhere/runner" in text
+        assert f"{'0' * 16} in /elsewhere/runner" in text
         assert str(folder / "runner") in text
 
 
