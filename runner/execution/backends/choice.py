@@ -8,6 +8,9 @@ from runner import machine
 from runner.events import TaskEvent
 from runner.execution.backends import settings
 from runner.execution.backends.local import Local
+from runner.execution.backends.processes import Processes
+from runner.execution.backends.ray import RayCluster
+from runner.execution.backends.supervisor import Supervisor
 from runner.execution.diagnostics import Diagnostician
 from runner.execution.plan import Plan, Task
 from runner.execution.preflight import Ready
@@ -46,9 +49,6 @@ def backend_of(
     Raises:
       ConfigError: What it needs is not installed, or cannot be reached.
     """
-    from runner.execution.backends.processes import Processes
-    from runner.execution.backends.supervisor import Supervisor
-
     if isinstance(execution, settings.Local):
         gpus = machine.num_gpus() if execution.gpus is None else execution.gpus
         workers = execution.workers or max(gpus, 1)
@@ -57,4 +57,6 @@ def backend_of(
                 set_threads(execution.cores)
             return Local(folder, ready, diagnostician)
         return Supervisor(Processes(folder, execution.gpus), execution.retries, workers)
+    if isinstance(execution, settings.Ray):
+        return Supervisor(RayCluster(execution, folder), execution.retries, execution.workers)
     raise NotImplementedError
