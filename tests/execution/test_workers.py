@@ -101,19 +101,15 @@ def test_workers_give_the_bits_of_one_process(tmp_path, undisturbed):
     assert_whole(tmp_path, undisturbed)
 
 
-@pytest.mark.parametrize(
-    ("number", "told"),
-    [
-        (signal.SIGKILL, "its worker was lost once"),
-        (signal.SIGUSR2, "Going on after epoch"),
-    ],
-    ids=["killed", "told to end"],
-)
-def test_a_worker_that_ends_goes_on_from_its_checkpoint(tmp_path, undisturbed, number, told):
+def test_workers_that_end_go_on_from_their_checkpoints(tmp_path, undisturbed):
     process = begun(tmp_path, *IN_PROCESSES)
-    os.kill(next(iter(until(lambda: workers(tmp_path)).values())), number)
+    pids = until(lambda: len(found := workers(tmp_path)) == 2 and found)
+    for pid, number in zip(pids.values(), (signal.SIGKILL, signal.SIGUSR2), strict=True):
+        os.kill(pid, number)
     assert ended(process) == 0, (tmp_path / "output").read_text()
-    assert told in (tmp_path / "output").read_text()
+    output = (tmp_path / "output").read_text()
+    assert output.count("its worker was lost once") == 1
+    assert output.count("Going on after epoch") == 2
     assert_whole(tmp_path, undisturbed)
 
 
@@ -127,10 +123,10 @@ def test_the_same_command_goes_on_after_its_parent_was_killed(tmp_path, undistur
     assert_whole(tmp_path, undisturbed)
 
 
-def test_ctrl_c_ends_the_workers_with_checkpoints(tmp_path, undisturbed):
+def test_an_interruption_ends_the_workers_with_checkpoints(tmp_path, undisturbed):
     process = begun(tmp_path, *IN_PROCESSES)
     pids = until(lambda: workers(tmp_path))
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     assert ended(process) == 130
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
     assert ended(begun(tmp_path, *IN_PROCESSES)) == 0
