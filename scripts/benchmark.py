@@ -4,6 +4,7 @@
     python scripts/benchmark.py --works digits-mlp --replicates 10 100
     python scripts/benchmark.py --quick             # does it work at all? The numbers mean nothing
     python scripts/benchmark.py --whole-command     # the command line instead of the engines
+    python scripts/benchmark.py --simulated-workers # what collects the events of many workers
 
 Writes benchmark.csv and README.md into results/benchmark/ after every work. Exit code 1 if a side
 did not reach the loss of the others.
@@ -41,6 +42,10 @@ def main() -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     if options.whole_command:
         from benchmark.whole_command import measure
+
+        return measure(options.output, options.quick, _circumstances(options))
+    if options.simulated_workers:
+        from benchmark.simulated_workers import measure
 
         return measure(options.output, options.quick, _circumstances(options))
     prepare_processes()
@@ -81,6 +86,7 @@ def _options() -> argparse.Namespace:
     add("--cap-s", type=float, default=60, help="a side that takes longer in all is stopped")
     add("--quick", action="store_true", help="one short repetition, at most 10 replicates")
     add("--whole-command", action="store_true", help="measure `python -m runner` instead")
+    add("--simulated-workers", action="store_true", help="measure what collects their events")
     add("--output", type=Path, default=_FOLDER, help="folder to write into")
     options = parser.parse_args()
     if options.quick:
