@@ -199,7 +199,7 @@ def _circumstances(options: argparse.Namespace) -> str:
     rows = {
         "command": f"`{shlex.join(['python', 'scripts/benchmark.py', *sys.argv[1:]])}`",
         "date": datetime.now().astimezone().isoformat(timespec="minutes"),
-        "machine": sweep_record(options.output, 0.0).machine,
+        "machine": sweep_record(options.output, 0.0, "").machine,
         "versions": f"Python {platform.python_version()}, {versions}",
     }
     return "| | |\n| --- | --- |\n" + "".join(f"| {k} | {v} |\n" for k, v in rows.items())

@@ -37,3 +37,13 @@ def test_measures_sides_that_reach_the_same_loss(tmp_path):
     page = (tmp_path / "README.md").read_text("utf-8")
     assert "`fit`, 1" in page  # the target of one replicate
     assert "GFLOP/s" in page
+
+
+@pytest.mark.slow
+def test_collects_the_events_of_simulated_workers(tmp_path):
+    done = benchmark(tmp_path, "--quick", "--simulated-workers")
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "simulated_workers.md").read_text("utf-8").splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| 1")]
+    assert [row[0] for row in rows] == ["| 100", "| 1000"]
+    assert all(float(row[3]) > 0 for row in rows)
