@@ -18,7 +18,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -371,18 +371,26 @@ def write_record(path: Path, record: Any) -> None:
 
 
 def record_text(record: Any) -> str:
-    """Returns a record dataclass as JSON; numbers that could not be read again become null."""
-    text = json.dumps(_readable(dataclasses.asdict(record)), indent=1, ensure_ascii=False)
-    return text + "\n"
+    """Returns a record dataclass as JSON, a line for each field.
+
+    Numbers that could not be read again become null.
+    """
+    values = _readable(record).items()
+    lines = (f' "{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in values)
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _readable(value: Any) -> Any:
-    if isinstance(value, float) and not abs(value) <= LARGEST:
-        return None
+    if isinstance(value, float):
+        return value if abs(value) <= LARGEST else None
     if isinstance(value, dict):
         return {str(key): _readable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
+        if set(map(type, value)) == {float} and np.abs(value).max() <= LARGEST:  # long curves
+            return list(value)
         return [_readable(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        return {each.name: _readable(getattr(value, each.name)) for each in fields(value)}
     return value
 
 
