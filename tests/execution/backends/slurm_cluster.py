@@ -40,7 +40,7 @@ SlurmdPidFile={folder}/%n.pid
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SchedulerType=sched/backfill
-SchedulerParameters=sched_interval=2,bf_interval=2
+SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 ReturnToService=2
@@ -101,10 +101,13 @@ class Slurm:
         self.nodes[node].wait()
         _end(_of_node(self.folder, node))
 
-    def end_jobs(self) -> None:
-        """Ends all jobs."""
+    def mend(self) -> None:
+        """Ends all jobs, and starts the nodes that were lost."""
         self.ask("scancel", f"--user={getpass.getuser()}")
         _end([pid for node in NODES for pid in _of_node(self.folder, node)])
+        for node, process in self.nodes.items():
+            if process.poll() is not None:
+                self.start(node)
         wait_for(lambda: not self.jobs())
 
 
