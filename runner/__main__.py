@@ -11,7 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.interruption import INTERRUPTED, check, end_without_traceback, stoppable, take_up
+from runner.interruption import (
+    INTERRUPTED,
+    Detached,
+    check,
+    end_without_traceback,
+    stoppable,
+    take_up,
+)
 
 if __name__ == "__main__":  # before the imports that take long
     end_without_traceback()
@@ -72,6 +79,9 @@ def main() -> None:
             end = _train_and_conclude()
     except KeyboardInterrupt:
         end = "interrupted"
+    except Detached as work:
+        end = "finished"
+        print(work)
     finally:
         folders.release()
     if end in _EXIT_CODES:
@@ -176,6 +186,9 @@ def _train_and_conclude() -> "End":
         end = "finished"
     except KeyboardInterrupt:
         take_up()
+        end = "interrupted"
+        raise
+    except Detached:
         end = "interrupted"
         raise
     except SystemExit as leaving:  # of a dry run whose sweeper would go by results

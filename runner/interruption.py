@@ -30,6 +30,14 @@ INTERRUPTED = 130
 
 log = logging.getLogger(__name__)
 
+
+class Detached(BaseException):
+    """Ends the command while its work goes on elsewhere; the message says how to come back to it.
+
+    Nothing that catches errors on the way is to take it for one.
+    """
+
+
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]

@@ -109,6 +109,39 @@ def exclusive(folder: Path, what: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def hold(path: Path) -> int:
+    """Takes a file that only one process has, and notes in it which that is.
+
+    Where the disk has no locks, as on some networks, the note alone counts: that of a process on
+    this machine while it lives, and that of another machine until somebody removes the file.
+
+    Args:
+      path: The file, which may not be there yet.
+
+    Returns:
+      A descriptor; the file is held until that is closed, or the process ends.
+
+    Raises:
+      HeldError: Another process has it; the message says which.
+      OSError: It cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # network disks lock what is written
+    taken, holder = lock(descriptor), _noted_holder(path)
+    if taken is False or (taken is None and holder and not _is_left(path)):
+        os.close(descriptor)
+        advice = "" if taken is False else f"; if that has ended, remove {path}"
+        raise HeldError(f"{holder or 'another process'}{advice}")
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, json.dumps(_myself()).encode())
+    return descriptor
+
+
+def _is_left(note: Path) -> bool:
+    """Tells whether the process of a note is known to have ended."""
+    about = json.loads(note.read_text())
+    return about["host"] == socket.gethostname() and not Path(f"/proc/{about['pid']}").exists()
+
+
 def _myself() -> dict[str, Any]:
     return {
         "pid": os.getpid(),

@@ -1,7 +1,9 @@
 """Waiting for another process: not in silence, not for ever, and it is said for whom."""
 
+import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,8 +17,10 @@ import runner
 from runner import locks
 from runner.config import ConfigError
 from runner.interruption import stoppable
-from runner.locks import HeldError, Waiting, exclusive, listed_holder
+from runner.locks import HeldError, Waiting, exclusive, hold, listed_holder
 from runner.recording import mlflow_store
+
+NO_PROCESS = 2**22 + 1  # Linux numbers none so
 
 FOLDER = """
 import sys, time
@@ -120,3 +124,36 @@ def test_who_waits_can_be_interrupted():
     with pytest.raises(KeyboardInterrupt), stoppable():
         Waiting("it", lambda: "nobody").until(taken)
     assert time.monotonic() - began_s < locks.NOTICE_S
+
+
+@pytest.mark.parametrize(
+    ("host", "pid", "refusal"),
+    [
+        (
+            socket.gethostname(),
+            os.getpid(),
+            r"^process \d+ on .*; if that has ended, remove .*note$",
+        ),
+        ("elsewhere", 1, r"^process 1 on elsewhere \(.*; if that has ended, remove .*note$"),
+        (socket.gethostname(), NO_PROCESS, None),
+    ],
+    ids=["lives", "elsewhere", "ended"],
+)
+def test_without_locks_a_note_says_who_holds_a_file(tmp_path, monkeypatch, host, pid, refusal):
+    monkeypatch.setattr(locks, "lock", lambda descriptor: None)
+    note = tmp_path / "note"
+    note.write_text(json.dumps({"pid": pid, "host": host, "command": "it", "since": "today"}))
+    if refusal:
+        with pytest.raises(HeldError, match=refusal):
+            hold(note)
+    else:
+        os.close(hold(note))
+        assert json.loads(note.read_text())["pid"] == os.getpid()
+
+
+def test_a_file_is_held_once(tmp_path):
+    first = hold(tmp_path / "note")
+    with pytest.raises(HeldError, match=rf"^process {os.getpid()} on "):
+        hold(tmp_path / "note")
+    os.close(first)
+    os.close(hold(tmp_path / "note"))

@@ -31,6 +31,7 @@ class Task:
       keys: The replicates, in the order of their program.
       room: What it may use.
       checkpoint: A file of an earlier command where it goes on, from the working directory.
+      adopted: The file in which a worker of an earlier command tells what it does for this task.
       predicted_s: About how long its training takes.
       predicted_bytes: About how much memory.
     """
@@ -40,6 +41,7 @@ class Task:
     keys: tuple[Key, ...]
     room: Room
     checkpoint: str | None = None
+    adopted: str | None = None
     predicted_s: Seconds = 0.0
     predicted_bytes: Count = 0
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from runner import machine
 from runner.execution import folders
+from runner.execution.backends.adoption import Found
 from runner.execution.backends.settings import Execution
 from runner.execution.checkpoints import find, member_key
 from runner.execution.cohorts import Pair, cohort_of
@@ -37,11 +38,13 @@ class Division:
       room: What a task may use.
       task_s: About how long its training should take.
       rerun: Whether the checkpoints of earlier commands are left alone.
+      left: Tasks of earlier commands whose workers go on.
     """
 
     room: Room
     task_s: float
     rerun: bool
+    left: Sequence[Found] = ()
 
 
 def room(settings: Execution, operation_threads: int) -> Room:
@@ -135,13 +138,16 @@ def pairs_of(items: Sequence[Ready]) -> list[Pair]:
 def _drafts(items: Sequence[Ready], division: Division) -> Iterator[Task]:
     """Yields the tasks of a cohort, without name and round.
 
-    What an interrupted command has begun goes on as it was: the replicates of each checkpoint
-    together.
+    What an interrupted command has begun goes on as it was: the replicates of each worker that
+    goes on, and of each checkpoint, together.
     """
     pending = {
         member_key(item.record.identity, replicate): Key.of(item.record.index, replicate)
         for item, replicate in pairs_of(items)
     }
+    for found in division.left:
+        if keys := tuple(pending.pop(name) for name in found.names if name in pending):
+            yield found.task(keys)
     for checkpoint in [] if division.rerun else find(folders.ROOT, set(pending)):
         names = [name for name in checkpoint.members if name in checkpoint.curves]
         keys = tuple(pending.pop(name) for name in names if name in pending)

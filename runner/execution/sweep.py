@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from runner.execution import environment, folders, planning, reuse
 from runner.execution.backends import settings
-from runner.execution.backends.choice import backend_of
-from runner.execution.checkpoints import remove_needless
+from runner.execution.backends.choice import backend_of, left
+from runner.execution.checkpoints import member_key, remove_needless
 from runner.execution.collector import Collector
 from runner.execution.configure import Job, SweepSettings, sweep_settings
 from runner.execution.diagnostics import Diagnostician, requirement_errors
@@ -156,7 +156,14 @@ class Sweep:
         plan = self._plan or Plan(self._id, environment.required(), is_elsewhere=self._is_elsewhere)
         threads = self._preflight.operation_threads
         room = planning.room(self.settings.execution, threads)
-        division = Division(room, self.settings.execution.task_s, self.settings.rerun)
+        execution, rerun = self.settings.execution, self.settings.rerun
+        wanted = {
+            member_key(item.record.identity, replicate)
+            for item in ready
+            for replicate in item.replicates
+        }
+        earlier = () if rerun else left(execution, folders.ROOT, wanted)
+        division = Division(room, execution.task_s, rerun, earlier)
         return grown(plan, ready, refused, division)
 
     def _keep(self, plan: Plan) -> None:

@@ -1,11 +1,11 @@
 """Settings of the group `execution`: where tasks run."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from runner.config import (
-    ARGUMENTS,
     BOOLEAN,
     NON_NEGATIVE_INTEGER,
     POSITIVE,
@@ -25,6 +25,27 @@ def _lines(value: Any) -> tuple[str, ...]:
 
 
 _LINES = Rule("a list of lines of shell, such as ['module load cuda']", _lines)
+
+# By which a job is found, and where it writes.
+_TAKEN = ("array", "chdir", "error", "job_name", "open_mode", "output")
+
+
+def _options(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError
+    options = {str(name).replace("-", "_"): each for name, each in value.items()}
+    for name, each in options.items():
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _TAKEN:
+            raise ValueError
+        if not isinstance(each, str | int | float | None) or "\n" in str(each):
+            raise ValueError
+    return options
+
+
+_OPTIONS = Rule(
+    f"a mapping of sbatch's long options, but for {', '.join(_TAKEN)}, to a value of one line",
+    _options,
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +110,7 @@ class Slurm:
     account: str | None = setting(optional(TEXT), None)
     time: int | None = setting(optional(POSITIVE_INTEGER), None)
     setup: tuple[str, ...] = setting(_LINES, ())
-    sbatch: Mapping[str, Any] = setting(ARGUMENTS, {})
+    sbatch: Mapping[str, Any] = setting(_OPTIONS, {})
     workers: int | None = setting(optional(POSITIVE_INTEGER), None)
     cores: int = setting(POSITIVE_INTEGER, 1)
     gpus: int = setting(NON_NEGATIVE_INTEGER, 0)
