@@ -57,4 +57,8 @@ def backend_of(
                 set_threads(execution.cores)
             return Local(folder, ready, diagnostician)
         return Supervisor(Processes(folder, execution.gpus), execution.retries, workers)
+    if isinstance(execution, settings.Ray):
+        from runner.execution.backends.ray import RayCluster
+
+        return Supervisor(RayCluster(execution, folder), execution.retries, execution.workers)
     raise NotImplementedError
