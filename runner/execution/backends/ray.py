@@ -332,11 +332,11 @@ def _unreachable(address: str) -> str:
 
 
 def _bytes(settings: Ray) -> int | None:
-    return None if settings.memory_gb is None else int(settings.memory_gb * 2**30)
+    return None if settings.memory_gb is None else int(settings.memory_gb * 1e9)
 
 
 def _described(resources: Mapping[str, float]) -> str:
-    gigabytes = resources.get("memory", 0) / 2**30
+    gigabytes = resources.get("memory", 0) / 1e9
     return (
         f"{resources.get('CPU', 0):g} cores, {resources.get('GPU', 0):g} GPUs, "
         f"{gigabytes:.3g} GB of memory"
