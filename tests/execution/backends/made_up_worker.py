@@ -22,19 +22,24 @@ def value(key, epoch):
     return 1.0 / (1 + epoch + key.weight_seed)
 
 
+def pace(folder):
+    """How many epochs there are, and how long one takes; that may change meanwhile."""
+    return json.loads((folder / PACE).read_text())
+
+
 def main(folder, name, number):
     told = []
     for each in (signal.SIGUSR2, signal.SIGTERM):
         signal.signal(each, lambda *_: told.append(True))
     task = read_task(folder, name)
-    num_epochs, epoch_s = json.loads((folder / PACE).read_text())
+    num_epochs, _ = pace(folder)
     writer = FrameWriter(folder, Attempt(name, number))
     writer.write(TaskStarted(name, number))
     path = path_of(folder, name)
     path.parent.mkdir(exist_ok=True)
     first = json.loads(path.read_text()) if path.exists() else 0
     for epoch in range(first, num_epochs):
-        until_s = time.monotonic() + epoch_s
+        until_s = time.monotonic() + pace(folder)[1]
         while time.monotonic() < until_s:
             time.sleep(0.02)
         metrics = {"loss": [value(key, epoch) for key in task.keys]}

@@ -21,6 +21,7 @@ from runner.execution.backends.supervisor import Supervisor
 from runner.execution.backends.task_files import Attempt
 from runner.execution.checkpoints import member_key
 from runner.execution.plan import Plan, Planned, Task
+from runner.files import write_text
 from runner.interruption import Detached
 from runner.machine import Room
 from runner.plan import Key
@@ -105,7 +106,7 @@ def folder(tmp_path):
 
 
 def paced(folder, num_epochs, epoch_s):
-    (folder / PACE).write_text(json.dumps([num_epochs, epoch_s]))
+    write_text(folder / PACE, json.dumps([num_epochs, epoch_s]))
 
 
 def jobs_of(folder, of, **settings):
@@ -161,6 +162,8 @@ def test_a_time_limit_ends_no_task(cluster, folder):
     told = Told()
     for event in supervised(folder, of, time=1, sbatch={"signal": "USR2@55"}):
         told.take(event)
+        if told.counts["TaskStarted"] > 1:
+            paced(folder, 60, 0.0)
     assert told.ended == whole(of.tasks, 60)
     assert told.counts["TaskStarted"] > 1
 
