@@ -41,7 +41,7 @@ from runner.terminal import tolerate_any_console
 from runner.training.tensorflow import check_backend
 
 if TYPE_CHECKING:
-    from runner.recording.recorder import End
+    from runner.events import End
 
 _PACKAGE = Path(__file__).resolve().parent
 # An installed wheel carries the folder inside the package, a checkout has it beside it.

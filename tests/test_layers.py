@@ -20,7 +20,7 @@ ROWS = [
     {"archive", "config", "locks", "terminal", "validation"},
     {"plan", "imports"},
     {"records"},
-    {"events"},
+    {"events", "summary"},
     {"datasets", "models", "initializers"},
     {"propagation"},
     {"training", "recording", "report"},

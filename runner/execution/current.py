@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from runner.events import End
     from runner.execution.configure import Job
     from runner.execution.sweep import Sweep
-    from runner.recording.recorder import End
 
 _sweeps: list["Sweep"] = []
 

@@ -14,15 +14,15 @@ from rich.text import Text
 
 from runner import report
 from runner.config import ConfigError
+from runner.events import End
 from runner.execution import folders
 from runner.execution.collector import Collector
 from runner.execution.sync import send, sync_command
 from runner.interruption import is_urgent, take_up
-from runner.recording.beside import Beside
+from runner.recording.background import BackgroundRecorder
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.mlflow_store import ui_command
-from runner.recording.recorder import End
 from runner.records import RecordError
 from runner.report import tables
 from runner.report.console import view
@@ -70,7 +70,8 @@ def conclude(collector: Collector, folder: Path, figures: bool, end: End) -> boo
         end = "failed"
     _close(collector, folder, end, report_there=comparison is not None)
     _tell_failures(collector)
-    recorders = [item.recorder for item in collector.recorders if isinstance(item, Beside)]
+    beside = [item for item in collector.recorders if isinstance(item, BackgroundRecorder)]
+    recorders = [item.recorder for item in beside]
     for recorder in recorders:
         if recorder.lost and (end == "interrupted" or not _caught_up(folder)):
             log.warning(_LACKING, sync_command(folder))
@@ -95,7 +96,7 @@ def _close(collector: Collector, folder: Path, end: End, report_there: bool) -> 
     try:
         collector.close(end, folder if report_there else None)
     except KeyboardInterrupt:
-        if any(isinstance(item, Beside) for item in collector.recorders):
+        if any(isinstance(item, BackgroundRecorder) for item in collector.recorders):
             log.warning(_LACKING, sync_command(folder))
         raise
 

@@ -6,6 +6,7 @@ import math
 import uuid
 from collections.abc import Sequence
 
+from runner.events import End
 from runner.execution import environment, folders, planning, reuse
 from runner.execution.backends import settings
 from runner.execution.backends.choice import backend_of, left
@@ -22,11 +23,11 @@ from runner.execution.planning import Division, grown
 from runner.execution.preflight import Preflight, Ready, check_baseline
 from runner.interruption import stoppable, take_up
 from runner.plan import Tracking
-from runner.recording.beside import Beside
+from runner.recording.background import BackgroundRecorder
 from runner.recording.console import ConsoleRecorder
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
-from runner.recording.recorder import End, Recorder
+from runner.recording.recorder import Recorder
 from runner.records import ConfigurationRecord, SweepRecord
 from runner.report.names import counted
 from runner.training.tensorflow import gpu_description
@@ -199,7 +200,7 @@ class Sweep:
         """Returns all recorders, the disk first."""
         mlflow = _mlflow(self.settings)
         disk = DiskRecorder(self.folder, elsewhere=mlflow is not None)
-        return [disk, *([Beside(mlflow)] if mlflow else []), ConsoleRecorder()]
+        return [disk, *([BackgroundRecorder(mlflow)] if mlflow else []), ConsoleRecorder()]
 
     def _records(self) -> list[ConfigurationRecord]:
         """Returns all configurations so far, with what varies among them."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from runner.config import ConfigError
+from runner.events import End
 from runner.execution.collector import Collector
 from runner.execution.configure import tracking
 from runner.interruption import deferred, take_up
 from runner.plan import Tracking
 from runner.recording.mlflow import MlflowRecorder
-from runner.recording.recorder import End
 from runner.records import (
     ConfigurationRecord,
     RecordError,

@@ -2,30 +2,29 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
-import pandas as pd
 from rich import get_console
 from rich.console import JustifyMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from runner.plan import Replicate
-from runner.propagation.tables import (
-    card_table,
-    found_table,
-    layers_table,
-    opinion,
-    shortened,
+from runner.events import (
+    ConfigurationEnded,
+    EpochEnded,
+    Event,
+    Judged,
+    ReplicateRecorded,
+    Resumed,
+    SweepEnded,
+    SweepPlanned,
+    TaskStarted,
 )
-from runner.recording.recorder import End, Recorder, Summary
-from runner.records import (
-    ConfigurationRecord,
-    PropagationRecord,
-    ReplicateRecord,
-    SweepRecord,
-)
+from runner.plan import Key
+from runner.propagation.tables import card_table, found_table, layers_table, shortened
+from runner.recording.recorder import Recorder
+from runner.records import ConfigurationRecord, ReplicateRecord
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +47,7 @@ class ConsoleRecorder(Recorder):
         self.done = 0
         self.num_epochs = 0
         self.told = time.monotonic()
+        self.reached: dict[Key, int] = {}
         self.ended: dict[int, list[ReplicateRecord]] = {}
         self.shown: list[FoundKernels] = []
         columns = (
@@ -65,92 +65,89 @@ class ConsoleRecorder(Recorder):
         )
         self.task = self.progress.add_task("starting", total=0)
 
-    def start_sweep(
-        self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
-    ) -> None:
-        """Opens the display."""
-        self.extend_sweep(sweep, configurations)
+    def take(self, event: Event) -> None:
+        """Shows what people wait for: epochs, verdicts, failures, the ends of configurations."""
+        match event:
+            case SweepPlanned():
+                self._plan(event)
+            case TaskStarted(environment={"host": host}):
+                again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+                log.info("Task %s runs on %s%s", event.task, host, again)
+            case Judged():
+                self._show_verdict(event)
+            case Resumed():
+                self._count([event.key], max(len(event.steps) - 1, 0))
+            case EpochEnded():
+                self._count(event.keys, event.epoch)
+                self._show_epoch(event)
+            case ReplicateRecorded(record):
+                self.ended.setdefault(record.configuration, []).append(record)
+                if record.status == "failed":
+                    key = Key(record.configuration, record.weight_seed, record.batch_seed)
+                    log.error("%s failed: %s", self._name(key), record.error)
+            case ConfigurationEnded():
+                self._show_end(event)
+            case SweepEnded():
+                self.progress.stop()
+
+    def _plan(self, event: SweepPlanned) -> None:
+        """Opens the display; shows the kernels of models that have not been shown."""
+        self.configurations = {record.index: record for record in event.configurations}
+        self.num_epochs = self.done + event.num_epochs
+        self.progress.update(self.task, total=self.num_epochs)
+        show_found_kernels(event.configurations, self.shown)
         self.progress.start()
 
-    def extend_sweep(
-        self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
-    ) -> None:
-        """Shows the kernels of models that have not been shown."""
-        self.configurations |= {record.index: record for record in configurations}
-        show_found_kernels(configurations, self.shown)
-
-    def expect(self, num_epochs: int) -> None:
-        """Counts on so many epochs more, of all replicates together, without epoch 0."""
-        self.num_epochs += num_epochs
-        self.progress.update(self.task, total=self.num_epochs)
-
-    def record_propagation(self, configuration: int, records: Sequence[PropagationRecord]) -> None:
+    def _show_verdict(self, event: Judged) -> None:
         """Tells the verdict on a configuration; with few of them, the tables behind it too."""
-        record = self.configurations[configuration]
+        title = self._title(event.configuration)
         if len(self.configurations) <= _MAX_TABLES:
-            title = f"{self._title(configuration)}: initial weights"
-            get_console().print(_table(title, *card_table(record, records)))
-            title = f"{self._title(configuration)}: before training, mean of {len(records)} seeds"
-            get_console().print(_table(title, *layers_table(records)))
-        found = opinion(record, records)
-        text = f"{self._title(configuration)} is {found.verdict}. {found.advice}".rstrip()
-        log.log(logging.INFO if found.verdict.name == "healthy" else logging.WARNING, "%s", text)
+            record = self.configurations[event.configuration]
+            card = _table(f"{title}: initial weights", *card_table(record, event.records))
+            get_console().print(card)
+            count = len(event.records)
+            measured = f"{title}: before training, mean of {count} seeds"
+            get_console().print(_table(measured, *layers_table(event.records)))
+        level = logging.INFO if event.verdict == "healthy" else logging.WARNING
+        text = f"{title} is {event.verdict}: {event.reason}. {event.advice}"
+        log.log(level, "%s", text.rstrip())
 
-    def start_replicate(self, configuration: int, replicate: Replicate) -> None:
-        """Shows which replicate is being trained."""
-        self.progress.update(self.task, description=self._name(configuration, replicate))
+    def _count(self, keys: Iterable[Key], epoch: int) -> None:
+        """Notes how far replicates are; those that begin anew take back what they had counted."""
+        for key in keys:
+            self.done += epoch - self.reached.get(key, 0)
+            self.reached[key] = epoch
 
-    def record_epoch(
-        self,
-        configuration: int,
-        replicate: Replicate,
-        epoch: int,
-        step: int,
-        metrics: Mapping[str, float],
-    ) -> None:
+    def _show_epoch(self, event: EpochEnded) -> None:
         """Moves the bar; where there is none, says a line from time to time."""
-        self.done += epoch > 0
-        told = "  ".join(f"{name} {metrics[name]:.4g}" for name in ("loss", "val_loss"))
-        text = f"{self._name(configuration, replicate)}  epoch {epoch}  {told}"
+        means = [(name, event.metrics[name][-1]) for name in ("loss", "val_loss")]
+        told = "  ".join(f"{name} {value:.4g}" for name, value in means)
+        text = f"{self._name(event.keys[-1])}  epoch {event.epoch}  {told}"
         self.progress.update(self.task, description=text, completed=self.done)
         if self.progress.disable and time.monotonic() - self.told > _HEARTBEAT_S:
             log.info("%d of %d epochs: %s", self.done, self.num_epochs, text)
             self.told = time.monotonic()
 
-    def finish_replicate(self, record: ReplicateRecord) -> None:
-        """Counts the epochs that a replicate did not need, and tells of those that were lost."""
-        self.ended.setdefault(record.configuration, []).append(record)
-        replicate = Replicate(record.weight_seed, record.batch_seed)
-        if record.status == "failed":
-            name = self._name(record.configuration, replicate)
-            log.error("%s failed: %s", name, record.error)
-
-    def finish_configuration(
-        self, configuration: int, end: End, summary: Summary, endpoint: Mapping[str, float]
-    ) -> None:
+    def _show_end(self, event: ConfigurationEnded) -> None:
         """Says one line about a configuration that was trained."""
-        records = self.ended.get(configuration, [])
+        records = self.ended.get(event.configuration, [])
         if not records:
             return
-        counts = pd.Series([record.status for record in records]).value_counts()
-        text = ", ".join(f"{count} {status}" for status, count in counts.items())
-        metric = self.configurations[configuration].endpoint
-        mean = endpoint.get("mean", float("nan"))
-        score = f", {metric} {mean:.4f}" if mean == mean else ""
+        counts = Counter(record.status for record in records).most_common()
+        text = ", ".join(f"{count} {status}" for status, count in counts)
+        metric = self.configurations[event.configuration].endpoint
+        mean = event.endpoint.get("mean")
+        score = "" if mean is None else f", {metric} {mean:.4f}"
         seconds = sum(record.wall_time_s for record in records)
-        log.info("%s: %s%s (%.1f s)", self._title(configuration), text, score, seconds)
-
-    def finish_sweep(self, end: End, folder: Path | None) -> None:
-        """Closes the display."""
-        self.progress.stop()
+        log.info("%s: %s%s (%.1f s)", self._title(event.configuration), text, score, seconds)
 
     def _title(self, configuration: int) -> str:
         record = self.configurations[configuration]
         factors = [f"{key}={value}" for key, value in record.factors.items()]
         return " ".join([record.init, *factors])
 
-    def _name(self, configuration: int, replicate: Replicate) -> str:
-        return f"{self._title(configuration)} {replicate.key.replace('-', ' ')}"
+    def _name(self, key: Key) -> str:
+        return f"{self._title(key.configuration)} {key.replicate.key.replace('-', ' ')}"
 
 
 def show_found_kernels(

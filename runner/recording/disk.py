@@ -1,13 +1,12 @@
 """Keeps every replicate on disk, the moment it ends; the rest can be rebuilt from that."""
 
 import logging
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.errors import CompactHydraException
 
-from runner.recording.recorder import End, Recorder, Summary
+from runner.events import ConfigurationEnded, Event, ReplicateRecorded, SweepEnded, SweepPlanned
+from runner.recording.recorder import Recorder
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord, write_record
 
 log = logging.getLogger(__name__)
@@ -40,74 +39,49 @@ class DiskRecorder(Recorder):
         self.elsewhere = elsewhere
         self.waiting: dict[Path, ReplicateRecord] = {}
         self.gone = False
-        self._configurations: dict[Path, ConfigurationRecord] = {}
+        self._written: dict[Path, SweepRecord | ConfigurationRecord] = {}
 
-    def start_sweep(
-        self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
-    ) -> None:
-        """Writes `sweep.json` and each `<number>/configuration.json`.
+    def take(self, event: Event) -> None:
+        """Writes what a file is for: `sweep.json`, `<number>/configuration.json`, replicates.
 
         Raises:
-          DiskError: One of them cannot be written.
+          DiskError: The sweep or a configuration cannot be written, or the folder was removed and
+            nobody else keeps the records.
         """
-        files: list[tuple[str, Any]] = [("sweep.json", sweep)]
-        named = {f"{record.index}/configuration.json": record for record in configurations}
-        files += named.items()
-        self._configurations |= {self.folder / name: record for name, record in named.items()}
-        for name, record in files:
-            try:
-                write_record(self.folder / name, record)
-            except OSError as error:
-                raise DiskError(
-                    f"{self.folder / name} cannot be written ({error.strerror or error}). When "
-                    "there is room again, repeat the command."
-                ) from error
-
-    def extend_sweep(
-        self, sweep: SweepRecord, configurations: Sequence[ConfigurationRecord]
-    ) -> None:
-        """Writes `sweep.json` again, and the files of these configurations.
-
-        Raises:
-          DiskError: One of them cannot be written, or the folder was removed, and nobody else keeps
-            the records.
-        """
-        if self._is_there():
-            self.start_sweep(sweep, configurations)
-
-    def finish_replicate(self, record: ReplicateRecord) -> None:
-        """Writes `<number>/replicates/<key>.json`.
-
-        Raises:
-          DiskError: The folder was removed, and nobody else keeps the record.
-        """
-        home = self.folder / str(record.configuration) / "replicates"
-        self.waiting[home / f"{record.key}.json"] = record
-        self._write()
-
-    def finish_configuration(
-        self, configuration: int, end: End, summary: Summary, endpoint: Mapping[str, float]
-    ) -> None:
-        """Tries again what waits."""
-        self._write()
-
-    def finish_sweep(self, end: End, folder: Path | None) -> None:
-        """Tries a last time; tells what is lost."""
-        self._write()
-        if self.waiting and not self.gone:
-            count = len(self.waiting)
-            log.error(
-                "%d record%s could not be written: %s. %s",
-                count,
-                "s" * (count > 1),
-                ", ".join(str(path) for path in [*self.waiting][:_MAX_TOLD]),
-                "MLflow has them." if self.elsewhere else "The same command trains them again.",
-            )
+        match event:
+            case SweepPlanned():
+                if not self._written or self._is_there():
+                    self._plan(event)
+            case ReplicateRecorded(record):
+                home = self.folder / str(record.configuration) / "replicates"
+                self.waiting[home / f"{record.key}.json"] = record
+                self._write()
+            case ConfigurationEnded():
+                self._write()
+            case SweepEnded():
+                self._write()
+                self._tell_lost()
 
     @property
     def is_whole(self) -> bool:
         """Whether everything that has ended is on disk."""
         return not (self.waiting or self.gone)
+
+    def _plan(self, event: SweepPlanned) -> None:
+        records: dict[str, SweepRecord | ConfigurationRecord] = {"sweep.json": event.sweep}
+        records |= {f"{record.index}/configuration.json": record for record in event.configurations}
+        for name, record in records.items():
+            path = self.folder / name
+            if self._written.get(path) == record:
+                continue
+            try:
+                write_record(path, record)
+            except OSError as error:
+                raise DiskError(
+                    f"{path} cannot be written ({error.strerror or error}). When there is room "
+                    "again, repeat the command."
+                ) from error
+            self._written[path] = record
 
     def _write(self) -> None:
         if not self._is_there():
@@ -127,21 +101,30 @@ class DiskRecorder(Recorder):
                 return
             del self.waiting[path]
 
+    def _tell_lost(self) -> None:
+        if self.waiting and not self.gone:
+            count = len(self.waiting)
+            log.error(
+                "%d record%s could not be written: %s. %s",
+                count,
+                "s" * (count > 1),
+                ", ".join(str(path) for path in [*self.waiting][:_MAX_TOLD]),
+                "MLflow has them." if self.elsewhere else "The same command trains them again.",
+            )
+
     def _is_there(self) -> bool:
+        """Tells whether the folder is there; says once that it is not any more."""
         if not self.gone and not (self.folder / "sweep.json").exists():
-            self._give_up()
+            self.gone = True
+            kept = "MLflow keeps what follows." if self.elsewhere else "Training stops."
+            text = f"{self.folder} was removed while the command ran. It is not made again. {kept}"
+            if not self.elsewhere:
+                raise DiskError(text)
+            log.error("%s", text)
         return not self.gone
 
     def _restore(self, path: Path) -> None:
         """Writes the record of a configuration again if somebody has removed it."""
-        if path in self._configurations and not path.exists():
-            write_record(path, self._configurations[path])
+        if path in self._written and not path.exists():
+            write_record(path, self._written[path])
             log.warning("%s was removed while the command ran. It is written again.", path)
-
-    def _give_up(self) -> None:
-        self.gone = True
-        kept = "MLflow keeps what follows." if self.elsewhere else "Training stops."
-        text = f"{self.folder} was removed while the command ran. It is not made again. {kept}"
-        if not self.elsewhere:
-            raise DiskError(text)
-        log.error("%s", text)

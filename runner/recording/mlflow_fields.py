@@ -27,8 +27,14 @@ from runner.records import (
     replicate_row,
 )
 
-# In characters; a tag holds 5000 in every version of MLflow.
+# In characters; a tag holds 5000 in every version of MLflow, of which an id takes 33.
 _MAX_VERDICT = 3000
+_IDS_PER_TAG = 150
+_MAX_NAME = 250  # of a run, or of a param
+# The digest of data is at most 36 long, but shown whole in the narrow table of runs only if it is
+# short; the fingerprint stands in the data set's source.
+_DIGEST = 12
+
 # Names are short, for they are columns, and in the order of MLflow's charts the ends of intervals
 # come after the means, even after "val_loss".
 _ENDPOINT = {
@@ -40,19 +46,23 @@ _ENDPOINT = {
     "num_failed": "failed",
 }
 
-# A tag holds 5000 characters in every version of MLflow, an id takes 33.
-_IDS_PER_TAG = 150
-
-# In characters, for a param.
-_MAX_PARAM_NAME = 250
-
 _GROUPS = ("init", "dataset", "model", "optimizer", "training")
 
+# Numbers of the whole net that are metrics of its run.
+_NETWORK_METRICS = (
+    *("log10_signal_gain", "log10_gradient_gain"),
+    *("singular_value_mean", "jacobian_condition", "gradient_quotient"),
+)
 
-def title(record: ConfigurationRecord) -> str:
-    """Returns what tells a configuration from the others: `he_uniform model.depth=8`."""
+
+def run_name(record: ConfigurationRecord, replicate: str = "") -> str:
+    """Returns the name of a configuration's run, or of that of its replicate with this key.
+
+    It tells the configuration from the others: `he_uniform model.depth=8 seed 3`.
+    """
     factors = [f"{key}={_text(value)}" for key, value in record.factors.items()]
-    return " ".join([record.init, *factors])
+    name = " ".join([record.init, *factors, replicate.replace("-", " ")])
+    return name.rstrip()[:_MAX_NAME]
 
 
 def common_tags(sweep: SweepRecord) -> dict[str, str]:
@@ -84,12 +94,6 @@ def configuration_tags(record: ConfigurationRecord) -> dict[str, str]:
     return tags | {key: _text(value) for key, value in record.factors.items()}
 
 
-def place_tags(record: ConfigurationRecord, replicate: Replicate | None = None) -> dict[str, str]:
-    """Returns the tags by which the run of a configuration, or of its replicate, is found again."""
-    tags = {"configuration": str(record.index), "identity": record.identity}
-    return tags if replicate is None else {**tags, "replicate": replicate.key}
-
-
 def reused_tags(run_ids: Sequence[str]) -> dict[str, str]:
     """Returns the tags that name the earlier runs that a configuration stands on.
 
@@ -103,7 +107,7 @@ def reused_tags(run_ids: Sequence[str]) -> dict[str, str]:
 
 
 def sweep_tags(
-    sweep: SweepRecord, records: Sequence[ConfigurationRecord], page: str
+    sweep: SweepRecord, records: Iterable[ConfigurationRecord], page: str
 ) -> dict[str, str]:
     """Returns the tags of all configurations, each with all of its values, and the description.
 
@@ -123,7 +127,7 @@ def sweep_tags(
 
 
 def note(page: str, command: str, verdict: str = "") -> str:
-    """Returns the description of the sweep's run: the verdict, where the curves are, the command.
+    """Returns the description of the sweep's run: where the curves are, the verdict, the command.
 
     MLflow folds what is longer than a few lines, so the link to the curves stands first.
 
@@ -136,23 +140,20 @@ def note(page: str, command: str, verdict: str = "") -> str:
         kept = verdict[:_MAX_VERDICT].rpartition("\n")[0]
         verdict = f"{kept}\n\nMore in report.html."
     link = f"[The curves of its configurations]({page})"
-    told = (link, verdict, f"`{masked(command)}`")
-    return "\n\n".join(part for part in told if part)
+    return "\n\n".join(part for part in (link, verdict, f"`{masked(command)}`") if part)
 
 
-def curves_page(
-    experiment_id: str, sweep: SweepRecord, records: Sequence[ConfigurationRecord]
-) -> str:
+def curves_page(experiment_id: str, sweep: SweepRecord, endpoint: str) -> str:
     """Returns the page of MLflow's UI that charts the configurations, from its `#` on.
 
-    It is sorted by a metric, because MLflow hides children in closed parents while it sorts by
+    It is sorted by the endpoint, because MLflow hides children in closed parents while it sorts by
     time, and shows the model-training side of the UI, which hides behind the one for agents.
     """
     query = {
         "workflowType": "machine_learning",
         "searchFilter": f"tags.sweep = '{sweep.name}' and tags.level = 'configuration'",
         "orderByKey": "metrics.`score`",
-        "orderByAsc": _text(lower_is_better(records[0].endpoint)),
+        "orderByAsc": _text(lower_is_better(endpoint)),
         "compareRunsMode": "CHART",
     }
     return f"#/experiments/{experiment_id}/runs?{urlencode(query, quote_via=quote)}"
@@ -167,20 +168,17 @@ def configuration_params(record: ConfigurationRecord) -> dict[str, str]:
 
 def replicate_params(record: ConfigurationRecord, replicate: Replicate) -> dict[str, str]:
     """Returns the params of the configuration and the seeds; no `seed` where the two differ."""
-    seeds = {
-        "seed": replicate.seed,
-        "weight_seed": replicate.weight_seed,
-        "batch_seed": replicate.batch_seed,
-    }
-    told = {key: str(seed) for key, seed in seeds.items() if seed is not None}
+    names = ("seed", "weight_seed", "batch_seed")
+    seeds = {name: getattr(replicate, name) for name in names}
+    told = {name: str(seed) for name, seed in seeds.items() if seed is not None}
     return configuration_params(record) | told
 
 
-def sweep_params(records: Sequence[ConfigurationRecord]) -> dict[str, str]:
+def sweep_params(records: Iterable[ConfigurationRecord]) -> dict[str, str]:
     """Returns the params that all configurations have alike."""
-    each = [configuration_params(record) for record in records]
-    common = set.intersection(*(set(params.items()) for params in each))
-    return {key: value for key, value in each[0].items() if (key, value) in common}
+    first, *others = [configuration_params(record) for record in records]
+    common = set(first.items()).intersection(*(params.items() for params in others))
+    return {key: value for key, value in first.items() if (key, value) in common}
 
 
 def settings_yaml(record: ConfigurationRecord) -> str:
@@ -188,6 +186,17 @@ def settings_yaml(record: ConfigurationRecord) -> str:
     from omegaconf import OmegaConf
 
     return OmegaConf.to_yaml(OmegaConf.create(masked(record.settings)))
+
+
+def dataset_input(dataset: Mapping[str, Any]) -> Any:
+    """Returns what a configuration was trained on, as MLflow lists it."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    identity = {key: dataset[key] for key in ("name", "fingerprint")}
+    facts = {key: value for key, value in dataset.items() if key not in identity}
+    digest, source = identity["fingerprint"][:_DIGEST], json.dumps(identity)
+    entry = Dataset(identity["name"], digest, "runner", source, profile=json.dumps(facts))
+    return DatasetInput(entry, [InputTag("mlflow.data.context", "training")])
 
 
 def replicate_metrics(
@@ -206,13 +215,6 @@ def replicate_metrics(
         if column not in keys | texts and pd.notna(value)
     }
     return metrics | ({"diverged": 1.0} if record.status == "diverged" else {})
-
-
-# Numbers of the whole net that are metrics of its run.
-_NETWORK_METRICS = (
-    *("log10_signal_gain", "log10_gradient_gain"),
-    *("singular_value_mean", "jacobian_condition", "gradient_quotient"),
-)
 
 
 def propagation_metrics(records: Sequence[PropagationRecord]) -> dict[str, float]:
@@ -260,9 +262,7 @@ def endpoint_metrics(endpoint: Mapping[str, float]) -> dict[str, float]:
 
 def _text(value: object) -> str:
     """Returns a setting as one would type it."""
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    return str(value)
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _listed(values: Iterable[str]) -> str:
@@ -281,4 +281,4 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _param_name(key: str) -> str:
     """Returns a key with `_` for what MLflow does not admit: the user's arguments have any name."""
-    return re.sub(r"[^\w. -]", "_", key, flags=re.ASCII)[:_MAX_PARAM_NAME]
+    return re.sub(r"[^\w. -]", "_", key, flags=re.ASCII)[:_MAX_NAME]

@@ -56,6 +56,10 @@ class Store:
     experiment_id: str
     takes_artifacts: bool
 
+    def search(self, query: str) -> list[Any]:
+        """Returns all runs of the experiment that meet a query, the newest first."""
+        return all_pages(self.client.search_runs, [self.experiment_id], query)
+
 
 def resolve_uri(settings: Tracking, environment: Mapping[str, str] = os.environ) -> str:
     """Returns the store's address: `tracking.uri`, else `MLFLOW_TRACKING_URI`, else `DEFAULT_URI`.
@@ -74,12 +78,6 @@ def resolve_uri(settings: Tracking, environment: Mapping[str, str] = os.environ)
             "tracking.uri", "a server or a database file", uri, f"Such as {DEFAULT_URI}."
         )
     return f"{SQLITE}{Path(file).absolute()}"
-
-
-def can_be_created(uri: str) -> bool:
-    """Tells whether the store is a database file that is not there and has a place to be."""
-    path = Path(uri.removeprefix(SQLITE))
-    return uri.startswith(SQLITE) and not path.exists() and os.access(path.parent, os.W_OK)
 
 
 def ui_command(uri: str) -> str:
@@ -121,7 +119,8 @@ def open_store(uri: str, experiment: str) -> Store:
             with unobtrusive(_TIMEOUT_S), _locked(_folder(uri)):
                 client = _connect(uri)
                 found = _experiment(client, uri, experiment)
-                close_orphans(client, found.experiment_id)
+                store = Store(client, found.experiment_id, _takes_artifacts(uri, found))
+                _close_orphans(store)
         check()
     except ConfigError:
         raise
@@ -132,7 +131,7 @@ def open_store(uri: str, experiment: str) -> Store:
     except Exception as error:
         check()  # it may come from an interruption that a library caught
         raise unusable(uri, error) from None
-    return Store(client, found.experiment_id, _takes_artifacts(uri, found))
+    return store
 
 
 def _takes_artifacts(uri: str, experiment: Any) -> bool:
@@ -310,9 +309,7 @@ def _experiment(client: Any, uri: str, name: str) -> Any:
 def _artifact_location(uri: str, name: str) -> str | None:
     """Returns a folder beside an SQLite database, for MLflow keeps an absolute path for ever."""
     folder = _folder(uri)
-    if folder is None:
-        return None
-    return (folder / "mlruns" / re.sub(r"[^\w-]", "_", name)).as_uri()
+    return (folder / "mlruns" / re.sub(r"[^\w-]", "_", name)).as_uri() if folder else None
 
 
 def process_tags() -> dict[str, str]:
@@ -325,28 +322,13 @@ def process_tags() -> dict[str, str]:
     }
 
 
-def close_orphans(client: Any, experiment_id: str) -> int:
-    """Ends the running runs of processes of this machine that are gone; returns how many."""
+def _close_orphans(store: Store) -> None:
+    """Ends the running runs of processes of this machine that are gone."""
     here = f"tags.`runner.host` = '{socket.gethostname()}'"
-    orphans = [
-        run
-        for run in running(client, experiment_id, here)
-        if not _is_alive(run.data.tags["runner.pid"], run.data.tags["runner.process_start"])
-    ]
-    for run in orphans:
-        client.set_tag(run.info.run_id, "status", "interrupted")
-        client.set_terminated(run.info.run_id, "KILLED")
-    return len(orphans)
-
-
-def running(client: Any, experiment_id: str, condition: str) -> list[Any]:
-    """Returns the runs of an experiment that have not ended and meet a condition on their tags."""
-    return search(client, experiment_id, f"attributes.status = 'RUNNING' and {condition}")
-
-
-def search(client: Any, experiment_id: str, query: str) -> list[Any]:
-    """Returns all runs of an experiment that meet a query, the newest first."""
-    return all_pages(client.search_runs, [experiment_id], query)
+    for run in store.search(f"attributes.status = 'RUNNING' and {here}"):
+        if not _is_alive(run.data.tags["runner.pid"], run.data.tags["runner.process_start"]):
+            store.client.set_tag(run.info.run_id, "status", "interrupted")
+            store.client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _process_start(pid: int | str) -> str | None:
@@ -362,11 +344,10 @@ def _process_start(pid: int | str) -> str | None:
 def is_elsewhere_alive(tags: Mapping[str, str]) -> bool:
     """Tells whether the run with these tags belongs to another living process of this machine."""
     mine = process_tags()
-    if any(key not in tags for key in mine) or tags["runner.host"] != mine["runner.host"]:
+    theirs = {key: tags.get(key, "") for key in mine}
+    if theirs == mine or theirs["runner.host"] != mine["runner.host"]:
         return False
-    if all(tags[key] == value for key, value in mine.items()):
-        return False
-    return _is_alive(tags["runner.pid"], tags["runner.process_start"])
+    return _is_alive(theirs["runner.pid"], theirs["runner.process_start"])
 
 
 def _is_alive(pid: str, start: str) -> bool:

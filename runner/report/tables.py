@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from runner.plan import Replicate
@@ -15,7 +14,7 @@ from runner.records import (
     bounds,
     replicates_table,
 )
-from runner.report.statistics import Summary, summarize, summarize_curves
+from runner.summary import Summary, summarize
 
 NUMBERS = ("mean", "median", "std", "ci_low", "ci_high")
 COUNTS = ("num_finished", "num_diverged", "num_failed")
@@ -129,36 +128,6 @@ def filled_replicates_table(
     """Returns `replicates_table`, with the columns that every sweep has if there is no record."""
     table = replicates_table(configurations, records)
     return table if len(table) else pd.DataFrame(columns=[*KEY_COLUMNS, "status", "wall_time_s"])
-
-
-def curve_summary(records: Sequence[ReplicateRecord], confidence: float) -> pd.DataFrame:
-    """Returns the mean curves of one configuration over those of its replicates that finished.
-
-    Args:
-      records: Its replicates, in whichever status.
-      confidence: Level of the intervals.
-
-    Returns:
-      Columns `epoch, metric, mean, ci_low, ci_high`.
-    """
-    points = [
-        (epoch, metric, value)
-        for record in records
-        if record.status == "finished"
-        for metric, values in record.curves.items()
-        for epoch, value in enumerate(values)
-    ]
-    curves = pd.DataFrame(points, columns=["epoch", "metric", "value"])
-    return within_bounds(summarize_curves(curves.astype({"value": float}), confidence))
-
-
-def within_bounds(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns what `summarize_curves` does, by metric, with intervals cut off at its bounds."""
-    least, greatest = zip(*map(bounds, table["metric"]), strict=True) if len(table) else ((), ())
-    return table.assign(
-        ci_low=table["ci_low"].clip(lower=np.minimum(least, table["mean"])),
-        ci_high=table["ci_high"].clip(upper=np.maximum(greatest, table["mean"])),
-    )
 
 
 def failures_table(

@@ -11,7 +11,7 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 
 from runner.records import read_configurations, read_replicates, read_sweep
-from runner.report import tables
+from runner.summary import curve_summary
 from runner.training import reference
 
 
@@ -157,7 +157,7 @@ def same_as_disk():
         for configuration in read_configurations(folder):
             run = configurations[str(configuration.index), None]
             own = [record for record in records if record.configuration == configuration.index]
-            for row in tables.curve_summary(own, 0.95).to_dict("records"):
+            for row in curve_summary(own, 0.95).to_dict("records"):
                 points = [point for point in run.metrics[row["metric"]] if point[0] == row["epoch"]]
                 assert points == [(row["epoch"], row["mean"])]
         assert {run.status for run in runs.values()} == {"FINISHED"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner import files
+from runner.events import ReplicateRecorded, SweepEnded, SweepPlanned
 from runner.recording.disk import DiskError, DiskRecorder
 from runner.records import (
     ConfigurationRecord,
@@ -48,20 +49,20 @@ def folder(tmp_path: Path) -> Path:
 
 def begun(folder: Path, elsewhere: bool = False) -> DiskRecorder:
     disk = DiskRecorder(folder, elsewhere)
-    disk.start_sweep(SWEEP, [CONFIGURATION])
+    disk.take(SweepPlanned(SWEEP, (CONFIGURATION,)))
     return disk
 
 
 def test_what_could_not_be_written_is_written_when_there_is_room(folder, room, caplog):
     disk = begun(folder)
     room[0] = False
-    disk.finish_replicate(record(0))
-    disk.finish_replicate(record(1))
+    disk.take(ReplicateRecorded(record(0)))
+    disk.take(ReplicateRecorded(record(1)))
     assert not disk.is_whole
     assert read_replicates(folder) == []
     assert caplog.text.count("cannot be written (No space left on device)") == 1
     room[0] = True
-    disk.finish_replicate(record(2))
+    disk.take(ReplicateRecorded(record(2)))
     assert disk.is_whole
     assert [found.seed for found in read_replicates(folder)] == [0, 1, 2]
 
@@ -69,8 +70,8 @@ def test_what_could_not_be_written_is_written_when_there_is_room(folder, room, c
 def test_what_is_lost_in_the_end_is_told(folder, room, caplog):
     disk = begun(folder)
     room[0] = False
-    disk.finish_replicate(record(0))
-    disk.finish_sweep("finished", None)
+    disk.take(ReplicateRecorded(record(0)))
+    disk.take(SweepEnded("finished"))
     assert not disk.is_whole
     assert f"1 record could not be written: {folder}/0/replicates/seed-0.json" in caplog.text
 
@@ -84,16 +85,16 @@ def test_without_room_at_the_start_nothing_is_trained(folder, room):
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_a_removed_folder_is_told_once_and_not_made_again(folder, caplog, elsewhere):
     disk = begun(folder, elsewhere)
-    disk.finish_replicate(record(0))
+    disk.take(ReplicateRecorded(record(0)))
     shutil.rmtree(folder)
     if elsewhere:
-        disk.finish_replicate(record(1))
+        disk.take(ReplicateRecorded(record(1)))
         assert caplog.text.count("was removed while the command ran") == 1
     else:
         with pytest.raises(DiskError, match="was removed while the command ran"):
-            disk.finish_replicate(record(1))
-    disk.finish_replicate(record(2))
-    disk.finish_sweep("failed", None)
+            disk.take(ReplicateRecorded(record(1)))
+    disk.take(ReplicateRecorded(record(2)))
+    disk.take(SweepEnded("failed"))
     assert not disk.is_whole
     assert len(caplog.records) == elsewhere
     assert not folder.exists()
@@ -102,12 +103,12 @@ def test_a_removed_folder_is_told_once_and_not_made_again(folder, caplog, elsewh
 @pytest.mark.parametrize("is_last", [False, True])
 def test_a_removed_folder_of_a_configuration_is_made_again(folder, caplog, is_last):
     disk = begun(folder)
-    disk.finish_replicate(record(0))
+    disk.take(ReplicateRecorded(record(0)))
     shutil.rmtree(folder / "0")
-    disk.finish_replicate(record(1))
+    disk.take(ReplicateRecorded(record(1)))
     if not is_last:
-        disk.finish_replicate(record(2))
-    disk.finish_sweep("finished", None)
+        disk.take(ReplicateRecorded(record(2)))
+    disk.take(SweepEnded("finished"))
     assert disk.is_whole
     assert [found.seed for found in read_replicates(folder)] == ([1] if is_last else [1, 2])
     assert read_configurations(folder) == [CONFIGURATION]

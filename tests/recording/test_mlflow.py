@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,14 +20,25 @@ import yaml
 
 from runner import report
 from runner.config import ConfigError, convert
+from runner.events import (
+    Concluded,
+    ConfigurationEnded,
+    EpochEnded,
+    Judged,
+    ReplicateRecorded,
+    Restarted,
+    Resumed,
+    SweepEnded,
+    SweepPlanned,
+)
 from runner.masking import masked
-from runner.plan import NoTracking, Replicate, Tracking
+from runner.plan import Key, NoTracking, Tracking
 from runner.recording import mlflow_fields, mlflow_store
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
-from runner.recording.recorder import Verdict
 from runner.records import (
     ConfigurationRecord,
+    PropagationRecord,
     ReplicateRecord,
     SweepRecord,
     read_configurations,
@@ -75,7 +85,7 @@ def configuration(index: int, init: str, depth: int, error: str | None = None) -
         dataset={} if error else dataset,
         model="" if error else f"mlp(depth={depth})",
         endpoint="val_accuracy",
-        num_replicates=2,
+        num_replicates=2 + index,
         error=error,
     )
 
@@ -111,25 +121,30 @@ REPLICATES = [
     replicate(0, 1, 1, "diverged", diverged_epoch=2, diverged_step=17),
     replicate(1, 0, 1),
     replicate(1, 1, 1, "failed", error="OOM " * 3000),
+    replicate(1, 2, 2),
 ]
 ENDS = ["finished", "failed", "failed"]
 
 
-def summary(index: int) -> pd.DataFrame:
-    rows = [
-        (epoch, metric, 0.1 * epoch + index, 0.1 * epoch - 1, 0.1 * epoch + 1)
-        for metric in ("loss", "val_accuracy")
-        for epoch in range(4)
-    ]
-    return pd.DataFrame(rows, columns=["epoch", "metric", "mean", "ci_low", "ci_high"])
-
-
-ENDPOINT = {"mean": 0.5, "median": 0.25, "ci_low": math.nan, "num_finished": 2, "num_diverged": 0}
-VERDICT = Verdict(
+ENDPOINT = {"mean": 0.5, "median": 0.25, "num_finished": 2, "num_diverged": 0}
+CONCLUDED = Concluded(
     "**he_uniform leads.**\n\n- Worse: zero.",
     ranks={0: 2, 1: 1},
     outcomes={0: "worse", 1: "best mean"},
 )
+
+
+def planned(*configurations: ConfigurationRecord, sweep: SweepRecord = SWEEP) -> SweepPlanned:
+    return SweepPlanned(sweep, configurations or tuple(CONFIGURATIONS))
+
+
+def key_of(record: ReplicateRecord) -> Key:
+    return Key(record.configuration, record.weight_seed, record.batch_seed)
+
+
+def epoch_of(record: ReplicateRecord, epoch: int) -> EpochEnded:
+    metrics = {name: [values[epoch]] for name, values in record.curves.items()}
+    return EpochEnded((key_of(record),), epoch, record.steps[epoch], metrics)
 
 
 class Clock:
@@ -143,26 +158,23 @@ class Clock:
 
 
 def record_live(recorder: Any, record: ReplicateRecord) -> None:
-    seeds = Replicate(record.weight_seed, record.batch_seed)
-    recorder.start_replicate(record.configuration, seeds)
-    for epoch, step in enumerate(record.steps):
-        metrics = {name: values[epoch] for name, values in record.curves.items()}
-        recorder.record_epoch(record.configuration, seeds, epoch, step, metrics)
-    recorder.finish_replicate(record)
+    for epoch in range(len(record.steps)):
+        recorder.take(epoch_of(record, epoch))
+    recorder.take(ReplicateRecorded(record))
 
 
 def finish(recorder: Any, folder: Path | None) -> None:
     for index, end in enumerate(ENDS):
-        recorder.finish_configuration(index, end, partial(summary, index), ENDPOINT)
-    recorder.tell(VERDICT)
-    recorder.finish_sweep("failed", folder)
+        recorder.take(ConfigurationEnded(index, end, ENDPOINT))  # type: ignore[arg-type]
+    recorder.take(CONCLUDED)
+    recorder.take(SweepEnded("failed", folder and str(folder)))
 
 
 @pytest.fixture(scope="module")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database as MLflow creates it, which takes seconds."""
     path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowRecorder(Tracking(uri=f"sqlite:///{path}")).start_sweep(SWEEP, CONFIGURATIONS[:1])
+    MlflowRecorder(Tracking(uri=f"sqlite:///{path}")).take(planned())
     connection = sqlite3.connect(path)
     with connection:
         connection.execute("PRAGMA foreign_keys = ON")
@@ -186,6 +198,7 @@ def copy_of(database: Path, folder: Path) -> str:
 
 
 def results_folder(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
     for name in ["sweep.json", "report.html", "report.md", "comparison.csv", "curves.parquet"]:
         (folder / name).write_text(name)
     for name in ["0/.hydra/config.yaml", "figures/curves.svg", "figures/curves.png"]:
@@ -199,7 +212,7 @@ def recorded(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """The whole synthetic sweep, recorded live: its client and its runs by name."""
     uri = copy_of(empty_database, tmp_path_factory.mktemp("store"))
     recorder = MlflowRecorder(Tracking(uri=uri), Clock())
-    recorder.start_sweep(SWEEP, CONFIGURATIONS)
+    recorder.take(planned())
     for record in REPLICATES:
         record_live(recorder, record)
     finish(recorder, results_folder(tmp_path_factory.mktemp("results")))
@@ -259,6 +272,7 @@ RUNS = {
         "he_uniform model.depth=8",
     ),
     "he_uniform model.depth=8 seed 1": ("replicate", "FAILED", "he_uniform model.depth=8"),
+    "he_uniform model.depth=8 seed 2": ("replicate", "FINISHED", "he_uniform model.depth=8"),
 }
 REPLICATE_RUNS = [name for name, (level, *_) in RUNS.items() if level == "replicate"]
 
@@ -348,18 +362,15 @@ def test_a_failed_replicate_tells_why(recorded: Any) -> None:
 
 def test_a_configuration_has_mean_and_interval_of_each_curve(recorded: Any) -> None:
     run = recorded.runs["he_uniform model.depth=8"]
-    rows = summary(1)
-    for metric in ("loss", "val_accuracy"):
-        expected = rows[rows.metric == metric]
-        for column, name in [
-            ("mean", "{}"),
-            ("ci_low", "within_{}_low"),
-            ("ci_high", "within_{}_high"),
-        ]:
-            curve = history(recorded.client, run, name.format(metric))
-            assert curve == list(zip(expected.epoch, expected[column], strict=True))
+    # Of two values, d apart, the interval reaches t(1, 0.975) d / 2 to both sides.
+    width = 12.7062047 * 0.02 / 2
+    for name, offset in [("loss", 0.0), ("within_loss_low", -width), ("within_loss_high", width)]:
+        expected = [1 / 3 + 0.1 * epoch + 0.01 + offset for epoch in range(4)]
+        curve = history(recorded.client, run, name)
+        assert [epoch for epoch, _ in curve] == list(range(4))
+        assert [value for _, value in curve] == pytest.approx(expected)
     assert run.data.metrics.items() >= {"score": 0.5, "finished": 2, "rank": 1}.items()
-    assert "within_score_low" not in run.data.metrics  # not finite
+    assert "within_score_low" not in run.data.metrics  # there is none
     assert "diverged" not in run.data.metrics  # none has
     assert run.data.tags["verdict"] == "best mean"
     assert run.data.tags["endpoint"] == "final val_accuracy"
@@ -431,13 +442,14 @@ def kept(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     uri = copy_of(empty_database, tmp_path_factory.mktemp("kept"))
     folder = tmp_path_factory.mktemp("results")
     for recorder in (DiskRecorder(folder), MlflowRecorder(Tracking(uri=uri))):
-        recorder.start_sweep(SWEEP, CONFIGURATIONS)
+        recorder.take(planned())
         for record in REPLICATES:
             record_live(recorder, record)
         finish(recorder, folder)
     bare = MlflowRecorder(Tracking(uri=uri))
-    bare.start_sweep(dataclasses.replace(SWEEP, name="bare", id="another"), CONFIGURATIONS[:1])
-    bare.finish_sweep("finished", None)
+    other = dataclasses.replace(SWEEP, name="bare", id="another")
+    bare.take(planned(CONFIGURATIONS[0], sweep=other))
+    bare.take(SweepEnded("finished"))
     return SimpleNamespace(uri=uri, folder=folder, run_id=runs_of(uri)[SWEEP.name].info.run_id)
 
 
@@ -498,68 +510,201 @@ def test_a_configuration_names_its_dataset(recorded: Any) -> None:
     assert '"num_train": 1149' in dataset.profile
 
 
-def test_records_on_disk_give_the_same_runs(recorded: Any, uri: str, tmp_path: Path) -> None:
-    folder = results_folder(tmp_path)
-    disk = DiskRecorder(folder)
-    disk.start_sweep(SWEEP, CONFIGURATIONS)
-    for record in REPLICATES:
-        disk.finish_replicate(record)
-
-    recorder = MlflowRecorder(Tracking(uri=uri), Clock())
-    recorder.start_sweep(read_sweep(folder), read_configurations(folder))
+def replayed(recorder: MlflowRecorder, folder: Path) -> None:
+    """Sends what the disk has to a recorder."""
+    recorder.take(planned(*read_configurations(folder), sweep=read_sweep(folder)))
     for record in read_replicates(folder):
-        recorder.start_replicate(
-            record.configuration, Replicate(record.weight_seed, record.batch_seed)
-        )
-        recorder.finish_replicate(record)
+        recorder.take(ReplicateRecorded(record))
     finish(recorder, folder)
 
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> Path:
+    folder = results_folder(tmp_path / "results")
+    disk = DiskRecorder(folder)
+    disk.take(planned())
+    for record in REPLICATES:
+        disk.take(ReplicateRecorded(record))
+    return folder
+
+
+def test_records_on_disk_give_the_same_runs(recorded: Any, uri: str, on_disk: Path) -> None:
+    replayed(MlflowRecorder(Tracking(uri=uri), Clock()), on_disk)
     assert content(uri) == content(recorded.client.tracking_uri)
 
 
-def test_curves_are_sent_while_training_goes_on_and_each_point_once(uri: str) -> None:
-    clock = Clock()
-    recorder = MlflowRecorder(Tracking(uri=uri), clock)
-    recorder.start_sweep(SWEEP, CONFIGURATIONS[:1])
-    seeds = Replicate(0, 0)
-    losses = REPLICATES[0].curves["loss"]
-    recorder.start_replicate(0, seeds)
-    seen = []
-    for epoch, loss in enumerate(losses):
-        recorder.record_epoch(0, seeds, epoch, epoch, {"loss": loss})
-        run = runs_of(uri)["he_uniform model.depth=2 seed 0"]
-        seen.append(len(history(client_of(uri), run, "loss")))
-        clock.now_s += 6
-    assert seen == [0, 0, 3, 3]
-    recorder.finish_replicate(REPLICATES[0])
-    assert history(client_of(uri), run, "loss") == list(enumerate(losses))
+def ids(uri: str) -> dict[str, str]:
+    return {name: run.info.run_id for name, run in runs_of(uri).items()}
 
 
-def test_curves_do_not_wait_for_a_clock_that_was_set_back(uri: str) -> None:
+def test_what_is_whole_is_left_alone_and_the_rest_is_sent_anew(
+    recorded: Any, uri: str, on_disk: Path
+) -> None:
+    broken = MlflowRecorder(Tracking(uri=uri), Clock())
+    broken.take(planned())
+    record_live(broken, REPLICATES[0])
+    for epoch in range(2):
+        broken.take(epoch_of(REPLICATES[2], epoch))
+    broken.take(ConfigurationEnded(0, "finished", ENDPOINT))
+    broken.lost = True
+    broken.take(SweepEnded("failed"))
+    begun = ids(uri)
+    replayed(MlflowRecorder(Tracking(uri=uri), Clock(), late=True), on_disk)
+    assert content(uri) == content(recorded.client.tracking_uri)
+    sent = ids(uri)
+    assert {name for name, run_id in begun.items() if sent[name] == run_id} == {
+        SWEEP.name,
+        "he_uniform model.depth=2 seed 0",
+    }
+    replayed(MlflowRecorder(Tracking(uri=uri), Clock(), late=True), on_disk)
+    assert ids(uri) == sent
+    assert content(uri) == content(recorded.client.tracking_uri)
+
+
+def test_a_replicate_of_an_earlier_sweep_is_named_and_not_sent_again(uri: str) -> None:
+    first, second = (dataclasses.replace(SWEEP, name=name, id=name) for name in ("old", "new"))
+    known = dataclasses.replace(CONFIGURATIONS[0], identity="1" * 64)
+    record = dataclasses.replace(REPLICATES[0], identity=known.identity)
+    recorder = MlflowRecorder(Tracking(uri=uri), Clock())
+    recorder.take(planned(known, sweep=first))
+    record_live(recorder, record)
+    recorder.take(SweepEnded("finished"))
+    (old,) = [run_id for name, run_id in ids(uri).items() if name.endswith("seed 0")]
+    again = MlflowRecorder(Tracking(uri=uri), Clock())
+    twin = dataclasses.replace(known, index=1, factors={"model.depth": 3})
+    again.take(planned(known, twin, sweep=second))
+    again.take(ReplicateRecorded(dataclasses.replace(record, reused_from="old/0")))
+    trained = replicate(0, 3, 3, identity=known.identity)
+    record_live(again, trained)
+    shared = dataclasses.replace(trained, configuration=1, reused_from="new/0")
+    again.take(ReplicateRecorded(shared))
+    for index in range(2):
+        again.take(ConfigurationEnded(index, "finished", ENDPOINT))
+    again.take(SweepEnded("finished"))
+    client = client_of(uri)
+    experiment = client.get_experiment_by_name("runner").experiment_id
+    found = {
+        (run.data.tags["level"], run.data.tags["model.depth"]): run
+        for run in client.search_runs([experiment], "tags.sweep = 'new'")
+    }
+    assert set(found) == {
+        ("sweep", "2, 3"),
+        ("configuration", "2"),
+        ("configuration", "3"),
+        ("replicate", "2"),
+    }
+    own = found["replicate", "2"]
+    assert own.data.tags["replicate"] == "seed-3"
+    assert found["configuration", "2"].data.tags["reused_runs"] == old
+    assert found["configuration", "3"].data.tags["reused_runs"] == own.info.run_id
+    mean = found["configuration", "2"].data.metrics["loss"]
+    assert mean == pytest.approx((record.curves["loss"][-1] + trained.curves["loss"][-1]) / 2)
+
+
+# Passes between the epochs; a clock that was set back must not keep the curves waiting.
+@pytest.mark.parametrize("passed_s", [[0, 6, 6, 6], [0, 6, -3600, 6]])
+def test_curves_are_sent_while_training_goes_on_and_each_point_once(
+    uri: str, passed_s: list[int]
+) -> None:
     clock = Clock()
     recorder = MlflowRecorder(Tracking(uri=uri), clock)
-    recorder.start_sweep(SWEEP, CONFIGURATIONS[:1])
-    seeds = Replicate(0, 0)
-    losses = REPLICATES[0].curves["loss"]
-    recorder.start_replicate(0, seeds)
+    recorder.take(planned(CONFIGURATIONS[0]))
     seen = []
-    for epoch, passed_s in enumerate([0, 6, -3600, 6]):
-        clock.now_s += passed_s
-        recorder.record_epoch(0, seeds, epoch, epoch, {"loss": losses[epoch]})
+    for epoch, passed in enumerate(passed_s):
+        clock.now_s += passed
+        recorder.take(epoch_of(REPLICATES[0], epoch))
         run = runs_of(uri)["he_uniform model.depth=2 seed 0"]
         seen.append(len(history(client_of(uri), run, "loss")))
     assert seen == [0, 0, 3, 3]
-    recorder.finish_replicate(REPLICATES[0])
-    assert history(client_of(uri), run, "loss") == list(enumerate(losses))
+    recorder.take(ReplicateRecorded(REPLICATES[0]))
+    losses = list(enumerate(REPLICATES[0].curves["loss"]))
+    assert history(client_of(uri), run, "loss") == losses
+
+
+@pytest.mark.parametrize("by", ["restarted", "an earlier epoch", "resumed", "a shorter record"])
+def test_what_is_trained_again_has_the_points_of_the_last_time(uri: str, by: str) -> None:
+    clock = Clock()
+    recorder = MlflowRecorder(Tracking(uri=uri), clock)
+    recorder.take(planned(CONFIGURATIONS[0]))
+    record = REPLICATES[0]
+    stale = dataclasses.replace(record, curves={"loss": [9.0] * 4, "val_accuracy": [0.0] * 4})
+    for epoch in range(3):
+        recorder.take(epoch_of(stale, epoch))
+        clock.now_s += 11
+    if by == "a shorter record":
+        record = dataclasses.replace(record, status="failed", error="no", steps=[], curves={})
+    elif by == "resumed":
+        start = {name: values[:2] for name, values in record.curves.items()}
+        recorder.take(Resumed(key_of(record), record.steps[:2], start))
+        recorder.take(epoch_of(record, 2))
+    else:
+        if by == "restarted":
+            recorder.take(Restarted((key_of(record),)))
+        for epoch in range(2):
+            recorder.take(epoch_of(record, epoch))
+    recorder.take(ReplicateRecorded(record))
+    run = runs_of(uri)["he_uniform model.depth=2 seed 0"]
+    found = {name: history(client_of(uri), run, name) for name in record.curves}
+    assert found == {name: list(enumerate(values)) for name, values in record.curves.items()}
+    assert ("loss" in run.data.metrics) == (by != "a shorter record")
+    assert not recorder.lost
+
+
+def test_a_later_batch_renames_what_an_earlier_one_called_otherwise(uri: str) -> None:
+    recorder = MlflowRecorder(Tracking(uri=uri), Clock())
+    first = dataclasses.replace(CONFIGURATIONS[0], factors={"optimizer.momentum": 0.5})
+    recorder.take(planned(first))
+    record_live(recorder, REPLICATES[0])
+    recorder.take(planned())
+    runs = runs_of(uri)
+    assert set(runs) == {
+        SWEEP.name,
+        "he_uniform model.depth=2",
+        "he_uniform model.depth=2 seed 0",
+    }
+    for run in runs.values():
+        assert "optimizer.momentum" not in run.data.tags
+        assert "model.depth" in run.data.tags
+
+
+def test_a_configuration_that_gets_more_replicates_ends_again(uri: str) -> None:
+    recorder = MlflowRecorder(Tracking(uri=uri), Clock())
+    recorder.take(planned(CONFIGURATIONS[1]))
+    for record in (REPLICATES[2], REPLICATES[4]):
+        record_live(recorder, record)
+        recorder.take(ConfigurationEnded(1, "finished", ENDPOINT))
+    recorder.take(SweepEnded("finished"))
+    runs = runs_of(uri)
+    run = runs["he_uniform model.depth=8"]
+    assert [epoch for epoch, _ in history(client_of(uri), run, "loss")] == [0, 1, 2, 3]
+    parents = {
+        child.data.tags["mlflow.parentRunId"]
+        for child in runs.values()
+        if child.data.tags["level"] == "replicate"
+    }
+    assert parents == {run.info.run_id}
+
+
+def test_step_zero_is_that_of_the_last_judgement(uri: str) -> None:
+    recorder = MlflowRecorder(Tracking(uri=uri), Clock())
+    recorder.take(planned(CONFIGURATIONS[0]))
+    network = [{"log10_signal_gain": value} for value in (1.0, 3.0)]
+    records = tuple(PropagationRecord([], [], [], [], {}, {}, network=net) for net in network)
+    recorder.take(Judged(0, records[:1], "dead", "too soon"))
+    recorder.take(Judged(0, records, "healthy", "all is well"))
+    recorder.take(ConfigurationEnded(0, "finished", ENDPOINT))
+    run = runs_of(uri)["he_uniform model.depth=2"].data
+    assert (run.tags["step0"], run.tags["step0.reason"]) == ("healthy", "all is well")
+    assert run.metrics["log10_signal_gain"] == 2.0
 
 
 def test_what_an_interrupt_leaves_open_is_killed(uri: str) -> None:
     recorder = MlflowRecorder(Tracking(uri=uri), Clock())
-    recorder.start_sweep(SWEEP, CONFIGURATIONS)
+    recorder.take(planned())
+    recorder.take(ConfigurationEnded(2, "failed", {}))
     record_live(recorder, REPLICATES[0])
-    recorder.start_replicate(1, Replicate(0, 0))
-    recorder.record_epoch(1, Replicate(0, 0), 0, 0, {"loss": 2.5})
-    recorder.finish_sweep("interrupted", None)
+    recorder.take(EpochEnded((Key(1, 0, 0),), 0, 0, {"loss": [2.5]}))
+    recorder.take(SweepEnded("interrupted"))
 
     runs = runs_of(uri)
     ended = {name: (run.info.status, run.data.tags["status"]) for name, run in runs.items()}
@@ -576,18 +721,18 @@ def test_what_an_interrupt_leaves_open_is_killed(uri: str) -> None:
 
 def test_sending_a_sweep_ends_what_a_vanished_machine_left_open(uri: str) -> None:
     recorder = MlflowRecorder(Tracking(uri=uri), Clock())
-    recorder.start_sweep(SWEEP, CONFIGURATIONS)
+    recorder.take(planned())
     record_live(recorder, REPLICATES[0])
-    recorder.start_replicate(1, Replicate(0, 0))
+    recorder.take(epoch_of(REPLICATES[2], 0))
     for run in runs_of(uri).values():
         client_of(uri).set_tag(run.info.run_id, "runner.host", "a container that is gone")
     mlflow_store.open_store(uri, "runner")
     assert "RUNNING" in {run.info.status for run in runs_of(uri).values()}
 
     late = MlflowRecorder(Tracking(uri=uri), Clock(), late=True)
-    late.start_sweep(SWEEP, CONFIGURATIONS)
-    late.finish_replicate(REPLICATES[0])
-    late.finish_sweep("interrupted", None)
+    late.take(planned())
+    late.take(ReplicateRecorded(REPLICATES[0]))
+    late.take(SweepEnded("interrupted"))
     ended = {name: run.info.status for name, run in runs_of(uri).items()}
     assert ended[SWEEP.name] == "KILLED"
     assert ended["he_uniform model.depth=2 seed 0"] == "FINISHED"
@@ -620,11 +765,11 @@ def test_an_error_on_the_way_is_told_once_and_stops_nothing(
     uri: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder = MlflowRecorder(Tracking(uri=uri), Clock())
-    recorder.start_sweep(SWEEP, CONFIGURATIONS)
-    recorder.start_replicate(0, Replicate(0, 0))
+    recorder.take(planned())
+    recorder.take(epoch_of(REPLICATES[0], 0))
     run = runs_of(uri)["he_uniform model.depth=2 seed 0"]
     client_of(uri).delete_run(run.info.run_id)  # from now on MLflow refuses its records
-    recorder.finish_replicate(REPLICATES[0])
+    recorder.take(ReplicateRecorded(REPLICATES[0]))
     for record in REPLICATES[1:]:
         record_live(recorder, record)
     finish(recorder, None)
@@ -641,9 +786,9 @@ def test_files_that_cannot_be_stored_do_not_stop_the_numbers(
 ) -> None:
     (tmp_path / "mlruns").write_text("a file where MLflow keeps its folders")
     recorder = MlflowRecorder(Tracking(uri=uri), Clock())
-    recorder.start_sweep(SWEEP, CONFIGURATIONS[:1])
+    recorder.take(planned(CONFIGURATIONS[0]))
     record_live(recorder, REPLICATES[0])
-    recorder.finish_sweep("finished", results_folder(tmp_path))
+    recorder.take(SweepEnded("finished", str(results_folder(tmp_path))))
 
     (message,) = [record.getMessage() for record in caplog.records]
     assert "MLflow takes no files" in message
@@ -742,7 +887,7 @@ def test_a_store_that_cannot_be_used_gives_one_clear_line_soon(
     recorder = MlflowRecorder(Tracking(uri=spoil(kind, tmp_path, empty_database)))
     started = time.monotonic()
     with pytest.raises(ConfigError, match=cause) as caught:
-        recorder.start_sweep(SWEEP, CONFIGURATIONS)
+        recorder.take(planned())
     # MLflow left to itself goes on trying for 100 s (databases) or 250 s (servers).
     assert time.monotonic() - started < 30
     message = str(caught.value)
@@ -751,14 +896,14 @@ def test_a_store_that_cannot_be_used_gives_one_clear_line_soon(
     assert "hunter2" not in message
     assert "\n" not in message
     assert capfd.readouterr() == ("", "")
-    recorder.finish_sweep("failed", None)  # nothing was opened, nothing is to be ended
+    recorder.take(SweepEnded("failed"))  # nothing was opened, nothing is to be ended
 
 
 def test_a_deleted_experiment_is_not_brought_back_silently(uri: str) -> None:
     client = client_of(uri)
     client.delete_experiment(client.create_experiment("runner"))
     with pytest.raises(ConfigError, match=r"`tracking.experiment`.*'runner'.*restore"):
-        MlflowRecorder(Tracking(uri=uri)).start_sweep(SWEEP, CONFIGURATIONS)
+        MlflowRecorder(Tracking(uri=uri)).take(planned())
 
 
 def test_a_fresh_database_is_created_in_silence(
@@ -766,9 +911,9 @@ def test_a_fresh_database_is_created_in_silence(
 ) -> None:
     path = tmp_path / "new folder #1" / "mlflow.db"
     recorder = MlflowRecorder(Tracking(uri=f"sqlite:///{path}"))
-    recorder.start_sweep(SWEEP, CONFIGURATIONS[:1])
+    recorder.take(planned(CONFIGURATIONS[0]))
     record_live(recorder, REPLICATES[0])
-    recorder.finish_sweep("finished", results_folder(tmp_path))
+    recorder.take(SweepEnded("finished", str(results_folder(tmp_path))))
     assert path.exists()
     assert len(list(path.parent.glob("mlruns/runner/*/artifacts/report.html"))) == 1
     assert capfd.readouterr() == ("", "")

@@ -15,6 +15,7 @@ from runner.records import (
 )
 from runner.report import load, tables
 from runner.report.results import Results
+from runner.summary import curve_summary
 
 Scored = Callable[..., Results]
 COLUMNS = ["configuration", "init", "metric", "mean", "median", "std", "ci_low", "ci_high"]
@@ -88,7 +89,7 @@ def test_the_numbers_of_one_configuration_are_those_of_its_row(folder: Path) -> 
 
 def test_a_curve_summary_leaves_out_what_did_not_finish(folder: Path) -> None:
     records = [record for record in read_replicates(folder) if record.configuration == 1]
-    summary = tables.curve_summary(records, 0.95)
+    summary = curve_summary(records, 0.95)
     assert list(summary.columns) == ["epoch", "metric", "mean", "ci_low", "ci_high"]
     assert set(summary["epoch"]) == set(range(5))
     finished = [record.curves["loss"][4] for record in records if record.status == "finished"]
@@ -97,7 +98,7 @@ def test_a_curve_summary_leaves_out_what_did_not_finish(folder: Path) -> None:
 
 
 def test_no_curves_have_a_summary_without_rows() -> None:
-    summary = tables.curve_summary([], 0.95)
+    summary = curve_summary([], 0.95)
     assert list(summary.columns) == ["epoch", "metric", "mean", "ci_low", "ci_high"]
     assert summary.empty
 

@@ -10,8 +10,7 @@ from runner import tasks
 from runner.records import lower_is_better
 from runner.report.names import Name
 from runner.report.results import Results
-from runner.report.statistics import summarize_curves
-from runner.report.tables import within_bounds
+from runner.summary import summarize_curves, within_bounds
 
 _REPLICATE = ["configuration", "weight_seed", "batch_seed"]
 _PARTS = {"": "training", "val_": "validation"}

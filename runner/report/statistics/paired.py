@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.special import nctdtrinc, ndtr, stdtr, stdtrit
 
-from runner.report.statistics.summary import half_width
+from runner.summary import half_width
 
 # Up to here all 2ⁿ⁻¹ sign patterns are looked at; beyond, so many random ones.
 MAX_EXACT = 14

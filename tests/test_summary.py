@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from runner.report.statistics import half_width, paired_difference, summarize, summarize_curves
+from runner.summary import half_width, paired_difference, summarize, summarize_curves
 
 SAMPLES = {
     "normal": np.random.default_rng(0).normal(0.9, 0.01, 12),

@@ -15,6 +15,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
+from runner.records import ReplicateRecord, bounds
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -130,3 +132,33 @@ def summarize_curves(
     mean = points["mean"].mask(equal, points["min"])
     width: Any = half_width(points["std"].mask(equal, 0.0), points["count"], confidence)
     return points[list(by)].assign(mean=mean, ci_low=mean - width, ci_high=mean + width)
+
+
+def curve_summary(records: Sequence[ReplicateRecord], confidence: float) -> pd.DataFrame:
+    """Returns the mean curves of one configuration over those of its replicates that finished.
+
+    Args:
+      records: Its replicates, in whichever status.
+      confidence: Level of the intervals.
+
+    Returns:
+      Columns `epoch, metric, mean, ci_low, ci_high`.
+    """
+    points = [
+        (epoch, metric, value)
+        for record in records
+        if record.status == "finished"
+        for metric, values in record.curves.items()
+        for epoch, value in enumerate(values)
+    ]
+    curves = pd.DataFrame(points, columns=["epoch", "metric", "value"])
+    return within_bounds(summarize_curves(curves.astype({"value": float}), confidence))
+
+
+def within_bounds(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns what `summarize_curves` does, by metric, with intervals cut off at its bounds."""
+    least, greatest = zip(*map(bounds, table["metric"]), strict=True) if len(table) else ((), ())
+    return table.assign(
+        ci_low=table["ci_low"].clip(lower=np.minimum(least, table["mean"])),
+        ci_high=table["ci_high"].clip(upper=np.maximum(greatest, table["mean"])),
+    )
