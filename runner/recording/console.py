@@ -50,6 +50,7 @@ class ConsoleRecorder(Recorder):
         self.reached: dict[Key, int] = {}
         self.ended: dict[int, list[ReplicateRecord]] = {}
         self.shown: list[FoundKernels] = []
+        self.judged: dict[int, str] = {}
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -99,9 +100,15 @@ class ConsoleRecorder(Recorder):
         self.progress.start()
 
     def _show_verdict(self, event: Judged) -> None:
-        """Tells the verdict on a configuration; with few of them, the tables behind it too."""
-        title = self._title(event.configuration)
-        if len(self.configurations) <= _MAX_TABLES:
+        """Tells the verdict on a configuration; with few of them, the tables behind it too.
+
+        Where more of its replicates were measured later, it is told again only if it is another.
+        """
+        title, former = self._title(event.configuration), self.judged.get(event.configuration)
+        self.judged[event.configuration] = event.verdict
+        if former == event.verdict:
+            return
+        if len(self.configurations) <= _MAX_TABLES and former is None:
             record = self.configurations[event.configuration]
             card = _table(f"{title}: initial weights", *card_table(record, event.records))
             get_console().print(card)
