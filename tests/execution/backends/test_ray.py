@@ -4,10 +4,13 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
+import pandas
 import pytest
 
 from runner.config import ConfigError
@@ -204,20 +207,53 @@ def test_without_a_shared_folder_the_worker_gets_plan_and_modules(nodes, folder,
         assert not Path(environment["folder"]).exists()
 
 
+# One round for each initializer.
+COMMAND = (
+    *(sys.executable, "-m", "runner", "--multirun", "init=glorot_uniform,zero", "seeds=2"),
+    *("training.epochs=400", "model.width=32", "hydra.sweeper.max_batch_size=1", "rerun=true"),
+    *("tracking=none", "report.figures=false"),
+)
+
+
+def worker_of(folder, task, limit_s=120):
+    """Returns the process of a task's first worker, once it has written a checkpoint."""
+    frames = folder / "tasks" / task / "1.frames"
+    end_s = time.monotonic() + limit_s
+    while not (frames.exists() and b"CheckpointWritten" in frames.read_bytes()):
+        assert time.monotonic() < end_s
+        time.sleep(0.1)
+    told = f"runner.execution.worker\0--parent\0{folder}\0{task}\0".encode()
+    (process,) = [p for p in Path("/proc").glob("[0-9]*/cmdline") if told in p.read_bytes()]
+    return int(process.parent.name)
+
+
 @pytest.mark.ray
-def test_a_cluster_of_the_command_s_own(folder, monkeypatch):
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    handler = signal.getsignal(signal.SIGTERM)
-    cluster = RayCluster(Ray(workers=1), folder, WORKER)
+def test_a_command_that_loses_a_node_gives_the_numbers_of_a_local_one(nodes, tmp_path):
+    def start(folder, *more):
+        command = [*COMMAND, f"hydra.sweep.dir={folder}", *more]
+        return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    address = f"execution.address={nodes.address}"
+    command = start(there, "execution=ray", address, "training.checkpoint_every_s=0.2")
     try:
-        assert signal.getsignal(signal.SIGTERM) is handler
-        events = Told(cluster)
-        attempts = submit(cluster, "count-2", "wait-1")
-        events.until_begun(*attempts)
+        above = [*ancestors(worker_of(there, "0"))]
+        (node,) = [node for node in nodes.worker_nodes if raylet(node) in above]
+        nodes.remove_node(node, allow_graceful=False)
+        assert command.wait(timeout=120) == 0
     finally:
-        cluster.close()
-    assert len(events["count-2"]) == 7
-    assert not is_alive(events.process(attempts[1]))
+        command.kill()
+        command.wait()
+    nodes.add_node(**NODE)
+    assert start(here, "execution.cores=1").wait(timeout=120) == 0
+    logs = sorted(path.relative_to(there / "tasks") for path in there.glob("tasks/*/*.log"))
+    assert logs == [Path("0/1.log"), Path("0/2.log"), Path("1/1.log")]
+    assert (there / "curves.parquet").read_bytes() == (here / "curves.parquet").read_bytes()
+    wanted, found = (
+        pandas.read_csv(folder / "replicates.csv").drop(columns="wall_time_s")
+        for folder in (here, there)
+    )
+    pandas.testing.assert_frame_equal(wanted, found)
 
 
 @pytest.mark.ray
@@ -294,3 +330,35 @@ def test_only_python_files_of_the_user_s_own_are_sent(tmp_path, monkeypatch):
     monkeypatch.setattr(shipping, "MAX_BYTES", 20)
     with pytest.raises(ConfigError, match=r"0 MB at most\. Received: .*here, which has more"):
         shipping.copy_modules(here, there)
+
+
+# In a process of its own: Ray reads once whether there is a token, which other clusters here lack.
+OWN = """
+import signal
+import sys
+from pathlib import Path
+
+from runner.execution.backends.ray import RayCluster
+from runner.execution.backends.settings import Ray
+from tests.execution.backends import test_ray as tests
+
+handler = signal.getsignal(signal.SIGTERM)
+cluster = RayCluster(Ray(workers=1), Path.cwd(), tests.WORKER)
+assert signal.getsignal(signal.SIGTERM) is handler
+events = tests.Told(cluster)
+attempts = tests.submit(cluster, "count-2", "wait-1")
+events.until_begun(*attempts)
+assert len(events["count-2"]) == 7
+cluster.close()
+assert not tests.is_alive(events.process(attempts[1]))
+"""
+
+
+@pytest.mark.ray
+def test_a_cluster_of_the_command_s_own(folder, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", uuid.uuid4().hex)  # else Ray keeps one in the home folder
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    done = subprocess.run([sys.executable, "-c", OWN], capture_output=True, text=True, timeout=90)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
