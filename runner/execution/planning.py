@@ -8,9 +8,10 @@ from typing import Any
 
 from runner import machine
 from runner.execution import folders
+from runner.execution.backends import slurm
 from runner.execution.backends.adoption import Found
-from runner.execution.backends.settings import Execution
-from runner.execution.checkpoints import find, member_key
+from runner.execution.backends.settings import Execution, Slurm
+from runner.execution.checkpoints import MemberKey, find, member_key
 from runner.execution.cohorts import Pair, cohort_of
 from runner.execution.plan import Plan, Planned, Task
 from runner.execution.preflight import Ready
@@ -35,33 +36,35 @@ class Division:
     """How cohorts are cut into tasks, whatever the number of workers.
 
     Attributes:
-      room: What a task may use.
-      task_s: About how long its training should take.
-      rerun: Whether the checkpoints of earlier commands are left alone.
-      left: Tasks of earlier commands whose workers go on.
-    """
-
-    room: Room
-    task_s: float
-    rerun: bool
-    left: Sequence[Found] = ()
-
-
-def room(settings: Execution, operation_threads: int) -> Room:
-    """Returns what a task may use, whatever the number of workers.
-
-    Args:
-      settings: Of where tasks run; what they leave open is what this machine has.
+      execution: Where tasks run.
+      rerun: Whether what earlier commands have begun is left alone.
       operation_threads: See `Room`.
     """
-    here = machine.room()
-    memory = here.memory_bytes if settings.memory_gb is None else int(settings.memory_gb * 1e9)
-    return Room(
-        cores=settings.cores or here.cores,
-        memory_bytes=max(memory // _GRAIN, 1) * _GRAIN,
-        cache_bytes=here.cache_bytes,
-        operation_threads=operation_threads,
-    )
+
+    execution: Execution
+    rerun: bool
+    operation_threads: int
+
+    def room(self) -> Room:
+        """Returns what a task may use; what the settings leave open is what this machine has."""
+        here, gigabytes = machine.room(), self.execution.memory_gb
+        memory = here.memory_bytes if gigabytes is None else int(gigabytes * 1e9)
+        return replace(
+            here,
+            cores=self.execution.cores or here.cores,
+            memory_bytes=max(memory // _GRAIN, 1) * _GRAIN,
+            operation_threads=self.operation_threads,
+        )
+
+    def left(self, items: Sequence[Ready]) -> Sequence[Found]:
+        """Returns the tasks of earlier commands with replicates of these whose workers go on.
+
+        Raises:
+          ConfigError: Another command that lives follows them.
+        """
+        if self.rerun or not isinstance(self.execution, Slurm):
+            return ()
+        return slurm.left(folders.ROOT, set(_pending(items)))
 
 
 def grown(
@@ -76,7 +79,8 @@ def grown(
       division: How they are cut.
     """
     number = max((task.round for task in plan.tasks), default=-1) + 1
-    drafts = [task for items in cohorts(ready) for task in _drafts(items, division)]
+    room = division.room()
+    drafts = [task for items in cohorts(ready) for task in _drafts(items, division, room)]
     first = len(plan.tasks)
     tasks = [
         replace(task, name=str(first + place), round=number) for place, task in enumerate(drafts)
@@ -135,32 +139,37 @@ def pairs_of(items: Sequence[Ready]) -> list[Pair]:
     return [(item, replicate) for item in items for replicate in item.replicates]
 
 
-def _drafts(items: Sequence[Ready], division: Division) -> Iterator[Task]:
+def _pending(items: Sequence[Ready]) -> dict[MemberKey, Key]:
+    """Returns what is to be trained: its name among all commands -> its key in this one."""
+    return {
+        member_key(item.record.identity, replicate): Key.of(item.record.index, replicate)
+        for item, replicate in pairs_of(items)
+    }
+
+
+def _drafts(items: Sequence[Ready], division: Division, room: Room) -> Iterator[Task]:
     """Yields the tasks of a cohort, without name and round.
 
     What an interrupted command has begun goes on as it was: the replicates of each worker that
     goes on, and of each checkpoint, together.
     """
-    pending = {
-        member_key(item.record.identity, replicate): Key.of(item.record.index, replicate)
-        for item, replicate in pairs_of(items)
-    }
-    for found in division.left:
+    pending = _pending(items)
+    for found in division.left(items):
         if keys := tuple(pending.pop(name) for name in found.names if name in pending):
             yield found.task(keys)
     for checkpoint in [] if division.rerun else find(folders.ROOT, set(pending)):
         names = [name for name in checkpoint.members if name in checkpoint.curves]
         keys = tuple(pending.pop(name) for name in names if name in pending)
         if keys:
-            yield Task("", 0, keys, division.room, checkpoint=str(checkpoint.path))
+            yield Task("", 0, keys, room, checkpoint=str(checkpoint.path))
     if pending:
-        yield from _cut(items, list(pending.values()), division)
+        yield from _cut(items, list(pending.values()), division.execution.task_s, room)
 
 
-def _cut(items: Sequence[Ready], keys: Sequence[Key], division: Division) -> Iterator[Task]:
+def _cut(items: Sequence[Ready], keys: Sequence[Key], task_s: float, room: Room) -> Iterator[Task]:
     """Yields tasks of about the same size, which train for about as long as they should."""
-    seconds, num_bytes = _cost(items, division.room)
-    num_tasks = min(max(round(seconds * len(keys) / division.task_s), 1), len(keys))
+    seconds, num_bytes = _cost(items, room)
+    num_tasks = min(max(round(seconds * len(keys) / task_s), 1), len(keys))
     size = math.ceil(len(keys) / num_tasks)
     for first in range(0, len(keys), size):
         own = tuple(keys[first : first + size])
@@ -168,7 +177,7 @@ def _cut(items: Sequence[Ready], keys: Sequence[Key], division: Division) -> Ite
             name="",
             round=0,
             keys=own,
-            room=division.room,
+            room=room,
             predicted_s=seconds * len(own),
             predicted_bytes=int(num_bytes * len(own)),
         )

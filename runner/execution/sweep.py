@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Sequence
 
 from runner.events import End
-from runner.execution import environment, folders, planning, reuse
+from runner.execution import environment, folders, reuse
 from runner.execution.backends import settings
-from runner.execution.backends.choice import backend_of, left
-from runner.execution.checkpoints import member_key, remove_needless
+from runner.execution.backends.choice import Backend, backend_of
+from runner.execution.checkpoints import remove_needless
 from runner.execution.collector import Collector
 from runner.execution.configure import Job, SweepSettings, sweep_settings
 from runner.execution.diagnostics import Diagnostician, requirement_errors
@@ -30,7 +30,7 @@ from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import Recorder
 from runner.records import ConfigurationRecord, SweepRecord
 from runner.report.names import counted
-from runner.training.tensorflow import gpu_description
+from runner.training.tensorflow import gpu_description, set_threads
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,8 @@ class Sweep:
         folders.refuse_used(self.folder)
         execution = self.settings.execution
         self._is_elsewhere = not isinstance(execution, settings.Local)
+        if execution.cores and not self._is_elsewhere:
+            set_threads(execution.cores)
         gpus = (execution.gpus or 0) if self._is_elsewhere else None
         self._preflight = Preflight(gpus, self._is_elsewhere)
         self._ready: dict[int, Ready] = {}
@@ -65,7 +67,7 @@ class Sweep:
         self._diagnostician = Diagnostician()
         self._id = uuid.uuid4().hex
         self._plan: Plan | None = None
-        self._backend = backend_of(execution, self.folder, self._ready, self._diagnostician)
+        self._backend: Backend | None = None
 
     def train(self, jobs: Sequence[Job], is_whole: bool) -> dict[int, float]:
         """Checks, trains and records a batch.
@@ -101,7 +103,8 @@ class Sweep:
         Returns:
           How it ended: `"failed"` also if a configuration did, or something could not be written.
         """
-        self._backend.close()
+        if self._backend is not None:
+            self._backend.close()
         if self.collector is None:
             return "failed" if end == "finished" and self._refused else end
         failures = self.collector.failures()
@@ -135,6 +138,9 @@ class Sweep:
             show_plan(ready, tasks)
         if settings.dry_run or not known:
             return
+        if tasks and self._backend is None:  # before anything is recorded: it may not be there
+            execution = settings.execution
+            self._backend = backend_of(execution, self.folder, self._ready, self._diagnostician)
         if ready:
             log.info("%s -> %s", _summary(ready), self.folder)
         self._ready |= {item.record.index: item for item in ready}
@@ -144,7 +150,7 @@ class Sweep:
         for item in ready:
             with about([item.record.index]):
                 collector.replay(self._diagnostician.renewed(item))
-        for event in self._backend.run(plan, tasks):
+        for event in self._backend.run(plan, tasks) if self._backend else ():
             collector.take(event)
         for item in ready:
             if item.shared:
@@ -156,15 +162,7 @@ class Sweep:
         """Returns the plan with a batch."""
         plan = self._plan or Plan(self._id, environment.required(), is_elsewhere=self._is_elsewhere)
         threads = self._preflight.operation_threads
-        room = planning.room(self.settings.execution, threads)
-        execution, rerun = self.settings.execution, self.settings.rerun
-        wanted = {
-            member_key(item.record.identity, replicate)
-            for item in ready
-            for replicate in item.replicates
-        }
-        earlier = () if rerun else left(execution, folders.ROOT, wanted)
-        division = Division(room, execution.task_s, rerun, earlier)
+        division = Division(self.settings.execution, self.settings.rerun, threads)
         return grown(plan, ready, refused, division)
 
     def _keep(self, plan: Plan) -> None:

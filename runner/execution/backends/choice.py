@@ -1,22 +1,19 @@
 """Which backend the settings of `execution` ask for."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from runner import machine
 from runner.events import TaskEvent
 from runner.execution.backends import settings, slurm
-from runner.execution.backends.adoption import Found
 from runner.execution.backends.local import Local
 from runner.execution.backends.processes import Processes
 from runner.execution.backends.ray import RayCluster
 from runner.execution.backends.supervisor import Supervisor
-from runner.execution.checkpoints import MemberKey
 from runner.execution.diagnostics import Diagnostician
 from runner.execution.plan import Plan, Task
 from runner.execution.preflight import Ready
-from runner.training.tensorflow import set_threads
 
 
 class Backend(Protocol):
@@ -55,28 +52,8 @@ def backend_of(
         gpus = machine.num_gpus() if execution.gpus is None else execution.gpus
         workers = execution.workers or max(gpus, 1)
         if workers == 1:
-            if execution.cores:
-                set_threads(execution.cores)
             return Local(folder, ready, diagnostician)
         return Supervisor(Processes(folder, execution.gpus), execution.retries, workers)
     if isinstance(execution, settings.Ray):
         return Supervisor(RayCluster(execution, folder), execution.retries, execution.workers)
     return slurm.SlurmBackend(execution, folder)
-
-
-def left(
-    execution: settings.Execution, root: Path, wanted: Collection[MemberKey]
-) -> Sequence[Found]:
-    """Returns the tasks of earlier commands, of which something is wanted, whose workers go on.
-
-    Args:
-      execution: The settings.
-      root: Folder of the sweeps.
-      wanted: The replicates.
-
-    Raises:
-      ConfigError: Another command that lives follows them.
-    """
-    if not isinstance(execution, settings.Slurm):
-        return ()
-    return slurm.left(root, wanted)
