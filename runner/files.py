@@ -26,9 +26,10 @@ _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 
 _HALF = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, flushes_folder: bool = True) -> None:
     """Writes a whole file or none: beside its place, flushed to the disk, renamed."""
-    write_bytes(path, text.encode())
+    with replacing(path, flushes_folder) as file:
+        file.write(text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -38,8 +39,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, flushes_folder: bool = True) -> Iterator[BinaryIO]:
     """Opens a file beside `path`, which takes its place when the block has ended without error.
+
+    Args:
+      path: The file.
+      flushes_folder: Whether it is there after a power failure, too; else `flush_folder` sees to it.
 
     Raises:
       OSError: It cannot be written; `filename` is `path`.
@@ -60,8 +65,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError):
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
-    with contextlib.suppress(OSError):  # some file systems do not flush folders
-        _flush_folder(path.parent)
+    if flushes_folder:
+        flush_folder(path.parent)
 
 
 def _half(path: Path) -> tuple[Path, int]:
@@ -76,13 +81,14 @@ def _half(path: Path) -> tuple[Path, int]:
         os.close(descriptor)  # removed by another command before it was locked
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Flushes the names in a folder: a file is there after a power failure only with its name."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):  # some file systems do not flush folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def lock(descriptor: int) -> bool | None:

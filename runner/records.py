@@ -365,9 +365,9 @@ def bounds(metric: str) -> tuple[float, float]:
     return (0.0, math.inf) if lower_is_better(metric) else (0.0, 1.0)
 
 
-def write_record(path: Path, record: Any) -> None:
-    """Writes a record dataclass as JSON."""
-    write_text(path, record_text(record))
+def write_record(path: Path, record: Any, flushes_folder: bool = True) -> None:
+    """Writes a record dataclass as JSON; see `runner.files.replacing`."""
+    write_text(path, record_text(record), flushes_folder)
 
 
 def record_text(record: Any) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from hydra.errors import CompactHydraException
 
 from runner.events import ConfigurationEnded, Event, ReplicateRecorded, SweepEnded, SweepPlanned
+from runner.files import flush_folder
 from runner.recording.recorder import Recorder
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord, write_record
 
@@ -39,6 +40,7 @@ class DiskRecorder(Recorder):
         self.elsewhere = elsewhere
         self.waiting: dict[Path, ReplicateRecord] = {}
         self.gone = False
+        self._unflushed: set[Path] = set()
         self._written: dict[Path, SweepRecord | ConfigurationRecord] = {}
 
     def take(self, event: Event) -> None:
@@ -56,11 +58,14 @@ class DiskRecorder(Recorder):
                 home = self.folder / str(record.configuration) / "replicates"
                 self.waiting[home / f"{record.key}.json"] = record
                 self._write()
+                return  # replicates that were trained together end together
             case ConfigurationEnded():
                 self._write()
             case SweepEnded():
                 self._write()
                 self._tell_lost()
+        while self._unflushed:
+            flush_folder(self._unflushed.pop())
 
     @property
     def is_whole(self) -> bool:
@@ -89,7 +94,8 @@ class DiskRecorder(Recorder):
         for place, (path, record) in enumerate(list(self.waiting.items())):
             try:
                 self._restore(path.parents[1] / "configuration.json")
-                write_record(path, record)
+                write_record(path, record, flushes_folder=False)
+                self._unflushed.add(path.parent)
             except OSError as error:
                 if place == len(self.waiting) - 1:  # the first that waits
                     log.error(
