@@ -44,7 +44,7 @@ def replacing(path: Path, flushes_folder: bool = True) -> Iterator[BinaryIO]:
 
     Args:
       path: The file.
-      flushes_folder: Whether it is there after a power failure, too; else `flush_folder` sees to it.
+      flushes_folder: Whether it is there after a power failure; else `flush_folder` sees to it.
 
     Raises:
       OSError: It cannot be written; `filename` is `path`.

@@ -32,11 +32,11 @@ def full_disk(monkeypatch):
     def fill(more):
         left = [more]
 
-        def limited(path):
+        def limited(path, *options):
             if left[0] == 0:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             left[0] -= 1
-            return replacing(path)
+            return replacing(path, *options)
 
         monkeypatch.setattr(files, "replacing", limited)
 

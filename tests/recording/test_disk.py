@@ -31,10 +31,10 @@ def room(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Holds whether the disk has room."""
     replacing, has_room = files.replacing, [True]
 
-    def limited(path: Path):
+    def limited(path: Path, *options: bool):
         if not has_room[0]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        return replacing(path)
+        return replacing(path, *options)
 
     monkeypatch.setattr(files, "replacing", limited)
     return has_room
