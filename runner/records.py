@@ -420,15 +420,6 @@ def read_replicate(path: Path) -> ReplicateRecord:
     return record
 
 
-def replicate_record(content: bytes) -> ReplicateRecord:
-    """Returns the record that was written as `content`.
-
-    Raises:
-      ValueError: It was not.
-    """
-    return _checked(from_json(ReplicateRecord, content))
-
-
 def read_configurations(folder: Path) -> list[ConfigurationRecord]:
     """Reads every `<number>/configuration.json` of a results folder, by number; see `read_kept`."""
     return read_kept(folder).configurations

@@ -1,6 +1,7 @@
 """Shows how a sweep is getting on: a live display on a terminal, a calm log elsewhere."""
 
 import logging
+import platform
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -71,7 +72,7 @@ class ConsoleRecorder(Recorder):
         match event:
             case SweepPlanned():
                 self._plan(event)
-            case TaskStarted(environment={"host": host}):
+            case TaskStarted(environment={"host": host}) if host != platform.node():
                 again = f", attempt {event.attempt}" if event.attempt > 1 else ""
                 log.info("Task %s runs on %s%s", event.task, host, again)
             case Judged():
@@ -113,7 +114,7 @@ class ConsoleRecorder(Recorder):
             card = _table(f"{title}: initial weights", *card_table(record, event.records))
             get_console().print(card)
             count = len(event.records)
-            measured = f"{title}: before training, mean of {count} seeds"
+            measured = f"{title}: before training, mean of {count} seed{'s' * (count > 1)}"
             get_console().print(_table(measured, *layers_table(event.records)))
         level = logging.INFO if event.verdict == "healthy" else logging.WARNING
         text = f"{title} is {event.verdict}: {event.reason}. {event.advice}"

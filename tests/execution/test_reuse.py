@@ -202,23 +202,6 @@ def test_mlflow_has_each_replicate_once_and_every_mean(command, database, tracke
 
 
 @pytest.mark.slow
-def test_another_machine_reuses_what_mlflow_has(command, database, trained, tmp_path):
-    first = command("--multirun", *SMALL, "init=zero,he_normal", "seeds=2").folder.resolve()
-    before = values(first), read_replicates(first)
-    trained.clear()
-    shutil.rmtree(tmp_path / "results")
-    done = command("--multirun", *SMALL, "init=zero,he_normal", "seeds=3")
-    assert done.code == 0
-    assert trained == [2, 2]
-    assert "4 of 6 replicates were already finished" in done.output
-    after = values(done.folder)
-    pd.testing.assert_frame_equal(after[after["seed"] < 2].reset_index(drop=True), before[0])
-    reused = [record for record in read_replicates(done.folder) if record.reused_from]
-    assert [record.movement for record in reused] == [record.movement for record in before[1]]
-    assert all(record.reused_from.startswith("mlflow:") for record in reused)
-
-
-@pytest.mark.slow
 def test_thousands_of_earlier_configurations_are_looked_through_quickly(
     command, tmp_path, monkeypatch
 ):
