@@ -53,7 +53,7 @@ def backend_of(
         workers = execution.workers or max(gpus, 1)
         if workers == 1:
             return Local(folder, ready, diagnostician)
-        return Supervisor(Processes(folder, execution.gpus), execution.retries, workers)
+        return Supervisor(Processes(folder, gpus or execution.gpus), execution.retries, workers)
     if isinstance(execution, settings.Ray):
         return Supervisor(RayCluster(execution, folder), execution.retries, execution.workers)
     return slurm.SlurmBackend(execution, folder)
