@@ -22,7 +22,7 @@ PLAN = Plan(
     ),
     tasks=(
         Task("0", 0, (Key(0, 0, 0),), ROOM),
-        Task("1", 1, (Key(0, 1, 1),), ROOM, "a.npz", 1.5, 8),
+        Task("1", 1, (Key(0, 1, 1),), ROOM, "a.npz", predicted_s=1.5, predicted_bytes=8),
     ),
 )
 QUICK = (
@@ -90,6 +90,7 @@ def test_each_batch_adds_a_round_and_changes_no_task(command, keras, monkeypatch
     assert plans.read(done.folder) == second
 
 
+@pytest.mark.slow
 def test_small_tasks_give_the_numbers_of_a_large_one(command, keras):
     sweep = ("--multirun", "init=he_normal,glorot_normal", "seeds=3", "rerun=true", *QUICK)
     curves = []

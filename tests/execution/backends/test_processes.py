@@ -19,6 +19,8 @@ from runner.execution.backends.supervisor import Supervisor
 from runner.execution.backends.task_files import Attempt, frames_file, log_file, write_task
 from tests.execution.backends.made_up import keys, plan, task
 
+pytestmark = pytest.mark.slow
+
 FAKE = Path(__file__).with_name("fake_worker.py")
 ROOT = FAKE.parents[3]
 DEADLINE_S = 30.0
