@@ -381,6 +381,8 @@ def record_text(record: Any) -> str:
 
 
 def _readable(value: Any) -> Any:
+    if value is None or isinstance(value, str | int):
+        return value
     if isinstance(value, float):
         return value if abs(value) <= LARGEST else None
     if isinstance(value, dict):

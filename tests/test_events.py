@@ -61,8 +61,9 @@ def test_every_kind_is_in_the_table():
         (b'{"version": 2, "event": "Heartbeat", "value": {"task": "0"}}', "version 2"),
         (b'{"version": 1, "event": "Nothing", "value": {}}', "no event is called 'Nothing'"),
         (b'{"version": 1, "event": "Heartbeat", "value": {"task": 1}}', "`task`"),
-        (b"[]", "version None"),
-        (b"{", "Expecting"),
+        (b"[]", "no event"),
+        (b"{", "no event"),
+        (b'{"version": 1, "event": "Heartbeat", "value": {"task": "0"}', "Invalid JSON"),
     ],
 )
 def test_other_content_is_refused(content, reason):

@@ -66,6 +66,7 @@ class Collector:
         self.ended: dict[int, dict[Key, ReplicateRecord]] = {}
         self.endpoints: dict[int, Mapping[str, float]] = {}
         self._ended_keys: set[Key] = set()
+        self._judged: set[int] = set()
 
     def plan(
         self,
@@ -201,6 +202,7 @@ class Collector:
             self._judge(event.configuration, self.propagation(event.configuration))
 
     def _judge(self, index: int, records: Sequence[PropagationRecord]) -> None:
+        self._judged.add(index)
         with about([index]):
             found = opinion(self.configurations[index], records)
             verdict = found.verdict
@@ -243,6 +245,8 @@ class Collector:
 
     def _end_configuration(self, index: int, end: End) -> None:
         configuration, ended = self.configurations[index], list(self.ended[index].values())
+        if index not in self._judged and (measured := self.propagation(index)):
+            self._judge(index, measured)
         statuses = {record.status for record in ended}
         if configuration.error or "failed" in statuses:
             end = "failed"

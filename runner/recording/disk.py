@@ -110,12 +110,15 @@ class DiskRecorder(Recorder):
     def _tell_lost(self) -> None:
         if self.waiting and not self.gone:
             count = len(self.waiting)
+            kept = "MLflow has the curves." if self.elsewhere else "They will be trained again."
             log.error(
                 "%d record%s could not be written: %s. %s",
                 count,
                 "s" * (count > 1),
                 ", ".join(str(path) for path in [*self.waiting][:_MAX_TOLD]),
-                "MLflow has them." if self.elsewhere else "The same command trains them again.",
+                "MLflow has their curves."
+                if self.elsewhere
+                else "The same command trains them again.",
             )
 
     def _is_there(self) -> bool:
