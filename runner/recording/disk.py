@@ -116,9 +116,7 @@ class DiskRecorder(Recorder):
                 count,
                 "s" * (count > 1),
                 ", ".join(str(path) for path in [*self.waiting][:_MAX_TOLD]),
-                "MLflow has their curves."
-                if self.elsewhere
-                else "The same command trains them again.",
+                kept,
             )
 
     def _is_there(self) -> bool:
