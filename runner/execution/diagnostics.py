@@ -84,6 +84,10 @@ class Diagnostician:
         What was measured otherwise, or not at all, is measured anew: the weights that training
         started from are drawn again.
         """
+        with about([item.record.index]):
+            return self._renewed(item)
+
+    def _renewed(self, item: Ready) -> list[ReplicateRecord]:
         records = list(item.reused)
         settings = item.configuration.diagnostics
         if not isinstance(settings, Diagnostics):

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -101,6 +101,8 @@ class Preflight:
         self._typed: list[Configuration] = []
         self._data, self.built = _Cache(), _Cache()
         self._noted: set[str] = set()
+        self._ready: list[ConfigurationRecord] = []
+        self._refused: list[ConfigurationRecord] = []
 
     def check(self, jobs: Sequence[Job]) -> tuple[list[Ready], list[ConfigurationRecord]]:
         """Returns the configurations that can be trained and the records of those that cannot.
@@ -135,7 +137,26 @@ class Preflight:
                 ready.append(_checked(item.index, _ready, *step))
             except ConfigError as error:
                 refused.append(_incomplete(item, varying[item.index], error))
-        return ready, sorted(refused, key=lambda record: record.index)
+        refused.sort(key=lambda record: record.index)
+        _tell_refused(refused, len(jobs))
+        self._ready += [item.record for item in ready]
+        self._refused += refused
+        return ready, refused
+
+    def check_baseline(self, baseline: str | None, is_whole: bool) -> None:
+        """Checks `report.baseline` against the configurations so far; see the function."""
+        check_baseline(baseline, [*self._ready, *self._refused], is_whole)
+
+    @property
+    def has_refused(self) -> bool:
+        """Whether any configuration so far cannot be trained."""
+        return bool(self._refused)
+
+    def records(self) -> list[ConfigurationRecord]:
+        """Returns all configurations so far by their number, with what varies among them."""
+        varying = self.factors()
+        records = sorted([*self._ready, *self._refused], key=lambda record: record.index)
+        return [replace(each, factors=varying.get(each.index, {})) for each in records]
 
     def _start_tensorflow(self, items: Sequence[Configuration]) -> None:
         from runner.training import tensorflow
@@ -152,11 +173,17 @@ class Preflight:
         return dict(zip([c.index for c in self._typed], varying, strict=True))
 
 
+def _tell_refused(refused: Sequence[ConfigurationRecord], num_jobs: int) -> None:
+    if refused and num_jobs > 1:
+        log.error("%d of %d configurations cannot be trained:", len(refused), num_jobs)
+    for record in refused:
+        name = f"{record.index} {record.init}: " if num_jobs > 1 else ""
+        with about([record.index]):
+            log.error("%s%s", name, record.error)
+
+
 def check_baseline(
-    baseline: str | None,
-    ready: Sequence[Ready],
-    refused: Sequence[ConfigurationRecord],
-    is_whole: bool,
+    baseline: str | None, records: Sequence[ConfigurationRecord], is_whole: bool
 ) -> None:
     """Checks `report.baseline` against the labels of a sweep, which are known once it is prepared.
 
@@ -165,14 +192,14 @@ def check_baseline(
 
     Args:
       baseline: The setting.
-      ready, refused: The configurations so far.
+      records: The configurations so far.
       is_whole: Whether they are all of the sweep.
 
     Raises:
       ConfigError: There is no such initializer.
     """
-    labels = list(dict.fromkeys([item.record.init for item in ready] + [r.init for r in refused]))
-    elsewhere = not is_whole or len(ready) + len(refused) == 1
+    labels = list(dict.fromkeys(record.init for record in records))
+    elsewhere = not is_whole or len(records) == 1
     if baseline is None or baseline in labels:
         return
     if elsewhere and _may_be_trained(baseline.partition("(")[0]):

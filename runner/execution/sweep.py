@@ -1,6 +1,5 @@
 """One sweep from its jobs to its report. A single run is a sweep of one configuration."""
 
-import dataclasses
 import logging
 import math
 import uuid
@@ -20,7 +19,7 @@ from runner.execution.logs import about, logging_for
 from runner.execution.plan import NAME as PLAN
 from runner.execution.plan import Plan
 from runner.execution.planning import Division, grown
-from runner.execution.preflight import Preflight, Ready, check_baseline
+from runner.execution.preflight import Preflight, Ready
 from runner.interruption import stoppable, take_up
 from runner.plan import Tracking
 from runner.recording.background import BackgroundRecorder
@@ -63,7 +62,6 @@ class Sweep:
         gpus = (execution.gpus or 0) if self._is_elsewhere else None
         self._preflight = Preflight(gpus, self._is_elsewhere)
         self._ready: dict[int, Ready] = {}
-        self._refused: list[ConfigurationRecord] = []
         self._diagnostician = Diagnostician()
         self._id = uuid.uuid4().hex
         self._plan: Plan | None = None
@@ -106,7 +104,7 @@ class Sweep:
         if self._backend is not None:
             self._backend.close()
         if self.collector is None:
-            return "failed" if end == "finished" and self._refused else end
+            return "failed" if end == "finished" and self._preflight.has_refused else end
         failures = self.collector.failures()
         if end == "finished" and failures:
             end = "failed"
@@ -126,17 +124,14 @@ class Sweep:
     def _train(self, jobs: Sequence[Job], is_whole: bool) -> None:
         settings = self.settings
         ready, refused = self._preflight.check(jobs)
-        self._refused += refused
-        _tell_refused(refused, len(jobs))
-        known = [*self._ready.values(), *ready]
-        check_baseline(settings.report.baseline, known, self._refused, is_whole)
+        self._preflight.check_baseline(settings.report.baseline, is_whole)
         root = None if settings.rerun else folders.ROOT
         ready = reuse.settled(list(self._ready.values()), ready, root)
         plan = self._grown(ready, refused)
         tasks = plan.tasks[len(self._plan.tasks) if self._plan else 0 :]
         if settings.dry_run:
             show_plan(ready, tasks)
-        if settings.dry_run or not known:
+        if settings.dry_run or not (ready or self._ready):
             return
         if tasks and self._backend is None:  # before anything is recorded: it may not be there
             execution = settings.execution
@@ -148,15 +143,13 @@ class Sweep:
         collector, sweep = self._collecting(ready)
         self._keep(plan)
         for item in ready:
-            with about([item.record.index]):
-                collector.replay(self._diagnostician.renewed(item))
+            collector.replay(self._diagnostician.renewed(item))
         for event in self._backend.run(plan, tasks) if self._backend else ():
             collector.take(event)
         for item in ready:
             if item.shared:
-                with about([item.record.index]):
-                    found = reuse.from_sweep(item, collector.records(), sweep)
-                    collector.replay(self._diagnostician.renewed(found))
+                found = reuse.from_sweep(item, collector.records(), sweep)
+                collector.replay(self._diagnostician.renewed(found))
 
     def _grown(self, ready: Sequence[Ready], refused: Sequence[ConfigurationRecord]) -> Plan:
         """Returns the plan with a batch."""
@@ -182,7 +175,7 @@ class Sweep:
         sweep = collector.sweep or self._sweep_record(ready)
         reused = (record for item in ready for record in item.reused)
         sweep = reuse.with_mixed_versions(sweep, reused, folders.ROOT)
-        collector.plan(sweep, self._records(), _num_epochs(ready))
+        collector.plan(sweep, self._preflight.records(), _num_epochs(ready))
         if self.collector is None:
             self.collector = collector
             folders.point_latest(self.folder)
@@ -199,15 +192,6 @@ class Sweep:
         mlflow = _mlflow(self.settings)
         disk = DiskRecorder(self.folder, elsewhere=mlflow is not None)
         return [disk, *([BackgroundRecorder(mlflow)] if mlflow else []), ConsoleRecorder()]
-
-    def _records(self) -> list[ConfigurationRecord]:
-        """Returns all configurations so far, with what varies among them."""
-        varying = self._preflight.factors()
-        records = [*(item.record for item in self._ready.values()), *self._refused]
-        return [
-            dataclasses.replace(record, factors=varying.get(record.index, {}))
-            for record in sorted(records, key=lambda record: record.index)
-        ]
 
 
 def _summary(ready: Sequence[Ready]) -> str:
@@ -227,15 +211,6 @@ def _summary(ready: Sequence[Ready]) -> str:
         f"Training {counted(count, 'configuration')}, {counted(replicates, 'replicate')}, "
         f"{counted(c.training.epochs, 'epoch')} each: {what}"
     )
-
-
-def _tell_refused(refused: Sequence[ConfigurationRecord], num_jobs: int) -> None:
-    if refused and num_jobs > 1:
-        log.error("%d of %d configurations cannot be trained:", len(refused), num_jobs)
-    for record in refused:
-        name = f"{record.index} {record.init}: " if num_jobs > 1 else ""
-        with about([record.index]):
-            log.error("%s%s", name, record.error)
 
 
 def _num_epochs(ready: Sequence[Ready]) -> int:

@@ -25,7 +25,7 @@ CASES = {
 @pytest.mark.parametrize("is_whole", [True, False])
 def test_a_part_of_a_sweep_may_name_what_another_part_trains(baseline, is_whole):
     if CASES[baseline][0 if is_whole else 1]:
-        check_baseline(baseline, [], SWEEP, is_whole)
+        check_baseline(baseline, SWEEP, is_whole)
         return
     with pytest.raises(ConfigError, match=r"^`report\.baseline` must be .*: zero, my\.Own\."):
-        check_baseline(baseline, [], SWEEP, is_whole)
+        check_baseline(baseline, SWEEP, is_whole)
