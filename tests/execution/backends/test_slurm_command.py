@@ -110,7 +110,7 @@ def test_a_command_that_was_killed_is_repeated_and_gives_what_a_local_one_gives(
 def test_a_command_that_is_stopped_leaves_checkpoints_and_goes_on(cluster, tmp_path, local):
     with command(cluster, tmp_path, *ON_SLURM) as first:
         wait_for(lambda: has_trained(tmp_path), DEADLINE_S)
-        first.send_signal(signal.SIGINT)
+        first.send_signal(signal.SIGTERM)
         assert first.wait(DEADLINE_S) == 130
     assert list(tmp_path.glob("results/*/*/checkpoints/*.npz"))
     wait_for(lambda: not cluster.jobs())
