@@ -25,6 +25,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 import pandas as pd
 
+from runner.design import Design
 from runner.files import read_bytes, write_text
 from runner.plan import Replicate
 from runner.tasks import metric as known_metric
@@ -263,6 +264,7 @@ class ConfigurationRecord:
         nothing tells how to draw them.
       error: Why it could not be trained, or None. A configuration that was refused has empty
         `dataset` and no kernels.
+      design: How it is compared, fixed before it was trained; None in records that have no stamp.
     """
 
     index: Count
@@ -282,6 +284,7 @@ class ConfigurationRecord:
     varies: list[str] | None = None
     undrawn: list[str] = field(default_factory=list)
     error: str | None = None
+    design: Design | None = None
 
     @property
     def is_trained(self) -> bool:
@@ -323,7 +326,7 @@ class ConfigurationRecord:
                 _readable(kept := [self.factors, self.settings, self.dataset]) == kept,
                 "not a finite number",
             ),
-        )
+        ) or (self.design.fault() if self.design else "")
 
 
 @dataclass(frozen=True)

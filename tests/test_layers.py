@@ -18,6 +18,7 @@ ROWS = [
     {"files", "interruption", "machine", "masking", "seeds", "spelling", "stores", "tasks"}
     | {"variables"},
     {"archive", "config", "locks", "terminal", "validation"},
+    {"design"},
     {"plan", "imports"},
     {"records"},
     {"events", "summary"},

@@ -1,0 +1,39 @@
+"""What a comparison fixes before its first replicate is trained, so that its verdict holds.
+
+People look at results, add seeds, and look again. A verdict that is asked for at moments which were
+fixed beforehand, its *looks*, keeps its level whatever they do in between.
+"""
+
+from dataclasses import dataclass
+
+from runner.validation import Count, Number, fault
+
+DEFAULT_BASELINE = "glorot_uniform"
+"""Keras's own default: the reference where a sweep has it and names no other."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """How a configuration is compared; stamped into its record before it is trained.
+
+    Attributes:
+      looks: Numbers of seeds at which the verdict is asked for, in order; None for any number.
+      family: The sweep that stamped it. Comparisons of one family are corrected together.
+      reference: Label of the initializer that the others are compared with; None for all pairs.
+      margin: Difference of the endpoint that does not matter in practice, if one was named.
+      comparisons: How many the family had when it was stamped.
+      grid: Of crossed seeds, how many weight and batch seeds the one look is at.
+    """
+
+    looks: tuple[Count, ...] | None
+    family: str = ""
+    reference: str | None = None
+    margin: Number | None = None
+    comparisons: Count = 0
+    grid: tuple[Count, Count] | None = None
+
+    def fault(self) -> str:
+        """Returns what does not hold of a design that was read; empty if all does."""
+        looks = self.looks
+        rises = looks is None or (looks and list(looks) == sorted(set(looks)) and looks[0] > 0)
+        return fault((bool(rises), "`design.looks`: do not rise from 1 or more"))
