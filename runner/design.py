@@ -32,8 +32,17 @@ class Design:
     comparisons: Count = 0
     grid: tuple[Count, Count] | None = None
 
+    @property
+    def is_stamped(self) -> bool:
+        """Whether it was fixed beforehand; old records have one look, at all of their seeds."""
+        return self.looks != ()
+
     def fault(self) -> str:
         """Returns what does not hold of a design that was read; empty if all does."""
         looks = self.looks
         rises = looks is None or (looks and list(looks) == sorted(set(looks)) and looks[0] > 0)
         return fault((bool(rises), "`design.looks`: do not rise from 1 or more"))
+
+
+UNSTAMPED = Design(looks=())
+"""Of records that have no design."""

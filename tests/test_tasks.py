@@ -6,8 +6,8 @@ import pytest
 
 from runner import tasks
 from runner.records import lower_is_better
+from runner.report.learning import constant_guess
 from runner.report.names import best_word, metric_name
-from runner.report.scores import constant_guess
 
 # A metric -> its name for people, and the score of the best constant guess in `DATASET`.
 KNOWN = {

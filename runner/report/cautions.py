@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from runner.config import abridged
 from runner.report import names
 from runner.report.results import Results
+from runner.report.scores import comparable
 from runner.report.tables import missing_replicates
-from runner.report.verdict import Cell, Standing, baseline_label, comparable
+from runner.report.verdict import Cell, Standing, baseline_label
 
-# Below this, the t quantile alone doubles the interval (2.8 at 5 seeds, 4.3 at 3, 12.7 at 2).
-FEW_SEEDS = 5
 _MAX_LISTED = 4
 
 
@@ -20,7 +19,8 @@ def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
         _deselected(results),
         _same_weights(shown),
         _undrawn(results),
-        _few_seeds(shown),
+        _looks(results, cells),
+        _families(cells),
         _damaged(results),
         _missing(results),
         _refused(results),
@@ -86,16 +86,46 @@ def _some(items: Sequence[str]) -> str:
     return names.listed(items) if len(items) <= _MAX_LISTED else abridged(items, _MAX_LISTED)
 
 
-def _few_seeds(shown: Sequence[Standing]) -> str:
-    asked = [standing.record.num_replicates for standing in shown]
-    if not asked or min(asked) >= FEW_SEEDS:
+def _looks(results: Results, cells: Sequence[Cell]) -> str:
+    """Returns what the verdict rests on, where that is not all seeds at a look."""
+    compared = [cell for cell in cells if len(cell.standings) > 1 and cell.leader]
+    if any(not cell.design.is_stamped for cell in compared):
+        return (
+            "These records were made without looks fixed beforehand: the verdict is that of one "
+            "look at all of their seeds. Looks before or after it are not allowed for."
+        )
+    beyond = [cell for cell in compared if cell.look and cell.look < _ended(cell)]
+    if not beyond or any(cell.design.looks is None for cell in compared):
         return ""
-    counts = [standing.score.count for standing in shown]
-    count = names.counted(min(asked), "seed")
-    if max(counts) < 2:
-        return f"Few seeds: with {count} a configuration there are no intervals."
-    how = "wide" if min(counts) > 1 else "wide or missing"
-    return f"Few seeds: with {count} a configuration the intervals are {how}."
+    cell = beyond[0]
+    following = next((look for look in cell.design.looks or () if look > cell.look), None)
+    when = f"the next look is at {following} seeds" if following else "there is no later look"
+    return (
+        f"The verdict is that of the look at {cell.look} seeds; the seeds beyond it are "
+        f"exploratory: {when}."
+    )
+
+
+def _ended(cell: Cell) -> int:
+    return max(standing.num_ended for standing in cell.standings)
+
+
+def _families(cells: Sequence[Cell]) -> str:
+    families = {s.record.design.family for c in cells for s in c.standings if s.record.design}
+    if len(families) < 2:
+        return ""
+    last = max(families)
+    later = dict.fromkeys(
+        names.one_line(s.record.init)
+        for cell in cells
+        for s in cell.standings
+        if s.record.design and s.record.design.family == last
+    )
+    verb = "was" if len(later) == 1 else "were"
+    return (
+        f"{_some(list(later))} {verb} added later: their comparisons are a family of their own, "
+        f"corrected apart from the first."
+    )
 
 
 def _damaged(results: Results) -> str:
@@ -189,16 +219,16 @@ def _absent_baseline(results: Results, cells: Sequence[Cell]) -> str:
     if wanted is None:
         return ""
     if all(record.init != wanted for record in results.configurations):
-        instead = "; using the best median" if any(cell.leader for cell in cells) else ""
+        instead = "; using the best mean" if any(cell.leader for cell in cells) else ""
         return f"Unknown baseline '{names.one_line(wanted)}'{instead}."
     if all(any(s.record.init == wanted and s.score.count for s in c.standings) for c in cells):
         return ""
     if not any(cell.leader for cell in cells):
         return ""
-    some = "every setting; where none did, the best median is used" if len(cells) > 1 else ""
+    some = "every setting; where none did, the best mean is used" if len(cells) > 1 else ""
     return (
         f"The baseline {names.one_line(wanted)} did not finish in "
-        f"{some or 'this sweep; using the best median'}."
+        f"{some or 'this sweep; using the best mean'}."
     )
 
 

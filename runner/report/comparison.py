@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from runner.report import names, words
+from runner.report import methods, names, words
 from runner.report.analysis import Analysis, analyse
 from runner.report.cautions import cautions
 from runner.report.overall import overall
@@ -52,8 +52,7 @@ class Comparison:
         """Returns the findings without what the headline or, of many cells, the table tells."""
         if len(self.findings) > 1:
             return [list(sentences) for sentences in self.findings[:MAX_CELLS]]
-        told = [[s for s in sentences if s.kind != "leads"] for sentences in self.findings]
-        return [sentences for sentences in told if sentences]
+        return [list(sentences) for sentences in self.findings if sentences]
 
 
 def compare(results: Results, analysis: Analysis | None = None) -> Comparison:
@@ -69,9 +68,9 @@ def compare(results: Results, analysis: Analysis | None = None) -> Comparison:
         title=title(results),
         conditions=f"Only where {' and '.join(results.where)}" if results.where else "",
         headline=words.headline(cells),
-        findings=tuple(tuple(words.sentences(cell, len(cells) == 1)) for cell in cells),
+        findings=tuple(tuple(words.sentences(cell)) for cell in cells),
         overall=tuple(overall(analysis, results.sweep.confidence)),
-        method=words.method(cells, results.sweep.confidence),
+        method=methods.reading(cells, results.sweep.confidence),
         cautions=tuple(cautions(results, cells)),
         metric=names.listed(metrics(cells)),
         ranking=ranking(cells, results.sweep.confidence),

@@ -18,21 +18,18 @@ from runner.report.words import Kind, Sentence
 Row = tuple[Entry, ...]
 
 _STYLES: dict[Kind, str] = {
-    "leads": "",
-    "level": "cyan",
     "better": "green",
-    "same": "cyan",
+    "equivalent": "cyan",
     "worse": "yellow",
-    "unknown": "dim",
-    "fragile": "yellow",
-    "success": "yellow",
+    "unknown": "",
+    "fails": "yellow",
     "unlearned": "red",
     "lost": "red",
     "next": "bold",
     "overall": "",
 }
 # Of several cells only the table tells these.
-_DETAIL: set[Kind] = {"better", "same", "worse", "unknown", "fragile", "success", "next"}
+_DETAIL: set[Kind] = {"better", "equivalent", "worse", "unknown", "fails", "next"}
 _EMPHASIS = {"good": "green", "bad": "red", "muted": "dim", "": ""}
 # The longest of the classic names with its prefix, keras1/glorot_normal, stays in one line.
 _NAME_WIDTH = 20

@@ -8,7 +8,7 @@ import pandas as pd
 
 from runner.report import names
 from runner.report.names import Name
-from runner.report.ranking import OUTCOMES, Entry, Table
+from runner.report.ranking import Entry, Table
 
 MAX_ROWS = 100
 
@@ -19,22 +19,14 @@ _TEXTS = frozenset({"configuration", "initializer", "a", "b", "verdict", "at ste
 
 def differences(frame: pd.DataFrame, by: Mapping[int, Name], confidence: float) -> Table | None:
     """Returns each configuration beside its reference, or None if there is nothing to compare."""
-    digits = _digits(frame)
     return _table(
         frame,
         [
             ("configuration", _title(by)),
             *_pairs_columns(frame),
-            ("difference", _estimate("mean", "ci_low", "ci_high", digits)),
+            ("difference", _estimate("mean", "ci_low", "ci_high", _digits(frame))),
             ("verdict", _verdict),
-            ("p (Holm)", _p("p_holm")),
-            ("p (Wilcoxon)", _p("p_wilcoxon")),
-            ("least (Wilcoxon)", _p("p_wilcoxon_least", "muted")),
-            ("p (sign flips)", _p("p_sign_flip")),
-            ("least (sign flips)", _p("p_sign_flip_least", "muted")),
-            ("effect size d_z", _number("d_z", 2)),
-            ("better in", _share("probability_better")),
-            ("further seeds", _further(1 - confidence)),
+            *_known_columns(frame),
         ],
     )
 
@@ -43,22 +35,29 @@ def pairs(frame: pd.DataFrame, by: Mapping[int, Name], confidence: float) -> Tab
     """Returns every two configurations of a cell, or None where the differences tell them all."""
     if len(frame) < 2:
         return None
-    digits = _digits(frame)
     return _table(
         frame,
         [
             ("a", _title(by, "configuration_a")),
             ("b", _title(by, "configuration_b")),
             *_pairs_columns(frame),
-            ("a minus b", _estimate("mean", "ci_low", "ci_high", digits)),
-            ("p (Holm)", _p("p_holm")),
-            ("p (Wilcoxon)", _p("p_wilcoxon")),
-            ("p (sign flips)", _p("p_sign_flip")),
-            ("effect size d_z", _number("d_z", 2)),
-            ("further seeds", _further(1 - confidence)),
-            ("p of success (Fisher, Holm)", _p("p_fisher_holm")),
+            ("a minus b", _estimate("mean", "ci_low", "ci_high", _digits(frame))),
+            ("verdict", _verdict),
+            *_known_columns(frame),
         ],
     )
+
+
+def _known_columns(frame: pd.DataFrame) -> list[Column]:
+    failing: list[Column] = [("p (Fisher)", _p("p_fisher"))]
+    return [
+        ("known at", _count("decided_at")),
+        ("p", _p("p_t")),
+        ("needed", _p("level", "muted")),
+        ("effect size d_z", _number("d_z", 2)),
+        ("better in", _share("probability_better")),
+        *(failing if (frame["p_fisher"] < 1).any() else []),
+    ]
 
 
 def _pairs_columns(frame: pd.DataFrame) -> list[Column]:
@@ -265,19 +264,20 @@ def _mean_time(row: Row) -> Entry:
     return _estimate("restricted_mean", "ci_low", "ci_high", 1, signed=False)(row)
 
 
-def _further(level: float) -> Callable[[Row], Entry]:
-    def entry(row: Row) -> Entry:
-        # What is told apart already needs none.
-        is_apart = _value(row, "p_holm") <= level
-        value = math.nan if is_apart else _value(row, "further_seeds")
-        return Entry("–" if math.isnan(value) else f"{value:.0f}", value)
-
-    return entry
+# Verdict of a pair -> what it is called, and its emphasis.
+_VERDICTS = {
+    "different": ("different", ""),
+    "equivalent": ("equivalent", ""),
+    "different_within_margin": ("differs, by less than the margin", ""),
+    "unknown": ("not known yet", "muted"),
+}
 
 
 def _verdict(row: Row) -> Entry:
-    text, emphasis = OUTCOMES.get(str(row["outcome"]), (str(row["outcome"]), ""))
-    return Entry(text, emphasis=emphasis)
+    if row.get("is_tested", True):
+        text, emphasis = _VERDICTS[str(row["verdict"])]
+        return Entry(text, emphasis=emphasis)
+    return Entry("not compared", emphasis="muted")
 
 
 def _is_told(frame: pd.DataFrame, column: str) -> bool:

@@ -21,7 +21,7 @@ The training accuracy is no evidence: nets whose loss never moves still drift wi
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,10 +29,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from runner.records import ConfigurationRecord
 from runner.report.results import Results
-from runner.report.scores import constant_guess
-from runner.tasks import ENDPOINT, metric
+from runner.tasks import ENDPOINT, metric, parted
 
 # Relatively to the guess's loss, and to the way from the guess's accuracy to 1.
 LEAST_LOSS = 0.01
@@ -42,31 +40,41 @@ _KEYS = ["configuration", "weight_seed", "batch_seed"]
 _ACCURACIES = {task: name for task, name in ENDPOINT.items() if metric(name).is_share}
 
 
-def num_unlearned(results: Results, trained: Sequence[ConfigurationRecord]) -> dict[int, int]:
-    """Returns how many finished replicates of each configuration never learned.
-
-    Args:
-      results: The sweep.
-      trained: Its configurations that could be trained.
-    """
+def unlearned(results: Results) -> pd.Series:
+    """Tells which replicates finished and never learned, by the index of `results.replicates`."""
     rows = results.replicates
+    never = pd.Series(False, rows.index)
     if "final_loss" not in rows:
-        return {}
-    rows = rows[(rows["status"] == "finished") & (rows["epochs"] > 0)]
-    rows = rows.merge(_untrained(results.curves), on=_KEYS, how="left")
-    datasets = {record.index: record.dataset for record in trained}
-    groups = [(int(str(index)), of) for index, of in rows.groupby("configuration")]
-    return {
-        index: int(np.sum(is_unlearned(datasets[index], of)))
-        for index, of in groups
-        if index in datasets
-    }
+        return never
+    trained = rows[(rows["status"] == "finished") & (rows["epochs"] > 0)]
+    started = trained.merge(_untrained(results.curves), on=_KEYS, how="left").set_index(
+        trained.index
+    )
+    datasets = {record.index: record.dataset for record in results.configurations}
+    for index, of in started.groupby("configuration"):
+        never[of.index] = is_unlearned(datasets[int(str(index))], of)
+    return never
 
 
 def _untrained(curves: pd.DataFrame) -> pd.DataFrame:
     """Returns the accuracy of each replicate before training, a column `start`."""
     first = curves[(curves["epoch"] == 0) & curves["metric"].isin(_ACCURACIES.values())]
     return first[[*_KEYS, "value"]].rename(columns={"value": "start"})
+
+
+def constant_guess(dataset: Mapping[str, Any], metric: str) -> float:
+    """Returns what the best constant guess reaches; NaN where the record does not tell it.
+
+    Args:
+      dataset: What the record keeps of the data set.
+      metric: Of any part.
+    """
+    plain = parted(metric)[1]
+    if plain == "accuracy":
+        share = dataset.get("majority_share")
+        return float(share if share is not None else 1 / (dataset.get("num_outputs") or np.nan))
+    known = dataset.get(f"uninformed_{plain}")
+    return np.nan if known is None else float(known)
 
 
 def is_unlearned(

@@ -1,27 +1,22 @@
-"""Differences of configurations on the same seeds: all pairs, and each to its reference."""
+"""Pairs of configurations on the same seeds: their differences, and the verdict on each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from runner.design import Design
 from runner.records import lower_is_better
 from runner.report.scores import SEEDS, Scores
-from runner.report.statistics import crossed, paired
-from runner.report.statistics.proportions import fisher_exact, fisher_holm
+from runner.report.statistics import crossed, paired, verdicts
 
 STATISTICS = [
     *("num_pairs", "num_left_out", "mean", "ci_low", "ci_high", "std", "p_t"),
-    *("p_wilcoxon", "p_wilcoxon_least", "p_sign_flip", "p_sign_flip_least"),
     *("d_z", "probability_better", "median"),
 ]
-_EXACT = ["p_wilcoxon", "p_wilcoxon_least", "p_sign_flip", "p_sign_flip_least"]
-
-# With one degree of freedom a t test takes two seeds that failed alike for a difference: where one
-# in five does not learn, one of ten equal initializers differed from the first in 21 % of sweeps.
-MIN_DEGREES = 2
+VERDICTS = ["verdict", "decided_at", "look", "sign", "fails", "level"]
 
 
 @dataclass(frozen=True)
@@ -97,8 +92,8 @@ def statistics(of: Differences, lower: Sequence[bool], confidence: float) -> pd.
       confidence: Level of the intervals.
 
     Returns:
-      The columns `STATISTICS`; `p_t` is missing below `MIN_DEGREES`. Of crossed seeds: interval and
-      `p_t` by `crossed.crossed_mean`, and no exact tests, which need independent replicates.
+      The columns `STATISTICS`; `p_t` is missing below `verdicts.MIN_PAIRS`. Of crossed seeds:
+      interval and `p_t` by `crossed.crossed_mean`.
     """
     frame = paired.paired_statistics(of.values, confidence)
     share = frame.pop("probability_higher")
@@ -109,7 +104,6 @@ def statistics(of: Differences, lower: Sequence[bool], confidence: float) -> pd.
         grids, _ = _grids(of.values[of.is_crossed], of.seeds)
         told = np.array([crossed.crossed_mean(grid, confidence) for grid in grids])
         frame.loc[of.is_crossed, ["mean", "ci_low", "ci_high", "p_t", "degrees"]] = told
-        frame.loc[of.is_crossed, _EXACT] = np.nan
     of_shares = frame[~np.asarray(lower, bool)]  # two differ by 1 at most
     frame.loc[of_shares.index, "ci_low"] = of_shares["ci_low"].clip(
         lower=np.minimum(-1, of_shares["mean"])
@@ -117,7 +111,7 @@ def statistics(of: Differences, lower: Sequence[bool], confidence: float) -> pd.
     frame.loc[of_shares.index, "ci_high"] = of_shares["ci_high"].clip(
         upper=np.maximum(1, of_shares["mean"])
     )
-    frame["p_t"] = frame["p_t"].where(frame["degrees"] >= MIN_DEGREES)
+    frame["p_t"] = frame["p_t"].where(frame["degrees"] >= verdicts.MIN_PAIRS - 1)
     return frame[STATISTICS]
 
 
@@ -126,23 +120,22 @@ class Group:
     """The configurations of a cell of which a replicate finished or diverged.
 
     Attributes:
-      members: In their order.
-      repeated: Those with more than one such replicate.
-      reference, leader: Two of them, each compared with all others whatever those have.
-      is_baseline: Whether the reference was fixed beforehand.
+      members: Configuration -> how it is compared, in their order.
+      references: Family -> the configuration that the others are compared with; a family that is
+        missing compares all pairs.
       metric: What is compared.
     """
 
-    members: tuple[int, ...]
-    repeated: frozenset[int]
-    reference: int
-    leader: int
-    is_baseline: bool
+    members: dict[int, Design]
+    references: dict[str, int]
     metric: str
 
 
 def compare(groups: Sequence[Group], found: Scores, confidence: float) -> pd.DataFrame:
-    """Returns every pair of configurations of each group, corrected together.
+    """Returns every pair of configurations of each group.
+
+    A pair belongs to the family of its later configuration. Statistics are of the seeds up to the
+    last look that was reached, of all seeds where none was.
 
     Args:
       groups: The cells.
@@ -150,53 +143,154 @@ def compare(groups: Sequence[Group], found: Scores, confidence: float) -> pd.Dat
       confidence: Level of the intervals; 1 - confidence is that of the tests.
 
     Returns:
-      Columns `group` (its position), `configuration_a`, `configuration_b`, `metric`, `STATISTICS`
-      of a minus b, `p_holm` and `family` (corrected for all rows, and for how many), `p_deciding`
-      and `family_deciding` (for the comparisons with baselines and all pairs of groups without one;
-      missing for others), `further_seeds` (at the level of the family that decides on the row).
+      Columns `group` (its position), `configuration_a`, `configuration_b`, `metric`, `family`,
+      `is_tested` (whether the family has this pair), `num_asked`, `margin`, `next_look` (0 after
+      the last), `STATISTICS` of a minus b, `VERDICTS` and `success_difference`, `p_fisher`; see
+      `verdicts.decide`.
     """
-    table = _all_pairs(groups)
-    group = [groups[number] for number in table["group"]]
+    table, designs = _all_pairs(groups)
     first, second = table["configuration_a"].tolist(), table["configuration_b"].tolist()
-    lower = [lower_is_better(of.metric) for of in group]
-    told = statistics(differences(found, first, second), lower, confidence)
-    deciding = np.array(
+    of = differences(found, first, second)
+    seeds = _seeds(found, of, first, second)
+    told = _judged(table, of, seeds, designs, 1 - confidence)
+    lower = [lower_is_better(metric) for metric in table["metric"]]
+    upto = _up_to(seeds.is_asked, told["look"].to_numpy(int))
+    looked = replace(of, values=np.where(upto | of.is_crossed[:, np.newaxis], of.values, np.nan))
+    return pd.concat(
         [
-            not of.is_baseline or of.reference in pair
-            for of, pair in zip(group, zip(first, second, strict=True), strict=True)
+            table.assign(
+                num_asked=seeds.is_asked.sum(axis=1),
+                margin=[design.margin or np.nan for design in designs],
+                next_look=[
+                    _next_look(design, look)
+                    for design, look in zip(designs, told["look"], strict=True)
+                ],
+            ),
+            statistics(looked, lower, confidence),
+            told,
+            verdicts.success(seeds),
         ],
-        bool,
-    )
-    p_deciding = told["p_t"].where(deciding)
-    tested, num_deciding = int(told["p_t"].count()), int(p_deciding.count())
-    size = np.where(deciding, num_deciding, tested)
-    further = paired.further_seeds(
-        told["d_z"], told["num_pairs"], (1 - confidence) / np.maximum(size, 1)
-    )
-    is_known = (
-        told["p_sign_flip"].notna() & told["p_t"].notna()
-    )  # seeds that are crossed are no design for this formula
-    return table.assign(metric=[of.metric for of in group], **told).assign(
-        p_holm=paired.holm(told["p_t"]),
-        family=tested,
-        p_deciding=paired.holm(p_deciding),
-        family_deciding=num_deciding,
-        further_seeds=np.where(is_known, further, np.nan),
+        axis=1,
     )
 
 
-def _all_pairs(groups: Sequence[Group]) -> pd.DataFrame:
-    blocks = [np.empty((0, 3), int)]
-    for number, group in enumerate(groups):
-        members = np.asarray(group.members, int)
-        rows, columns = np.triu_indices(len(members), k=1)
-        pair = np.column_stack([members[rows], members[columns]])
-        repeated = np.isin(pair, list(group.repeated)).all(axis=1)
-        chosen = pair[repeated | np.isin(pair, [group.reference, group.leader]).any(axis=1)]
-        blocks.append(np.column_stack([np.full(len(chosen), number), chosen]))
+def explore(found: Scores, members: Sequence[int], metric: str) -> pd.DataFrame:
+    """Returns all pairs of configurations that were picked from the data, corrected by Holm.
+
+    Args:
+      found: Scores of which `finished` is compared.
+      members: Configurations; in a pair the one that comes later is a, the earlier one b.
+      metric: What is compared.
+
+    Returns:
+      Columns `configuration_a`, `configuration_b`, `mean` (a minus b), `p_holm`.
+    """
+    second, first = np.triu_indices(len(members), k=1)
+    of_pairs = [[members[place] for place in side.tolist()] for side in (first, second)]
+    of = differences(found, *of_pairs)
+    told = statistics(of, [lower_is_better(metric)] * len(first), 0.95)
     return pd.DataFrame(
-        np.concatenate(blocks), columns=["group", "configuration_a", "configuration_b"]
+        {
+            "configuration_a": of_pairs[0],
+            "configuration_b": of_pairs[1],
+            "mean": told["mean"],
+            "p_holm": paired.holm(told["p_t"]),
+        }
     )
+
+
+def _next_look(design: Design, look: int) -> int:
+    """Returns the look after one; 0 where there is none, or where any number of seeds is one."""
+    return next((count for count in design.looks or () if count > look), 0)
+
+
+def _all_pairs(groups: Sequence[Group]) -> tuple[pd.DataFrame, list[Design]]:
+    """Returns the pairs, and the design of each."""
+    rows: list[tuple[int, int, int, str, str, bool]] = []
+    designs: list[Design] = []
+    for number, group in enumerate(groups):
+        members = list(group.members)
+        for place, first in enumerate(members):
+            for second in members[place + 1 :]:
+                of = [group.members[first], group.members[second]]
+                design = max(of, key=lambda each: each.family)
+                reference = group.references.get(design.family)
+                is_tested = reference is None or reference in (first, second)
+                rows.append((number, first, second, group.metric, design.family, is_tested))
+                designs.append(design)
+    columns = ["group", "configuration_a", "configuration_b", "metric", "family", "is_tested"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype({"is_tested": bool}), designs
+
+
+def _seeds(
+    found: Scores, of: Differences, first: Sequence[int], second: Sequence[int]
+) -> verdicts.Pairs:
+    def both(table: pd.DataFrame) -> np.ndarray:
+        return np.stack([table[list(side)].to_numpy(bool).T for side in (first, second)])
+
+    return verdicts.Pairs(
+        values=of.values,
+        is_asked=both(found.asked).all(axis=0),
+        has_ended=both(found.ended).all(axis=0),
+        has_outcome=both(found.outcome),
+        has_trained=both(found.trained),
+    )
+
+
+def _judged(
+    table: pd.DataFrame,
+    of: Differences,
+    seeds: verdicts.Pairs,
+    designs: Sequence[Design],
+    level: float,
+) -> pd.DataFrame:
+    """Returns the verdicts, family by family; a pair that no family has is unknown."""
+    told = verdicts.decide(seeds, (), level)
+    for _, rows in table[table["is_tested"]].groupby("family"):
+        places = rows.index.to_numpy()
+        design = designs[places[0]]
+        margins = np.array([designs[place].margin or np.nan for place in places])
+        if of.is_crossed[places].any() or not design.is_stamped:
+            told.loc[places] = _once(of, seeds, places, designs, margins, level).to_numpy()
+        else:
+            size = max(designs[place].comparisons for place in places)
+            found = verdicts.decide(seeds.of(places), design.looks, level, margins, size)
+            told.loc[places] = found.to_numpy()
+    return told
+
+
+def _once(
+    of: Differences,
+    seeds: verdicts.Pairs,
+    places: np.ndarray,
+    designs: Sequence[Design],
+    margins: np.ndarray,
+    level: float,
+) -> pd.DataFrame:
+    """Returns the verdicts of one look: at crossed seeds, or at records without a stamp."""
+    running = paired.Running(of.values[places])
+    count = running.count[:, -1]
+    p, sign = running.p_values()[:, -1], np.sign(running.mean[:, -1])
+    within = running.within(margins[:, np.newaxis])[:, -1]
+    grids, _ = _grids(of.values[places], of.seeds)
+    for place in np.flatnonzero(of.is_crossed[places]):
+        grid, margin = grids[place], margins[place]
+        if size := designs[places[place]].grid:
+            grid = grid[: size[0], : size[1]]
+        mean, _, _, p[place], degrees = crossed.crossed_mean(grid, 1 - level)
+        low, high = (crossed.crossed_mean(grid + by, 1 - level) for by in (margin, -margin))
+        is_inside = low[0] > 0 > high[0]
+        within[place] = max(low[3], high[3]) / 2 if is_inside else 1.0
+        sign[place], count[place] = np.sign(mean), degrees + 1
+    p = np.where(count >= verdicts.MIN_PAIRS, p, np.nan)
+    return verdicts.decide_once(seeds.of(places), p, sign, within, level)
+
+
+def _up_to(is_asked: np.ndarray, look: np.ndarray) -> np.ndarray:
+    """Returns which seeds count at each pair's last look, all where there was none."""
+    limit = np.where(look > 0, look, is_asked.shape[1])
+    return np.cumsum(is_asked, axis=1) <= limit[:, np.newaxis]
 
 
 def by_group(table: pd.DataFrame, num_groups: int) -> list[pd.DataFrame]:
@@ -205,14 +299,14 @@ def by_group(table: pd.DataFrame, num_groups: int) -> list[pd.DataFrame]:
     return [found.get(number, table.iloc[:0]) for number in range(num_groups)]
 
 
-_SIGNED = ["mean", "median", "d_z", "success_difference"]
+_SIGNED = ["mean", "median", "d_z", "success_difference", "sign", "fails"]
 
 
 def oriented(table: pd.DataFrame, to: int) -> pd.DataFrame:
     """Returns the comparisons with one configuration, all as the other minus this one.
 
     Args:
-      table: What `compare` returns, that of `fisher` beside it or not.
+      table: What `compare` returns.
       to: The configuration.
 
     Returns:
@@ -222,43 +316,13 @@ def oriented(table: pd.DataFrame, to: int) -> pd.DataFrame:
     is_first = table["configuration_a"] == to
     rows = table[is_first | (table["configuration_b"] == to)]
     turned = is_first[rows.index].to_numpy()
-    other = np.where(turned, rows["configuration_b"], rows["configuration_a"])
-    sign = np.where(turned, -1.0, 1.0)
-    flipped = {name: rows[name] * sign for name in _SIGNED if name in rows}
+    sign = np.where(turned, -1, 1)
     return rows.assign(
-        configuration=other,
-        **flipped,
+        configuration=np.where(turned, rows["configuration_b"], rows["configuration_a"]),
+        **{name: rows[name] * sign for name in _SIGNED},
         ci_low=np.where(turned, -rows["ci_high"], rows["ci_low"]),
         ci_high=np.where(turned, -rows["ci_low"], rows["ci_high"]),
         probability_better=np.where(
             turned, 1 - rows["probability_better"], rows["probability_better"]
         ),
     ).drop(columns=["configuration_a", "configuration_b"])
-
-
-def fisher(pairs: pd.DataFrame, succeeded: pd.Series, ended: pd.Series) -> pd.DataFrame:
-    """Returns how the success of two configurations differs, one row a pair.
-
-    Args:
-      pairs: With the columns `configuration_a` and `configuration_b`.
-      succeeded, ended: Numbers of replicates by configuration.
-
-    Returns:
-      Columns `success_difference` (share of a minus share of b), `p_fisher`, `p_fisher_holm`,
-      `p_fisher_least` (the least that so many replicates can give).
-    """
-    counts = [
-        of.reindex(pairs[f"configuration_{side}"]).fillna(0).to_numpy(int)
-        for side in "ab"
-        for of in (succeeded, ended)
-    ]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        difference = counts[0] / counts[1] - counts[2] / counts[3]
-    return pd.DataFrame(
-        {
-            "success_difference": difference,
-            "p_fisher": fisher_exact(*counts),
-            "p_fisher_holm": fisher_holm(*counts),
-            "p_fisher_least": fisher_exact(0 * counts[1], counts[1], counts[3], counts[3]),
-        }
-    )

@@ -122,7 +122,7 @@ def metrics(cells: Sequence[Cell]) -> list[str]:
 def _numbers(cells: Sequence[Cell], confidence: float, compared: bool) -> list[Column]:
     baselines = {cell.is_baseline for cell in cells}
     reference = (
-        "reference" if len(baselines) > 1 else "baseline" if True in baselines else "best median"
+        "reference" if len(baselines) > 1 else "baseline" if True in baselines else "best mean"
     )
     columns: list[Column] = [
         ("mean", lambda place: _number(place, place.standing.score.mean)),
@@ -187,9 +187,9 @@ def _difference(place: Place) -> Entry:
 # Outcome -> what it is called, and its emphasis.
 OUTCOMES: dict[str, tuple[str, str]] = {
     "better": ("better", "good"),
-    "same": ("not distinguishable", ""),
+    "equivalent": ("equivalent", "good"),
     "worse": ("worse", "bad"),
-    "unknown": ("no test", "muted"),
+    "unknown": ("not known yet", "muted"),
     "unlearned": ("never learned", "bad"),
     "unfinished": ("no result", "bad"),
 }
@@ -198,10 +198,10 @@ OUTCOMES: dict[str, tuple[str, str]] = {
 def _outcome(place: Place) -> Entry:
     outcome = "unlearned" if place.standing.never_learned else place.standing.outcome
     if outcome == "reference":
-        return (
-            Entry("baseline") if place.cell.is_baseline else Entry("best median", emphasis="good")
-        )
+        return Entry("baseline") if place.cell.is_baseline else Entry("best mean", emphasis="good")
     text, emphasis = OUTCOMES[outcome]
+    if outcome == "unknown" and not place.cell.look:
+        text = "no verdict"
     return Entry(text, emphasis=emphasis)
 
 

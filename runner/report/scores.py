@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from runner import tasks
-from runner.plan import Scalar
+from runner.plan import Replicate, Scalar, replicates
 from runner.records import ConfigurationRecord, lower_is_better
 from runner.report import names
+from runner.report.learning import constant_guess, unlearned
 from runner.report.results import Results
 from runner.report.tables import endpoints, factor_keys
 
@@ -23,16 +22,26 @@ _PROBLEM = ("dataset", "model")
 class Scores:
     """Endpoints, shape (seeds of the sweep, configurations that could be trained).
 
+    Seeds are in the order in which they were asked for.
+
     Attributes:
       finished: NaN unless the replicate finished.
       counted: As `finished`, with the score of a constant guess, or the worst score on the same
         data if that is worse, for each replicate that diverged: it is an outcome and counts.
+      asked: Whether there is to be such a replicate.
+      ended: Whether it came to an end of its own.
+      outcome: Whether that is an outcome: it finished or diverged.
+      trained: Whether it finished and learned.
       crossed: The configurations of which seeds of weights and batches are crossed, at least two
         of each.
     """
 
     finished: pd.DataFrame
     counted: pd.DataFrame
+    asked: pd.DataFrame
+    ended: pd.DataFrame
+    outcome: pd.DataFrame
+    trained: pd.DataFrame
     crossed: frozenset[int]
 
 
@@ -54,13 +63,72 @@ def scores(results: Results, trained: Sequence[ConfigurationRecord]) -> Scores:
     """
     values = endpoints(trained, results.replicates)
     columns = [record.index for record in trained]
-    finished = _by_seed(results.replicates, values, columns)
-    counted = with_failures(results, trained, values)
+    rows = results.replicates
+    asked = _asked(rows, trained)
+
+    def by_seed(of: pd.Series) -> pd.DataFrame:
+        keyed = rows[["configuration", *SEEDS]].assign(value=of.astype(float))
+        table = keyed.pivot_table("value", SEEDS, "configuration")
+        return table.reindex(index=asked.index, columns=columns).astype(float)
+
+    def having(condition: pd.Series) -> pd.DataFrame:
+        return by_seed(condition) == 1
+
+    is_finished = rows["status"] == "finished"
     return Scores(
-        finished=finished,
-        counted=_by_seed(results.replicates, counted, columns),
-        crossed=_crossed(results.replicates),
+        finished=by_seed(values),
+        counted=by_seed(with_failures(results, trained, values)),
+        asked=asked,
+        ended=having(rows["status"].isin(["finished", "diverged", "failed"])),
+        outcome=having(rows["status"].isin(["finished", "diverged"])),
+        trained=having(is_finished & ~unlearned(results)),
+        crossed=_crossed(rows),
     )
+
+
+def _asked(rows: pd.DataFrame, trained: Sequence[ConfigurationRecord]) -> pd.DataFrame:
+    """Returns which replicates there are to be, seeds in the order in which they were asked for.
+
+    What was taken over from an earlier command was asked for before what is new.
+    """
+    own = {int(str(index)): of for index, of in rows.groupby("configuration")}
+    wanted: dict[int, dict[tuple[int, int], None]] = {}
+    for record in trained:
+        of = own.get(record.index, rows[:0])
+        present = list(zip(*(of[key].tolist() for key in SEEDS), strict=True))
+        named = [(each.weight_seed, each.batch_seed) for each in asked(record)]
+        reused = (
+            [pair for pair, source in zip(present, of["reused_from"], strict=True) if source]
+            if "reused_from" in of
+            else []
+        )
+        first = [pair for pair in named if pair in set(reused)]
+        # Of a part of the records only what is there counts, of joined ones all that is.
+        listed = named if len(named) == record.num_replicates else []
+        wanted[record.index] = dict.fromkeys([*first, *listed, *present])
+    order = list(dict.fromkeys(pair for of in wanted.values() for pair in of))
+    index = pd.MultiIndex.from_tuples(order, names=SEEDS) if order else _no_seeds()
+    return pd.DataFrame(
+        {number: [pair in of for pair in order] for number, of in wanted.items()},
+        index=index,
+        columns=list(wanted),
+        dtype=bool,
+    )
+
+
+def _no_seeds() -> pd.MultiIndex:
+    return pd.MultiIndex.from_arrays([[], []], names=SEEDS)
+
+
+def asked(record: ConfigurationRecord) -> Sequence[Replicate]:
+    """Returns the replicates that a configuration's settings ask for, in their order."""
+    if not record.num_replicates:
+        return ()
+    settings = record.settings
+    seeds = settings.get("seeds", record.num_replicates)
+    if seeds == "auto":
+        seeds = record.num_replicates
+    return replicates(seeds, settings.get("weight_seeds"), settings.get("batch_seeds"))
 
 
 def _crossed(replicates: pd.DataFrame) -> frozenset[int]:
@@ -88,12 +156,6 @@ def with_failures(
     return counted
 
 
-def _by_seed(replicates: pd.DataFrame, values: pd.Series, columns: list[int]) -> pd.DataFrame:
-    keyed = replicates[["configuration", *SEEDS]].assign(value=values.astype(float))
-    table = keyed.pivot_table("value", SEEDS, "configuration")
-    return table.reindex(columns=columns).astype(float)
-
-
 def _groups(
     trained: Sequence[ConfigurationRecord],
 ) -> Mapping[tuple[str, ...], list[ConfigurationRecord]]:
@@ -110,21 +172,6 @@ def _failure_score(record: ConfigurationRecord, finished: pd.Series) -> float:
     known = found if np.isnan(guess) else [*found, guess]
     worst = max if lower_is_better(record.endpoint) else min
     return float(worst(known)) if known else np.nan
-
-
-def constant_guess(dataset: Mapping[str, Any], metric: str) -> float:
-    """Returns what the best constant guess reaches; NaN where the record does not tell it.
-
-    Args:
-      dataset: What the record keeps of the data set.
-      metric: Of any part.
-    """
-    plain = tasks.parted(metric)[1]
-    if plain == "accuracy":
-        share = dataset.get("majority_share")
-        return float(share if share is not None else 1 / (dataset.get("num_outputs") or np.nan))
-    known = dataset.get(f"uninformed_{plain}")
-    return np.nan if known is None else float(known)
 
 
 def keys(results: Results, records: Sequence[ConfigurationRecord]) -> pd.DataFrame:

@@ -1,21 +1,13 @@
-"""Who leads, whom the seeds cannot tell apart, and what failed: the numbers behind the words.
+"""What to use, what ties, what to avoid, what is not known yet: the numbers behind the words.
 
 Configurations are compared within a *cell*: same data, same endpoint, same values of every factor,
 so that only the initializer differs. Differences are paired by (weight_seed, batch_seed).
 
-The *reference* of a cell is the baseline that was fixed beforehand: `report.baseline`, or else
-glorot_uniform, Keras's default, where it is in the cell. Otherwise it is the best median. A
-configuration counts as different from it only where the paired t test says so after Holm's
-correction for the *family*: the differences to the baseline of all cells, and, for a cell whose
-reference was picked from the data, all of its pairs. In a cell with a baseline, who else is apart
-from the *leader*, the best mean with failures counted, is told from Holm's correction for all pairs
-of all cells, and only where something differs from the baseline: so the chance of a false
-difference in a sweep without any stays below 1 - confidence. Once one configuration differs, two
-families err side by side, and equal ones beside it are told apart a little more often.
-
-Who fails more often than the leader, whether or not anything of it finished, is told from Fisher's
-exact test of how many replicates trained, after Holm's correction for all pairs of all cells, which
-counts what each can attain, and at half the level: it is a second question about the same sweep.
+The *reference* of a cell is the baseline that its design fixed beforehand: `report.baseline`, or
+else glorot_uniform, Keras's default, where the sweep has it. The family of comparisons is then the
+differences to the baseline in all cells; where there is none, all pairs of all cells. The rules of
+the verdict are those of `runner.report.statistics.verdicts`. Without a baseline the others are
+shown beside the *leader*, the best mean with failures counted.
 """
 
 import math
@@ -27,62 +19,56 @@ from typing import Literal
 import pandas as pd
 
 from runner.config import abridged
+from runner.design import DEFAULT_BASELINE, UNSTAMPED, Design
 from runner.records import ConfigurationRecord, bounds, lower_is_better
 from runner.report import names, pairs
-from runner.report.learning import num_unlearned
 from runner.report.names import Name
 from runner.report.results import Results
 from runner.report.scores import Scores, comparable, scores
 from runner.report.statistics import Summary, summarize
+from runner.report.statistics.verdicts import EQUIVALENT, UNKNOWN, WITHIN
 from runner.report.tables import num_untrained, status_counts
 
-Outcome = Literal["reference", "better", "same", "worse", "unknown", "unlearned", "unfinished"]
+Outcome = Literal[
+    "reference", "better", "equivalent", "worse", "unknown", "unlearned", "unfinished"
+]
 
-DEFAULT_BASELINE = "glorot_uniform"
-
-# Of the level of the tests, for those of how many trained: with all of it, six equal initializers
-# of which three in ten replicates diverge were told apart, one way or the other, in 9 % of sweeps.
-_SUCCESS_LEVEL = 0.5
 _MAX_LISTED = 4
 
 
 @dataclass(frozen=True)
 class Difference(Summary):
-    """How an endpoint differs from another's on the seeds that both finished.
+    """How an endpoint differs from another's on the seeds that both finished, up to the last look.
 
     Attributes:
       num_left_out: How many of both finished but belong to crossed seeds that are not complete.
       p_value: Of the paired t test.
-      p_holm: The same after Holm's correction; NaN as `p_value` where there is none.
-      family: Number of comparisons that the correction is for.
-      further_seeds: How many more seeds tell the two apart with 80 % power if the difference is
-        what it looks like; NaN where more than a thousand would be needed or nobody knows.
-      is_apart: Whether the corrected test tells the two apart.
-      is_independent: Whether the pairs are independent, which crossed seeds are not.
-      p_success: Of Fisher's exact test that as many replicates of both train, after Holm's
-        correction for all pairs.
-      is_success_apart: Whether that tells the two apart.
-      can_test_success: Whether that could tell any two apart with so many replicates.
-      has_new_weights: Whether further seeds start from other weights.
+      level: What it had to be.
+      verdict: `"different"`, `"equivalent"`, `"different_within_margin"` or `"unknown"`.
+      decided_at: Number of seeds at which that was known; 0 where it is not.
+      look: Number of seeds at the last look that was reached; 0 where none was.
+      next_look: The next one; 0 after the last.
+      sign: Of the difference when it was found; 0 where none was.
+      fails_more, fails_less: Whether it is known to train less, or more, often.
+      margin: Difference that does not matter; NaN for none.
     """
 
     num_left_out: int = 0
     p_value: float = math.nan
-    p_holm: float = math.nan
-    family: int = 0
-    further_seeds: float = math.nan
-    is_apart: bool = False
-    is_independent: bool = True
-    p_success: float = math.nan
-    is_success_apart: bool = False
-    can_test_success: bool = False
-    has_new_weights: bool = True
+    level: float = math.nan
+    verdict: str = UNKNOWN
+    decided_at: int = 0
+    look: int = 0
+    next_look: int = 0
+    sign: int = 0
+    fails_more: bool = False
+    fails_less: bool = False
+    margin: float = math.nan
 
     @property
-    def can_plan(self) -> bool:
-        """Whether the number of further seeds could be worked out, or is only too large."""
-        known = not math.isnan(self.p_value) and self.count > 1 and self.std > 0
-        return known and self.is_independent and self.has_new_weights
+    def is_within(self) -> bool:
+        """Whether it is known to be less than the margin."""
+        return self.verdict in (EQUIVALENT, WITHIN)
 
 
 @dataclass(frozen=True)
@@ -98,14 +84,13 @@ class Standing:
       num_untrained: Replicates that diverged before any training.
       counted: Mean of its endpoint over the replicates that finished or diverged, the latter with
         the score of a constant guess or the worst on the data; NaN unless some finished.
-      counted_median: The median of the same.
       difference: Its endpoint minus the reference's over the seeds that both finished, perhaps
         none; None for the reference, and without a replicate that finished or diverged.
-      to_leader: The same to the leader of its cell.
-      outcome: What `difference` says; `"unknown"` where it has no test, as with fewer than
-        three shared seeds, `"unlearned"` where no finished replicate learned, `"unfinished"` where
+      outcome: What `difference` says, `"equivalent"` also of a difference that is known to be less
+        than the margin; `"unlearned"` where no finished replicate learned, `"unfinished"` where
         none finished.
       start: What was seen before training, such as `"exploding"`; empty where unknown.
+      test: Its score on the test part, where there is one.
     """
 
     record: ConfigurationRecord
@@ -115,11 +100,10 @@ class Standing:
     num_unlearned: int
     num_untrained: int = 0
     counted: float = math.nan
-    counted_median: float = math.nan
     difference: Difference | None = None
-    to_leader: Difference | None = None
     outcome: Outcome = "unfinished"
     start: str = ""
+    test: Summary | None = None
 
     @property
     def num_diverged(self) -> int:
@@ -163,7 +147,7 @@ class Cell:
       standings: Best first; those of which most replicates were lost after the others.
       reference: What the others are compared with, or None if nothing finished.
       is_baseline: Whether the reference was fixed beforehand.
-      pairs: All pairs of its configurations; see `runner.report.analysis`.
+      pairs: All pairs of its configurations; see `runner.report.pairs.compare`.
     """
 
     name: str
@@ -179,105 +163,39 @@ class Cell:
         return first if first.score.count else None
 
     @property
-    def shows_differences(self) -> bool:
-        """Whether the comparisons with the reference have told any two apart."""
-        return any(s.difference is not None and s.difference.is_apart for s in self.standings)
+    def choice(self) -> Standing | None:
+        """What to use: the best of those that beat the reference, or the reference itself.
 
-    @property
-    def leaders(self) -> tuple[Standing, ...]:
-        """The leader and those that nothing tells from it as worse, neither scores nor failures."""
-        leader = self.leader
-        if leader is None or leader.never_learned:
-            return ()
-        return tuple(
-            s
-            for s in self.standings
-            if s is leader or (self._keeps_up(s) and not self._fails_more(s))
-        )
-
-    @property
-    def level(self) -> tuple[Standing, ...]:
-        """Those of the leaders, but for the first, that are not better than it either."""
-        return tuple(s for s in self.leaders if s is not self.leader and not self._is_better(s))
-
-    @property
-    def better(self) -> tuple[Standing, ...]:
-        """Those that are better than the leader on the seeds that both finished.
-
-        They do not lead because they failed more often, or were lost, on the others.
+        None where that never learned, or nothing finished.
         """
-        leader = self.leader
-        if leader is None or leader.never_learned:
-            return ()
-        return tuple(s for s in self.standings if self._is_better(s))
+        better = self.having("better")
+        found = better[0] if better else self.reference
+        return None if found is None or found.never_learned else found
 
     @property
-    def fragile(self) -> tuple[Standing, ...]:
-        """Those whose finished replicates keep up with the leader, but fewer of which trained.
-
-        Of those that are not better, only if the test of how many trained says so.
-        """
-        leader = self.leader
-        if leader is None or leader.never_learned:
-            return ()
-        return tuple(
-            s
-            for s in self.standings
-            if (self._is_better(s) and s.success_rate < leader.success_rate)
-            or (self._keeps_up(s) and self._fails_more(s))
-        )
+    def design(self) -> Design:
+        """How it is compared: the design of its last family."""
+        designs = [standing.record.design or UNSTAMPED for standing in self.standings]
+        return max(designs, key=lambda design: design.family)
 
     @property
-    def less_trained(self) -> tuple[Standing, ...]:
-        """Others than the fragile of which fewer trained, by the test, than of the leader."""
-        return tuple(s for s in self.standings if self._fails_more(s) and s not in self.fragile)
+    def look(self) -> int:
+        """The last look that any comparison has reached; 0 for none."""
+        return max((s.difference.look for s in self.standings if s.difference), default=0)
 
     @property
-    def more_trained(self) -> tuple[Standing, ...]:
-        """Those of which more trained, by the test, than of the leader."""
-        leader = self.leader
-        if leader is None:
-            return ()
-        return tuple(
-            s
-            for s in self.standings
-            if s.to_leader and s.to_leader.is_success_apart and s.success_rate > leader.success_rate
-        )
+    def num_seeds(self) -> int:
+        """The most seeds that a configuration has."""
+        return max(standing.record.num_replicates for standing in self.standings)
 
     @property
-    def unsettled(self) -> tuple[Standing, ...]:
-        """Those that no test of scores compares, nor that of how many trained, though fewer did."""
-        leader = self.leader
-        if leader is None:
-            return ()
-        return tuple(
-            s
-            for s in self.standings
-            if s.outcome in ("unknown", "unlearned", "unfinished")
-            and s.success_rate < leader.success_rate
-            and not self._fails_more(s)
-            and s not in self.fragile
-        )
+    def is_decided(self) -> bool:
+        """Whether any comparison is."""
+        return any(s.outcome in ("better", "equivalent", "worse") for s in self.standings)
 
-    def _keeps_up(self, other: Standing) -> bool:
-        if not other.num_succeeded or other.to_leader is None or math.isnan(other.to_leader.p_holm):
-            return False
-        return not self._is_apart(other) or self._is_better(other)
-
-    def _is_better(self, other: Standing) -> bool:
-        if other.to_leader is None or not self._is_apart(other):
-            return False
-        return (other.to_leader.mean < 0) == lower_is_better(other.record.endpoint)
-
-    def _is_apart(self, other: Standing) -> bool:
-        told = self.shows_differences or not self.is_baseline
-        return other.to_leader is not None and other.to_leader.is_apart and told
-
-    def _fails_more(self, other: Standing) -> bool:
-        if self.leader is None or other.to_leader is None:
-            return False
-        less = other.success_rate < self.leader.success_rate
-        return less and other.to_leader.is_success_apart
+    def having(self, *outcomes: Outcome) -> list[Standing]:
+        """Returns the standings with an outcome, best first."""
+        return [standing for standing in self.standings if standing.outcome in outcomes]
 
 
 def judge(results: Results, start: Mapping[int, str] | None = None) -> list[Cell]:
@@ -291,70 +209,174 @@ def judge(results: Results, start: Mapping[int, str] | None = None) -> list[Cell
     by = results.names
     found = scores(results, trained)
     statuses = status_counts(results.replicates)
-    unlearned = num_unlearned(results, trained)
     untrained = num_untrained(results.replicates)
+    lost = (found.finished.notna() & ~found.trained).sum()
+    confidence = results.sweep.confidence
     groups: dict[tuple[str, ...], list[Standing]] = {}
     for record in trained:
+        score = summarize(found.finished[record.index], confidence, bounds(record.endpoint))
         counted = found.counted[record.index].dropna()
-        score = summarize(
-            found.finished[record.index], results.sweep.confidence, bounds(record.endpoint)
-        )
         standing = Standing(
             record=record,
             name=by[record.index],
             score=score,
             statuses=statuses.get(record.index, {}),
-            num_unlearned=unlearned.get(record.index, 0),
+            num_unlearned=int(lost[record.index]),
             num_untrained=untrained.get(record.index, 0),
             counted=float(counted.mean()) if score.count else math.nan,
-            counted_median=float(counted.median()) if score.count else math.nan,
             start=(start or {}).get(record.index, ""),
+            test=_on_test(results, record),
         )
         groups.setdefault((*comparable(record), standing.name.cell), []).append(standing)
-    return _compared(list(groups.values()), found, results.sweep.confidence)
+    return _compared([rank(group) for group in groups.values()], found, confidence)
+
+
+def _on_test(results: Results, record: ConfigurationRecord) -> Summary | None:
+    """Returns the endpoint's metric on the test part over the finished replicates."""
+    column = f"test_{record.endpoint.removeprefix('val_').removeprefix('test_')}"
+    rows = results.replicates
+    if column not in rows or record.endpoint.startswith("test_"):
+        return None
+    is_own = (rows["configuration"] == record.index) & (rows["status"] == "finished")
+    values = rows.loc[is_own, column].astype(float)
+    if values.notna().sum() == 0:
+        return None
+    return summarize(values, results.sweep.confidence, bounds(column))
 
 
 def rank(standings: Sequence[Standing]) -> list[Standing]:
     """Returns the standings best first: mostly finished ones, the others, those without a score."""
-    return sorted(standings, key=lambda standing: _order(standing, standing.counted))
+    return sorted(standings, key=_order)
 
 
-def _order(standing: Standing, value: float) -> tuple[int, float]:
+def _order(standing: Standing) -> tuple[int, float]:
     if not standing.score.count:
         return 2, 0.0
     down = 1 if lower_is_better(standing.record.endpoint) else -1
-    return int(not standing.mostly_finished), down * value
+    return int(not standing.mostly_finished), down * standing.counted
 
 
-def _compared(groups: Sequence[Sequence[Standing]], found: Scores, confidence: float) -> list[Cell]:
-    """Returns the cells with all their comparisons, corrected together."""
-    ranked = [rank(group) for group in groups]
-    baselines = [_baseline(group) for group in ranked]
-    references = [
-        baseline or _best_median(group) for baseline, group in zip(baselines, ranked, strict=True)
-    ]
-    groupings = [
+def _compared(ranked: Sequence[Sequence[Standing]], found: Scores, confidence: float) -> list[Cell]:
+    """Returns the cells with all their comparisons."""
+    baselines = [_baselines(group) for group in ranked]
+    groups = [
         pairs.Group(
-            members=tuple(s.record.index for s in group if s.num_ended),
-            repeated=frozenset(s.record.index for s in group if s.num_ended > 1),
-            reference=reference.record.index if reference else -1,
-            leader=order[0].record.index,
-            is_baseline=baseline is not None,
-            metric=order[0].record.endpoint,
+            members={
+                s.record.index: s.record.design or UNSTAMPED
+                for s in sorted(group, key=lambda s: s.record.index)
+                if s.num_ended
+            },
+            references=references,
+            metric=group[0].record.endpoint,
         )
-        for group, order, reference, baseline in zip(
-            groups, ranked, references, baselines, strict=True
-        )
+        for group, references in zip(ranked, baselines, strict=True)
     ]
-    called = _called(groups)
-    table = _with_success(pairs.compare(groupings, found, confidence), groups)
-    table = _without_vain_advice(table, [s.record for group in groups for s in group])
+    table = pairs.compare(groups, found, confidence)
+    tables = pairs.by_group(table, len(ranked))
     return [
-        _cell(name, order, reference, baseline is not None, own, confidence)
-        for name, order, reference, baseline, own in zip(
-            called, ranked, references, baselines, pairs.by_group(table, len(ranked)), strict=True
+        _cell(name, group, references, own)
+        for name, group, references, own in zip(
+            _called(ranked), ranked, baselines, tables, strict=True
         )
     ]
+
+
+def _baselines(standings: Sequence[Standing]) -> dict[str, int]:
+    """Returns for each family the configuration that was fixed beforehand as the reference."""
+    found = {}
+    for design in {standing.record.design or UNSTAMPED for standing in standings}:
+        wanted = design.reference if design.is_stamped else _wanted(standings[0].record)
+        named = [standing for standing in standings if standing.record.init == wanted]
+        # Where the factors of one initializer are compared, its name singles out none of them.
+        if len(named) == 1 and named[0].score.count:
+            found[design.family] = named[0].record.index
+    return found
+
+
+def _wanted(record: ConfigurationRecord) -> str:
+    return baseline_label(record) or DEFAULT_BASELINE
+
+
+def baseline_label(record: ConfigurationRecord) -> str | None:
+    """Returns the initializer that `report.baseline` names."""
+    return record.settings.get("report", {}).get("baseline")
+
+
+def _cell(
+    name: str, standings: Sequence[Standing], references: Mapping[str, int], table: pd.DataFrame
+) -> Cell:
+    """Returns a cell; where its families have several references, that of the first counts."""
+    by_index = {standing.record.index: standing for standing in standings}
+    is_baseline = bool(references)
+    first = by_index[references[min(references)]] if references else standings[0]
+    reference = first if first.score.count else None
+    told = _differences(table, first, by_index)
+    judged = tuple(
+        replace(
+            standing,
+            difference=told.get(standing.record.index),
+            outcome=_outcome(standing, reference, told.get(standing.record.index)),
+        )
+        for standing in standings
+    )
+    return Cell(
+        name=name,
+        standings=judged,
+        reference=next((s for s in judged if s.outcome == "reference"), None),
+        is_baseline=is_baseline,
+        pairs=table,
+    )
+
+
+def _differences(
+    table: pd.DataFrame, to: Standing, by_index: Mapping[int, Standing]
+) -> dict[int, Difference]:
+    """Returns how each other configuration differs from one of its cell."""
+    return {
+        int(row["configuration"]): Difference(
+            mean=row["mean"],
+            median=row["median"],
+            std=row["std"],
+            low=row["ci_low"],
+            high=row["ci_high"],
+            count=int(row["num_pairs"]),
+            num_left_out=int(row["num_left_out"]),
+            p_value=row["p_t"],
+            level=row["level"],
+            verdict=row["verdict"],
+            decided_at=0 if pd.isna(row["decided_at"]) else int(row["decided_at"]),
+            look=int(row["look"]),
+            next_look=int(row["next_look"]),
+            sign=int(row["sign"]),
+            fails_more=row["fails"] > 0,
+            fails_less=row["fails"] < 0,
+            margin=row["margin"],
+        )
+        for row in pairs.oriented(table, to.record.index).to_dict("records")
+    }
+
+
+def _outcome(
+    standing: Standing, reference: Standing | None, difference: Difference | None
+) -> Outcome:
+    if reference is None:
+        return "unfinished"
+    if standing is reference:
+        return "reference"
+    if not standing.score.count:
+        return "unfinished"
+    if standing.never_learned:
+        return "unlearned"
+    if difference is None or difference.verdict == UNKNOWN:
+        return "unknown"
+    if difference.fails_more:
+        return "worse"
+    if difference.is_within:
+        return "equivalent"
+    if not difference.sign:
+        return "better"  # it trains more often
+    is_lower = difference.sign < 0
+    return "better" if is_lower == lower_is_better(standing.record.endpoint) else "worse"
 
 
 def _called(groups: Sequence[Sequence[Standing]]) -> list[str]:
@@ -400,132 +422,3 @@ def _marks(group: Sequence[Standing]) -> list[str]:
         [f"data {record.dataset.get('fingerprint', '')}" for record in records],
     ]
     return [names.one_line(" or ".join(dict.fromkeys(filter(None, mark)))) for mark in told]
-
-
-def _with_success(table: pd.DataFrame, groups: Sequence[Sequence[Standing]]) -> pd.DataFrame:
-    """Returns the pairs with the difference in how many replicates trained, and its test."""
-    standings = [standing for group in groups for standing in group]
-    succeeded = pd.Series({s.record.index: s.num_succeeded for s in standings}, dtype=int)
-    ended = pd.Series({s.record.index: s.num_ended for s in standings}, dtype=int)
-    return pd.concat([table, pairs.fisher(table, succeeded, ended)], axis=1)
-
-
-def _without_vain_advice(
-    table: pd.DataFrame, records: Sequence[ConfigurationRecord]
-) -> pd.DataFrame:
-    """Returns the pairs without further seeds where those would start from the same weights."""
-    first, second = table["configuration_a"], table["configuration_b"]
-    repeating = {record.index for record in records if record.repeats_weights}
-    fixed = {record.index for record in records if record.has_fixed_kernels}
-    is_vain = (
-        first.isin(repeating) | second.isin(repeating) | (first.isin(fixed) & second.isin(fixed))
-    )
-    return table.assign(
-        has_new_weights=~is_vain, further_seeds=table["further_seeds"].where(~is_vain)
-    )
-
-
-def _cell(
-    name: str,
-    standings: Sequence[Standing],
-    reference: Standing | None,
-    is_baseline: bool,
-    table: pd.DataFrame,
-    confidence: float,
-) -> Cell:
-    to_reference = _differences(table, reference, confidence)
-    to_leader = _differences(table, standings[0], confidence)
-    judged = tuple(
-        replace(
-            standing,
-            difference=to_reference.get(standing.record.index),
-            to_leader=to_leader.get(standing.record.index),
-            outcome=_outcome(standing, reference, to_reference.get(standing.record.index)),
-        )
-        for standing in standings
-    )
-    return Cell(
-        name=name,
-        standings=judged,
-        reference=next((s for s in judged if s.outcome == "reference"), None),
-        is_baseline=is_baseline,
-        pairs=table,
-    )
-
-
-def _differences(
-    table: pd.DataFrame, to: Standing | None, confidence: float
-) -> dict[int, Difference]:
-    """Returns how each other configuration differs from one of its cell.
-
-    A pair is decided once: where the reference's family has it, that decides for the leader too.
-    """
-    if to is None:
-        return {}
-    rows = pairs.oriented(table, to.record.index)
-    decided = rows["p_deciding"].notna()
-    rows = rows.assign(
-        p_holm=rows["p_deciding"].where(decided, rows["p_holm"]),
-        family=rows["family_deciding"].where(decided, rows["family"]),
-    )
-    return {
-        int(row["configuration"]): Difference(
-            mean=row["mean"],
-            median=row["median"],
-            std=row["std"],
-            low=row["ci_low"],
-            high=row["ci_high"],
-            count=int(row["num_pairs"]),
-            num_left_out=int(row["num_left_out"]),
-            p_value=row["p_t"],
-            p_holm=row["p_holm"],
-            family=int(row["family"]),
-            further_seeds=row["further_seeds"],
-            is_apart=bool(row["p_holm"] <= 1 - confidence),
-            is_independent=not math.isnan(row["p_sign_flip"]),
-            p_success=row["p_fisher_holm"],
-            has_new_weights=bool(row["has_new_weights"]),
-            is_success_apart=bool(row["p_fisher_holm"] <= _SUCCESS_LEVEL * (1 - confidence)),
-            can_test_success=bool(row["p_fisher_least"] <= _SUCCESS_LEVEL * (1 - confidence)),
-        )
-        for row in rows.to_dict("records")
-    }
-
-
-def baseline_label(record: ConfigurationRecord) -> str | None:
-    """Returns the initializer that `report.baseline` names."""
-    return record.settings.get("report", {}).get("baseline")
-
-
-def _baseline(standings: Sequence[Standing]) -> Standing | None:
-    """Returns the configuration that was fixed beforehand as the one to compare with."""
-    found = [
-        standing
-        for standing in standings
-        if standing.record.init == (baseline_label(standing.record) or DEFAULT_BASELINE)
-    ]
-    # Where the factors of one initializer are compared, its name singles out none of them.
-    return found[0] if len(found) == 1 and found[0].score.count else None
-
-
-def _best_median(ranked: Sequence[Standing]) -> Standing | None:
-    """Returns the best median, failures counted; of equal ones the best mean."""
-    best = min(ranked, key=lambda standing: _order(standing, standing.counted_median))
-    return best if best.score.count else None
-
-
-def _outcome(
-    standing: Standing, reference: Standing | None, difference: Difference | None
-) -> Outcome:
-    if not standing.score.count or reference is None:
-        return "unfinished"
-    if standing is reference:
-        return "reference"
-    if standing.never_learned:
-        return "unlearned"
-    if difference is None or math.isnan(difference.p_holm):
-        return "unknown"
-    if not difference.is_apart:
-        return "same"
-    lower = difference.mean < 0
-    return "better" if lower == lower_is_better(standing.record.endpoint) else "worse"

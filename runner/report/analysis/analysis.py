@@ -71,7 +71,7 @@ def analyse(results: Results) -> Analysis:
     ranks, rank_pairs = rank_tables(results, found)
     return Analysis(
         cells=cells,
-        differences=differences_table(results, found, cells),
+        differences=differences_table(results, cells),
         pairs=pairs_table(cells),
         success=success,
         times=times,

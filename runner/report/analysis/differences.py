@@ -2,45 +2,37 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from runner.report import pairs
 from runner.report.results import Results
-from runner.report.scores import Scores, keys
-from runner.report.statistics import interquartile_mean
-from runner.report.statistics.paired import bca_interval
+from runner.report.scores import keys
 from runner.report.verdict import Cell
 
 _REFERENCE = ["reference", "reference_init", "is_baseline", "metric"]
-_DIFFERENCES = [
-    *("num_pairs", "num_left_out", "mean", "ci_low", "ci_high", "std", "p_t", "p_holm", "family"),
-    *("p_wilcoxon", "p_wilcoxon_least", "p_sign_flip", "p_sign_flip_least"),
-    *("d_z", "probability_better", "median"),
-    *("interquartile_mean", "bca_low", "bca_high", "further_seeds", "outcome"),
+_COLUMNS = [
+    *("verdict", "decided_at", "look", "next_look", "margin", "num_pairs", "num_left_out"),
+    *("mean", "ci_low", "ci_high", "std", "p_t", "level", "d_z", "probability_better", "median"),
+    *("success_difference", "p_fisher", "family"),
 ]
-_PAIRS = [
-    *("num_pairs", "num_left_out", "mean", "ci_low", "ci_high", "std", "p_t", "p_holm", "family"),
-    *("p_wilcoxon", "p_wilcoxon_least", "p_sign_flip", "p_sign_flip_least"),
-    *("d_z", "probability_better", "median", "further_seeds"),
-]
-_SUCCESS = ["success_difference", "p_fisher", "p_fisher_holm"]
 
 
-def differences_table(results: Results, found: Scores, cells: Sequence[Cell]) -> pd.DataFrame:
+def differences_table(results: Results, cells: Sequence[Cell]) -> pd.DataFrame:
     """Returns `differences.csv`: one row a configuration that is compared with a reference.
 
     Columns `configuration, init, <factors>, reference` (a configuration), `reference_init`,
-    `is_baseline` (fixed beforehand), `metric`, then of this minus the reference, by seed:
-    `num_pairs`, `num_left_out` (that both finished, of crossed seeds with a gap), `mean, ci_low,
-    ci_high` (paired t, not corrected), `std, p_t, p_holm` (decides), `family` (of how many
-    comparisons), `p_wilcoxon, p_wilcoxon_least, p_sign_flip, p_sign_flip_least` (the two, each with
-    the least that it can give with so many pairs that differ), `d_z, probability_better, median,
-    interquartile_mean, bca_low, bca_high` (from twenty pairs on), `further_seeds, outcome`.
+    `is_baseline` (fixed beforehand), `metric`, `verdict` (`different`, `equivalent`,
+    `different_within_margin`, `unknown`), `decided_at` (seeds), `look` (seeds at the last look that
+    was reached, which the numbers are of; 0 for none), `next_look` (0 after the last), `margin`,
+    then of this minus the reference, by seed: `num_pairs`, `num_left_out` (that both finished, of
+    crossed seeds with a gap), `mean, ci_low, ci_high` (paired t, not corrected), `std, p_t, level`
+    (what p had to be), `d_z, probability_better, median`, `success_difference` (share of replicates
+    that trained), `p_fisher`, `family` (the sweep whose comparisons are corrected together),
+    `outcome`.
     """
-    blocks = [_of_cell(cell, found, results.sweep.confidence) for cell in cells]
+    blocks = [_of_cell(cell) for cell in cells]
     of = keys(results, results.configurations)
-    columns = [*of.columns, *_REFERENCE, *_DIFFERENCES]
+    columns = [*of.columns, *_REFERENCE, *_COLUMNS, "outcome"]
     filled = [block for block in blocks if len(block)]
     if not filled:
         return pd.DataFrame(columns=columns)
@@ -48,7 +40,7 @@ def differences_table(results: Results, found: Scores, cells: Sequence[Cell]) ->
     return table.sort_values("configuration", ignore_index=True)
 
 
-def _of_cell(cell: Cell, found: Scores, confidence: float) -> pd.DataFrame:
+def _of_cell(cell: Cell) -> pd.DataFrame:
     if cell.reference is None:
         return pd.DataFrame()
     reference = cell.reference.record
@@ -56,21 +48,10 @@ def _of_cell(cell: Cell, found: Scores, confidence: float) -> pd.DataFrame:
     scored = [standing.record.index for standing in cell.standings if standing.score.count]
     rows = rows[rows["configuration"].isin(scored)]
     outcomes = {standing.record.index: standing.outcome for standing in cell.standings}
-    others = rows["configuration"].tolist()
-    differences = pairs.differences(found, others, [reference.index] * len(others))
-    intervals = [
-        (np.nan, np.nan) if is_crossed else bca_interval(of_pair, confidence)
-        for of_pair, is_crossed in zip(differences.values, differences.is_crossed, strict=True)
-    ]
     return rows.assign(
         reference=reference.index,
         reference_init=reference.init,
         is_baseline=cell.is_baseline,
-        p_holm=rows["p_deciding"],
-        family=rows["family_deciding"],
-        interquartile_mean=[interquartile_mean(of_pair) for of_pair in differences.values],
-        bca_low=[low for low, _ in intervals],
-        bca_high=[high for _, high in intervals],
         outcome=[outcomes[index] for index in rows["configuration"]],
     )
 
@@ -78,14 +59,13 @@ def _of_cell(cell: Cell, found: Scores, confidence: float) -> pd.DataFrame:
 def pairs_table(cells: Sequence[Cell]) -> pd.DataFrame:
     """Returns `pairs.csv`: every two configurations of a cell, a minus b, by seed.
 
-    Columns `cell` (its name), `configuration_a, init_a, configuration_b, init_b, metric`, those
-    of `differences.csv` where they make sense (`p_holm` is corrected for all pairs of all cells),
-    and `success_difference` (share of replicates that trained, a minus b), `p_fisher`,
-    `p_fisher_holm`.
+    Columns `cell` (its name), `configuration_a, init_a, configuration_b, init_b, metric, is_tested`
+    (whether the design compares them; the verdict on others is `unknown`), and those of
+    `differences.csv` from `verdict` on.
     """
     columns = [
         *("cell", "configuration_a", "init_a", "configuration_b", "init_b", "metric"),
-        *(*_PAIRS, *_SUCCESS),
+        *("is_tested", *_COLUMNS),
     ]
     filled = [cell.pairs.assign(cell=cell.name) for cell in cells if len(cell.pairs)]
     if not filled:

@@ -14,8 +14,9 @@ from runner.report.analysis.rankings import (
     own_best,
     told_scores,
 )
+from runner.report.learning import constant_guess
 from runner.report.results import Results
-from runner.report.scores import Scores, constant_guess, is_problem
+from runner.report.scores import Scores, is_problem
 from runner.report.statistics import ranks
 from runner.report.statistics.proportions import wilson_interval
 

@@ -7,7 +7,7 @@ failures counted, and told on the test part where there is one.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -188,19 +188,9 @@ def _to_first(ranked: pd.DataFrame, results: Results, found: Scores) -> pd.DataF
     else:
         of = rows[rows["configuration"].isin(members) & (rows["status"] == "finished")]
         finished = of.pivot_table(metric, SEEDS, "configuration").reindex(columns=members)
-    counts = finished.count()
-    group = pairs.Group(
-        members=tuple(index for index in members if counts[index]),
-        repeated=frozenset(index for index in members if counts[index] > 1),
-        reference=members[0],
-        leader=members[0],
-        is_baseline=False,
-        metric=metric,
-    )
-    told = Scores(finished.astype(float), finished.astype(float), found.crossed)
-    table = pairs.compare([group], told, results.sweep.confidence)
-    to_first = pairs.oriented(table, members[0])
-    return to_first.set_index("configuration")[["mean", "p_holm"]].rename(
+    table = pairs.explore(replace(found, finished=finished.astype(float)), members, metric)
+    to_first = table[table["configuration_b"] == members[0]]
+    return to_first.set_index("configuration_a")[["mean", "p_holm"]].rename(
         columns={"mean": "to_first", "p_holm": "p_to_first"}
     )
 

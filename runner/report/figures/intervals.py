@@ -15,6 +15,7 @@ from runner.report.figures.theme import (
     LOST,
     MAX_ROWS,
     MUTED,
+    PALETTE,
     SIGNED_LABEL,
     TICK_COUNT,
     Figure,
@@ -27,11 +28,11 @@ from runner.report.figures.theme import (
 from runner.report.names import Name
 
 _WIDTH, _ROW_HEIGHT = 560, 24
-_COLORS = {"better": GOOD, "not distinguishable": MUTED, "worse": LOST}
+_COLORS = {"better": GOOD, "equivalent": PALETTE[0], "not known yet": MUTED, "worse": LOST}
 _WORDS = {
     "better": "better",
-    "same": "not distinguishable",
-    "unknown": "not distinguishable",
+    "equivalent": "equivalent",
+    "unknown": "not known yet",
     "worse": "worse",
     "unlearned": "worse",
 }
@@ -87,7 +88,7 @@ def _difference_figure(
     title = f"Paired differences to {to}"
     caption = (
         f"Mean difference in {what} to {to} over the seeds that both have, with its unadjusted "
-        f"interval. The colour is the verdict after Holm's correction for all comparisons, so an "
+        f"interval. The colour is the verdict, which allows for all comparisons and looks, so an "
         f"interval can exclude zero and still be grey."
     )
     if plot.data["aside"].ne("").any():
@@ -112,7 +113,7 @@ def _difference_rows(rows: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame
             "outcome": [_WORDS.get(str(outcome), "worse") for outcome in rows["outcome"]],
             "text": [
                 f"{pairs}, p {names.p_value(p)}"
-                for pairs, p in zip(count, rows["p_holm"], strict=True)
+                for pairs, p in zip(count, rows["p_t"], strict=True)
             ],
             "aside": [
                 word if is_aside else "" for word, is_aside in zip(words, aside, strict=True)
@@ -145,7 +146,7 @@ def predictor_figures(predictors: pd.DataFrame) -> list[Figure]:
             "value": shown["rho"].to_numpy(float),
             "low": shown["ci_low"].to_numpy(float),
             "high": shown["ci_high"].to_numpy(float),
-            "outcome": "not distinguishable",
+            "outcome": "not known yet",
             "text": [
                 f"{names.counted(int(n), 'configuration')}, p {names.p_value(p)}"
                 for n, p in zip(shown["num_configurations"], shown["p_holm"], strict=True)

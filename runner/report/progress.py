@@ -1,0 +1,38 @@
+"""Which configurations need more seeds before their comparisons are decided."""
+
+from collections.abc import Sequence
+
+from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
+from runner.report.results import collect
+from runner.report.statistics.verdicts import UNKNOWN
+from runner.report.verdict import judge
+
+# Where any number of seeds is a look, so many are trained at a time.
+_OF_ANY = (5, 10, 20, 40, 80)
+
+
+def next_seeds(
+    sweep: SweepRecord,
+    configurations: Sequence[ConfigurationRecord],
+    records: Sequence[ReplicateRecord],
+) -> dict[int, int]:
+    """Returns each configuration with an undecided comparison -> how many seeds it needs in all.
+
+    Both partners of a comparison get the same seeds. A configuration that is alone in its cell, or
+    whose last look was reached, needs none.
+
+    Args:
+      sweep: The command.
+      configurations: All of it.
+      records: Replicates that have ended.
+    """
+    wanted: dict[int, int] = {}
+    for cell in judge(collect(sweep, configurations, records)):
+        looks = cell.design.looks or _OF_ANY
+        open_pairs = cell.pairs[cell.pairs["is_tested"] & (cell.pairs["verdict"] == UNKNOWN)]
+        for pair in open_pairs.to_dict("records"):
+            following = next((count for count in looks if count > pair["num_asked"]), 0)
+            for side in "ab":
+                index = int(pair[f"configuration_{side}"])
+                wanted[index] = max(wanted.get(index, 0), following)
+    return {index: count for index, count in wanted.items() if count}

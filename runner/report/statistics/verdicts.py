@@ -1,0 +1,260 @@
+"""Which pairs of initializers differ, which are equivalent, and since how many seeds that is known.
+
+Everything is decided at the looks of a design, on the seeds up to each; what is decided stays so.
+
+- *Different*: the paired t test, by Holm's procedure over the family at the nominal levels of its
+  looks (or its e-value at any number of seeds); or Fisher's exact test that one of the two trains
+  less often, at half the level, as it is a second question about the same replicates.
+- *Equivalent*: two one-sided t tests against a margin, at the same looks, one comparison at a time,
+  and only where both lost equally many replicates.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from runner.report.statistics.looks import nominal_level, sequential_holm
+from runner.report.statistics.paired import Running
+from runner.report.statistics.proportions import fisher_exact, fisher_holm
+
+DIFFERENT, EQUIVALENT = "different", "equivalent"
+WITHIN, UNKNOWN = "different_within_margin", "unknown"
+
+# With one degree of freedom a t test takes two seeds that failed alike for a difference: where one
+# in five does not learn, one of ten equal initializers differed from the first in 21 % of sweeps.
+MIN_PAIRS = 3
+# Of the level of the tests, for those of how many trained: with all of it, six equal initializers
+# of which three in ten replicates diverge were told apart, one way or the other, in 9 % of sweeps.
+_SUCCESS_LEVEL = 0.5
+# Where any number of looks is allowed, other tests than the e-value look at so many seeds, and
+# twice, four times, ... as many, with half, a quarter, ... of the level: all together at the level.
+_FIRST_OF_ANY = 5
+_LEAST = 1e-300
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of configurations, seed by seed in the order in which they are looked at.
+
+    All have the shape (pairs, seeds).
+
+    Attributes:
+      values: Differences of the endpoint, first minus second; NaN where either has none.
+      is_asked: Whether both are to have the seed.
+      has_ended: Whether both have ended with it, however.
+      has_outcome: Whether each has an outcome: it finished or diverged; shape (2, pairs, seeds).
+      has_trained: Whether each finished and learned; same shape.
+    """
+
+    values: np.ndarray
+    is_asked: np.ndarray
+    has_ended: np.ndarray
+    has_outcome: np.ndarray
+    has_trained: np.ndarray
+
+    def of(self, rows: np.ndarray) -> "Pairs":
+        """Returns some of the pairs."""
+        return Pairs(
+            self.values[rows],
+            self.is_asked[rows],
+            self.has_ended[rows],
+            self.has_outcome[:, rows],
+            self.has_trained[:, rows],
+        )
+
+    def at(self, counts: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the column of each look, and whether it was reached, shape (looks, pairs)."""
+        wanted = np.asarray(counts, int)[:, np.newaxis, np.newaxis]
+        asked = np.cumsum(self.is_asked, axis=1)
+        is_open = np.cumsum(self.is_asked & ~self.has_ended, axis=1) > 0
+        columns = (asked >= wanted).argmax(axis=2)
+        enough = asked[:, -1] >= wanted[:, :, 0]
+        return columns, enough & ~is_open[np.arange(len(asked)), columns]
+
+    def num_lost(self) -> np.ndarray:
+        """Returns how many of each did not train up to each seed, shape (2, pairs, seeds)."""
+        return np.cumsum(self.is_asked & ~self.has_trained, axis=2)
+
+    def failing(self, columns: np.ndarray, level: float) -> np.ndarray:
+        """Returns 1 where the first trains less often, -1 where the second, 0 where unknown.
+
+        Args:
+          columns: Up to which column each pair is looked at.
+          level: That of the t tests at the same look; see `_SUCCESS_LEVEL`.
+        """
+        if not self.values.size:
+            return np.zeros(len(self.values), int)
+        rows = np.arange(len(columns))
+        trained, outcomes = (
+            np.cumsum(self.is_asked & of, axis=2)[:, rows, columns]
+            for of in (self.has_trained, self.has_outcome)
+        )
+        if (trained == outcomes).all():
+            return np.zeros(len(rows), int)
+        p = fisher_holm(trained[0], outcomes[0], trained[1], outcomes[1])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = trained / outcomes
+            return np.where(p <= _SUCCESS_LEVEL * level, np.sign(share[1] - share[0]), 0).astype(
+                int
+            )
+
+
+def schedule(
+    looks: tuple[int, ...] | None, most: int
+) -> list[tuple[int, Callable[[float], float]]]:
+    """Returns the looks of tests by p-values up to a number of seeds.
+
+    Args:
+      looks: Those of the design; None for any number.
+      most: Number of seeds.
+
+    Returns:
+      For each look the number of seeds, and its nominal level for a level over all looks.
+    """
+    if looks is not None:
+        return [(count, partial(nominal_level, looks=looks)) for count in looks if count <= most]
+    found: list[tuple[int, Callable[[float], float]]] = []
+    count = _FIRST_OF_ANY
+    while count <= most:
+        share = 0.5 ** (len(found) + 1)
+        found.append((count, lambda level, share=share: level * share))
+        count *= 2
+    return found
+
+
+def decide(
+    pairs: Pairs,
+    looks: tuple[int, ...] | None,
+    level: float,
+    margin: ArrayLike = np.nan,
+    size: int = 0,
+) -> pd.DataFrame:
+    """Returns the verdict on each pair of a family.
+
+    Args:
+      pairs: The family, as far as it is known.
+      looks: Numbers of seeds, rising; None for any number.
+      level: Probability of a false difference in the family; of a false equivalence in each pair.
+      margin: Difference that does not matter, of all or of each pair; NaN or 0 for none.
+      size: Number of pairs in the family, if it is larger than what is known.
+
+    Returns:
+      One row a pair: `verdict`, `decided_at` (seeds; missing where unknown), `look` (seeds at the
+      last look that was reached, 0 for none), `sign` (of the difference when it was found; 0 where
+      none was), `fails` (1 where the first trains less often, -1 where the second, 0 where neither
+      is known to), `level` (what p, or with any number of looks 1/e, had to be).
+    """
+    num_pairs = len(pairs.values)
+    most = int(pairs.is_asked.sum(axis=1).max(initial=0))
+    counts = np.array(range(1, most + 1) if looks is None else [k for k in looks if k <= most], int)
+    if not num_pairs or not len(counts):
+        none = np.zeros((3, num_pairs), int)
+        return _frame(none[0], none, none[:2], np.full(num_pairs, np.nan))
+    columns, is_reached = pairs.at(counts)
+    running, rows = Running(pairs.values), np.arange(num_pairs)
+    can_test = is_reached & (running.count[rows, columns] >= MIN_PAIRS)
+    per_pair = np.broadcast_to(np.asarray(margin, float), num_pairs)[:, np.newaxis]
+    per_pair = np.where(per_pair > 0, per_pair, np.nan)
+    if looks is None:
+        p = 1 / np.fmax(running.e_values(), _LEAST)
+        rejected, levels = sequential_holm(
+            np.where(can_test, p[rows, columns], np.nan), size, level, _unchanged
+        )
+        is_within = running.e_within(per_pair) >= 1 / level
+    else:
+        p = np.where(can_test, running.p_values()[rows, columns], np.nan)
+        nominal = partial(nominal_level, looks=looks)
+        rejected, levels = sequential_holm(p, size, level, nominal)
+        is_within = running.within(per_pair) <= nominal(level)
+    lost = pairs.num_lost()
+    is_same = can_test & (is_within & (lost[0] == lost[1]))[rows, columns]
+    same = np.where(is_same.any(axis=0), is_same.argmax(axis=0), -1)
+    signs = np.where(rejected >= 0, np.sign(running.mean[rows, columns[rejected, rows]]), 0)
+    fails, failed = np.zeros((2, num_pairs), int)
+    for count, nominal in schedule(looks, most):
+        (at,), (reached,) = pairs.at([count])
+        found = np.where(reached & (failed == 0), pairs.failing(at, nominal(level)), 0)
+        fails, failed = fails + found, np.where(found, count, failed)
+    known = np.append(counts, 0)
+    return _frame(
+        look=(counts[:, np.newaxis] * is_reached).max(axis=0),
+        seeds=np.stack([known[rejected], known[same], failed]),
+        signs=np.stack([signs.astype(int), fails]),
+        level=levels,
+    )
+
+
+def decide_once(
+    pairs: Pairs, p_values: np.ndarray, signs: np.ndarray, p_within: np.ndarray, level: float
+) -> pd.DataFrame:
+    """Returns the verdicts of one look at all seeds; see `decide`.
+
+    Args:
+      pairs: The family.
+      p_values: Of no difference, shape (pairs,).
+      signs: Of the differences.
+      p_within: Of the differences not being within the margin.
+      level: As in `decide`.
+    """
+    counts = pairs.is_asked.sum(axis=1)
+    rejected, levels = sequential_holm(p_values[np.newaxis], 0, level, _unchanged)
+    lost = pairs.num_lost()[:, :, -1] if pairs.values.size else np.zeros((2, len(counts)))
+    fails = pairs.failing(np.full(len(counts), -1), level)
+    is_same = (p_within <= level) & (lost[0] == lost[1])
+    return _frame(
+        look=counts,
+        seeds=np.stack([found * counts for found in (rejected >= 0, is_same, fails != 0)]),
+        signs=np.stack([np.where(rejected >= 0, np.sign(signs), 0).astype(int), fails]),
+        level=levels,
+    )
+
+
+def _unchanged(level: float) -> float:
+    return level
+
+
+def _frame(
+    look: np.ndarray, seeds: np.ndarray, signs: np.ndarray, level: np.ndarray
+) -> pd.DataFrame:
+    """Returns the frame of `decide`.
+
+    Args:
+      look, level: Its columns.
+      seeds: At which each pair was found to differ, to be equivalent, and to differ in how many
+        trained, 0 for not, shape (3, pairs).
+      signs: `sign` and `fails`, shape (2, pairs).
+    """
+    differs, same = (seeds[0] > 0) | (seeds[2] > 0), seeds[1] > 0
+    verdict = np.select(
+        [differs & same, differs, same], [WITHIN, DIFFERENT, EQUIVALENT], default=UNKNOWN
+    )
+    first = np.where(seeds > 0, seeds, np.iinfo(int).max).min(axis=0, initial=np.iinfo(int).max)
+    return pd.DataFrame(
+        {
+            "verdict": verdict.astype(object),
+            "decided_at": pd.Series(first).where(differs | same).astype("Int64"),
+            "look": look,
+            "sign": signs[0],
+            "fails": signs[1],
+            "level": level,
+        }
+    )
+
+
+def success(pairs: Pairs) -> pd.DataFrame:
+    """Returns how the shares that trained differ over all seeds, and Fisher's p of no difference.
+
+    Columns `success_difference` (first minus second), `p_fisher`.
+    """
+    of = [
+        (pairs.is_asked & n[side]).sum(axis=1)
+        for side in (0, 1)
+        for n in (pairs.has_trained, pairs.has_outcome)
+    ]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        difference = of[0] / of[1] - of[2] / of[3]
+    return pd.DataFrame({"success_difference": difference, "p_fisher": fisher_exact(*of)})
