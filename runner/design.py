@@ -6,7 +6,14 @@ fixed beforehand, its *looks*, keeps its level whatever they do in between.
 
 from dataclasses import dataclass
 
+from runner import tasks
 from runner.validation import Count, Number, fault
+
+DEFAULT_LOOKS = (5, 10, 20, 40)
+"""Each doubles the one before: who goes on learns something that the last look did not tell."""
+
+DEFAULT_MARGIN = 0.005
+"""Of shares of right answers, such as accuracies: half a point, which hardly anybody acts on."""
 
 DEFAULT_BASELINE = "glorot_uniform"
 """Keras's own default: the reference where a sweep has it and names no other."""
@@ -46,3 +53,15 @@ class Design:
 
 UNSTAMPED = Design(looks=())
 """Of records that have no design."""
+
+
+def margin_of(metric: str, named: float | None) -> float | None:
+    """Returns the difference of a metric that does not matter in practice; None without one.
+
+    Args:
+      metric: The endpoint.
+      named: What the user says; None for the default, 0 for no margin at all.
+    """
+    if named is None:
+        return DEFAULT_MARGIN if tasks.metric(metric).is_share else None
+    return named or None

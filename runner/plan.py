@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from runner.config import (
     BOOLEAN,
+    NON_NEGATIVE,
     NON_NEGATIVE_INTEGER,
     NUMBER,
     POSITIVE,
@@ -15,6 +16,7 @@ from runner.config import (
     PROPER_FRACTION,
     TEXT,
     ConfigError,
+    Rule,
     by_target,
     changed_settings,
     label,
@@ -22,7 +24,8 @@ from runner.config import (
     optional,
     setting,
 )
-from runner.validation import Count
+from runner.design import DEFAULT_LOOKS
+from runner.validation import LARGEST, Count
 
 Scalar = str | int | float | bool | None
 
@@ -93,15 +96,58 @@ class NoTracking:
     """Nothing is sent to MLflow."""
 
 
+# Two seeds are never tested.
+_FEWEST_SEEDS = 3
+# Tables hold seeds, and how many there are, as signed integers of 64 bits.
+_LARGEST_SEED = 2**63 - 1
+
+
+def _looks(value: Any) -> tuple[int, ...] | None:
+    if value == "any":
+        return None
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError
+    if any(isinstance(look, bool) or not isinstance(look, int) for look in value):
+        raise ValueError
+    if list(value) != sorted(set(value)) or value[0] < _FEWEST_SEEDS or value[-1] > _LARGEST_SEED:
+        raise ValueError
+    return tuple(value)
+
+
+def _margin(value: Any) -> float | None:
+    if value is None:
+        return None
+    margin = NON_NEGATIVE.accept(value)
+    if margin > LARGEST:
+        raise ValueError
+    return float(margin)
+
+
+_LOOKS = Rule(
+    f"a list of rising numbers of seeds from {_FEWEST_SEEDS} on, such as [5,10,20,40] or [12], "
+    "or any",
+    _looks,
+)
+_MARGIN = Rule("a positive number, 0 for no margin, or null for the default", _margin)
+
+
 @dataclass(frozen=True)
 class Report:
-    """What is compared, fixed before anything is trained."""
+    """What is compared, fixed before anything is trained.
+
+    Attributes:
+      looks: Numbers of seeds at which the verdict is asked for; None for any number.
+      margin: Difference of the endpoint that does not matter; see `runner.design.margin_of`.
+      Other attributes: see `conf/report/default.yaml`.
+    """
 
     metric: str | None = setting(optional(TEXT), None)
     at: str = setting(one_of("final", "best", "epoch"), "final")
     epoch: int | None = setting(optional(NON_NEGATIVE_INTEGER), None)
     confidence: float = setting(PROPER_FRACTION, 0.95)
     baseline: str | None = setting(optional(TEXT), None)
+    looks: tuple[int, ...] | None = setting(_LOOKS, DEFAULT_LOOKS)
+    margin: float | None = setting(_MARGIN, None)
     figures: bool = setting(BOOLEAN, True)
 
 
@@ -204,10 +250,6 @@ def replicates(
     rows = _seed_list("weight_seeds", weight_seeds)
     columns = _seed_list("batch_seeds", batch_seeds)
     return tuple(Replicate(row, column) for row in rows for column in columns)
-
-
-# Tables hold seeds as signed integers of 64 bits.
-_LARGEST_SEED = 2**63 - 1
 
 
 def _seed_list(key: str, value: Any) -> list[int]:

@@ -425,6 +425,14 @@ def read_replicate(path: Path) -> ReplicateRecord:
     return record
 
 
+def read_configuration(path: Path) -> ConfigurationRecord:
+    """Reads the record of one configuration from `<number>/configuration.json`."""
+    record = _read(path, ConfigurationRecord)
+    if str(record.index) != path.parent.name:
+        raise _unreadable(path, f"it belongs to {record.index}/")
+    return record
+
+
 def read_configurations(folder: Path) -> list[ConfigurationRecord]:
     """Reads every `<number>/configuration.json` of a results folder, by number; see `read_kept`."""
     return read_kept(folder).configurations
@@ -473,9 +481,7 @@ def read_kept(folder: Path, place: str = "") -> Kept:
     configurations: dict[int, ConfigurationRecord] = {}
     for path in configuration_files(folder):
         try:
-            record = _read(path, ConfigurationRecord)
-            if str(record.index) != path.parent.name:
-                raise _unreadable(path, f"it belongs to {record.index}/")
+            record = read_configuration(path)
             configurations[record.index] = record
         except RecordError as error:
             faults.append(f"{error} Its replicates are left out with it.")

@@ -23,13 +23,13 @@ def sweep_record(
     """Returns the record of the command that this process runs.
 
     Args:
-      folder: The sweep's folder; its last two parts are date and time.
+      folder: The sweep's folder.
       confidence: Level of the report's intervals.
       sweep_id: What tells it from all others.
       gpus: What is to be told of each GPU that is used.
     """
     return SweepRecord(
-        name="/".join(folder.parts[-2:]),
+        name=sweep_name(folder),
         command=shlex.join(["python", "-m", "runner", *map(masked_override, sys.argv[1:])]),
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         versions={"python": platform.python_version()}
@@ -38,6 +38,11 @@ def sweep_record(
         confidence=confidence,
         id=sweep_id,
     )
+
+
+def sweep_name(folder: Path) -> str:
+    """Returns what a sweep is called after its folder: the last two parts are date and time."""
+    return "/".join(folder.resolve().parts[-2:])
 
 
 def required() -> dict[str, str]:

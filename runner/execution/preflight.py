@@ -19,7 +19,7 @@ from runner.imports import told
 from runner.interruption import check
 from runner.masking import masked
 from runner.plan import Configuration, Replicate, Scalar, factors
-from runner.records import ConfigurationRecord, ReplicateRecord
+from runner.records import ConfigurationRecord, ReplicateRecord, lower_is_better
 from runner.spelling import did_you_mean
 from runner.tasks import ENDPOINT, METRICS
 from runner.training.objective import own_methods
@@ -147,6 +147,11 @@ class Preflight:
         """Checks `report.baseline` against the configurations so far; see the function."""
         check_baseline(baseline, [*self._ready, *self._refused], is_whole)
 
+    def keep(self, ready: Sequence[Ready]) -> None:
+        """Takes what has become of configurations in the place of what was checked."""
+        new = {item.record.index: item.record for item in ready}
+        self._ready = [new.get(record.index, record) for record in self._ready]
+
     @property
     def has_refused(self) -> bool:
         """Whether any configuration so far cannot be trained."""
@@ -236,6 +241,7 @@ def _dataset(cache: _Cache, item: Configuration) -> Dataset:
     choice = item.dataset
     dataset = cache.get(repr(choice), lambda: datasets.load(choice.name, choice.settings))
     _check_metric("report.metric", _endpoint(item, dataset), dataset)
+    _check_margin(item, dataset)
     _check_epoch(item)
     _check_target(item, dataset)
     return dataset
@@ -246,6 +252,12 @@ def _check_metric(key: str, metric: str, dataset: Dataset) -> None:
     known = (*plain, *(f"val_{name}" for name in plain))
     if metric not in known:
         raise ConfigError.at(key, f"one of {', '.join(known)} (task: {dataset.task})", metric)
+
+
+def _check_margin(item: Configuration, dataset: Dataset) -> None:
+    margin, endpoint = item.settings["report"].get("margin"), _endpoint(item, dataset)
+    if margin is not None and margin >= 1 and not lower_is_better(endpoint):
+        raise ConfigError.at("report.margin", f"below 1, as {endpoint} is a share", margin)
 
 
 def _check_epoch(item: Configuration) -> None:

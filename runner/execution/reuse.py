@@ -7,11 +7,14 @@ measured anew where the settings of that differ (`runner.execution.diagnostics`)
 
 import dataclasses
 import logging
+import math
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
+from runner.design import Design
 from runner.execution.folders import search
 from runner.execution.preflight import Ready
 from runner.files import read_bytes
@@ -21,6 +24,7 @@ from runner.records import (
     ReplicateRecord,
     SweepRecord,
     misfit,
+    read_configuration,
     read_replicate,
     read_sweep,
 )
@@ -39,6 +43,8 @@ def settled(earlier: Sequence[Ready], ready: Sequence[Ready], root: Path | None)
     No replicate is trained for two of them: configurations of a sweep may have some in common, the
     same one named twice, or with more seeds.
 
+    One that reuses any, and has no design yet, takes over the one that they were trained for.
+
     Args:
       earlier: Other configurations of the sweep, which have been trained.
       ready: What is to be trained.
@@ -50,7 +56,11 @@ def settled(earlier: Sequence[Ready], ready: Sequence[Ready], root: Path | None)
     found = []
     for item in ready:
         if root:
-            item = _with_reused(item, _earlier(item, folders.get(item.record.identity, []), root))
+            records, homes = _earlier(item, folders.get(item.record.identity, []), root)
+            item = _with_reused(item, records)
+            if item.record.design is None and (design := _first_design(homes)) is not None:
+                record = dataclasses.replace(item.record, design=design)
+                item = dataclasses.replace(item, record=record)
         found.append(_sharing(item, seen))
         seen |= _to_train(found[-1])
     _tell(found)
@@ -175,15 +185,42 @@ def _folders(root: Path, wanted: set[str]) -> dict[str, list[Path]]:
     return found
 
 
-def _earlier(item: Ready, folders: Sequence[Path], root: Path) -> list[ReplicateRecord]:
-    found = (_first(item, replicate, folders, root) for replicate in item.replicates)
-    return [record for record in found if record is not None]
+def _earlier(
+    item: Ready, folders: Sequence[Path], root: Path
+) -> tuple[list[ReplicateRecord], set[Path]]:
+    """Returns what has ended of a configuration, and the folders of configurations that hold it."""
+    found = [_first(item, replicate, folders, root) for replicate in item.replicates]
+    ended = [each for each in found if each is not None]
+    return [record for record, _ in ended], {folder for _, folder in ended}
+
+
+def _first_design(homes: Iterable[Path]) -> Design | None:
+    """Returns the design in these folders of configurations that was fixed first.
+
+    Those that have none are of a version that stamped none.
+    """
+    designs = {}
+    for home in homes:
+        try:
+            if (design := read_configuration(home / "configuration.json").design) is not None:
+                designs[_started(home.parent)] = design
+        except RecordError as error:
+            log.warning("%s Its design is not known.", error)
+    return designs[min(designs)] if designs else None
+
+
+def _started(folder: Path) -> tuple[float, Path]:
+    """Returns by what sweeps are in the order of their start; those that do not tell come last."""
+    try:
+        return datetime.fromisoformat(read_sweep(folder).started).timestamp(), folder
+    except (RecordError, ValueError):
+        return math.inf, folder
 
 
 def _first(
     item: Ready, replicate: Replicate, folders: Sequence[Path], root: Path
-) -> ReplicateRecord | None:
-    """Returns the newest record of a replicate that had come to its end."""
+) -> tuple[ReplicateRecord, Path] | None:
+    """Returns the newest record of a replicate that had come to its end, and where it is."""
     for folder in folders:
         path = folder / "replicates" / f"{replicate.key}.json"
         if not os.path.lexists(path):
@@ -197,7 +234,7 @@ def _first(
             log.warning("%s: %s. It is not reused.", path, reason)
         elif _serves(record, replicate, item):
             source = record.reused_from or folder.relative_to(root).as_posix()
-            return dataclasses.replace(record, reused_from=source)
+            return dataclasses.replace(record, reused_from=source), folder
     return None
 
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 
 from runner.events import End
-from runner.execution import environment, folders, reuse
+from runner.execution import environment, folders, reuse, stamping
 from runner.execution.backends import settings
 from runner.execution.backends.choice import Backend, backend_of
 from runner.execution.checkpoints import remove_needless
@@ -127,6 +127,7 @@ class Sweep:
         self._preflight.check_baseline(settings.report.baseline, is_whole)
         root = None if settings.rerun else folders.ROOT
         ready = reuse.settled(list(self._ready.values()), ready, root)
+        ready = self._stamped(ready)
         plan = self._grown(ready, refused)
         tasks = plan.tasks[len(self._plan.tasks) if self._plan else 0 :]
         if settings.dry_run:
@@ -150,6 +151,14 @@ class Sweep:
             if item.shared:
                 found = reuse.from_sweep(item, collector.records(), sweep)
                 collector.replay(self._diagnostician.renewed(found))
+
+    def _stamped(self, ready: Sequence[Ready]) -> list[Ready]:
+        """Returns a batch with its designs, which are kept in the records of the sweep."""
+        report, name = self.settings.report, environment.sweep_name(self.folder)
+        own = stamping.family(name, self._preflight.records(), report.baseline)
+        stamped = stamping.stamped(ready, own, report)
+        self._preflight.keep(stamped)
+        return stamped
 
     def _grown(self, ready: Sequence[Ready], refused: Sequence[ConfigurationRecord]) -> Plan:
         """Returns the plan with a batch."""
@@ -185,7 +194,7 @@ class Sweep:
         devices = set() if self._is_elsewhere else {item.device for item in ready}
         gpus = filter(None, map(gpu_description, sorted(devices)))
         confidence = self.settings.report.confidence
-        return environment.sweep_record(self.folder.resolve(), confidence, self._id, gpus)
+        return environment.sweep_record(self.folder, confidence, self._id, gpus)
 
     def _recorders(self) -> list[Recorder]:
         """Returns all recorders, the disk first."""

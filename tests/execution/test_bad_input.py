@@ -42,6 +42,13 @@ REFUSED = {
         ["report.at=epoch", "report.epoch=9", "training.epochs=5"],
         "`report.epoch` must be at most the number of epochs trained, 5. Received: 9",
     ),
+    "looks that fall": (["report.looks=[10,5]"], "`report.looks` must be a list of rising"),
+    "no list of looks": (["report.looks=12"], "`report.looks` must be a list .* such as .*12"),
+    "margin": (
+        ["report.margin=-0.1"],
+        "`report.margin` must be a positive number, 0 for no margin",
+    ),
+    "margin of a share": (["report.margin=1"], "`report.margin` must be below 1, as val_accuracy"),
     "missing file": (["dataset=arrays", "dataset.path=nowhere.npz"], "nowhere.npz"),
     "no file named": (["dataset=table", "dataset.target=y"], "`dataset.path`"),
     "no validation": (["dataset.validation=0"], "`dataset.validation`"),
