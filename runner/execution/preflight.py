@@ -240,16 +240,18 @@ def _checked(index: int, step: Callable[..., T], *args: Any) -> T:
 def _dataset(cache: _Cache, item: Configuration) -> Dataset:
     choice = item.dataset
     dataset = cache.get(repr(choice), lambda: datasets.load(choice.name, choice.settings))
-    _check_metric("report.metric", _endpoint(item, dataset), dataset)
+    _check_metric("report.metric", _endpoint(item, dataset), dataset, with_test=True)
     _check_margin(item, dataset)
     _check_epoch(item)
     _check_target(item, dataset)
     return dataset
 
 
-def _check_metric(key: str, metric: str, dataset: Dataset) -> None:
+def _check_metric(key: str, metric: str, dataset: Dataset, with_test: bool = False) -> None:
     plain = ("loss", *METRICS[dataset.task])
     known = (*plain, *(f"val_{name}" for name in plain))
+    if with_test and dataset.test is not None:
+        known += tuple(f"test_{name}" for name in plain)
     if metric not in known:
         raise ConfigError.at(key, f"one of {', '.join(known)} (task: {dataset.task})", metric)
 
@@ -267,6 +269,9 @@ def _check_epoch(item: Configuration) -> None:
             "`report.at=epoch` and `report.epoch` belong together. "
             f"Received: report.at={at} and report.epoch={epoch}."
         )
+    metric = item.settings["report"].get("metric") or ""
+    if at != "final" and metric.startswith("test_"):
+        raise ConfigError.at("report.at", f"final, as {metric} is measured once, at the end", at)
     if epoch is not None and epoch > item.training.epochs:
         rule = f"at most the number of epochs trained, {item.training.epochs}"
         raise ConfigError.at("report.epoch", rule, epoch)

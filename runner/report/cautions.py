@@ -121,9 +121,9 @@ def _families(cells: Sequence[Cell]) -> str:
         for s in cell.standings
         if s.record.design and s.record.design.family == last
     )
-    verb = "was" if len(later) == 1 else "were"
+    verb, whose = ("was", "its") if len(later) == 1 else ("were", "their")
     return (
-        f"{_some(list(later))} {verb} added later: their comparisons are a family of their own, "
+        f"{_some(list(later))} {verb} added later: {whose} comparisons are a family of their own, "
         f"corrected apart from the first."
     )
 

@@ -9,7 +9,7 @@ from runner.report import methods, names, words
 from runner.report.analysis import Analysis, analyse
 from runner.report.cautions import cautions
 from runner.report.overall import overall
-from runner.report.ranking import Table, metrics, outcomes, ranking, ranks
+from runner.report.ranking import Table, matrix, metrics, outcomes, ranking, ranks
 from runner.report.results import Results
 
 # So many are told in sentences; the ranked table has them all.
@@ -28,6 +28,7 @@ class Comparison:
       overall: What is told of the sweep as a whole.
       method: How to read the intervals.
       cautions: What limits the comparison.
+      matrix: One row an initializer, one column a setting, where there are several settings.
       metric: What the ranked table shows, in words.
       ranking: One row a configuration, best first.
       table: `comparison.csv`.
@@ -42,6 +43,7 @@ class Comparison:
     overall: tuple[words.Sentence, ...]
     method: str
     cautions: tuple[str, ...]
+    matrix: Table | None
     metric: str
     ranking: Table
     table: pd.DataFrame
@@ -72,6 +74,7 @@ def compare(results: Results, analysis: Analysis | None = None) -> Comparison:
         overall=tuple(overall(analysis, results.sweep.confidence)),
         method=methods.reading(cells, results.sweep.confidence),
         cautions=tuple(cautions(results, cells)),
+        matrix=matrix(cells),
         metric=names.listed(metrics(cells)),
         ranking=ranking(cells, results.sweep.confidence),
         table=results.comparison,

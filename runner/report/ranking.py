@@ -1,10 +1,13 @@
 """The ranked table, and what a table for people is."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runner.records import lower_is_better
 from runner.report import names, words
+from runner.report.statistics.proportions import half_width_of_share
 from runner.report.verdict import Cell, Standing
 
 
@@ -40,6 +43,10 @@ class Table:
     omitted: int = 0
 
 
+# More settings than these do not fit beside each other; the ranked table has all.
+_MAX_COLUMNS = 12
+
+
 @dataclass(frozen=True)
 class Place:
     """A standing with what its row needs to know of its cell.
@@ -47,6 +54,7 @@ class Place:
     Attributes:
       rank: Its place in the cell, from 1.
       digits, difference_digits: Decimals of the cell's scores and of its differences.
+      confidence: Level of its intervals.
     """
 
     rank: int
@@ -54,6 +62,7 @@ class Place:
     cell: Cell
     digits: int
     difference_digits: int
+    confidence: float
 
 
 Column = tuple[str, Callable[[Place], Entry]]
@@ -77,12 +86,56 @@ def ranking(cells: Sequence[Cell], confidence: float) -> Table:
         *([("outcome", _outcome)] if compared else []),
         ("finished", _coverage),
     ]
-    places = [place for cell in cells for place in _places(cell)]
+    places = [place for cell in cells for place in _places(cell, confidence)]
     return Table(
         columns=tuple(title for title, _ in columns),
         rows=tuple(tuple(entry(place) for _, entry in columns) for place in places),
         numeric=frozenset(("#", *(title for title, _ in numbers))),
     )
+
+
+MARKS = "★ use it, = ties with it, ? not known yet"
+"""What stands beside the numbers of `matrix`."""
+
+
+def matrix(cells: Sequence[Cell]) -> Table | None:
+    """Returns one row an initializer, one column a setting: means, with the best of each marked.
+
+    None of a single cell, and where cells have no initializer in common.
+    """
+    scored = [cell for cell in cells if cell.leader][:_MAX_COLUMNS]
+    of = [{s.name.series: s for s in cell.standings} for cell in scored]
+    series = list(dict.fromkeys(name for own in of for name in own))
+    if len(scored) < 2 or len(series) == sum(map(len, of)):
+        return None
+    order = sorted(series, key=lambda name: -_num_good(name, scored))
+    rows = [
+        (Entry(name), *(_marked(own.get(name), cell) for own, cell in zip(of, scored, strict=True)))
+        for name in order
+    ]
+    columns = tuple(cell.name or f"setting {place}" for place, cell in enumerate(scored, start=1))
+    return Table(("initializer", *columns), tuple(rows), frozenset(columns))
+
+
+def _num_good(series: str, cells: Sequence[Cell]) -> int:
+    return sum(series == s.name.series for cell in cells for s in words.good(cell))
+
+
+def _marked(standing: Standing | None, cell: Cell) -> Entry:
+    if standing is None:
+        return Entry("")
+    if standing.never_learned:
+        return Entry("never learns", -math.inf, "bad")
+    if not standing.score.count:
+        return Entry("diverges" if standing.num_diverged else "–", -math.inf, "bad")
+    text = names.number(standing.score.mean, words.digits(cell))
+    is_good = any(standing is other for other in words.good(cell))
+    if is_good:
+        choice = cell.choice is standing
+        return Entry(f"{text} {'★' if choice else '='}", standing.score.mean, "good")
+    if standing.outcome == "unknown" or not words.good(cell):
+        return Entry(f"{text} ?", standing.score.mean)
+    return Entry(text, standing.score.mean, "muted")
 
 
 def ranks(cells: Sequence[Cell]) -> dict[int, int]:
@@ -101,14 +154,14 @@ def outcomes(cells: Sequence[Cell]) -> dict[int, str]:
         place.standing.record.index: _outcome(place).text
         for cell in cells
         if len(cell.standings) > 1
-        for place in _places(cell)
+        for place in _places(cell, 0.0)
     }
 
 
-def _places(cell: Cell) -> list[Place]:
+def _places(cell: Cell, confidence: float) -> list[Place]:
     digits, difference_digits = words.digits(cell), words.difference_digits(cell)
     return [
-        Place(rank, standing, cell, digits, difference_digits)
+        Place(rank, standing, cell, digits, difference_digits, confidence)
         for rank, standing in enumerate(cell.standings, start=1)
     ]
 
@@ -130,7 +183,11 @@ def _numbers(cells: Sequence[Cell], confidence: float, compared: bool) -> list[C
         ("median", lambda place: _number(place, place.standing.score.median)),
         ("std", _std),
     ]
-    return columns + ([(f"difference to {reference}", _difference)] if compared else [])
+    if compared:
+        columns.append((f"difference to {reference}", _difference))
+    if any(s.test for cell in cells for s in cell.standings):
+        columns.append(("on test part", _test))
+    return columns
 
 
 def _factors(cells: Sequence[Cell]) -> list[Column]:
@@ -182,6 +239,19 @@ def _difference(place: Place) -> Entry:
         return Entry("")
     text = names.mean_and_interval(difference, place.difference_digits, signed=True)
     return Entry(text, difference.mean)
+
+
+def _test(place: Place) -> Entry:
+    """Returns the score on the test part: interval over seeds, and what its size leaves open."""
+    test, record = place.standing.test, place.standing.record
+    if test is None:
+        return Entry("")
+    text = names.mean_and_interval(test, names.decimals([test]))
+    size = record.dataset.get("num_test")
+    if size and not lower_is_better(record.endpoint):
+        width = half_width_of_share(test.mean, int(size), place.confidence)
+        text += f" ± {names.number(width, names.decimals([test]))}"
+    return Entry(text, test.mean)
 
 
 # Outcome -> what it is called, and its emphasis.

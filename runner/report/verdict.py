@@ -18,6 +18,7 @@ from typing import Literal
 
 import pandas as pd
 
+from runner import tasks
 from runner.config import abridged
 from runner.design import DEFAULT_BASELINE, UNSTAMPED, Design
 from runner.records import ConfigurationRecord, bounds, lower_is_better
@@ -233,7 +234,7 @@ def judge(results: Results, start: Mapping[int, str] | None = None) -> list[Cell
 
 def _on_test(results: Results, record: ConfigurationRecord) -> Summary | None:
     """Returns the endpoint's metric on the test part over the finished replicates."""
-    column = f"test_{record.endpoint.removeprefix('val_').removeprefix('test_')}"
+    column = f"test_{tasks.parted(record.endpoint)[1]}"
     rows = results.replicates
     if column not in rows or record.endpoint.startswith("test_"):
         return None

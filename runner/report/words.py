@@ -99,7 +99,7 @@ def _choice(cell: Cell) -> str:
     within = f"within {names.scalar_text(_margin(cell))}" if equivalent else ""
     if choice is not reference:
         also = [standing for standing in cell.having("better") if standing is not choice]
-        text = f"Use {_named(choice)}: {_by(choice)} than {_named(reference)}"
+        text = f"Use {_named(choice)}: {_how(choice)} than {_named(reference)}"
         if also:
             text += f", as {_are(also)} {_some([_and_by(s) for s in also])}"
         tie = f" {_some(_names(equivalent))} {_are(equivalent)} equivalent to the latter {within}."
@@ -118,9 +118,11 @@ def _choice(cell: Cell) -> str:
         when = f"after {names.counted(cell.look, 'seed')}"
         still = "still not known" if not _next_look(cell) else "not known yet"
         return f"{still.capitalize()} {when} whether any initializer {what}."
-    others = cell.having("unknown")
-    if not cell.is_baseline and not others:
-        return f"Use {choice.name.series}: all others are worse."
+    if not cell.having("unknown"):
+        others = "all others are" if len(cell.standings) > 2 else "the other is"
+        return f"Use {_named(choice)}: {others} worse."
+    if not cell.is_baseline:
+        return f"Use {choice.name.series}, {names.best_word(choice.record.endpoint)} mean so far."
     return f"Use {_named(choice)}: no other is known to be better."
 
 
@@ -158,6 +160,14 @@ def _by(standing: Standing) -> str:
     if not difference.sign:
         return "more often trained" if difference.fails_less else "less often trained"
     return f"{size(difference, standing.record.endpoint)} {_direction(standing)}"
+
+
+def _how(standing: Standing) -> str:
+    """Returns `_by`, with the metric where it is none in points."""
+    metric = standing.record.endpoint
+    if not lower_is_better(metric) or not (standing.difference and standing.difference.sign):
+        return _by(standing)
+    return f"{_metric(standing)} {_by(standing)}"
 
 
 def _direction(standing: Standing) -> str:
@@ -267,6 +277,8 @@ def good(cell: Cell) -> list[Standing]:
 def _answer_of_many(cells: Sequence[Cell]) -> str:
     """Returns the answer over several settings, in one or two sentences."""
     number = len(cells)
+    if all(len(cell.standings) == 1 for cell in cells):
+        return f"There is one configuration in each of {number} settings: nothing is compared."
     unknown = [cell for cell in cells if not good(cell)]
     counts: dict[str, int] = {}
     for cell in cells:
@@ -367,7 +379,7 @@ def _failing(cell: Cell) -> str:
     if not told:
         return ""
     known = [s.name.series for s in cell.standings if _fails(s) and s.outcome != "unlearned"]
-    how = "; Fisher's exact test does not show it"
+    how = "; not enough for Fisher's exact test"
     if known:
         how = "" if len(known) == len(told) else f"; Fisher's exact test: {names.listed(known)}"
     return f"Trained less often than {reference.name.series}: {_enumerated(told)}{how}."

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from runner import report
+from runner.design import DEFAULT_BASELINE, DEFAULT_LOOKS, Design
 from runner.records import (
     ConfigurationRecord,
     KernelRecord,
@@ -207,6 +208,9 @@ def scored(
     crossed: bool = False,
     baseline: str | None = None,
     fingerprints: Sequence[str] | None = None,
+    looks: tuple[int, ...] | None = DEFAULT_LOOKS,
+    margin: float | None = None,
+    added: Collection[str] = (),
 ) -> Results:
     """Returns results with given endpoints.
 
@@ -222,8 +226,12 @@ def scored(
       crossed: Whether seeds 0, 1, 2, ... stand for weights 0 and batches 0, 1, 2, ...
       baseline: `report.baseline`.
       fingerprints: Of each configuration's data.
+      looks, margin: Of the design; without any look there is no design.
+      added: Initializers of a later family.
     """
     configurations, records = [], []
+    inits = [key.partition("#")[0] for key in scores]
+    reference = baseline or (DEFAULT_BASELINE if DEFAULT_BASELINE in inits else None)
     for index, (key, values) in enumerate(scores.items()):
         init = key.partition("#")[0]
         configurations.append(
@@ -234,6 +242,7 @@ def scored(
                 settings={
                     "training": {"name": "default" if epochs else "none"},
                     "weight_seeds": [0] if crossed else None,
+                    "batch_seeds": list(range(len(values))) if crossed else None,
                     "report": {"baseline": baseline},
                 },
                 dataset={
@@ -246,6 +255,9 @@ def scored(
                 endpoint=endpoint,
                 endpoint_at=at,
                 num_replicates=len(values),
+                design=Design(looks, f"family {int(init in added)}", reference, margin)
+                if looks != ()
+                else None,
             )
         )
         for seed, value in enumerate(values):

@@ -97,32 +97,24 @@ def test_differences_are_those_of_scipy_to_the_baseline(scored: Scored) -> None:
     assert list(table.index) == ["a", "b"]
     assert table["is_baseline"].all()
     assert (table["reference_init"] == "glorot_uniform").all()
-    assert (table["family"] == 2).all()
-    p = {}
     for init, values in (("a", GOOD), ("b", WORSE)):
         expected = stats.ttest_rel(values, SAME)
-        p[init] = expected.pvalue
         assert table.loc[init, "p_t"] == pytest.approx(expected.pvalue)
         ends = expected.confidence_interval(0.95)
         assert tuple(table.loc[init, ["ci_low", "ci_high"]]) == pytest.approx((ends.low, ends.high))
-    # Holm: the smaller p counts twice, the larger once.
-    assert table.loc["b", "p_holm"] == pytest.approx(2 * p["b"])
-    assert table.loc["a", "p_holm"] == pytest.approx(p["a"])
-    # a - glorot_uniform: -0.01, 0.01, -0.01, 0.02, -0.005; a quarter of five, one, off each end.
-    assert table.loc["a", "interquartile_mean"] == pytest.approx((-0.01 - 0.005 + 0.01) / 3)
+    # The smaller p is compared with the level of two comparisons, then the larger with that of one.
+    assert table["level"].to_dict() == pytest.approx({"b": 0.0072, "a": 0.01508}, rel=0.01)
+    assert table["verdict"].to_dict() == {"b": "unknown", "a": "unknown"}
     assert table.loc["a", "probability_better"] == pytest.approx(2 / 5)
-    assert (table[["p_wilcoxon_least", "p_sign_flip_least"]] == 2 / 2**5).all(axis=None)
-    assert table["bca_low"].isna().all()
 
 
 def test_with_a_reference_from_the_data_the_family_is_all_pairs(scored: Scored) -> None:
     analysis = analyse(scored({"a": GOOD, "c": SAME, "b": WORSE}))
-    assert (analysis.differences["family"] == 3).all()
+    assert analysis.pairs["is_tested"].all()
     assert not analysis.differences["is_baseline"].any()
     pairs = analysis.pairs.set_index(["init_a", "init_b"])
     assert list(pairs.index) == [("a", "c"), ("a", "b"), ("c", "b")]
-    assert pairs.loc[("a", "b"), "p_holm"] == pytest.approx(3 * stats.ttest_rel(GOOD, WORSE).pvalue)
-    # By median c leads (0.94 both, the mean decides: a); a's row to c would mirror c's to a.
+    # a has the best mean; a's row to c would mirror c's to a.
     of = analysis.differences.set_index("init").loc["b"]
     assert of["mean"] == pytest.approx(-pairs.loc[("a", "b"), "mean"])
     assert of["ci_low"] == pytest.approx(-pairs.loc[("a", "b"), "ci_high"])
@@ -133,9 +125,7 @@ def test_settings_are_corrected_together(scored: Scored) -> None:
     factors = [{"model.depth": 2}] * 2 + [{"model.depth": 8}] * 2
     results = scored({"a": GOOD, "b": WORSE, "a#1": GOOD, "b#1": SAME}, factors=factors)
     table = analyse(results).differences
-    assert (table["family"] == 2).all()
-    smaller, larger = table["p_t"].min(), table["p_t"].max()
-    assert sorted(table["p_holm"]) == pytest.approx([2 * smaller, larger])
+    assert sorted(table["level"]) == pytest.approx([0.0072, 0.01508], rel=0.01)
 
 
 def test_a_lower_loss_is_the_better_one(scored: Scored) -> None:
@@ -161,8 +151,6 @@ def test_success_counts_what_diverged_and_what_never_learned(scored: Scored) -> 
     pair = analysis.pairs.set_index(["init_a", "init_b"]).loc[("good", "zero")]
     assert pair["success_difference"] == 1
     assert pair["p_fisher"] == pytest.approx(2 / 252)  # one of 10! / (5! 5!) tables, two sides
-    # Of 6 that trained among 5 and 3, or 1 among 3 and 5, no table has so small a probability.
-    assert pair["p_fisher_holm"] == pytest.approx(2 / 252)
 
 
 def test_a_divergence_is_never_better_than_the_worst_that_finished(scored: Scored) -> None:
@@ -327,9 +315,6 @@ def test_crossed_seeds_have_components_of_variance() -> None:
     analysis = analyse(sweep(jobs, records))
     shares = analysis.variance.pivot_table("share", "init", "source")
     assert (shares["weights"] > 0.99).all()
-    pair = analysis.pairs.iloc[0]
-    exact = ["p_wilcoxon", "p_wilcoxon_least", "p_sign_flip", "p_sign_flip_least"]
-    assert np.isnan(pair[[*exact, "further_seeds"]].astype(float)).all()
 
 
 def test_seeds_that_are_not_crossed_have_no_components(scored: Scored) -> None:

@@ -22,14 +22,13 @@ DIFFERENCES = pd.DataFrame(
         "mean": [0.0141, -0.02],
         "ci_low": [0.012, np.nan],
         "ci_high": [0.0162, np.nan],
-        "p_holm": [1e-5, np.nan],
-        "p_wilcoxon": [0.0625, 1.0],
-        "p_sign_flip": [0.0625, 1.0],
-        "p_sign_flip_least": [0.0625, 1.0],
-        "p_wilcoxon_least": [0.0625, 1.0],
+        "p_t": [1e-5, np.nan],
+        "level": [0.0072, np.nan],
+        "verdict": ["different", "unknown"],
+        "decided_at": pd.array([5, None], "Int64"),
+        "p_fisher": 1.0,
         "d_z": [4.8, np.nan],
         "probability_better": [1.0, 0.0],
-        "further_seeds": [0, np.nan],
         "outcome": ["better", "unknown"],
     }
 )
@@ -38,14 +37,11 @@ DIFFERENCES = pd.DataFrame(
 def test_differences_show_two_digits_of_their_uncertainty() -> None:
     table = evidence.differences(DIFFERENCES, NAMES, 0.95)
     assert texts(table, "difference") == ["+0.0141 [+0.0120, +0.0162]", "\N{MINUS SIGN}0.0200"]
-    assert texts(table, "p (Holm)") == ["< 0.001", "–"]
-    assert texts(table, "least (Wilcoxon)") == ["0.062", "> 0.99"]
-    assert texts(table, "least (sign flips)") == ["0.062", "> 0.99"]
+    assert texts(table, "p") == ["< 0.001", "–"]
+    assert texts(table, "needed") == ["0.0072", "–"]
+    assert texts(table, "known at") == ["5", "–"]
     assert texts(table, "better in") == ["100 %", "0 %"]
-    assert texts(table, "further seeds") == ["–", "–"]  # the first is told apart already
-    undecided = evidence.differences(DIFFERENCES.assign(p_holm=0.2), NAMES, 0.95)
-    assert texts(undecided, "further seeds") == ["0", "–"]
-    assert texts(table, "verdict") == ["better", "no test"]
+    assert texts(table, "verdict") == ["different", "not known yet"]
 
 
 def test_what_crossed_seeds_leave_out_is_shown() -> None:

@@ -35,7 +35,7 @@ DIFFERENCES = pd.DataFrame(
         "mean": [0.02, -0.8, 0.01],
         "ci_low": [0.01, -0.81, np.nan],
         "ci_high": [0.03, -0.79, np.nan],
-        "p_holm": [0.004, 1e-9, np.nan],
+        "p_t": [0.004, 1e-9, np.nan],
         "outcome": ["better", "unlearned", "unknown"],
     }
 )

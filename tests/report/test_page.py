@@ -114,7 +114,7 @@ def test_the_page_tells_what_it_has_to(reader: Reader) -> None:
     text = " ".join(" ".join(reader.shown).split())
     for expected in (
         "7 initializers in 14 configurations on digits",
-        "Configurations are compared within each of the 2 settings of kw[a.b]",
+        "best or tied in",
         "Worse than",
         "Never learned",
         "Read with care",

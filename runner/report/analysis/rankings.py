@@ -13,12 +13,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from runner import tasks
 from runner.plan import Scalar
 from runner.records import ConfigurationRecord, bounds, lower_is_better
 from runner.report import names, pairs
 from runner.report.results import Results
 from runner.report.scores import SEEDS, Scores, comparable, keys, setting_text, with_failures
 from runner.report.statistics import Summary, summarize
+from runner.report.tables import endpoint_column
 
 _TUNED = ("optimizer", "training")
 _COLUMNS = [
@@ -225,10 +227,10 @@ def told_scores(
     """
     rows = results.replicates
     metric = chosen[0].endpoint
-    test = f"test_{metric.removeprefix('val_')}"
+    test = f"test_{tasks.parted(metric)[1]}"
     of_chosen = rows["configuration"].isin([record.index for record in chosen])
     finished = of_chosen & (rows["status"] == "finished")
-    column = f"{chosen[0].endpoint_at}_{metric}"
+    column = endpoint_column(chosen[0])
     if on_test and test in rows and rows.loc[finished, test].notna().all() and finished.any():
         metric = column = test
     values = rows.get(column, pd.Series(np.nan, rows.index)).astype(float)

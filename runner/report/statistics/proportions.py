@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+from scipy.special import ndtri
 
 # Tables of equal probability are equally extreme, whatever the rounding.
 _ROUNDING = 1e-7
@@ -32,6 +33,14 @@ def wilson_interval(
         )
     tried = number > 0
     return np.where(tried, np.clip(low, 0, 1), np.nan), np.where(tried, np.clip(high, 0, 1), np.nan)
+
+
+def half_width_of_share(share: float, size: int, confidence: float) -> float:
+    """Returns half the width of the interval for a share of so many examples, by the normal law.
+
+    That is what a part of this size leaves open about all data, whatever the number of seeds.
+    """
+    return float(ndtri((1 + confidence) / 2) * np.sqrt(share * (1 - share) / size))
 
 
 def fisher_exact(

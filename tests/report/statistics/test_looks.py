@@ -1,0 +1,98 @@
+"""The levels of looks: against published numbers, simulation and the formulas."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from runner.report.statistics import looks as of_looks
+from runner.report.statistics.looks import (
+    e_value,
+    nominal_level,
+    rejection_probability,
+    sequential_holm,
+)
+
+LOOKS = (5, 10, 20, 40)
+NUM_SIMULATED = 100_000
+
+
+# Comparisons -> level of each look; simulated elsewhere, to three percent.
+@pytest.mark.parametrize(
+    ("comparisons", "level"),
+    [(1, 0.0151), (2, 0.0072), (5, 0.00278), (9, 0.00152), (15, 0.0009), (45, 0.0003)],
+)
+def test_levels_of_the_default_looks_are_the_known_ones(comparisons: int, level: float) -> None:
+    assert nominal_level(0.05 / comparisons, LOOKS) == pytest.approx(level, rel=0.035)
+
+
+def test_many_large_looks_have_pococks_normal_levels() -> None:
+    # Pocock (1977), table 1: nominal levels of 2, 3 and 5 equally spaced looks at 0.05.
+    for number, level in ((2, 0.0294), (3, 0.0221), (5, 0.0158)):
+        spaced = tuple(400 * look for look in range(1, number + 1))
+        assert nominal_level(0.05, spaced) == pytest.approx(level, abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    "looks", [LOOKS, (3, 5), (5, 6, 7, 8), (3, 4, 6), (5, 7, 9), (12,), (4, 50)]
+)
+def test_a_true_null_hypothesis_is_rejected_as_often_as_was_computed(looks: tuple) -> None:
+    level = 0.02
+    values = np.random.default_rng(len(looks)).standard_normal((NUM_SIMULATED, looks[-1]))
+    rejected = np.zeros(NUM_SIMULATED, bool)
+    for count in looks:
+        rejected |= stats.ttest_1samp(values[:, :count], 0, axis=1).pvalue <= level
+    expected = rejection_probability(level, looks)
+    # Four standard errors of a share over as many simulations, and the quadrature's thousandth.
+    error = 4 * math.sqrt(expected / NUM_SIMULATED) + 1e-3 * expected
+    assert rejected.mean() == pytest.approx(expected, abs=error)
+
+
+def test_one_look_has_the_whole_level() -> None:
+    assert nominal_level(0.05, (12,)) == 0.05
+    assert rejection_probability(0.05, (12,)) == pytest.approx(0.05)
+
+
+def test_finer_quadratures_give_the_same_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    coarse = [rejection_probability(level, LOOKS) for level in (0.0151, 0.0003)]
+    monkeypatch.setattr(of_looks, "_NUM_STATES", 129)
+    monkeypatch.setattr(of_looks, "_NUM_ANGLES", 128)
+    fine = [rejection_probability(level, LOOKS) for level in (0.0151, 0.0003)]
+    assert coarse == pytest.approx(fine, rel=1e-5)
+
+
+# The t from which on one comparison differs at any number of seeds.
+@pytest.mark.parametrize(("count", "t"), [(5, 8.453), (10, 3.870), (20, 3.425)])
+def test_the_evidence_reaches_twenty_at_the_known_t(count: int, t: float) -> None:
+    assert e_value(t, count) == pytest.approx(20, rel=1e-3)
+
+
+@pytest.mark.parametrize(("comparisons", "fewest"), [(1, 5), (9, 7), (45, 8)])
+def test_the_evidence_for_many_comparisons_needs_more_seeds(comparisons: int, fewest: int) -> None:
+    largest = e_value(np.inf, np.arange(2, 12))
+    assert 2 + int(np.argmax(largest >= comparisons / 0.05)) == fewest
+
+
+def test_the_evidence_is_one_on_the_average_at_any_number_of_values() -> None:
+    values = np.random.default_rng(2).standard_normal((200_000, 6))
+    t = stats.ttest_1samp(values, 0, axis=1).statistic
+    evidence = e_value(t, 6)
+    # Mean 1 under no effect; its standard error is measured, as the tail is heavy.
+    assert evidence.mean() == pytest.approx(1, abs=4 * evidence.std() / math.sqrt(len(evidence)))
+
+
+def test_holm_goes_on_over_looks() -> None:
+    """Three hypotheses, two looks, each with half of the level: 0.025 / r."""
+    p = [[0.008, 0.02, np.nan], [0.9, 0.012, 0.026]]
+    rejected, levels = sequential_holm(p, 0, 0.05, lambda level: level / 2)
+    # First look: 0.008 <= 0.025 / 3, then 0.02 > 0.025 / 2. Second: 0.012 <= 0.025 / 2, then
+    # 0.026 > 0.025.
+    assert rejected.tolist() == [0, 1, -1]
+    assert levels == pytest.approx([0.025 / 3, 0.025 / 2, 0.025])
+
+
+def test_holm_counts_what_is_not_there_yet() -> None:
+    rejected, _ = sequential_holm([[0.02]], 3, 0.05, lambda level: level)
+    assert rejected.tolist() == [-1]
+    assert sequential_holm([[0.016]], 3, 0.05, lambda level: level)[0].tolist() == [0]
