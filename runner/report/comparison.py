@@ -1,16 +1,17 @@
 """The comparison as people see it: a headline, sentences, cautions and a ranked table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from runner.report import names, words
-from runner.report.analysis import Analysis, analyse
+from runner.report.answer import Answer
 from runner.report.cautions import cautions
-from runner.report.overall import overall
-from runner.report.ranking import Table, metrics, outcomes, ranking, ranks
+from runner.report.ranking import metrics, outcomes, ranking, ranks
 from runner.report.results import Results
+from runner.report.sweep import Sweep
+from runner.report.table import Table
 
 # So many are told in sentences; the ranked table has them all.
 MAX_CELLS = 12
@@ -56,21 +57,28 @@ class Comparison:
         return [sentences for sentences in told if sentences]
 
 
-def compare(results: Results, analysis: Analysis | None = None) -> Comparison:
+def compare(results: Results) -> Comparison:
+    """Returns the comparison of a sweep."""
+    from runner.report.questions import ask
+
+    sweep = Sweep(results, draws=False)
+    return summed_up(sweep, list(ask(sweep)))
+
+
+def summed_up(sweep: Sweep, answers: Sequence[Answer]) -> Comparison:
     """Returns the comparison of a sweep.
 
     Args:
-      results: The sweep.
-      analysis: Its numbers, if they are there already.
+      sweep: The sweep.
+      answers: What it has to say to each question.
     """
-    analysis = analyse(results) if analysis is None else analysis
-    cells = analysis.cells
+    results, cells = sweep.results, sweep.cells
     return Comparison(
         title=title(results),
         conditions=f"Only where {' and '.join(results.where)}" if results.where else "",
         headline=words.headline(cells),
         findings=tuple(tuple(words.sentences(cell, len(cells) == 1)) for cell in cells),
-        overall=tuple(overall(analysis, results.sweep.confidence)),
+        overall=tuple(sentence for answer in answers for sentence in answer.sentences),
         method=words.method(cells, results.sweep.confidence),
         cautions=tuple(cautions(results, cells)),
         metric=names.listed(metrics(cells)),

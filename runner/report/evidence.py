@@ -1,20 +1,24 @@
 """The tables of statistics for people: what stands behind the verdict, in a few columns each."""
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from runner.report import names
 from runner.report.names import Name
-from runner.report.ranking import OUTCOMES, Entry, Table
-
-MAX_ROWS = 100
-
-Row = Mapping[Hashable, Any]
-Column = tuple[str, Callable[[Row], Entry]]
-_TEXTS = frozenset({"configuration", "initializer", "a", "b", "verdict", "at step 0"})
+from runner.report.ranking import OUTCOMES
+from runner.report.table import Column, Entry, Row, Table
+from runner.report.table import count as _count
+from runner.report.table import estimate as _estimate
+from runner.report.table import interval_digits as _digits
+from runner.report.table import number as _number
+from runner.report.table import p_value as _p
+from runner.report.table import part_of as _of
+from runner.report.table import share as _share
+from runner.report.table import tabulated as _table
+from runner.report.table import text as _text
+from runner.report.table import title as _title
+from runner.report.table import value as _value
 
 
 def differences(frame: pd.DataFrame, by: Mapping[int, Name], confidence: float) -> Table | None:
@@ -85,184 +89,11 @@ def success(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
     )
 
 
-def times(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
-    """Returns the epochs to the target, or None where no target was set."""
-    return _table(
-        frame[frame["unit"] == "epochs"],
-        [
-            ("configuration", _title(by)),
-            ("reached it", _of("num_reached", "num_replicates")),
-            ("median epochs", _number("median", 1)),
-            ("mean epochs", _mean_time),
-            ("up to epoch", _number("horizon", 0)),
-            ("p (log-rank, Holm)", _p("p_holm")),
-        ],
-    )
-
-
-def rankings(frame: pd.DataFrame) -> Table | None:
-    """Returns the two rankings side by side, or None where no way to train varies."""
-    if frame.empty:
-        return None
-    keys = ["problem", "init"]
-    shared = frame[frame["ranking"] == "shared"].set_index(keys).add_prefix("shared_")
-    own = frame[frame["ranking"] == "own best"].set_index(keys)
-    both = own.join(shared).reset_index()
-    digits = _digits(both)
-    several = both["problem"].nunique() > 1
-    return _table(
-        both,
-        [
-            *([("problem", _text("problem"))] if several else []),
-            ("initializer", _text("init")),
-            ("# shared", _number("shared_rank", 0)),
-            ("mean, shared", _number("shared_counted_mean", digits)),
-            ("shared setting", _text("shared_setting")),
-            ("# own best", _number("rank", 0)),
-            ("mean, own best", _number("counted_mean", digits)),
-            ("own best setting", _text("setting")),
-        ],
-    )
-
-
-def ranks(frame: pd.DataFrame) -> Table | None:
-    """Returns the average ranks, or None below two problems."""
-    problems = [str(column) for column in frame if str(column).startswith("rank: ")]
-    return _table(
-        frame,
-        [
-            ("initializer", _text("init")),
-            ("average rank", _number("average_rank", 2)),
-            *((column.removeprefix("rank: "), _number(column, 1)) for column in problems),
-        ],
-    )
-
-
-def variance(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
-    """Returns the shares of the variance, or None where seeds are not crossed."""
-    if frame.empty:
-        return None
-    wide = frame.pivot_table(
-        ["share", "std", "p_value"], "configuration", "source", dropna=False, sort=False
-    )
-    wide.columns = pd.Index([f"{name[1]}_{name[0]}" for name in wide.columns])
-    sources = [s for s in ("weights", "batches", "residual") if f"{s}_share" in wide]
-    columns: list[Column] = [("configuration", _title(by))]
-    for source in sources:
-        columns.append((f"{source}, share", _share(f"{source}_share")))
-        columns.append((f"{source}, std", _number(f"{source}_std", 4)))
-        if f"{source}_p_value" in wide and wide[f"{source}_p_value"].notna().any():
-            columns.append((f"{source}, p", _p(f"{source}_p_value")))
-    return _table(wide.reset_index(), columns)
-
-
-def predictors(frame: pd.DataFrame) -> Table | None:
-    """Returns how step 0 goes with the endpoint, or None where step 0 was not looked at."""
-    return _table(
-        frame,
-        [
-            ("data", _text("group")),
-            ("measured before training", _text("quantity")),
-            ("as", _text("transform")),
-            ("configurations", _count("num_configurations")),
-            ("rank correlation", _estimate("rho", "ci_low", "ci_high", 2)),
-            ("p (Holm)", _p("p_holm")),
-        ],
-    )
-
-
-def _table(frame: pd.DataFrame, columns: Sequence[Column]) -> Table | None:
-    if frame.empty:
-        return None
-    rows = frame.to_dict("records")
-    entries = [tuple(entry(row) for _, entry in columns) for row in rows[:MAX_ROWS]]
-    return Table(
-        columns=tuple(title for title, _ in columns),
-        rows=tuple(entries),
-        numeric=frozenset(
-            title
-            for place, (title, _) in enumerate(columns)
-            if title not in _TEXTS and any(row[place].sort is not None for row in entries)
-        ),
-        omitted=len(rows[MAX_ROWS:]),
-    )
-
-
-def _value(row: Row, column: str) -> float:
-    value = row.get(column)
-    return math.nan if value is None or pd.isna(value) else float(value)
-
-
-def _title(by: Mapping[int, Name], column: str = "configuration") -> Callable[[Row], Entry]:
-    return lambda row: Entry(by[int(row[column])].title, float(row[column]))
-
-
-def _text(column: str) -> Callable[[Row], Entry]:
-    def entry(row: Row) -> Entry:
-        value = row.get(column)
-        return Entry("" if pd.isna(value) else names.one_line(str(value)))
-
-    return entry
-
-
-def _number(column: str, digits: int) -> Callable[[Row], Entry]:
-    return lambda row: Entry(names.number(_value(row, column), digits), _value(row, column))
-
-
-def _count(column: str) -> Callable[[Row], Entry]:
-    return _number(column, 0)
-
-
-def _of(part: str, whole: str) -> Callable[[Row], Entry]:
-    def entry(row: Row) -> Entry:
-        count, total = _value(row, part), _value(row, whole)
-        return Entry(f"{count:.0f} of {total:.0f}", count, "" if count == total else "bad")
-
-    return entry
-
-
-def _share(column: str) -> Callable[[Row], Entry]:
-    def entry(row: Row) -> Entry:
-        value = _value(row, column)
-        return Entry("–" if math.isnan(value) else f"{100 * value:.0f} %", value)
-
-    return entry
-
-
-def _p(column: str, emphasis: str = "") -> Callable[[Row], Entry]:
-    def entry(row: Row) -> Entry:
-        value = _value(row, column)
-        return Entry(names.p_value(value).removeprefix("= "), value, emphasis)
-
-    return entry
-
-
-def _estimate(
-    mean: str, low: str, high: str, digits: int, signed: bool = True
-) -> Callable[[Row], Entry]:
-    def entry(row: Row) -> Entry:
-        value = _value(row, mean)
-        ends = [_value(row, column) for column in (low, high)]
-        text = names.number(value, digits, signed)
-        if not any(math.isnan(end) for end in ends):
-            shown = ", ".join(names.number(end, digits, signed) for end in ends)
-            text = f"{text} [{shown}]"
-        return Entry(text, value)
-
-    return entry
-
-
 def _rate(row: Row) -> Entry:
     rate, low, high = (_value(row, key) for key in ("success_rate", "ci_low", "ci_high"))
     if math.isnan(rate):
         return Entry("–", rate)
     return Entry(f"{100 * rate:.0f} % [{100 * low:.0f}, {100 * high:.0f}]", rate)
-
-
-def _mean_time(row: Row) -> Entry:
-    if not row["num_reached"]:
-        return Entry("–", math.inf)  # the restricted mean is no more than the horizon
-    return _estimate("restricted_mean", "ci_low", "ci_high", 1, signed=False)(row)
 
 
 def _further(level: float) -> Callable[[Row], Entry]:
@@ -282,7 +113,3 @@ def _verdict(row: Row) -> Entry:
 
 def _is_told(frame: pd.DataFrame, column: str) -> bool:
     return column in frame and bool(frame[column].replace("", None).notna().any())
-
-
-def _digits(frame: pd.DataFrame) -> int:
-    return names.decimals_of((frame["ci_high"] - frame["ci_low"]) / 2, frame["mean"])

@@ -1,43 +1,12 @@
-"""The ranked table, and what a table for people is."""
+"""The ranked table."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runner.report import names, words
+from runner.report.table import Entry, Table
 from runner.report.verdict import Cell, Standing
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One cell of a table.
-
-    Attributes:
-      text: What is shown.
-      sort: What the column is sorted by, if not the text.
-      emphasis: `"good"`, `"bad"`, `"muted"` or nothing.
-    """
-
-    text: str
-    sort: float | None = None
-    emphasis: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table for people, whatever it is rendered to.
-
-    Attributes:
-      columns: Titles.
-      rows: As long as `columns` each.
-      numeric: Titles of the columns that are set flush right.
-      omitted: Number of rows that were left out.
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Entry, ...], ...]
-    numeric: frozenset[str] = frozenset()
-    omitted: int = 0
 
 
 @dataclass(frozen=True)

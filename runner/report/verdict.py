@@ -163,7 +163,7 @@ class Cell:
       standings: Best first; those of which most replicates were lost after the others.
       reference: What the others are compared with, or None if nothing finished.
       is_baseline: Whether the reference was fixed beforehand.
-      pairs: All pairs of its configurations; see `runner.report.analysis`.
+      pairs: All pairs of its configurations; see `runner.report.pairs`.
     """
 
     name: str

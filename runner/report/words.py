@@ -2,47 +2,23 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from runner.config import abridged
 from runner.records import lower_is_better
 from runner.report import names
+from runner.report.answer import Kind, Sentence
 from runner.report.pairs import MIN_DEGREES
 from runner.report.scores import comparable
 from runner.report.statistics.paired import MAX_FURTHER, POWER
 from runner.report.verdict import Cell, Difference, Outcome, Standing, rank
-
-Kind = Literal[
-    "leads",
-    "level",
-    "better",
-    "same",
-    "worse",
-    "unknown",
-    "fragile",
-    "success",
-    "unlearned",
-    "lost",
-    "next",
-    "overall",
-]
 
 _MAX_LISTED = 12
 _MAX_IN_HEADLINE = 4
 _MIN_SEEDS = MIN_DEGREES + 1
 # Settings outside are written as powers of ten.
 _PLAIN = 1e-5, 1e7
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """One statement and what sort of statement it is."""
-
-    kind: Kind
-    text: str
 
 
 def sentences(cell: Cell, has_headline: bool = True) -> list[Sentence]:

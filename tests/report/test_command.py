@@ -25,7 +25,7 @@ def test_a_report_is_written_without_tensorflow(build: Build, behaviour: Any) ->
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "he_normal has the highest mean" in done.stdout
-    assert (folder / "figures/curves_loss.png").is_file()
+    assert (folder / "figures/curves_loss.svg").is_file()
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

@@ -3,7 +3,8 @@ import pandas as pd
 
 from runner.report import evidence
 from runner.report.names import Name
-from runner.report.ranking import Table
+from runner.report.questions import predictors, problems, target, tuning, variance
+from runner.report.table import Table
 
 NAMES = {0: Name("a"), 1: Name("b")}
 
@@ -69,10 +70,10 @@ def test_a_time_that_nobody_reached_has_no_mean() -> None:
             "p_holm": [0.01, np.nan],
         }
     )
-    table = evidence.times(frame, NAMES)
+    table = target.times_block(frame, NAMES)
     assert texts(table, "mean epochs") == ["7.9 [7.7, 8.1]", "–"]
     assert texts(table, "reached it") == ["10 of 10", "0 of 10"]
-    assert evidence.times(frame.assign(unit="seconds"), NAMES) is None
+    assert target.times_block(frame.assign(unit="seconds"), NAMES) is None
 
 
 def test_rankings_stand_side_by_side() -> None:
@@ -89,7 +90,7 @@ def test_rankings_stand_side_by_side() -> None:
             "rank": [1.0, 2.0, 1.0, 2.0],
         }
     )
-    table = evidence.rankings(frame)
+    table = tuning.rankings_block(frame)
     assert texts(table, "initializer") == ["b", "a"]
     assert texts(table, "# shared") == ["2", "1"]
     assert texts(table, "# own best") == ["1", "2"]
@@ -106,7 +107,7 @@ def test_shares_of_the_variance_stand_in_one_row() -> None:
             "p_value": [0.01, 0.2, np.nan],
         }
     )
-    table = evidence.variance(frame, NAMES)
+    table = variance.variance_block(frame, NAMES)
     assert texts(table, "weights, share") == ["60 %"]
     assert texts(table, "batches, p") == ["0.2"]
     assert table is not None
@@ -137,5 +138,5 @@ def test_success_is_told_only_where_something_failed() -> None:
 
 def test_empty_frames_have_no_table() -> None:
     assert evidence.differences(DIFFERENCES[:0], NAMES, 0.95) is None
-    assert evidence.predictors(pd.DataFrame(columns=["rho"])) is None
-    assert evidence.ranks(pd.DataFrame(columns=["init"])) is None
+    assert predictors.predictors_block(pd.DataFrame(columns=["rho"])) is None
+    assert problems.ranks_block(pd.DataFrame(columns=["init"])) is None

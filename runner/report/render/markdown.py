@@ -1,14 +1,15 @@
 """`report.md`: the report for a git host, with links to the figures beside it."""
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from runner.report.answer import Answer, Block
 from runner.report.comparison import Comparison
-from runner.report.document import Block, Document, Section
-from runner.report.ranking import Table
+from runner.report.table import Table
 
 if TYPE_CHECKING:
-    from runner.report.figures.theme import Figure
+    from runner.report.render.theme import Figure
 
 _SPECIAL = re.compile(r"([\\`*<>|#~&$]|\](?=[(\[:]))")
 # Underscores within a word are plain in Markdown, and most labels have them.
@@ -17,9 +18,15 @@ _CODE = re.compile(r"(?<!`)(`[^`]+`)(?!`)")
 _LIST_MARKER = re.compile(r"^([-+]|\d+(?=[.)](\s|$)))")
 
 
-def markdown(document: Document) -> str:
-    """Returns the whole report."""
-    comparison = document.comparison
+def markdown(comparison: Comparison, answers: Sequence[Answer], command: str, origin: Table) -> str:
+    """Returns the whole report.
+
+    Args:
+      comparison: What it says first.
+      answers: What follows.
+      command: The command line.
+      origin: Machine, versions, seeds.
+    """
     blocks = [
         f"# {escaped(comparison.title)}",
         escaped(comparison.conditions),
@@ -28,14 +35,14 @@ def markdown(document: Document) -> str:
         f"## {escaped(comparison.metric[:1].upper() + comparison.metric[1:])}",
         table(comparison.ranking),
         escaped(comparison.method),
-        *[block for section in document.sections for block in _section(section)],
+        *[block for answer in answers if answer.has_section for block in _section(answer)],
         "## Where it comes from",
-        fenced(document.command),
-        table(document.origin),
+        fenced(command),
+        table(origin),
         "Tables: [replicates.csv](replicates.csv), [curves.parquet](curves.parquet), "
         "[movement.csv](movement.csv), [propagation.parquet](propagation.parquet), "
         "[comparison.csv](comparison.csv). "
-        "The same report to click through: [report.html](report.html); its tables for a paper: "
+        "The same report to click through: [report.html](report.html); the ranking for a paper: "
         "[report.tex](report.tex).",
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -104,19 +111,18 @@ def _findings(comparison: Comparison) -> list[str]:
     return ["\n".join(found), *limits]
 
 
-def _section(section: Section) -> list[str]:
+def _section(answer: Answer) -> list[str]:
     return [
-        f"## {escaped(section.title)}",
-        escaped(section.note),
-        *[text for figure in section.figures for text in _figure(figure)],
-        *[text for block in section.blocks for text in _block(block)],
+        f"## {escaped(answer.title)}",
+        escaped(answer.note),
+        *[text for figure in answer.figures for text in _figure(figure)],
+        *[text for block in answer.blocks for text in _block(block)],
     ]
 
 
 def _figure(figure: "Figure") -> list[str]:
     title, name = escaped(figure.title), figure.name
-    image = f"[![{title}](figures/{name}.png)](figures/{name}.svg)"
-    return [f"### {title}", image, escaped(figure.caption)]
+    return [f"### {title}", f"![{title}](figures/{name}.svg)", escaped(figure.caption)]
 
 
 def _block(block: Block) -> list[str]:

@@ -11,15 +11,54 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from runner.records import KEY_COLUMNS
+from runner.records import KEY_COLUMNS, lower_is_better
+from runner.report import names
+from runner.report.answer import Answer, blocks, overall
+from runner.report.names import Name, listed_some
+from runner.report.render.charts import first_of
+from runner.report.render.shares import Shares, placed, share_figure
+from runner.report.render.theme import Figure, Series
 from runner.report.results import Results
 from runner.report.scores import keys
 from runner.report.statistics import paired, survival
+from runner.report.sweep import Sweep
+from runner.report.table import (
+    Entry,
+    Row,
+    Table,
+    estimate,
+    number,
+    p_value,
+    part_of,
+    tabulated,
+    title,
+)
 from runner.report.verdict import Cell, Standing
 
 UNITS = {"epochs": "epochs", "steps": "steps", "seconds": "time_s"}
 TIMES = [*KEY_COLUMNS, "target_metric", "target_value", "reached", *UNITS.values()]
 _SURVIVAL = [*survival.COLUMNS, "ci_low", "ci_high"]
+
+
+_MAX_TOLD = 4
+# More panels are neither read nor drawn in a reasonable time.
+_MAX_PANELS = 8
+
+
+def ask(sweep: Sweep) -> Answer:
+    """Who reaches the target soonest?"""
+    times = times_table(sweep.results)
+    curves = survival_table(sweep.results, times)
+    means = mean_times_table(sweep.results, times, sweep.cells)
+    return Answer(
+        "target",
+        "Time to the target",
+        sentences=overall(sentences(means, times, sweep.confidence)),
+        figures=sweep.drawn(target_figures, curves, times, sweep.names, sweep.series),
+        blocks=blocks(times_block(sweep.ordered(means), sweep.names), csv="mean_times.csv"),
+        tables={"times.csv": times, "survival.csv": curves, "mean_times.csv": means},
+        has_legend=True,
+    )
 
 
 def times_table(results: Results) -> pd.DataFrame:
@@ -208,3 +247,146 @@ def _logrank(
     if other is None or other == index or other not in of:
         return np.nan
     return survival.logrank([of[index], of[other]])
+
+
+def times_block(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
+    """Returns the epochs to the target, or None where no target was set."""
+    return tabulated(
+        frame[frame["unit"] == "epochs"],
+        [
+            ("configuration", title(by)),
+            ("reached it", part_of("num_reached", "num_replicates")),
+            ("median epochs", number("median", 1)),
+            ("mean epochs", _mean_time),
+            ("up to epoch", number("horizon", 0)),
+            ("p (log-rank, Holm)", p_value("p_holm")),
+        ],
+    )
+
+
+def _mean_time(row: Row) -> Entry:
+    if not row["num_reached"]:
+        return Entry("–", np.inf)  # the restricted mean is no more than the horizon
+    return estimate("restricted_mean", "ci_low", "ci_high", 1, signed=False)(row)
+
+
+def target_figures(
+    survival: pd.DataFrame,
+    times: pd.DataFrame,
+    by: Mapping[int, Name],
+    series: Sequence[Series],
+) -> list[Figure]:
+    """Returns the share of replicates that have reached the target by each epoch.
+
+    Args:
+      survival, times: `survival.csv` and `times.csv`.
+      by: Names of the configurations.
+      series: How each is drawn.
+    """
+    rows = survival[survival["unit"] == "epochs"]
+    if rows.empty:
+        return []
+    cells = list(dict.fromkeys(by[index].cell for index in rows["configuration"]))
+    shown = rows[[by[index].cell in cells[:_MAX_PANELS] for index in rows["configuration"]]]
+    panel = [by[index].cell for index in shown["configuration"]]
+    label = [by[index].series for index in shown["configuration"]]
+    data = placed(shown, panel, label, "time", "share_reached")
+    # Each curve goes on with its last share up to the end of the axis.
+    last = data.groupby(["panel", "series"], sort=False).tail(1).assign(x=data["x"].max())
+    data = pd.concat([data, last]).drop_duplicates(["panel", "series", "x"], ignore_index=True)
+    what = _target(times)
+    caption = (
+        f"Share of replicates that have reached {what} by each epoch (Kaplan and Meier's estimate "
+        f"with its interval): a replicate that was not watched for long enough counts as long as "
+        f"it was watched; one that diverged never reaches it."
+    )
+    caption += first_of(min(len(cells), _MAX_PANELS), len(cells), " settings")
+    shares = Shares(data, "epoch", "share at the target", "step-after")
+    return [share_figure("target", f"Time to {what}", caption, shares, series)]
+
+
+def _target(times: pd.DataFrame) -> str:
+    """Returns such as `"a validation accuracy of 0.9"`."""
+    targets = times[["target_metric", "target_value"]].drop_duplicates()
+    if len(targets) != 1:
+        return "the target"
+    metric, value = targets.iloc[0]
+    return f"a {names.metric_name(str(metric))} of {names.significant(float(value))}"
+
+
+def sentences(means: pd.DataFrame, times: pd.DataFrame, confidence: float) -> list[str]:
+    """Returns who reaches the target soonest in each cell, and who cannot be told from that."""
+    rows = means[means["unit"] == "epochs"]
+    targets = times[["target_metric", "target_value"]].drop_duplicates()
+    if rows.empty or len(targets) > 1:
+        return []
+    metric, value = targets.iloc[0]
+    sign = "≤" if lower_is_better(str(metric)) else "≥"
+    target = f"{names.metric_name(str(metric))} {sign} {names.scalar_text(float(value))}"
+    if not rows["num_reached"].any():
+        return [f"No replicate reaches {target}."]
+    cells = [of_cell for _, of_cell in rows.groupby("soonest", sort=False)]
+    reaching = [of_cell for of_cell in cells if of_cell["num_reached"].any()]
+    told = [_soonest(of_cell, target, confidence) for of_cell in reaching[:_MAX_TOLD]]
+    if len(reaching) > len(told):
+        told.append(f"{len(reaching) - len(told)} more settings: see mean_times.csv.")
+    if len(cells) > len(reaching):
+        settings = names.counted(len(cells) - len(reaching), "other setting")
+        told.append(f"In {settings} no replicate reaches {target}.")
+    return told
+
+
+def _soonest(rows: pd.DataFrame, target: str, confidence: float) -> str:
+    """Returns who reaches the target after the fewest epochs in one cell."""
+    setting, places = _places(rows)
+    first = rows[rows["configuration"] == rows["soonest"]].iloc[0]
+    mean = first["restricted_mean"]
+    ties = rows[(rows["restricted_mean"] - mean).abs() <= 1e-9 * abs(mean)]
+    others = rows.drop(ties.index).sort_values("restricted_mean")
+    later = [
+        f"{places[index]} ({row['restricted_mean']:.1f}; log-rank p "
+        f"{names.p_value(row['p_soonest'])})"
+        for index, row in others.iterrows()
+    ]
+    is_level = ~(others["p_soonest"] <= 1 - confidence)
+    is_soonest = len(ties) == 1 and len(others) > 0 and not is_level.any()
+    ends = "" if pd.isna(first["ci_low"]) else f" [{first['ci_low']:.1f}, {first['ci_high']:.1f}]"
+    text = (
+        f"{setting}{listed_some([places[index] for index in ties.index])} "
+        f"{'reach' if len(ties) > 1 else 'reaches'} {target}{' soonest,' if is_soonest else ''} "
+        f"after {mean:.1f}{ends if len(ties) == 1 else ''} epochs on the average over the first "
+        f"{first['horizon']:g} ({ties['num_reached'].sum()} of {ties['num_replicates'].sum()} do)"
+    )
+    never = int((rows["num_reached"] == 0).sum())
+    if never:
+        text += f"; {never} of {names.counted(len(rows), 'configuration')} never"
+    if is_level.any():
+        level = [told for told, is_one in zip(later, is_level, strict=True) if is_one]
+        text += f"; not distinguishable from {listed_some(level)}"
+    elif is_soonest:
+        text += f"; next is {later[0]}"
+    return f"{text}."
+
+
+def _places(rows: pd.DataFrame) -> tuple[str, dict]:
+    """Returns the factors that the rows of a cell share, as a start, and each row's name.
+
+    The factors stand between the initializer and the unit.
+    """
+    columns = [str(column) for column in rows.columns]
+    factors = columns[columns.index("init") + 1 : columns.index("unit")]
+    shortened = names.short_keys(factors)
+    shared = [key for key in factors if rows[key].nunique(dropna=False) == 1]
+
+    def told(row: pd.Series, keys: Sequence[str]) -> str:
+        return ", ".join(f"{shortened[key]}={names.scalar_text(row[key])}" for key in keys)
+
+    start = told(rows.iloc[0], shared)
+    own = [key for key in factors if key not in shared]
+    places = {
+        index: names.one_line(f"{row['init']} at {told(row, own)}")
+        if own
+        else names.one_line(str(row["init"]))
+        for index, row in rows.iterrows()
+    }
+    return (f"At {names.one_line(start)}: " if start else ""), places

@@ -1,94 +1,20 @@
-"""The tables behind the comparison: what failed, what moved, what was drawn, what was trained."""
+"""What was trained, and where it comes from."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-import pandas as pd
 
 from runner.records import ConfigurationRecord
 from runner.report import names
-from runner.report.cautions import is_fallback
-from runner.report.ranking import Entry, Table
+from runner.report.answer import Answer, Block
+from runner.report.names import shape_text
 from runner.report.results import Results
-from runner.report.tables import movement_medians, replicate_name
-
-MAX_ROWS = 100
-# A table wider than this is not read; the figure shows the same.
-_MAX_PARAMETERS = 16
+from runner.report.sweep import Sweep
+from runner.report.table import Entry, Table
 
 
-def failures(results: Results) -> Table | None:
-    """Returns what went wrong and why, or None if nothing did."""
-    by = results.names
-    rows = [_failure(by, row) for row in results.failures.to_dict("records")]
-    columns = ("configuration", "replicate", "status", "when", "why")
-    return Table(columns, tuple(rows[:MAX_ROWS]), omitted=len(rows[MAX_ROWS:])) if rows else None
-
-
-def _failure(by: Mapping[int, names.Name], row: Mapping[Hashable, Any]) -> tuple[Entry, ...]:
-    whole = pd.isna(row["weight_seed"])
-    replicate = "all" if whole else replicate_name(row["weight_seed"], row["batch_seed"])
-    return (
-        Entry(by[row["configuration"]].title, row["configuration"]),
-        Entry(replicate),
-        Entry(row["status"], emphasis="bad"),
-        Entry("" if pd.isna(row["epoch"]) else f"epoch {row['epoch']}, step {row['step']}"),
-        Entry(row["reason"]),
-    )
-
-
-def movement(results: Results) -> Table | None:
-    """Returns the median change of each parameter, or None where there is none to show."""
-    medians = movement_medians(results.replicates, results.movement)
-    if medians.empty or len(medians.columns) > _MAX_PARAMETERS:
-        return None
-    by = results.names
-    rows = [
-        (Entry(by[index].title, index), *(_moved(value) for value in values))
-        for index, *values in medians.itertuples()
-    ]
-    parameters = [str(column) for column in medians.columns]
-    return Table(
-        ("configuration", *parameters),
-        tuple(rows[:MAX_ROWS]),
-        numeric=frozenset(parameters),
-        omitted=len(rows[MAX_ROWS:]),
-    )
-
-
-def _moved(value: float) -> Entry:
-    if value == 0:
-        return Entry("did not move", 0.0, "muted")
-    return Entry(names.significant(value, 3), value)
-
-
-def kernels(results: Results) -> list[Table]:
-    """Returns which law drew each kernel: one table for each set of kernels that models have."""
-    groups: dict[tuple[tuple[str, tuple[int, ...]], ...], dict[tuple[str, ...], None]] = {}
-    for record in results.configurations:
-        if record.kernels:
-            shapes = tuple((kernel.path, kernel.shape) for kernel in record.kernels)
-            laws = tuple(kernel.law for kernel in record.kernels)
-            groups.setdefault(shapes, {})[(record.init, *laws)] = None
-    return [
-        Table(
-            ("initializer", *(f"{path} {_shape_text(shape)}" for path, shape in shapes)),
-            tuple(_laws(*row) for row in rows),
-        )
-        for shapes, rows in groups.items()
-    ]
-
-
-def _shape_text(shape: Sequence[int]) -> str:
-    return " × ".join(str(size) for size in shape)
-
-
-def _laws(init: str, *laws: str) -> tuple[Entry, ...]:
-    marked = [
-        Entry(f"{law} (fallback)", emphasis="bad") if is_fallback(init, law) else Entry(law)
-        for law in laws
-    ]
-    return (Entry(init), *marked)
+def ask(sweep: Sweep) -> Answer:
+    """What was trained?"""
+    return Answer("trained", "What was trained", blocks=[Block(trained(sweep.trained))])
 
 
 _GROUPS = ("dataset", "model", "optimizer", "training")
@@ -105,9 +31,8 @@ _DATASET_FACTS = {
 }
 
 
-def trained(results: Results) -> Table:
+def trained(records: Sequence[ConfigurationRecord]) -> Table:
     """Returns what was trained; a value that varies is told in all its values."""
-    records = [record for record in results.configurations if record.error is None]
     rows = [
         (title, _values(record.dataset.get(key) for record in records))
         for key, title in _DATASET_FACTS.items()
@@ -127,7 +52,7 @@ def _values(values: Iterable[Any]) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return _shape_text(value)
+        return shape_text(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return names.scalar_text(value)

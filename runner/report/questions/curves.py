@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from runner.report.figures.points import Points, curve_points
-from runner.report.figures.theme import (
+from runner.report.answer import Answer
+from runner.report.names import Name
+from runner.report.points import Points, curve_points
+from runner.report.render.theme import (
     Figure,
     Series,
     color,
@@ -16,13 +18,19 @@ from runner.report.figures.theme import (
     value_scale,
     whole_axis,
 )
-from runner.report.names import Name
 from runner.report.results import Results
+from runner.report.sweep import Sweep
 from runner.report.verdict import comparable
 
 _HEIGHT = 220
 # Panels in a row of the files -> width of each; the page lays them out for its own width.
 _WIDTHS = {1: 340, 2: 340, 4: 240}
+
+
+def ask(sweep: Sweep) -> Answer:
+    """How do loss and metrics go, epoch by epoch?"""
+    figures = sweep.drawn(curve_figures, sweep.results, sweep.names, sweep.series, sweep.coverage)
+    return Answer("curves", "Loss and metrics", figures=figures, has_legend=True)
 
 
 def curve_figures(

@@ -11,9 +11,9 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from runner.report.answer import Kind, Sentence
 from runner.report.comparison import Comparison
-from runner.report.ranking import Entry, Table
-from runner.report.words import Kind, Sentence
+from runner.report.table import Entry, Table
 
 Row = tuple[Entry, ...]
 

@@ -6,10 +6,14 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from runner.propagation.tables import Opinion, card_table, layers_table, shortened
 from runner.records import NETWORK
-from runner.report import names as names_
-from runner.report.figures.maps import HeatMap, heat_map_figure
-from runner.report.figures.theme import (
+from runner.report import names
+from runner.report.answer import Answer, Block, Choice, blocks
+from runner.report.names import Name
+from runner.report.render.charts import first_of, in_panels, tooltips
+from runner.report.render.heat_map import HeatMap, heat_map_figure
+from runner.report.render.theme import (
     LINE_SYMBOLS,
     MAX_ROWS,
     MUTED,
@@ -20,11 +24,11 @@ from runner.report.figures.theme import (
     color,
     csv_data,
     finish,
-    panel_facet,
     whole_axis,
 )
-from runner.report.names import Name
 from runner.report.results import Results
+from runner.report.sweep import Sweep
+from runner.report.table import Entry, Table
 
 _WIDTH, _HEIGHT = 340, 220
 _MAX_CELLS = 4
@@ -37,25 +41,87 @@ _PANELS = {
 }
 _SINGULAR = "singular_value_"
 _KEY = ["configuration", "layer_index", "layer", "quantity"]
+# Of so many configurations each has its tables.
+_MAX_CHOICES = 100
+_MAX_TABLE_LAYERS = 24
+_TEXTS = {"layer", "kernel", "shape", "law"}
 
 
-def propagation_figures(
-    results: Results, names: Mapping[int, Name], series: Sequence[Series]
-) -> list[Figure]:
-    """Returns the figures of step 0; none where nothing was measured.
+def ask(sweep: Sweep) -> Answer | None:
+    """What do signal and gradient do before training?"""
+    if not sweep.results.measured:
+        return None
+    return Answer(
+        "propagation",
+        "Before training: signal and gradient through the layers",
+        note="z: pre-activations, h: activations, w: kernel entries; means over replicates.",
+        figures=sweep.drawn(propagation_figures, sweep),
+        blocks=blocks(verdicts(sweep.results), csv="propagation.parquet"),
+        choices_title="Kernels and layers of each configuration",
+        choices=starts(sweep.results),
+    )
 
-    Args:
-      results: The sweep.
-      names: Of its configurations.
-      series: How each is drawn.
-    """
+
+def verdicts(results: Results) -> Table | None:
+    """Returns one row a configuration: the verdict on how it starts, why, and what would help."""
+    by = results.names
+    rows = [
+        (
+            Entry(by[record.index].title, record.index),
+            Entry(opinion.verdict.name, emphasis=_emphasis(opinion)),
+            Entry(opinion.verdict.reason),
+            Entry(opinion.advice),
+        )
+        for record in results.configurations
+        if (opinion := results.opinions.get(record.index)) is not None
+    ]
+    columns = ("configuration", "verdict", "why", "what would help")
+    return Table(columns, tuple(rows)) if rows else None
+
+
+def _emphasis(opinion: Opinion) -> str:
+    return "good" if opinion.verdict.name == "healthy" else "bad"
+
+
+def starts(results: Results) -> list[Choice]:
+    """Returns the kernels and the layers of each of the first configurations."""
+    of = {record.index: record for record in results.configurations}
+    return [
+        Choice(
+            results.names[index].title,
+            [
+                Block(_table(*card_table(of[index], records)), "Kernels"),
+                Block(_table(*layers_table(records)), "Layers, measured beside predicted"),
+            ],
+        )
+        for index, records in list(results.measured.items())[:_MAX_CHOICES]
+    ]
+
+
+def _table(titles: Sequence[str], rows: Sequence[list[str]]) -> Table:
+    numbered = [
+        f"{title} ({titles[place - 1]})" if title == "theory" else title
+        for place, title in enumerate(titles)
+    ]
+    return Table(
+        columns=tuple(numbered),
+        rows=tuple(
+            tuple(Entry(text) for text in row) for row in shortened(rows, _MAX_TABLE_LAYERS)
+        ),
+        numeric=frozenset(numbered) - _TEXTS,
+    )
+
+
+def propagation_figures(sweep: Sweep) -> list[Figure]:
+    """Returns the figures of step 0; none where nothing was measured."""
+    results, by, series = sweep.results, sweep.names, sweep.series
     layers = results.propagation[results.propagation["layer"] != NETWORK]
     if layers.empty:
         return []
     figures = [
         _lines(
             _means(layers, list(_PANELS), geometric=True),
-            names,
+            by,
             series,
             name="propagation_variance",
             title="Signal and gradient before training",
@@ -65,7 +131,7 @@ def propagation_figures(
         ),
         _lines(
             _means(layers, ["correlation"], geometric=False),
-            names,
+            by,
             series,
             name="propagation_correlation",
             title="Are inputs told apart?",
@@ -73,8 +139,8 @@ def propagation_figures(
             "before training, means over pairs and replicates: at 1 they are no longer told apart.",
             is_log=False,
         ),
-        _map(_means(layers, ["preactivation_variance"], geometric=True), names),
-        _spectrum(results.propagation, names, series),
+        _map(_means(layers, ["preactivation_variance"], geometric=True), by),
+        _spectrum(results.propagation, by, series),
     ]
     return [figure for figure in figures if figure is not None]
 
@@ -93,7 +159,7 @@ def _means(layers: pd.DataFrame, quantities: list[str], geometric: bool) -> pd.D
 
 def _lines(
     means: pd.DataFrame,
-    names: Mapping[int, Name],
+    by: Mapping[int, Name],
     series: Sequence[Series],
     *,
     name: str,
@@ -104,9 +170,9 @@ def _lines(
     """Returns a line per series against depth, with the theory beside it where there is one."""
     if means.empty:  # a net without hidden layers
         return None
-    cells = list(dict.fromkeys(names[index].cell for index in means["configuration"]))
-    drawn = [index for index, name in names.items() if name.cell in cells[:_MAX_CELLS]]
-    frame = _long(means[means["configuration"].isin(drawn)], names)
+    cells = list(dict.fromkeys(by[index].cell for index in means["configuration"]))
+    drawn = [index for index, name in by.items() if name.cell in cells[:_MAX_CELLS]]
+    frame = _long(means[means["configuration"].isin(drawn)], by)
     if frame.empty or frame["layer"].nunique() < 2:
         return None
     told = [item for item in series if item.name in set(frame["series_name"])]
@@ -114,8 +180,7 @@ def _lines(
     has_theory = bool((frame["kind"] == "theory").any())
     if has_theory:
         caption += " Dashed: what mean-field theory predicts."
-    if len(cells) > _MAX_CELLS:
-        caption += f" The first {_MAX_CELLS} of {len(cells)} settings are drawn."
+    caption += first_of(min(len(cells), _MAX_CELLS), len(cells), " settings")
     scale = alt.Scale(type="log", nice=False) if is_log else alt.Scale(zero=False)
     label = {"labelExpr": POWER_LABEL} if is_log else {"format": "~g"}
     x_axis = whole_axis(1, int(frame["layer"].max()), grid=False)
@@ -123,29 +188,20 @@ def _lines(
         x=alt.X("layer:Q", title="layer", axis=x_axis),
         y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5, **label)),
         color=_series_color(told),
-        tooltip=[
-            alt.Tooltip("series_name:N", title="initializer"),
-            alt.Tooltip("name:N", title="layer"),
-            alt.Tooltip("kind:N", title=" "),
-            alt.Tooltip("value:Q", format=".3~g"),
-        ],
+        tooltip=tooltips(
+            ("series_name:N", "initializer"),
+            ("name:N", "layer"),
+            ("kind:N", " "),
+            ("value:Q", "value", ".3~g"),
+        ),
     )
     measured = base.transform_filter("datum.kind == 'measured'")
     layers = [measured.mark_line(strokeWidth=2), measured.mark_point(filled=True, size=24)]
     if has_theory:
         theory = base.transform_filter("datum.kind == 'theory'")
         layers.append(theory.mark_line(strokeWidth=1.2, strokeDash=[5, 3], opacity=0.8))
-    chart = (
-        alt.layer(*layers)
-        .properties(width=_WIDTH, height=_HEIGHT)
-        .facet(
-            facet=panel_facet("panel", panels),
-            columns=min(len(panels), 2),
-            data=csv_data(frame),
-        )
-        .resolve_scale(y="independent")
-        .resolve_axis(x="independent")
-    )
+    chart = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)
+    chart = in_panels(chart, panels, csv_data(frame)).resolve_scale(y="independent")
     subtitle = "dashed: mean-field theory" if has_theory else ""
     return Figure(name, title, caption, finish(chart, title, subtitle), len(panels))
 
@@ -157,11 +213,11 @@ def _series_color(series: Sequence[Series]) -> alt.Color:
     return color(series).legend(legend)
 
 
-def _long(means: pd.DataFrame, names: Mapping[int, Name]) -> pd.DataFrame:
+def _long(means: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
     """Returns columns `panel, series_name, layer, name, kind, value`: layers counted from 1."""
     parts = []
     for (index, quantity), part in means.groupby(["configuration", "quantity"], sort=False):
-        name = names[index]  # type: ignore[index]
+        name = by[index]  # type: ignore[index]
         panel = " · ".join(text for text in (_PANELS.get(str(quantity), ""), name.cell) if text)
         step = -(-len(part) // _MAX_LAYERS)
         kept = part.assign(place=np.arange(1, len(part) + 1)).iloc[::step]
@@ -182,7 +238,7 @@ def _long(means: pd.DataFrame, names: Mapping[int, Name]) -> pd.DataFrame:
     return frame[np.isfinite(frame["value"])]
 
 
-def _map(means: pd.DataFrame, names: Mapping[int, Name]) -> Figure | None:
+def _map(means: pd.DataFrame, by: Mapping[int, Name]) -> Figure | None:
     """Returns the variance of the pre-activations over configuration and layer."""
     known = means[np.isfinite(means["measured"])]
     indices = list(dict.fromkeys(known["configuration"]))[:MAX_ROWS]
@@ -197,26 +253,14 @@ def _map(means: pd.DataFrame, names: Mapping[int, Name]) -> Figure | None:
     known = known[known["configuration"].isin(indices) & known["layer"].isin(drawn)]
     cells = pd.DataFrame(
         {
-            "row": [names[index].short_title for index in known["configuration"]],
+            "row": [by[index].short_title for index in known["configuration"]],
             "column": known["layer"],
-            "panel": "",
             "value": known["measured"],
-            "text": [names_.power(value, 2) for value in known["measured"]],
+            "text": [names.power(value, 2) for value in known["measured"]],
             "hint": "before training",
         }
     )
-    heat_map = HeatMap(
-        cells=cells,
-        rows=list(dict.fromkeys(cells["row"])),
-        columns=drawn,
-        panels=[],
-        x_title=None,
-        y_title=None,
-        legend="variance of pre-activations",
-        scheme="viridis",
-        dark_is_high=True,
-        is_log=True,
-    )
+    heat_map = HeatMap(cells, columns=drawn, legend="variance of pre-activations")
     caption = "Variance of the pre-activations of each layer before training, by initializer."
     if step > 1:
         caption += f" Every {step}th layer is drawn."
@@ -224,7 +268,7 @@ def _map(means: pd.DataFrame, names: Mapping[int, Name]) -> Figure | None:
 
 
 def _spectrum(
-    propagation: pd.DataFrame, names: Mapping[int, Name], series: Sequence[Series]
+    propagation: pd.DataFrame, by: Mapping[int, Name], series: Sequence[Series]
 ) -> Figure | None:
     """Returns the singular values of the Jacobian by rank, where they were measured."""
     values = propagation[propagation["quantity"].str.startswith(_SINGULAR)]
@@ -236,8 +280,8 @@ def _spectrum(
         np.log(values["measured"]).groupby([values["configuration"], values["rank"]]).mean()
     )
     frame = means.rename("value").reset_index()
-    frame["series_name"] = [names[index].series for index in frame["configuration"]]
-    frame["cell"] = [names[index].cell for index in frame["configuration"]]
+    frame["series_name"] = [by[index].series for index in frame["configuration"]]
+    frame["cell"] = [by[index].cell for index in frame["configuration"]]
     told = [item for item in series if item.name in set(frame["series_name"])]
     x_axis = whole_axis(1, int(frame["rank"].max()), grid=False)
     base = alt.Chart(csv_data(frame)).encode(

@@ -2,24 +2,37 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from runner.report.document import Document
+from runner.report.answer import Answer
+from runner.report.comparison import Comparison
+from runner.report.questions.trained import origin
+from runner.report.sweep import Sweep
 
 if TYPE_CHECKING:
-    from runner.report.figures.theme import Figure
+    from runner.report.render.theme import Figure
 
 _HERE = Path(__file__).parent
 # Text inside a script element ends at "</script" and changes meaning at "<!--", whatever its type.
 _SCRIPT_SAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
-def page(document: Document) -> str:
-    """Returns the whole page, which fetches nothing. Texts are escaped by the template."""
+def page(
+    sweep: Sweep, comparison: Comparison, answers: Sequence[Answer], libraries: str = ""
+) -> str:
+    """Returns the whole page, which fetches nothing. Texts are escaped by the template.
+
+    Args:
+      sweep: Where it comes from.
+      comparison: What it says first.
+      answers: What follows.
+      libraries: The script that draws the figures in a browser.
+    """
     environment = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
@@ -28,12 +41,16 @@ def page(document: Document) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"code": code, "cell": cell}
-    figures = document.drawings.figures
+    figures = [figure for answer in answers for figure in answer.figures]
     return environment.get_template("page.html.jinja").render(
-        doc=document,
-        findings=document.comparison.beyond_headline(),
+        sweep=sweep.results.sweep,
+        comparison=comparison,
+        findings=comparison.beyond_headline(),
+        sections=[answer for answer in answers if answer.has_section],
+        legend=sweep.series if figures else (),
+        origin=origin(sweep.results),
         specs=script_json({figure.name: _embedded(figure) for figure in figures}),
-        libraries=Markup(document.drawings.libraries.replace("</script", "<\\/script")),
+        libraries=Markup(libraries.replace("</script", "<\\/script")),
     )
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import altair as alt
 import pandas as pd
 
-from runner.records import lower_is_better
 from runner.report import names
-from runner.report.figures.theme import (
+from runner.report.answer import Answer
+from runner.report.render.charts import rows, spans_decades, tall, tooltips
+from runner.report.render.theme import (
     INK,
     LOST,
     MAX_ROWS,
@@ -20,15 +21,14 @@ from runner.report.figures.theme import (
     color,
     csv_data,
     finish,
-    row_axis,
     value_scale,
 )
-from runner.report.results import Results
 from runner.report.scores import comparable
+from runner.report.sweep import Sweep
 from runner.report.tables import endpoints, replicate_name
-from runner.report.verdict import Cell, Standing, rank
+from runner.report.verdict import Standing, rank
 
-_WIDTH, _ROW_HEIGHT = 560, 30
+_ROW_HEIGHT = 30
 # Neighbouring points are moved apart by the golden ratio: even, and the same every time.
 _GOLDEN_RATIO = 0.618034
 
@@ -54,65 +54,53 @@ class Strip:
     is_log: bool
 
 
-def score_figures(
-    results: Results, cells: Sequence[Cell], series: Sequence[Series], note: str
-) -> list[Figure]:
-    """Returns one figure per endpoint in which any replicate finished.
+def ask(sweep: Sweep) -> Answer:
+    """How do the replicates of each configuration scatter?"""
+    return Answer("scores", "Every replicate", figures=sweep.drawn(score_figures, sweep))
 
-    Args:
-      results: The sweep.
-      cells: Its comparison.
-      series: How each series is drawn.
-      note: Over which replicates the means are.
-    """
+
+def score_figures(sweep: Sweep) -> list[Figure]:
+    """Returns one figure per endpoint in which any replicate finished."""
     groups: dict[tuple[str, str], list[Standing]] = {}  # by the metric and where it is taken
-    for cell in cells:
-        for standing in cell.standings:
-            record = standing.record
-            groups.setdefault(comparable(record)[:2], []).append(standing)
+    for standing in sweep.standings:
+        groups.setdefault(comparable(standing.record)[:2], []).append(standing)
     trained = [standing.record for standings in groups.values() for standing in standings]
-    points = results.replicates.assign(score=endpoints(trained, results.replicates))
+    replicates = sweep.results.replicates
+    points = replicates.assign(score=endpoints(trained, replicates)).dropna(subset="score")
     return [
         _figure(
-            name=f"scores_{endpoint}_{at}" if len(groups) > 1 else "scores",
-            ranked=rank(standings),
-            points=points.dropna(subset="score"),
-            series=series,
-            note=note,
+            f"scores_{endpoint}_{at}" if len(groups) > 1 else "scores",
+            rank(standings),
+            points,
+            sweep,
         )
         for (endpoint, at), standings in groups.items()
         if any(standing.score.count for standing in standings)
     ]
 
 
-def _figure(
-    name: str,
-    ranked: Sequence[Standing],
-    points: pd.DataFrame,
-    series: Sequence[Series],
-    note: str,
-) -> Figure:
-    rows = ranked[:MAX_ROWS]
-    off_axis = _off_axis(rows)
-    strip = _strip(rows, points, off_axis)
-    shown = [item for item in series if item.name in {s.name.series for s in rows}]
+def _figure(name: str, ranked: Sequence[Standing], points: pd.DataFrame, sweep: Sweep) -> Figure:
+    drawn = ranked[:MAX_ROWS]
+    off_axis = _off_axis(drawn)
+    strip = _strip(drawn, points, off_axis)
+    shown = [item for item in sweep.series if item.name in {s.name.series for s in drawn}]
     title = f"{strip.metric[0].upper()}{strip.metric[1:]} of every replicate"
     caption = (
         f"Each point is the {strip.metric} of one replicate; the bar is the mean with its "
-        f"interval, best first; {note}."
+        f"interval, best first; {sweep.coverage}."
     )
     if strip.data["lost"].any():
         caption += " Replicates that did not finish have no score: they are counted at the right."
     if off_axis:
         caption += " Initializers that never learned are listed, not plotted."
-    if len(rows) < len(ranked):
-        caption += f" The best {len(rows)} of {len(ranked)} configurations are drawn."
-    return Figure(name, title, caption, finish(_chart(strip, shown), title, note))
+    if len(drawn) < len(ranked):
+        caption += f" The best {len(drawn)} of {len(ranked)} configurations are drawn."
+    return Figure(name, title, caption, finish(_chart(strip, shown), title, sweep.coverage))
 
 
-def _off_axis(rows: Sequence[Standing]) -> set[int]:
+def _off_axis(drawn: Sequence[Standing]) -> set[int]:
     """Returns the configurations that would stretch the axis: none learned where others have."""
-    scored = [standing for standing in rows if standing.score.count]
+    scored = [standing for standing in drawn if standing.score.count]
     unlearned = {s.record.index for s in scored if s.num_unlearned == s.score.count}
     return unlearned if len(unlearned) < len(scored) else set()
 
@@ -120,14 +108,12 @@ def _off_axis(rows: Sequence[Standing]) -> set[int]:
 def _strip(rows: Sequence[Standing], points: pd.DataFrame, off_axis: set[int]) -> Strip:
     on_axis = [standing for standing in rows if standing.record.index not in off_axis]
     data = pd.concat([_points(on_axis, points), _means(rows, off_axis)], ignore_index=True)
-    scores = data["score"].dropna()
-    is_loss = lower_is_better(rows[0].record.endpoint)
     return Strip(
         data=data,
         order=[standing.name.short_title for standing in rows],
         heading=names.row_heading(standing.name for standing in rows),
         metric=names.endpoint_name(rows[0].record),
-        is_log=bool(is_loss and (scores > 0).all() and scores.max() > 10 * scores.min()),
+        is_log=spans_decades(data["score"], rows[0].record.endpoint),
     )
 
 
@@ -170,12 +156,11 @@ def _mean(standing: Standing, off_axis: bool) -> dict[str, str | float]:
 
 
 def _chart(strip: Strip, series: Sequence[Series]) -> alt.LayerChart:
-    y = alt.Y("title:N", title=strip.heading, sort=strip.order, axis=row_axis())
-    base = alt.Chart().encode(y=y)
+    base = alt.Chart().encode(y=rows(strip.order, strip.heading))
     lost = base.transform_filter("isValid(datum.lost)").transform_calculate(
         shown="narrow ? datum.lost_count : datum.lost"
     )
-    return alt.layer(
+    layers = alt.layer(
         _point_layer(strip, base, series),
         *_mean_layers(strip, base),
         lost.mark_text(align="left", dx=8, color=LOST, fontWeight="bold").encode(
@@ -183,7 +168,8 @@ def _chart(strip: Strip, series: Sequence[Series]) -> alt.LayerChart:
         ),
         *aside_layers(base),
         data=csv_data(strip.data),
-    ).properties(width=_WIDTH, height=max(_ROW_HEIGHT * len(strip.order), 60))
+    )
+    return tall(layers, len(strip.order), _ROW_HEIGHT)
 
 
 def _point_layer(strip: Strip, base: alt.Chart, series: Sequence[Series]) -> alt.Chart:
@@ -194,23 +180,21 @@ def _point_layer(strip: Strip, base: alt.Chart, series: Sequence[Series]) -> alt
         x=_x(strip, "score"),
         yOffset=alt.YOffset("offset:Q", scale=alt.Scale(domain=[-1, 1])),
         color=color(series, legend=False),
-        tooltip=[
-            alt.Tooltip("title:N", title="configuration"),
-            alt.Tooltip("text:N", title="replicate"),
-            alt.Tooltip("score:Q", title=strip.metric, format=".4~g"),
-        ],
+        tooltip=tooltips(
+            ("title:N", "configuration"), ("text:N", "replicate"), ("score:Q", strip.metric, ".4~g")
+        ),
     )
 
 
 def _mean_layers(strip: Strip, base: alt.Chart) -> list[alt.Chart]:
     means = base.transform_filter("datum.kind == 'mean' && isValid(datum.score)").encode(
-        tooltip=[
-            alt.Tooltip("title:N", title="configuration"),
-            alt.Tooltip("score:Q", title=f"mean {strip.metric}", format=".4~g"),
-            alt.Tooltip("low:Q", title="interval from", format=".4~g"),
-            alt.Tooltip("high:Q", title="to", format=".4~g"),
-            alt.Tooltip("text:N", title="replicates"),
-        ]
+        tooltip=tooltips(
+            ("title:N", "configuration"),
+            ("score:Q", f"mean {strip.metric}", ".4~g"),
+            ("low:Q", "interval from", ".4~g"),
+            ("high:Q", "to", ".4~g"),
+            ("text:N", "replicates"),
+        )
     )
     layers = [means.mark_tick(thickness=3, size=16, color=INK).encode(x=_x(strip, "score"))]
     if strip.data["low"].notna().any():

@@ -1,11 +1,11 @@
-"""`report.tex`: the tables of a report for a paper, in the style of the package booktabs."""
+"""`report.tex`: the ranking for a paper, in the style of the package booktabs."""
 
 import re
 from collections.abc import Sequence
 
-from runner.report.document import Document
+from runner.report.comparison import Comparison
 from runner.report.names import MINUS
-from runner.report.ranking import Entry, Table
+from runner.report.table import Entry, Table
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -43,11 +43,9 @@ _SPECIAL = {
     "\N{GREEK SMALL LETTER SIGMA}": r"$\sigma$",
     "√": r"$\surd$",
 }
-# More tables of single configurations than this are for the page.
-_MAX_CHOICES = 12
-_HEAD = r"""% Tables of {title}.
-% They need \usepackage{{booktabs}}, \usepackage[T1]{{fontenc}} and \usepackage{{textcomp}}; where a
-% table is too wide, put it into \resizebox{{\linewidth}}{{!}}{{...}}.
+_HEAD = r"""% The ranking of {title}.
+% It needs \usepackage{{booktabs}}, \usepackage[T1]{{fontenc}} and \usepackage{{textcomp}}; where it
+% is too wide, put it into \resizebox{{\linewidth}}{{!}}{{...}}.
 """
 _TABLE = r"""\begin{{table}}
   \centering
@@ -62,29 +60,13 @@ _TABLE = r"""\begin{{table}}
 """
 
 
-def latex(document: Document) -> str:
-    """Returns every table of a report, the ranking first, to be read in by `\\input`."""
-    comparison = document.comparison
-    parts = [
-        _HEAD.format(title=" ".join(comparison.title.split())),
-        table(comparison.ranking, _caption(document), "ranking"),
-    ]
-    for section in document.sections:
-        for place, block in enumerate(section.blocks):
-            label = section.anchor if place == 0 else f"{section.anchor}-{place + 1}"
-            parts.append(table(block.table, escaped(block.title or section.title), label))
-        for place, choice in enumerate(section.choices[:_MAX_CHOICES]):
-            for number, block in enumerate(choice.blocks):
-                label = f"{section.anchor}-of-{place + 1}-{number + 1}"
-                parts.append(table(block.table, escaped(f"{choice.title}: {block.title}"), label))
-    return "\n".join(parts)
-
-
-def _caption(document: Document) -> str:
-    comparison = document.comparison
+def latex(comparison: Comparison) -> str:
+    """Returns the ranking, to be read in by `\\input`."""
     metric = comparison.metric[:1].upper() + comparison.metric[1:]
     told = [f"{comparison.title}: {metric}.", comparison.conditions, comparison.method]
-    return escaped(" ".join(" ".join(told).split()))
+    caption = escaped(" ".join(told))
+    head = _HEAD.format(title=" ".join(comparison.title.split()))
+    return f"{head}\n{table(comparison.ranking, caption, 'ranking')}"
 
 
 def table(content: Table, caption: str, label: str) -> str:
