@@ -36,7 +36,7 @@ from runner.propagation.tables import opinion
 from runner.recording.recorder import Recorder
 from runner.records import ConfigurationRecord, PropagationRecord, ReplicateRecord, SweepRecord
 from runner.report import tables
-from runner.report.markdown import description
+from runner.report.render.markdown import description
 
 if TYPE_CHECKING:
     from runner.report import Comparison

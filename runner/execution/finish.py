@@ -25,7 +25,7 @@ from runner.recording.mlflow import MlflowRecorder
 from runner.recording.mlflow_store import ui_command
 from runner.records import RecordError
 from runner.report import tables
-from runner.report.console import view
+from runner.report.render.console import view
 from runner.report.results import ResultsError
 
 log = logging.getLogger(__name__)

@@ -75,7 +75,7 @@ def write(folder: Path | str, figures: bool = True) -> "Comparison":
       figures: Whether to draw; without figures the page has tables and words only.
 
     Returns:
-      What the console shows; rich prints `runner.report.console.view` of it.
+      What the console shows; rich prints `runner.report.render.console.view` of it.
 
     Raises:
       ResultsError: The folder has no records, or one of them is corrupted.

@@ -43,8 +43,8 @@ def _report(options: argparse.Namespace) -> int:
     from rich import get_console
 
     from runner.report import load
-    from runner.report.console import view
     from runner.report.files import write
+    from runner.report.render.console import view
     from runner.report.results import ResultsError
 
     folders = options.folders or ([] if options.mlflow else [LATEST])

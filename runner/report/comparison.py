@@ -1,16 +1,18 @@
 """The comparison as people see it: a headline, sentences, cautions and a ranked table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from runner.report import methods, names, words
-from runner.report.analysis import Analysis, analyse
+from runner.report.answer import Answer, Sentence
 from runner.report.cautions import cautions
-from runner.report.overall import overall
-from runner.report.ranking import Table, matrix, metrics, outcomes, ranking, ranks
+from runner.report.methods import Methods
+from runner.report.ranking import matrix, metrics, outcomes, ranking, ranks
 from runner.report.results import Results
+from runner.report.sweep import Sweep
+from runner.report.table import Table
 
 # So many are told in sentences; the ranked table has them all.
 MAX_CELLS = 12
@@ -26,7 +28,8 @@ class Comparison:
       headline: The outcome in a sentence or two.
       findings: For each cell, its sentences.
       overall: What is told of the sweep as a whole.
-      method: How to read the intervals.
+      method: How to read the intervals and the verdict.
+      paper: A paragraph on the methods, to paste; None where nothing is compared.
       cautions: What limits the comparison.
       matrix: One row an initializer, one column a setting, where there are several settings.
       metric: What the ranked table shows, in words.
@@ -39,9 +42,10 @@ class Comparison:
     title: str
     conditions: str
     headline: str
-    findings: tuple[tuple[words.Sentence, ...], ...]
-    overall: tuple[words.Sentence, ...]
+    findings: tuple[tuple[Sentence, ...], ...]
+    overall: tuple[Sentence, ...]
     method: str
+    paper: Methods | None
     cautions: tuple[str, ...]
     matrix: Table | None
     metric: str
@@ -50,33 +54,41 @@ class Comparison:
     ranks: Mapping[int, int]
     outcomes: Mapping[int, str]
 
-    def beyond_headline(self) -> list[list[words.Sentence]]:
+    def beyond_headline(self) -> list[list[Sentence]]:
         """Returns the findings without what the headline or, of many cells, the table tells."""
         if len(self.findings) > 1:
             return [list(sentences) for sentences in self.findings[:MAX_CELLS]]
         return [list(sentences) for sentences in self.findings if sentences]
 
 
-def compare(results: Results, analysis: Analysis | None = None) -> Comparison:
+def compare(results: Results) -> Comparison:
+    """Returns the comparison of a sweep."""
+    from runner.report.questions import ask
+
+    sweep = Sweep(results, draws=False)
+    return summed_up(sweep, list(ask(sweep)))
+
+
+def summed_up(sweep: Sweep, answers: Sequence[Answer]) -> Comparison:
     """Returns the comparison of a sweep.
 
     Args:
-      results: The sweep.
-      analysis: Its numbers, if they are there already.
+      sweep: The sweep.
+      answers: What it has to say to each question.
     """
-    analysis = analyse(results) if analysis is None else analysis
-    cells = analysis.cells
+    cells, results = sweep.cells, sweep.results
     return Comparison(
         title=title(results),
         conditions=f"Only where {' and '.join(results.where)}" if results.where else "",
         headline=words.headline(cells),
         findings=tuple(tuple(words.sentences(cell)) for cell in cells),
-        overall=tuple(overall(analysis, results.sweep.confidence)),
-        method=methods.reading(cells, results.sweep.confidence),
+        overall=tuple(sentence for answer in answers for sentence in answer.sentences),
+        method=methods.reading(cells, sweep.confidence),
+        paper=methods.methods(results, cells),
         cautions=tuple(cautions(results, cells)),
         matrix=matrix(cells),
         metric=names.listed(metrics(cells)),
-        ranking=ranking(cells, results.sweep.confidence),
+        ranking=ranking(cells, sweep.confidence),
         table=results.comparison,
         ranks=ranks(cells),
         outcomes=outcomes(cells),

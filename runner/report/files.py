@@ -1,78 +1,92 @@
-"""Writes a report's files into its results folder, each whole or not at all."""
+"""Writes a report's files into its results folder, each whole or not at all.
 
+`report.json` names the files that a report has made, so that the next one removes what it does not
+make again and leaves alone what is not a report's.
+"""
+
+import json
 import re
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pandas as pd
-
 from runner.files import remove_halves, write_bytes, write_text
 from runner.machine import num_cores
-from runner.report.analysis import Analysis, analyse
-from runner.report.comparison import Comparison, compare
-from runner.report.document import Drawings, document
-from runner.report.latex import latex
-from runner.report.libraries import libraries
-from runner.report.markdown import markdown
-from runner.report.page import page
+from runner.report.answer import Answer
+from runner.report.comparison import Comparison, summed_up
+from runner.report.questions import ask
+from runner.report.questions.trained import origin
+from runner.report.render.html import page
+from runner.report.render.latex import latex
+from runner.report.render.libraries import libraries
+from runner.report.render.markdown import markdown
 from runner.report.results import Results
+from runner.report.sweep import Sweep
 
-# Every name that a report gives to a figure; one that is not drawn again would be out of date.
-_OWN_FIGURES = re.compile(
-    r"(curves|scores|differences|target|choices|trainability|ranks|profiles|variance|predictors"
-    r"|statuses|movement|propagation|factors)(_.+)?\.(svg|png)"
-)
+LIST = "report.json"
+VERSION = 1
+_KEPT_EMPTY = ("replicates", "movement", "comparison")
+# Whatever a list says, nothing else is removed.
+_OWN = re.compile(r"(figures/)?\w[\w.-]*\.(csv|parquet|svg|md|html|tex)")
 
 
 def write(results: Results, folder: Path, figures: bool = True) -> Comparison:
     """Writes the tables and the report of results into a folder; see `runner.report.write`."""
     for place in (folder, folder / "figures"):
         remove_halves(place)
+    sweep = Sweep(results, draws=figures)
     if not figures:
-        return _write(results, analyse(results), folder, Drawings())
-    from runner.report.drawing import Drawer
-    from runner.report.figures import all_figures, legend
+        return _write(sweep, list(ask(sweep)), folder)
+    from runner.report.render.svg import Drawer
 
     with Drawer(num_cores()) as drawer, ThreadPoolExecutor(max_workers=1) as beside:
         script = beside.submit(libraries)
-        analysis = analyse(results)
-        images = [(figure, drawer.draw(figure.spec)) for figure in all_figures(results, analysis)]
-        drawings = Drawings([figure for figure, _ in images], legend(results), script.result())
-        comparison = _write(results, analysis, folder, drawings)
-        for figure, image in images:
-            write_text(folder / "figures" / f"{figure.name}.svg", image.result().svg)
-            write_bytes(folder / "figures" / f"{figure.name}.png", image.result().png)
+        answers: list[Answer] = []
+        images: dict[str, Callable[[], str]] = {}
+        for answer in ask(sweep):
+            answers.append(answer)
+            images |= {figure.name: drawer.draw(figure.spec) for figure in answer.figures}
+        comparison = _write(sweep, answers, folder, script.result())
+        for name, image in images.items():
+            write_text(folder / _figure(name), image())
     return comparison
 
 
-def _write(results: Results, analysis: Analysis, folder: Path, drawings: Drawings) -> Comparison:
+def _write(sweep: Sweep, answers: Sequence[Answer], folder: Path, script: str = "") -> Comparison:
     """Writes everything but the images."""
-    _write_tables(results, analysis, folder)
-    comparison = compare(results, analysis)
-    _remove_figures(folder / "figures", drawings)
-    content = document(results, analysis, comparison, drawings)
-    write_text(folder / "report.md", markdown(content))
-    write_text(folder / "report.html", page(content))
-    write_text(folder / "report.tex", latex(content))
+    results = sweep.results
+    comparison = summed_up(sweep, answers)
+    frames = {f"{name}.csv": getattr(results, name) for name in _KEPT_EMPTY}
+    tables = {name: frame for answer in answers for name, frame in answer.tables.items()}
+    frames |= {name: frame for name, frame in tables.items() if len(frame)}
+    texts = {
+        "report.md": markdown(comparison, answers, results.sweep.command, origin(results)),
+        "report.html": page(sweep, comparison, answers, script),
+        "report.tex": latex(comparison),
+    }
+    parquet = {f"{name}.parquet": getattr(results, name) for name in ("curves", "propagation")}
+    figures = [_figure(figure.name) for answer in answers for figure in answer.figures]
+    made = [*frames, *texts, *parquet, *figures]
+    for name in {*_listed(folder), *tables} - {*made}:  # it would be out of date
+        (folder / name).unlink(missing_ok=True)
+    write_text(folder / LIST, json.dumps({"version": VERSION, "files": made}, indent=1) + "\n")
+    for name, frame in frames.items():
+        write_text(folder / name, frame.to_csv(index=False))
+    for name, frame in parquet.items():
+        write_bytes(folder / name, frame.to_parquet(index=False))
+    for name, text in texts.items():
+        write_text(folder / name, text)
     return comparison
 
 
-def _write_tables(results: Results, analysis: Analysis, folder: Path) -> None:
-    for name in ("replicates", "movement", "comparison"):
-        table: pd.DataFrame = getattr(results, name)
-        write_text(folder / f"{name}.csv", table.to_csv(index=False))
-    for name in ("curves", "propagation"):
-        frame: pd.DataFrame = getattr(results, name)
-        write_bytes(folder / f"{name}.parquet", frame.to_parquet(index=False))
-    for path, table in analysis.tables(folder):
-        if len(table):
-            write_text(path, table.to_csv(index=False))
-        else:
-            path.unlink(missing_ok=True)  # it would be out of date
+def _figure(name: str) -> str:
+    return f"figures/{name}.svg"
 
 
-def _remove_figures(folder: Path, but: Drawings) -> None:
-    kept = {f"{figure.name}.{kind}" for figure in but.figures for kind in ("svg", "png")}
-    for path in folder.glob("*") if folder.is_dir() else ():
-        if _OWN_FIGURES.fullmatch(path.name) and path.name not in kept:
-            path.unlink()
+def _listed(folder: Path) -> set[str]:
+    """Returns the files that the last report here has made; none where its list cannot be read."""
+    try:
+        names = json.loads((folder / LIST).read_text("utf-8"))["files"]
+        return {name for name in names if _OWN.fullmatch(name)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()

@@ -268,6 +268,17 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def listed_some(items: Sequence[str], most: int = 4) -> str:
+    """Returns such as `"a, b, c, d and 3 more"`."""
+    more = len(items) - most
+    return listed([*items[:most], f"{more} more"] if more > 0 else items)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Returns such as `"3 × 3 × 16"`."""
+    return " × ".join(str(size) for size in shape)
+
+
 def coverage(num_asked: int, counts: Mapping[str, int], noun: str = "") -> str:
     """Returns over how many replicates a mean is, such as `"7 of 10; 3 diverged"`.
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
 from runner.report.results import collect
 from runner.report.statistics.verdicts import UNKNOWN
-from runner.report.verdict import judge
+from runner.report.verdict import judge, repeating
 
 # Where any number of seeds is a look, so many are trained at a time.
 _OF_ANY = (5, 10, 20, 40, 80)
@@ -18,8 +18,9 @@ def next_seeds(
 ) -> dict[int, int]:
     """Returns each configuration with an undecided comparison -> how many seeds it needs in all.
 
-    Both partners of a comparison get the same seeds. A configuration that is alone in its cell, or
-    whose last look was reached, needs none.
+    Both partners of a comparison get the same seeds. A configuration that is alone in its cell,
+    whose last look was reached, or whose further seeds would start with the same kernels, needs
+    none.
 
     Args:
       sweep: The command.
@@ -27,10 +28,13 @@ def next_seeds(
       records: Replicates that have ended.
     """
     wanted: dict[int, int] = {}
+    by_index = {record.index: record for record in configurations}
     for cell in judge(collect(sweep, configurations, records)):
         looks = cell.design.looks or _OF_ANY
         open_pairs = cell.pairs[cell.pairs["is_tested"] & (cell.pairs["verdict"] == UNKNOWN)]
         for pair in open_pairs.to_dict("records"):
+            if repeating(*(by_index[pair[f"configuration_{side}"]] for side in "ab")):
+                continue
             following = next((count for count in looks if count > pair["num_asked"]), 0)
             for side in "ab":
                 index = int(pair[f"configuration_{side}"])

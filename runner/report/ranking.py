@@ -1,4 +1,4 @@
-"""The ranked table, and what a table for people is."""
+"""The ranked table, and the table of several settings."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,40 +8,8 @@ from typing import Any
 from runner.records import lower_is_better
 from runner.report import names, words
 from runner.report.statistics.proportions import half_width_of_share
+from runner.report.table import Entry, Table
 from runner.report.verdict import Cell, Standing
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One cell of a table.
-
-    Attributes:
-      text: What is shown.
-      sort: What the column is sorted by, if not the text.
-      emphasis: `"good"`, `"bad"`, `"muted"` or nothing.
-    """
-
-    text: str
-    sort: float | None = None
-    emphasis: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table for people, whatever it is rendered to.
-
-    Attributes:
-      columns: Titles.
-      rows: As long as `columns` each.
-      numeric: Titles of the columns that are set flush right.
-      omitted: Number of rows that were left out.
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Entry, ...], ...]
-    numeric: frozenset[str] = frozenset()
-    omitted: int = 0
-
 
 # More settings than these do not fit beside each other; the ranked table has all.
 _MAX_COLUMNS = 12

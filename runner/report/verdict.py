@@ -199,6 +199,13 @@ class Cell:
         return [standing for standing in self.standings if standing.outcome in outcomes]
 
 
+def repeating(first: ConfigurationRecord, second: ConfigurationRecord) -> list[ConfigurationRecord]:
+    """Returns those of two because of which more seeds start with the same kernels."""
+    both = [first, second]
+    own = [record for record in both if record.repeats_weights]
+    return own or (both if all(record.has_fixed_kernels for record in both) else [])
+
+
 def judge(results: Results, start: Mapping[int, str] | None = None) -> list[Cell]:
     """Returns the comparison within each cell, in the order of the configurations.
 

@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -11,25 +9,14 @@ from runner.config import abridged
 from runner.design import DEFAULT_BASELINE
 from runner.records import lower_is_better
 from runner.report import names
+from runner.report.answer import Kind, Sentence
 from runner.report.statistics.verdicts import MIN_PAIRS, WITHIN
-from runner.report.verdict import Cell, Difference, Standing
-
-Kind = Literal[
-    "better", "equivalent", "worse", "unknown", "fails", "unlearned", "lost", "next", "overall"
-]
+from runner.report.verdict import Cell, Difference, Standing, repeating
 
 _MAX_LISTED = 12
 _MAX_IN_HEADLINE = 6
 # Settings outside are written as powers of ten.
 _PLAIN = 1e-5, 1e7
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """One statement and what sort of statement it is."""
-
-    kind: Kind
-    text: str
 
 
 def headline(cells: Sequence[Cell]) -> str:
@@ -469,11 +456,13 @@ def _next_seeds(cell: Cell) -> str:
     following = _next_look(cell) if cell.look else (looks[0] if looks else MIN_PAIRS)
     if not following or (cell.look and not cell.having("unknown")):
         return ""
-    fixed = [s.name.series for s in cell.having("unknown") if s.record.repeats_weights]
-    if fixed:
-        return (
-            f"more seeds of {names.listed(fixed)} start with the same kernels and tell nothing new."
-        )
+    rivals = [s for s in scored if s is not cell.reference]
+    if cell.look:
+        rivals = cell.having("unknown")
+    fixed = [repeating(cell.reference.record, s.record) for s in rivals if cell.reference]
+    if fixed and all(fixed):
+        told = list(dict.fromkeys(record.init for records in fixed for record in records))
+        return f"nothing by more seeds: those of {names.listed(told)} start with the same kernels."
     until = ", or `seeds=auto` to go on until it is known" if cell.design.is_stamped else ""
     return f"`seeds={following}` for the next look{until}."
 

@@ -21,7 +21,7 @@ def main() -> None:
 
     start()
     import runner.__main__
-    import runner.report.document
+    import runner.report.files
     from runner.training import reference, vectorized  # noqa: F401
 
     imports_s = time.perf_counter() - _BEGAN

@@ -186,7 +186,7 @@ runpy.run_module("runner", run_name="__main__", alter_sys=True)
         ("import:tensorflow", 0, False),
         ("collector:alembic", 0, False),  # MLflow's database is being made
         ("call:runner.execution.checkpoints.discard", 1, True),  # between two configurations
-        ("call:runner.report.files.analyse", 2, False),
+        ("call:runner.report.files.summed_up", 2, False),
         ("call:runner.execution.finish._tell_where", 2, True),
     ],
 )

@@ -201,7 +201,7 @@ def results_folder(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     for name in ["sweep.json", "report.html", "report.md", "comparison.csv", "curves.parquet"]:
         (folder / name).write_text(name)
-    for name in ["0/.hydra/config.yaml", "figures/curves.svg", "figures/curves.png"]:
+    for name in ["0/.hydra/config.yaml", "figures/curves.svg", "figures/scores.svg"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
     return folder
@@ -433,7 +433,7 @@ def test_the_sweep_has_the_files_of_the_report(recorded: Any) -> None:
     files = {"sweep.json", "report.html", "report.md", "comparison.csv", "curves.parquet"}
     assert paths == files | {"figures", "records.zip"}
     figures = {file.path for file in recorded.client.list_artifacts(run_id, "figures")}
-    assert figures == {"figures/curves.svg", "figures/curves.png"}
+    assert figures == {"figures/curves.svg", "figures/scores.svg"}
 
 
 @pytest.fixture(scope="module")

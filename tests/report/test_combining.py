@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from runner.report import load, words
-from runner.report.analysis import analyse
 from runner.report.cautions import cautions
 from runner.report.verdict import judge
+from tests.report.asked import analyse
 
 Build = Callable[..., Path]
 

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from runner.report.comparison import compare
-from runner.report.console import view
+from runner.report.render.console import view
 from runner.report.results import Results
 
 Scored = Callable[..., Results]

@@ -1,9 +1,17 @@
 import numpy as np
 import pandas as pd
 
-from runner.report import evidence
 from runner.report.names import Name
-from runner.report.ranking import Table
+from runner.report.questions import (
+    differences,
+    failures,
+    predictors,
+    problems,
+    target,
+    tuning,
+    variance,
+)
+from runner.report.table import Table
 
 NAMES = {0: Name("a"), 1: Name("b")}
 
@@ -35,7 +43,7 @@ DIFFERENCES = pd.DataFrame(
 
 
 def test_differences_show_two_digits_of_their_uncertainty() -> None:
-    table = evidence.differences(DIFFERENCES, NAMES, 0.95)
+    table = differences.differences_block(DIFFERENCES, NAMES)
     assert texts(table, "difference") == ["+0.0141 [+0.0120, +0.0162]", "\N{MINUS SIGN}0.0200"]
     assert texts(table, "p") == ["< 0.001", "–"]
     assert texts(table, "needed") == ["0.0072", "–"]
@@ -45,8 +53,8 @@ def test_differences_show_two_digits_of_their_uncertainty() -> None:
 
 
 def test_what_crossed_seeds_leave_out_is_shown() -> None:
-    assert "left out" not in evidence.differences(DIFFERENCES, NAMES, 0.95).columns  # type: ignore[union-attr]
-    gappy = evidence.differences(DIFFERENCES.assign(num_left_out=[3, 0]), NAMES, 0.95)
+    assert "left out" not in differences.differences_block(DIFFERENCES, NAMES).columns  # type: ignore[union-attr]
+    gappy = differences.differences_block(DIFFERENCES.assign(num_left_out=[3, 0]), NAMES)
     assert texts(gappy, "left out") == ["3", "0"]
 
 
@@ -65,10 +73,10 @@ def test_a_time_that_nobody_reached_has_no_mean() -> None:
             "p_holm": [0.01, np.nan],
         }
     )
-    table = evidence.times(frame, NAMES)
+    table = target.times_block(frame, NAMES)
     assert texts(table, "mean epochs") == ["7.9 [7.7, 8.1]", "–"]
     assert texts(table, "reached it") == ["10 of 10", "0 of 10"]
-    assert evidence.times(frame.assign(unit="seconds"), NAMES) is None
+    assert target.times_block(frame.assign(unit="seconds"), NAMES) is None
 
 
 def test_rankings_stand_side_by_side() -> None:
@@ -85,7 +93,7 @@ def test_rankings_stand_side_by_side() -> None:
             "rank": [1.0, 2.0, 1.0, 2.0],
         }
     )
-    table = evidence.rankings(frame)
+    table = tuning.rankings_block(frame)
     assert texts(table, "initializer") == ["b", "a"]
     assert texts(table, "# shared") == ["2", "1"]
     assert texts(table, "# own best") == ["1", "2"]
@@ -102,7 +110,7 @@ def test_shares_of_the_variance_stand_in_one_row() -> None:
             "p_value": [0.01, 0.2, np.nan],
         }
     )
-    table = evidence.variance(frame, NAMES)
+    table = variance.variance_block(frame, NAMES)
     assert texts(table, "weights, share") == ["60 %"]
     assert texts(table, "batches, p") == ["0.2"]
     assert table is not None
@@ -125,13 +133,13 @@ def test_success_is_told_only_where_something_failed() -> None:
             "start": [None, "exploding"],
         }
     )
-    table = evidence.success(frame, NAMES)
+    table = failures.success_block(frame, NAMES)
     assert texts(table, "success rate") == ["100 % [57, 100]", "60 % [23, 88]"]
     assert texts(table, "at step 0") == ["", "exploding"]
-    assert evidence.success(frame[:1], NAMES) is None
+    assert failures.success_block(frame[:1], NAMES) is None
 
 
 def test_empty_frames_have_no_table() -> None:
-    assert evidence.differences(DIFFERENCES[:0], NAMES, 0.95) is None
-    assert evidence.predictors(pd.DataFrame(columns=["rho"])) is None
-    assert evidence.ranks(pd.DataFrame(columns=["init"])) is None
+    assert differences.differences_block(DIFFERENCES[:0], NAMES) is None
+    assert predictors.predictors_block(pd.DataFrame(columns=["rho"])) is None
+    assert problems.ranks_block(pd.DataFrame(columns=["init"])) is None

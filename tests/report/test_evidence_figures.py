@@ -10,16 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from runner.report import drawing
-from runner.report.analysis import analyse
-from runner.report.figures.intervals import difference_figures, predictor_figures
-from runner.report.figures.lines import profile_figures, target_figures
-from runner.report.figures.maps import trainability_figures
-from runner.report.figures.ranks import choice_figures, rank_figures
-from runner.report.figures.theme import Figure, series_of
-from runner.report.figures.variance import variance_figures
 from runner.report.names import Name
+from runner.report.questions.differences import difference_figures
+from runner.report.questions.predictors import predictor_figures
+from runner.report.questions.problems import profile_figures, rank_figures
+from runner.report.questions.target import target_figures
+from runner.report.questions.trainability import trainability_figures
+from runner.report.questions.tuning import choice_figures
+from runner.report.questions.variance import variance_figures
+from runner.report.render import svg
+from runner.report.render.theme import Figure, series_of
 from runner.report.results import Results
+from tests.report import asked
 
 Scored = Callable[..., Results]
 
@@ -154,7 +156,7 @@ def data(figure: Figure) -> pd.DataFrame:
 def test_it_can_be_drawn(name: str) -> None:
     figure = drawn(name)
     assert figure.name == name
-    root = ET.fromstring(drawing.svg(json.dumps(figure.spec)))
+    root = ET.fromstring(svg.svg(json.dumps(figure.spec)))
     assert float(root.attrib["width"]) > 200
     assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 5
 
@@ -172,7 +174,7 @@ def test_what_never_learned_does_not_stretch_the_axis() -> None:
     assert rows["outcome"].to_dict() == {
         "he_normal": "better",
         "zero": "worse",
-        "a<b>|`c`": "not distinguishable",
+        "a<b>|`c`": "not known yet",
     }
 
 
@@ -227,7 +229,6 @@ def test_the_reference_is_called_as_in_the_sentences(scored: Scored) -> None:
     worse = [0.881, 0.899, 0.921, 0.939, 0.96]
     models = [{"model": name} for name in ("mlp", "resnet")]
     results = scored({"he_normal": good, "he_normal#1": worse}, factors=models)
-    analysis = analyse(results)
-    (figure,) = difference_figures(analysis.differences, results.names)
+    figure = asked.drawn(results)["differences"]
     assert figure.title == "Paired differences to model=mlp"
     assert " to model=mlp over the seeds" in figure.caption

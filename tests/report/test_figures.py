@@ -1,9 +1,7 @@
 import dataclasses
 import io
 import json
-import struct
 import xml.etree.ElementTree as ET
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,31 +10,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from runner.report import drawing, load
-from runner.report.analysis import analyse
-from runner.report.figures import all_figures, coverage_note, legend
-from runner.report.figures.curves import curve_figures
-from runner.report.figures.maps import log_ticks, movement_figures, trainability_figures
-from runner.report.figures.points import MAX_CURVES, curve_points, thinned
-from runner.report.figures.scores import score_figures
-from runner.report.figures.statuses import status_figures
-from runner.report.figures.theme import DASHES, PALETTE, Figure, series_of, whole_numbers
-from runner.report.names import configuration_names
+from runner.report import load
+from runner.report.points import MAX_CURVES, curve_points, thinned
+from runner.report.questions.replicates import score_figures
+from runner.report.render import svg
+from runner.report.render.heat_map import log_ticks
+from runner.report.render.theme import DASHES, PALETTE, Figure, series_of, whole_numbers
 from runner.report.results import Results
-from runner.report.verdict import judge
+from runner.report.sweep import Sweep
+from tests.report.asked import drawn
 
 Build = Callable[..., Path]
 Scored = Callable[..., Results]
 
 
-def figures(folder: Path) -> dict[str, Figure]:
-    results = load(folder)
-    return {figure.name: figure for figure in all_figures(results, analyse(results))}
-
-
 def scores(folder: Path) -> Figure:
-    results = load(folder)
-    (figure,) = score_figures(results, judge(results), legend(results), coverage_note(results))
+    (figure,) = score_figures(Sweep(load(folder)))
     return figure
 
 
@@ -48,9 +37,7 @@ def test_scores_taken_at_different_epochs_are_in_different_figures(
         path = folder / str(index) / "configuration.json"
         content = json.loads(path.read_text()) | {"endpoint_at": "epoch", "endpoint_epoch": epoch}
         path.write_text(json.dumps(content))
-    results = load(folder)
-    drawn = score_figures(results, judge(results), legend(results), coverage_note(results))
-    names = [figure.name for figure in drawn]
+    names = [figure.name for figure in score_figures(Sweep(load(folder)))]
     assert names == [f"scores_val_accuracy_{at}" for at in ("final", "epoch2", "epoch4")]
 
 
@@ -87,10 +74,10 @@ def test_every_sort_of_sweep_has_its_figures_and_they_can_be_drawn(
     build: Build, behaviour: Any, name: str
 ) -> None:
     options, expected = SWEEPS[name]
-    found = figures(build({"he_normal": behaviour()}, **({"epochs": 2} | options)))
+    found = drawn(load(build({"he_normal": behaviour()}, **({"epochs": 2} | options))))
     assert set(found) == expected
     for figure in found.values():
-        root = ET.fromstring(drawing.svg(json.dumps(figure.spec)))
+        root = ET.fromstring(svg.svg(json.dumps(figure.spec)))
         assert float(root.attrib["width"]) > 200
         assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 2
 
@@ -102,7 +89,7 @@ def test_what_did_not_finish_is_drawn_as_a_status(
     lossy = behaviour(ends={0: status, 1: status})
     folder = build({"good": behaviour(), "lossy": lossy}, epochs=2)
     told = status or "missing"
-    (figure,) = status_figures(judge(load(folder)))
+    figure = drawn(load(folder))["statuses"]
     counts = data(figure).set_index(["title", "status"])["count"]
     assert counts.to_dict() == {
         ("good", "finished"): 5,
@@ -115,7 +102,7 @@ def test_what_did_not_finish_is_drawn_as_a_status(
 
 def test_every_figure_of_means_says_over_how_many(build: Build, behaviour: Any) -> None:
     lossy = behaviour(ends={0: "diverged"})
-    found = figures(build({"a": lossy}, factors=[{"a.b": 1}, {"a.b": 2}], epochs=2))
+    found = drawn(load(build({"a": lossy}, factors=[{"a.b": 1}, {"a.b": 2}], epochs=2)))
     for name in ("curves_loss", "curves_accuracy", "scores"):
         assert "means over 8 of 10 replicates; 2 diverged" in found[name].caption
         assert "8 of 10 replicates; 2 diverged" in found[name].spec["title"]["subtitle"]
@@ -126,16 +113,14 @@ def test_every_figure_of_means_says_over_how_many(build: Build, behaviour: Any) 
 
 def test_without_any_result_only_statuses_are_drawn(build: Build, behaviour: Any) -> None:
     lost = behaviour(ends=dict.fromkeys(range(5), "diverged"))
-    assert set(figures(build({"a": lost}))) == {"statuses"}
+    assert set(drawn(load(build({"a": lost})))) == {"statuses"}
 
 
 def test_curves_are_means_over_finished_replicates(build: Build, behaviour: Any) -> None:
     folder = build({"a": behaviour(), "b": behaviour(ends={0: "diverged"})}, epochs=3)
     results = load(folder)
     finished = results.replicates.query("status == 'finished'")
-    points = {
-        p.metric: p for p in curve_points(results, configuration_names(results.configurations))
-    }
+    points = {p.metric: p for p in curve_points(results, results.names)}
     loss = points["loss"]
     assert (loss.panels, loss.series) == (["training", "validation"], ["a", "b"])
     last = loss.frame[loss.frame["epoch"] == 3].set_index(["panel", "series"])["mean"]
@@ -164,8 +149,7 @@ def test_what_never_learned_does_not_stretch_the_axis(build: Build, behaviour: A
 
 def test_movement_marks_what_did_not_move(build: Build, behaviour: Any) -> None:
     folder = build({"good": behaviour(), "zero": behaviour(learns=False)}, epochs=2)
-    results = load(folder)
-    (figure,) = movement_figures(results, configuration_names(results.configurations))
+    figure = drawn(load(folder))["movement"]
     cells = data(figure).set_index(["row", "column"])
     assert cells.loc[("zero", "dense/kernel"), "hint"] == "did not move"
     assert cells.loc[("zero", "dense/kernel"), "text"] == 0
@@ -176,15 +160,14 @@ def test_movement_marks_what_did_not_move(build: Build, behaviour: Any) -> None:
 def test_movement_is_drawn_where_nothing_moved(build: Build, behaviour: Any) -> None:
     results = load(build({"good": behaviour()}, epochs=2))
     still = dataclasses.replace(results, movement=results.movement.assign(rms_change=0.0))
-    (figure,) = movement_figures(still, configuration_names(results.configurations))
-    assert (data(figure)["hint"] == "did not move").all()
+    assert (data(drawn(still)["movement"])["hint"] == "did not move").all()
 
 
 def test_the_factor_map_has_a_cell_for_each_configuration(build: Build, behaviour: Any) -> None:
     factors = [{"optimizer.learning_rate": rate} for rate in (0.5, 0.01, 0.1)]
     lost = behaviour(ends=dict.fromkeys(range(5), "diverged"))
     folder = build({"a": behaviour(), "b": lost}, factors=factors, epochs=2)
-    (figure,) = trainability_figures(analyse(load(folder)).trainability)
+    figure = drawn(load(folder))["trainability"]
     cells = data(figure)
     assert len(cells) == 6
     assert (cells.query("row == 'b'")["text"] == "✕").all()
@@ -225,8 +208,7 @@ def test_a_logarithmic_bar_of_colours_has_few_labels(
 def test_a_log_axis_needs_a_decade_of_positive_losses(scored: Scored) -> None:
     def is_log(losses: list[float]) -> bool:
         results = scored({"a": [0.9] * 3}, loss={"a": losses})
-        names = configuration_names(results.configurations)
-        return next(p for p in curve_points(results, names) if p.metric == "loss").is_log
+        return next(p for p in curve_points(results, results.names) if p.metric == "loss").is_log
 
     assert is_log([0.1, 0.1, 0.1])
     assert not is_log([1.0, 1.0, 1.0])
@@ -236,7 +218,9 @@ def test_a_log_axis_needs_a_decade_of_positive_losses(scored: Scored) -> None:
 def test_names_with_dots_and_brackets_are_values_never_fields(
     build: Build, behaviour: Any, hostile: str
 ) -> None:
-    found = figures(build({hostile: behaviour()}, factors=[{"a.b[c]": 1}, {"a.b[c]": 2}], epochs=2))
+    found = drawn(
+        load(build({hostile: behaviour()}, factors=[{"a.b[c]": 1}, {"a.b[c]": 2}], epochs=2))
+    )
     for figure in found.values():
         assert set(data(figure).columns).isdisjoint({"a.b[c]", "b[c]", hostile})
         fields = set(_values_of(figure.spec, "field"))
@@ -265,9 +249,9 @@ def test_ten_series_differ_in_colour_and_forty_in_colour_or_dash() -> None:
 
 def test_a_series_looks_the_same_whatever_finished(build: Build, behaviour: Any) -> None:
     lost = behaviour(ends=dict.fromkeys(range(5), "diverged"))
-    whole = legend(load(build({"a": behaviour(), "b": behaviour()}, name="whole", epochs=1)))
-    partly = legend(load(build({"a": lost, "b": behaviour()}, name="partly", epochs=1)))
-    assert whole == partly
+    whole = Sweep(load(build({"a": behaviour(), "b": behaviour()}, name="whole", epochs=1)))
+    partly = Sweep(load(build({"a": lost, "b": behaviour()}, name="partly", epochs=1)))
+    assert whole.series == partly.series
 
 
 @pytest.mark.parametrize("last", [0, 1, 99, 100, 101, 1000, 12345])
@@ -282,61 +266,19 @@ def test_many_cells_are_not_all_drawn(build: Build, behaviour: Any) -> None:
     behaviours = {f"init_{place}": behaviour() for place in range(4)}
     factors = [{"model.depth": depth} for depth in range(1, 13)]
     results = load(build(behaviours, factors=factors, seeds=[0], epochs=1))
-    names = configuration_names(results.configurations)
-    figure = curve_figures(results, names, legend(results), "")[0]
+    figure = drawn(results)["curves_loss"]
     assert figure.num_panels == 2 * MAX_CURVES // (2 * 4)
     assert "The first 10 of 12 settings are drawn." in figure.caption
 
 
 def test_the_note_tells_over_how_many(scored: Scored) -> None:
-    assert coverage_note(scored({"a": [0.9, 0.8]})) == "means over 2 replicates"
-    assert (
-        coverage_note(scored({"a": [0.9, 0.8], "b": [0.9, 0.8]})) == "means over 2 replicates each"
-    )
-    lossy = scored({"a": [0.9, "diverged"], "b": [0.9, None]})
-    assert coverage_note(lossy) == "means over 2 of 4 replicates; 1 diverged, 1 missing"
+    def note(scores: dict[str, list[Any]]) -> str:
+        return Sweep(scored(scores)).coverage
 
-
-def test_repacking_keeps_every_pixel() -> None:
-    spec = {
-        "data": {"values": [{"x": place, "y": place**2} for place in range(20)]},
-        "mark": {"type": "line", "color": "#bd1f01"},
-        "encoding": {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "y"}},
-        "background": "white",
-    }
-    drawn = drawing.svg(json.dumps(spec))
-    image = drawing.vl_convert.svg_to_png(drawn, scale=1.0)
-    smaller = drawing.repacked(image)
-    assert len(smaller) < len(image)
-    np.testing.assert_array_equal(_pixels(smaller), _pixels(image))
-
-
-def _pixels(image: bytes) -> np.ndarray:
-    """Returns the colours of a PNG with filters 0 and 1, shape (height, width, 3)."""
-    chunks: dict[bytes, bytes] = {}
-    position = 8
-    while position < len(image):
-        (length,) = struct.unpack(">I", image[position : position + 4])
-        kind, body = image[position + 4 : position + 8], image[position + 8 : position + 8 + length]
-        (checksum,) = struct.unpack(">I", image[position + 8 + length : position + 12 + length])
-        assert checksum == zlib.crc32(kind + body)
-        chunks[kind] = chunks.get(kind, b"") + body
-        position += length + 12
-    width, height, depth, color = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
-    assert depth == 8
-    channels = {2: 3, 6: 4}[color]
-    rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, -1)
-    values = rows[:, 1:].reshape(height, width, channels)
-    summed = np.cumsum(values, axis=1, dtype=np.uint8)
-    return np.where(rows[:, 0, None, None] == 1, summed, values)[:, :, :3]
-
-
-def test_images_are_small(written: Path) -> None:
-    images = list((written / "figures").glob("*.png"))
-    assert len(images) >= 5
-    for image in images:
-        width, height = struct.unpack(">II", image.read_bytes()[16:24])
-        assert image.stat().st_size < drawing.MAX_PNG_BYTES or width * height < 2_000_000
+    assert note({"a": [0.9, 0.8]}) == "means over 2 replicates"
+    assert note({"a": [0.9, 0.8], "b": [0.9, 0.8]}) == "means over 2 replicates each"
+    lossy = note({"a": [0.9, "diverged"], "b": [0.9, None]})
+    assert lossy == "means over 2 of 4 replicates; 1 diverged, 1 missing"
 
 
 def test_specifications_hold_no_address(written: Path) -> None:

@@ -1,3 +1,5 @@
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,8 +8,6 @@ import pandas as pd
 import pytest
 
 from runner import report
-from runner.report import files
-from runner.report.document import Drawings
 from runner.report.results import ResultsError
 
 Build = Callable[..., Path]
@@ -23,11 +23,10 @@ NUMBERS = {
 
 def test_every_file_of_the_contract_is_there(written: Path) -> None:
     names = {path.name for path in written.iterdir() if path.is_file()}
-    assert names == TABLES | NUMBERS | {"sweep.json", "report.md", "report.html", "report.tex"}
-    figures = {path.name for path in (written / "figures").iterdir()}
-    assert {
-        path.rpartition(".")[0] + end for path in figures for end in (".svg", ".png")
-    } == figures
+    assert names == TABLES | NUMBERS | {
+        *("sweep.json", "report.json", "report.md", "report.html", "report.tex")
+    }
+    assert {path.suffix for path in (written / "figures").iterdir()} == {".svg"}
 
 
 def test_the_tables_are_those_of_load(written: Path) -> None:
@@ -72,13 +71,33 @@ def test_a_sweep_of_refused_configurations_has_a_report(build: Build) -> None:
     assert "must be defined for every kernel" in (folder / "report.md").read_text()
 
 
-def test_figures_of_an_earlier_report_are_removed(tmp_path: Path) -> None:
-    own, foreign = tmp_path / "statuses.png", tmp_path / "mine.png"
-    own.touch()
+def test_what_a_report_no_longer_makes_is_removed(build: Build, behaviour: Any) -> None:
+    folder = build({"a": behaviour()}, factors=[{"model.depth": 2}, {"model.depth": 8}], epochs=2)
+    report.write(folder)
+    foreign = folder / "figures" / "mine.svg"
     foreign.touch()
-    files._remove_figures(tmp_path, Drawings())
-    assert not own.exists()
-    assert foreign.exists()
+    made = json.loads((folder / "report.json").read_text())["files"]
+    assert {"trainability.csv", "figures/curves_loss.svg"} <= set(made)
+    assert all((folder / name).is_file() for name in made)
+    shutil.rmtree(folder / "1")
+    report.write(folder, figures=False)
+    assert not (folder / "trainability.csv").exists()
+    assert list((folder / "figures").iterdir()) == [foreign]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"files": 3}', '{"files": ["../keep.csv", "0/configuration.json"]}']
+)
+def test_a_list_of_files_that_is_no_list_removes_nothing(
+    build: Build, behaviour: Any, content: str
+) -> None:
+    folder = build({"a": behaviour()}, epochs=2)
+    kept = folder.parent / "keep.csv"
+    kept.touch()
+    (folder / "report.json").write_text(content)
+    report.write(folder, figures=False)
+    assert kept.exists()
+    assert (folder / "0" / "configuration.json").exists()
 
 
 def test_nothing_is_written_where_nothing_can_be_read(build: Build, behaviour: Any) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from runner.report import words
 from runner.report.comparison import compare
+from runner.report.methods import reading
+from runner.report.progress import next_seeds
 from runner.report.results import Results
 from runner.report.verdict import judge
 
@@ -58,7 +60,7 @@ PAIRS = {
     ),
     "two that share a reason": (
         {"mine.A": ("custom", ()), "mine.B": ("custom", ())},
-        "both",
+        "mine.A and mine.B",
         "Same kernels for every seed: mine.A and mine.B, whose seeds differ in nothing. Intervals",
         "",
     ),
@@ -76,7 +78,7 @@ PAIRS = {
     ),
     "two named laws": (
         {"zero": ("zero", ("batches",)), "ones": ("ones", ("batches",))},
-        "both",
+        "zero and ones",
         "",
         "Seeds of zero and ones differ in the order of the data only.",
     ),
@@ -84,28 +86,25 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("case", PAIRS)
-def test_seeds_that_share_their_kernels(scored: Scored, case: str) -> None:
+def test_seeds_that_share_their_kernels(
+    scored: Scored, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     of, vain, caution, method = PAIRS[case]
-    is_advised = not vain
     results = seeded(scored, of)
     text = told(results)
-    assert ("more seeds to tell" in text) == is_advised
-    assert (f"; more seeds of {vain} start with the same kernels)" in text) == bool(vain)
-    assert ("Next:" in text) == is_advised
-    (further,) = (cell.pairs["further_seeds"] for cell in judge(results))
-    assert further.notna().all() == is_advised
+    assert ("`seeds=10` for the next look" in text) == (not vain)
+    assert (f"those of {vain} start with the same kernels" in text) == bool(vain)
+    monkeypatch.setattr("runner.report.progress.collect", lambda *_: results)
+    assert bool(next_seeds(results.sweep, results.configurations, [])) == (not vain)
     cautions = [text for text in compare(results).cautions if "Same kernels" in text]
     assert bool(cautions) == bool(caution)
     assert not caution or cautions[0].startswith(caution)
-    assert words.method(judge(results), 0.95).startswith(method or "Brackets")
+    assert reading(judge(results), 0.95).startswith(method or "Brackets")
 
 
 def test_the_seeds_of_the_reference_are_named_where_they_are_in_vain(scored: Scored) -> None:
     results = seeded(scored, {"mine.A": ("custom", ()), "b": RANDOM})
-    assert (
-        "b (\N{MINUS SIGN}0.010 [\N{MINUS SIGN}0.028, +0.008]; more seeds of mine.A start"
-        in told(results)
-    )
+    assert "those of mine.A start with the same kernels" in told(results)
 
 
 def test_one_weight_that_nothing_draws_is_told_in_the_singular(scored: Scored) -> None:

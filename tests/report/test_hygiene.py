@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from runner.report.analysis import Analysis, analyse
-from runner.report.comparison import compare
-from runner.report.console import view
-from runner.report.document import Drawings, document
-from runner.report.figures.points import curve_points
-from runner.report.latex import latex
-from runner.report.markdown import markdown
-from runner.report.page import page
+from runner.report.comparison import summed_up
+from runner.report.points import curve_points
+from runner.report.questions import ask
+from runner.report.questions.trained import origin
+from runner.report.render.console import view
+from runner.report.render.html import page
+from runner.report.render.latex import latex
+from runner.report.render.markdown import markdown
 from runner.report.results import Results
+from runner.report.sweep import Sweep
+from tests.report.asked import analyse
 
 Scored = Callable[..., Results]
 
@@ -136,20 +138,26 @@ def with_target(results: Results, value: float) -> Results:
     return dataclasses.replace(results, configurations=tuple(records), replicates=rows)
 
 
-def sentences(results: Results, analysis: Analysis) -> list[str]:
+def sentences(results: Results) -> list[str]:
     """Returns everything that is said in words, and each entry of a table, wherever it is shown."""
-    comparison = compare(results, analysis)
-    content = document(results, analysis, comparison, Drawings())
+    sweep = Sweep(results, draws=False)
+    answers = list(ask(sweep))
+    comparison = summed_up(sweep, answers)
     told = [comparison.title, comparison.headline, comparison.method, *comparison.cautions]
     told += [sentence.text for of_cell in comparison.findings for sentence in of_cell]
     told += [sentence.text for sentence in comparison.overall]
-    told += [section.note for section in content.sections]
-    tables = [comparison.ranking, content.origin]
-    tables += [block.table for section in content.sections for block in section.blocks]
+    told += [answer.note for answer in answers]
+    tables = [comparison.ranking, origin(results)]
+    tables += [block.table for answer in answers for block in answer.blocks]
     told += [entry.text for table in tables for row in table.rows for entry in row]
     told += [column for table in tables for column in table.columns]
-    for render in (markdown, page, latex):
-        assert not re.search(r"[>| ](nan|NaN|None(?! of)|<NA>)[<|&. ]", render(content))
+    texts = (
+        markdown(comparison, answers, "", origin(results)),
+        page(sweep, comparison, answers),
+        latex(comparison),
+    )
+    for text in texts:
+        assert not re.search(r"[>| ](nan|NaN|None(?! of)|<NA>)[<|&. ]", text)
     console = Console(width=5_000, file=io.StringIO(), record=True)
     console.print(view(comparison))
     told += [line for line in console.export_text().splitlines() if line.endswith(".")]
@@ -160,13 +168,11 @@ def sentences(results: Results, analysis: Analysis) -> list[str]:
 def test_every_sentence_is_a_proper_one(scored: Scored, name: str) -> None:
     scores, options = SWEEPS[name]
     results = scored(scores, **options)
-    analysis = analyse(results)
-    found = sentences(results, analysis)
-    assert not impossible_ends(results, analysis)
+    found = sentences(results)
+    assert not impossible_ends(results)
     target = TARGETS.get(name)
     if target is not None:
-        aimed = with_target(results, target)
-        found += sentences(aimed, analyse(aimed))
+        found += sentences(with_target(results, target))
     wrong = [
         f"{rule}: {text}"
         for text in dict.fromkeys(found)
@@ -178,8 +184,9 @@ def test_every_sentence_is_a_proper_one(scored: Scored, name: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def impossible_ends(results: Results, analysis: Analysis) -> list[float]:
+def impossible_ends(results: Results) -> list[float]:
     """Returns the ends of intervals that are no value of what they are of."""
+    analysis = analyse(results)
     shown = [s for cell in analysis.cells for s in cell.standings if s.score.count > 1]
     ends = [(s.record.endpoint, end) for s in shown for end in (s.score.low, s.score.high)]
     for table in (results.comparison, analysis.rankings):

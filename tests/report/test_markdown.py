@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from runner.report.markdown import escaped, fenced, prose, table
-from runner.report.ranking import Entry, Table
+from runner.report.render.markdown import escaped, fenced, prose, table
+from runner.report.table import Entry, Table
 
 TEXTS = [
     "he_normal(scale=0.1)",
@@ -93,7 +93,7 @@ def test_the_report_links_its_figures_and_tables(written: Path) -> None:
         value for name, value in attrs if name in ("src", "href") and value
     )
     parser.feed(html)
-    assert {"figures/curves_loss.png", "figures/scores.svg", "replicates.csv"} <= set(links)
+    assert {"figures/curves_loss.svg", "figures/scores.svg", "replicates.csv"} <= set(links)
     assert all((written / link).is_file() for link in links)
 
 

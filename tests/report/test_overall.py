@@ -12,22 +12,16 @@ import pandas as pd
 from scipy import stats
 
 from runner.report import load, names
-from runner.report.analysis import Analysis, analyse
-from runner.report.overall import overall
+from runner.report.comparison import compare
+from runner.report.questions import predictors, problems, target, tuning, variance
 from runner.report.results import Results
 from runner.report.statistics.crossed import variance_components
 
 Scored = Callable[..., Results]
 
 
-def told(scored: Scored, **tables: pd.DataFrame) -> list[str]:
-    """Returns the sentences of a sweep whose other tables are empty."""
-    empty: Analysis = analyse(scored({"a": [0.9]}))
-    return [s.text for s in overall(dataclasses.replace(empty, **tables), 0.95)]
-
-
 def test_a_sweep_without_such_tables_has_no_such_sentence(scored: Scored) -> None:
-    assert told(scored) == []
+    assert compare(scored({"a": [0.9]})).overall == ()
 
 
 def rankings(**changes: object) -> pd.DataFrame:
@@ -43,30 +37,30 @@ def rankings(**changes: object) -> pd.DataFrame:
     )
 
 
-def test_both_rankings_are_told_side_by_side(scored: Scored) -> None:
-    assert told(scored, rankings=rankings()) == [
+def test_both_rankings_are_told_side_by_side() -> None:
+    assert tuning.sentences(rankings(), 0.95) == [
         "slow has the highest test accuracy with failures counted if each initializer trains at "
         "its own best setting, 0.93 [0.92, 0.94] over 4 finished, 1 diverged at learning_rate=1; "
         "at learning_rate=0.1 for all it is fast, 0.88 [0.86, 0.9]."
     ]
 
 
-def test_a_ranking_names_ties_and_whom_the_first_is_not_told_from(scored: Scored) -> None:
+def test_a_ranking_names_ties_and_whom_the_first_is_not_told_from() -> None:
     rows = pd.concat([rankings(num_diverged=0)] * 2, ignore_index=True).sort_values(
         "ranking", kind="stable"
     )
     level = rows.assign(rank=[1, 2, 1, 1], init=["a", "b", "c", "d"], p_to_first=0.31)
-    assert told(scored, rankings=level) == [
+    assert tuning.sentences(level, 0.95) == [
         "a has the highest test accuracy if each initializer trains at its own best setting, "
         "0.93 [0.92, 0.94] at learning_rate=1, not distinguishable from b (p = 0.31); at "
         "learning_rate=0.1 for all it is c and d, 0.88 [0.86, 0.9]."
     ]
-    (apart,) = told(scored, rankings=level.assign(p_to_first=0.01))
+    (apart,) = tuning.sentences(level.assign(p_to_first=0.01), 0.95)
     assert "distinguishable" not in apart
 
 
-def test_a_choice_on_the_same_data_is_confessed(scored: Scored) -> None:
-    (text,) = told(scored, rankings=rankings(same_data=True, problem="depth=2"))
+def test_a_choice_on_the_same_data_is_confessed() -> None:
+    (text,) = tuning.sentences(rankings(same_data=True, problem="depth=2"), 0.95)
     assert text.startswith("At depth=2: slow")
     assert "(chosen and told on the same data, so too good)" in text
 
@@ -83,7 +77,7 @@ def ranks(friedman_p: float) -> pd.DataFrame:
     )
 
 
-def test_ranks_tell_who_is_apart_only_where_friedman_does(scored: Scored) -> None:
+def test_ranks_tell_who_is_apart_only_where_friedman_does() -> None:
     pairs = pd.DataFrame(
         {
             "init_a": ["a", "a", "b"],
@@ -91,15 +85,15 @@ def test_ranks_tell_who_is_apart_only_where_friedman_does(scored: Scored) -> Non
             "distinguishable": [False, True, False],
         }
     )
-    assert told(scored, ranks=ranks(0.018), rank_pairs=pairs) == [
+    assert problems.sentence(ranks(0.018), pairs, 0.95) == (
         "Over 4 problems a has the best average rank, 1.00 of 3; 1 of the 2 others differs "
         "significantly from it (Nemenyi, critical difference 1.66; Friedman p = 0.018)."
-    ]
-    (unsure,) = told(scored, ranks=ranks(0.2), rank_pairs=pairs)
+    )
+    unsure = problems.sentence(ranks(0.2), pairs, 0.95)
     assert "no other differs significantly from it" in unsure
 
 
-def test_shares_of_variance_are_told(scored: Scored) -> None:
+def test_shares_of_variance_are_told() -> None:
     table = pd.DataFrame(
         {
             "configuration": [0, 0, 0],
@@ -109,11 +103,11 @@ def test_shares_of_variance_are_told(scored: Scored) -> None:
             "p_value": [0.012, 0.34, math.nan],
         }
     )
-    assert told(scored, variance=table) == [
+    assert variance.sentence(table, 0.95) == (
         "Of the variance between replicates 60 % comes from the initial weights (F test: p = "
         "0.012) and 10 % from the order of the data (F test: p = 0.34), the rest from both "
         "together."
-    ]
+    )
     # Holm: 3 * 0.012 and 2 * 0.02 are below 0.05, 1 * 0.2 is not.
     several = pd.concat(
         [
@@ -121,13 +115,13 @@ def test_shares_of_variance_are_told(scored: Scored) -> None:
             for index, p in enumerate((0.012, 0.2, 0.02))
         ]
     )
-    (text,) = told(scored, variance=several)
+    text = variance.sentence(several, 0.95)
     assert "60 % comes from the initial weights (more than none in 2 of 3 by F tests" in text
     assert "10 % from the order of the data (more than none in 0 of 3 by F tests" in text
     assert text.endswith("the rest from both together (medians over 3 configurations).")
 
 
-def test_the_f_test_of_a_source_is_that_of_statsmodels(scored: Scored) -> None:
+def test_the_f_test_of_a_source_is_that_of_statsmodels() -> None:
     from statsmodels.formula.api import ols
     from statsmodels.stats.anova import anova_lm
 
@@ -139,16 +133,16 @@ def test_the_f_test_of_a_source_is_that_of_statsmodels(scored: Scored) -> None:
     )
     expected = anova_lm(ols("score ~ C(weights) + C(batches)", long).fit())["PR(>F)"]
     table = variance_components(grid).assign(configuration=0)
-    (text,) = told(scored, variance=table)
+    text = variance.sentence(table, 0.95)
     for source in ("weights", "batches"):
         assert f"(F test: p {names.p_value(expected[f'C({source})'])})" in text
 
 
-def test_a_chance_correlation_is_called_that(scored: Scored) -> None:
+def test_a_chance_correlation_is_called_that() -> None:
     row = {"group": "digits", "quantity": "loss", "transform": "value", "metric": "val_accuracy"}
     numbers = {"num_configurations": 10, "rho": 0.3, "ci_low": -0.41, "ci_high": 0.79}
     table = pd.DataFrame([{**row, **numbers, "p_holm": 0.4}])
-    assert told(scored, predictors=table) == [
+    assert predictors.sentences(table, 0.95) == [
         "Nothing measured before training predicts the outcome beyond chance; closest is loss: "
         "rank correlation "
         "0.30 [\N{MINUS SIGN}0.41, 0.79] with validation accuracy over 10 configurations."
@@ -163,7 +157,7 @@ def targeted(folder: Path) -> Path:
     return folder
 
 
-def times_of(scored: Scored, *rows: tuple[str, int, float, int, float]) -> list[str]:
+def times_of(*rows: tuple[str, int, float, int, float]) -> list[str]:
     """Returns the sentences about rows of init, soonest in its cell, mean, reached of 5, and p."""
     columns = ["init", "soonest", "restricted_mean", "num_reached", "p_soonest"]
     means = pd.DataFrame(rows, columns=columns)
@@ -176,46 +170,46 @@ def times_of(scored: Scored, *rows: tuple[str, int, float, int, float]) -> list[
         ci_high=means["restricted_mean"] + 0.3,
     )
     times = pd.DataFrame({"target_metric": ["val_accuracy"], "target_value": [0.9]})
-    return told(scored, mean_times=means, times=times)
+    return target.sentences(means, times, 0.95)
 
 
-def test_soonest_is_who_is_told_from_all_others(scored: Scored) -> None:
+def test_soonest_is_who_is_told_from_all_others() -> None:
     rows = [("a", 0, 3.2, 5, math.nan), ("b", 0, 20.0, 0, 0.002), ("c", 0, 6.0, 5, 0.011)]
-    assert times_of(scored, *rows) == [
+    assert times_of(*rows) == [
         "a reaches validation accuracy ≥ 0.9 soonest, after 3.2 [2.9, 3.5] epochs on the average "
         "over the first 20 (5 of 5 do); 1 of 3 configurations never; next is c (6.0; log-rank p = "
         "0.011)."
     ]
     rows[2] = ("c", 0, 6.0, 5, 0.2)
-    (text,) = times_of(scored, *rows)
+    (text,) = times_of(*rows)
     assert "soonest" not in text
     assert text.endswith("never; not distinguishable from c (6.0; log-rank p = 0.2).")
 
 
-def test_equal_times_are_named_together(scored: Scored) -> None:
+def test_equal_times_are_named_together() -> None:
     rows = [("a", 0, 11.0, 5, math.nan), ("b", 0, 11.0, 4, math.nan)]
-    assert times_of(scored, *rows) == [
+    assert times_of(*rows) == [
         "a and b reach validation accuracy ≥ 0.9 after 11.0 epochs on the average over the first "
         "20 (9 of 10 do)."
     ]
 
 
 def test_times_of_different_settings_are_told_apart(
-    scored: Scored, build: Callable[..., Path], behaviour: Any
+    build: Callable[..., Path], behaviour: Any
 ) -> None:
     inits = {"glorot_uniform": behaviour(0.95, 0.08), "he_normal": behaviour(0.951, 0.15)}
     short, long = (targeted(build(inits, name=f"{n}", epochs=n)) for n in (10, 50))
-    found = [s.text for s in overall(analyse(load(short, long)), 0.95)]
+    found = [s.text for s in compare(load(short, long)).overall]
     (quick, never) = (text for text in found if "≥ 0.85" in text)
     assert quick.startswith("At epochs=50: he_normal reaches validation accuracy ≥ 0.85 soonest")
     assert "next is glorot_uniform (" in quick
     assert never == "In 1 other setting no replicate reaches validation accuracy ≥ 0.85."
-    (nobody,) = (s.text for s in overall(analyse(load(short)), 0.95))
+    (nobody,) = (s.text for s in compare(load(short)).overall)
     assert nobody == "No replicate reaches validation accuracy ≥ 0.85."
 
 
 def test_equal_initializers_are_seldom_called_soonest(
-    scored: Scored, build: Callable[..., Path], behaviour: Any
+    build: Callable[..., Path], behaviour: Any
 ) -> None:
     results = load(targeted(build({init: behaviour() for init in "abc"}, seeds=range(6))))
     generator = np.random.default_rng(0)
@@ -223,7 +217,7 @@ def test_equal_initializers_are_seldom_called_soonest(
     for _ in range(60):
         drawn = generator.geometric(0.3, len(results.replicates)).clip(max=20).astype(float)
         replicates = results.replicates.assign(epochs_to_target=drawn)
-        found = overall(analyse(dataclasses.replace(results, replicates=replicates)), 0.95)
+        found = compare(dataclasses.replace(results, replicates=replicates)).overall
         claims += any("soonest" in sentence.text for sentence in found)
     # So many or more would happen by chance in one of a thousand runs if one in twenty erred.
     assert claims < stats.binom(60, 0.05).isf(0.001)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner import report
-from runner.report.page import cell, code, script_json
+from runner.report.render.html import cell, code, script_json
 
 
 class Reader(HTMLParser):

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,11 @@ from scipy import stats
 
 from runner.design import Design
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
-from runner.report.analysis import Analysis, analyse
 from runner.report.cautions import cautions
 from runner.report.pairs import differences, statistics
 from runner.report.results import Results, collect
 from runner.report.scores import SEEDS, Scores
+from tests.report.asked import analyse
 
 Seeds = tuple[int, int]
 
@@ -102,7 +103,7 @@ def test_plain_seeds_with_gaps_leave_nothing_out() -> None:
     assert (row["num_pairs"], row["num_left_out"]) == (4, 0)
 
 
-def of_init(analysis: Analysis, init: str) -> pd.Series:
+def of_init(analysis: SimpleNamespace, init: str) -> pd.Series:
     return analysis.differences.set_index("init").loc[init]
 
 

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from runner import report
-from runner.report.analysis import analyse
-from runner.report.figures import all_figures
-from runner.report.propagation import starts, verdicts
+from runner.report.questions.propagation import starts, verdicts
+from tests.report.asked import drawn
 
 Build = Callable[..., Path]
 # Label -> factor of the variance from layer to layer.
@@ -36,8 +35,8 @@ def test_verdicts_come_from_the_records(folder: Path) -> None:
 def test_layers_stand_measured_beside_predicted(folder: Path) -> None:
     found = starts(report.load(folder))
     assert [start.title for start in found] == list(GAINS)
-    assert found[0].card.rows[0][0].text == "dense/kernel"
-    table = found[0].layers
+    card, table = (block.table for block in found[0].blocks)
+    assert card.rows[0][0].text == "dense/kernel"
     assert len(set(table.columns)) == len(table.columns)
     place = table.columns.index("theory (var z)")
     assert {row[place].text for row in table.rows} == {"1"}
@@ -45,8 +44,7 @@ def test_layers_stand_measured_beside_predicted(folder: Path) -> None:
 
 
 def test_figures_are_drawn_of_what_was_measured(folder: Path) -> None:
-    results = report.load(folder)
-    names = [figure.name for figure in all_figures(results, analyse(results))]
+    names = drawn(report.load(folder))
     expected = {f"propagation_{name}" for name in ("variance", "correlation", "map", "spectrum")}
     assert {name for name in names if name.startswith("propagation")} == expected
 
@@ -57,15 +55,13 @@ def test_nets_without_any_signal_have_no_map(folder: Path) -> None:
         measured = content["propagation"]["measured"]
         measured["preactivation_variance"] = [0.0] * len(measured["preactivation_variance"])
         path.write_text(json.dumps(content))
-    results = report.load(folder)
-    names = [figure.name for figure in all_figures(results, analyse(results))]
+    names = drawn(report.load(folder))
     assert "propagation_map" not in names
     assert "propagation_variance" in names
 
 
 def test_layers_are_counted(folder: Path) -> None:
-    results = report.load(folder)
-    found = {figure.name: figure for figure in all_figures(results, analyse(results))}
+    found = drawn(report.load(folder))
     x = found["propagation_variance"].spec["spec"]["layer"][0]["encoding"]["x"]
     assert x["axis"]["values"] == [1, 2, 4, 6, 8, 10, 12]
     assert x["axis"]["format"] == "d"
@@ -83,7 +79,7 @@ def test_older_records_have_nothing_to_tell(build: Build, behaviour: Any) -> Non
     results = report.load(build({"a": behaviour()}, epochs=2))
     assert results.propagation.empty
     assert verdicts(results) is None
-    assert not [f for f in all_figures(results, analyse(results)) if "propagation" in f.name]
+    assert not [name for name in drawn(results) if "propagation" in name]
 
 
 def test_a_net_without_hidden_layers_has_few_figures(folder: Path) -> None:
@@ -97,7 +93,6 @@ def test_a_net_without_hidden_layers_has_few_figures(folder: Path) -> None:
             record[key] = record[key][-1:]
         record["judged"] = [0]
         file.write_text(json.dumps(content))
-    results = report.load(folder)
-    names = {figure.name for figure in all_figures(results, analyse(results))}
+    names = drawn(report.load(folder))
     assert "propagation_correlation" not in names
     assert "propagation_variance" not in names

@@ -249,8 +249,8 @@ def test_each_class_of_outcome_has_its_sentence(scored: Scored) -> None:
     found = told(scored(scores, margin=0.005, **UNLEARNED))
     assert found["better"].startswith("Better than glorot_uniform: better (+0.02000 [+0.01925, ")
     assert found["equivalent"] == (
-        "Equivalent to glorot_uniform: near (+0.00210 [+0.00135, +0.00285]; differs, by less than the "
-        "margin), same (0.00000 [\N{MINUS SIGN}0.00075, +0.00075])."
+        "Equivalent to glorot_uniform: near (+0.00210 [+0.00135, +0.00285]; differs, by less than "
+        "the margin), same (0.00000 [\N{MINUS SIGN}0.00075, +0.00075])."
     )
     assert "open (0.00000 [\N{MINUS SIGN}0.02262, +0.02262]; p > 0.99, needed " in found["unknown"]
     assert found["worse"].startswith("Worse than glorot_uniform: worse (\N{MINUS SIGN}0.02000 [")

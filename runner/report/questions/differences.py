@@ -1,0 +1,253 @@
+"""How each configuration differs from the reference, seed by seed, and how sure that is."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from runner.records import lower_is_better
+from runner.report import names, pairs
+from runner.report.answer import Answer, blocks
+from runner.report.names import Name
+from runner.report.render.charts import first_rows
+from runner.report.render.forest import EQUIVALENT, UNKNOWN, forest
+from runner.report.render.theme import Figure, finish
+from runner.report.results import Results
+from runner.report.scores import keys
+from runner.report.sweep import Sweep
+from runner.report.table import (
+    Column,
+    Entry,
+    Row,
+    Table,
+    count,
+    estimate,
+    interval_digits,
+    number,
+    p_value,
+    share,
+    tabulated,
+    title,
+)
+from runner.report.verdict import Cell
+
+_WORDS = {
+    "better": "better",
+    "equivalent": EQUIVALENT,
+    "unknown": UNKNOWN,
+    "worse": "worse",
+    "unlearned": "worse",
+}
+
+
+def ask(sweep: Sweep) -> Answer:
+    """By how much do the others differ from the reference?"""
+    differences = differences_table(sweep.results, sweep.cells)
+    pairs = pairs_table(sweep.cells)
+    ordered = sweep.ordered(differences)
+    return Answer(
+        "differences",
+        "Differences and their uncertainty",
+        note="Seed by seed against the reference, up to the last look. The verdict allows for all "
+        "comparisons and looks; the intervals do not.",
+        figures=sweep.drawn(difference_figures, ordered, sweep.names),
+        blocks=[
+            *blocks(differences_block(ordered, sweep.names), csv="differences.csv"),
+            *blocks(
+                pairs_block(pairs, sweep.names), title="Every pair", csv="pairs.csv", folded=True
+            ),
+        ],
+        tables={"differences.csv": differences, "pairs.csv": pairs},
+    )
+
+
+_REFERENCE = ["reference", "reference_init", "is_baseline", "metric"]
+_COLUMNS = [
+    *("verdict", "decided_at", "look", "next_look", "margin", "num_pairs", "num_left_out"),
+    *("mean", "ci_low", "ci_high", "std", "p_t", "level", "d_z", "probability_better", "median"),
+    *("success_difference", "p_fisher", "family"),
+]
+
+
+def differences_table(results: Results, cells: Sequence[Cell]) -> pd.DataFrame:
+    """Returns `differences.csv`: one row a configuration that is compared with a reference.
+
+    Columns `configuration, init, <factors>, reference` (a configuration), `reference_init`,
+    `is_baseline` (fixed beforehand), `metric`, `verdict` (`different`, `equivalent`,
+    `different_within_margin`, `unknown`), `decided_at` (seeds), `look` (seeds at the last look that
+    was reached, which the numbers are of; 0 for none), `next_look` (0 after the last), `margin`,
+    then of this minus the reference, by seed: `num_pairs`, `num_left_out` (that both finished, of
+    crossed seeds with a gap), `mean, ci_low, ci_high` (paired t, not corrected), `std, p_t, level`
+    (what p had to be), `d_z, probability_better, median`, `success_difference` (share of replicates
+    that trained), `p_fisher`, `family` (the sweep whose comparisons are corrected together),
+    `outcome`.
+    """
+    blocks = [_of_cell(cell) for cell in cells]
+    of = keys(results, results.configurations)
+    columns = [*of.columns, *_REFERENCE, *_COLUMNS, "outcome"]
+    filled = [block for block in blocks if len(block)]
+    if not filled:
+        return pd.DataFrame(columns=columns)
+    table = of.merge(pd.concat(filled), on="configuration")[columns]
+    return table.sort_values("configuration", ignore_index=True)
+
+
+def _of_cell(cell: Cell) -> pd.DataFrame:
+    if cell.reference is None:
+        return pd.DataFrame()
+    reference = cell.reference.record
+    rows = pairs.oriented(cell.pairs, reference.index)
+    scored = [standing.record.index for standing in cell.standings if standing.score.count]
+    rows = rows[rows["configuration"].isin(scored)]
+    outcomes = {standing.record.index: standing.outcome for standing in cell.standings}
+    return rows.assign(
+        reference=reference.index,
+        reference_init=reference.init,
+        is_baseline=cell.is_baseline,
+        outcome=[outcomes[index] for index in rows["configuration"]],
+    )
+
+
+def pairs_table(cells: Sequence[Cell]) -> pd.DataFrame:
+    """Returns `pairs.csv`: every two configurations of a cell, a minus b, by seed.
+
+    Columns `cell` (its name), `configuration_a, init_a, configuration_b, init_b, metric, is_tested`
+    (whether the design compares them; the verdict on others is `unknown`), and those of
+    `differences.csv` from `verdict` on.
+    """
+    columns = [
+        *("cell", "configuration_a", "init_a", "configuration_b", "init_b", "metric"),
+        *("is_tested", *_COLUMNS),
+    ]
+    filled = [cell.pairs.assign(cell=cell.name) for cell in cells if len(cell.pairs)]
+    if not filled:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(filled, ignore_index=True)
+    inits = {s.record.index: s.record.init for cell in cells for s in cell.standings}
+    return table.assign(
+        init_a=table["configuration_a"].map(inits), init_b=table["configuration_b"].map(inits)
+    )[columns]
+
+
+def differences_block(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
+    """Returns each configuration beside its reference, or None if there is nothing to compare."""
+    return tabulated(
+        frame,
+        [
+            ("configuration", title(by)),
+            *_pairs_columns(frame),
+            ("difference", estimate("mean", "ci_low", "ci_high", interval_digits(frame))),
+            *_known_columns(frame),
+        ],
+    )
+
+
+def pairs_block(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
+    """Returns every two configurations of a cell, or None where the differences tell them all."""
+    if len(frame) < 2:
+        return None
+    return tabulated(
+        frame,
+        [
+            ("a", title(by, "configuration_a")),
+            ("b", title(by, "configuration_b")),
+            *_pairs_columns(frame),
+            ("a minus b", estimate("mean", "ci_low", "ci_high", interval_digits(frame))),
+            *_known_columns(frame),
+        ],
+    )
+
+
+def _pairs_columns(frame: pd.DataFrame) -> list[Column]:
+    """Returns the number of pairs, and of those that crossed seeds with a gap leave out."""
+    left_out: Column = ("left out", count("num_left_out"))
+    return [("pairs", count("num_pairs")), *([left_out] if frame["num_left_out"].any() else [])]
+
+
+def _known_columns(frame: pd.DataFrame) -> list[Column]:
+    failing: list[Column] = [("p (Fisher)", p_value("p_fisher"))]
+    return [
+        ("verdict", _verdict),
+        ("known at", count("decided_at")),
+        ("p", p_value("p_t")),
+        ("needed", p_value("level", "muted")),
+        ("effect size d_z", number("d_z", 2)),
+        ("better in", share("probability_better")),
+        *(failing if (frame["p_fisher"] < 1).any() else []),
+    ]
+
+
+# Verdict of a pair -> what it is called, and its emphasis.
+_VERDICTS = {
+    "different": ("different", ""),
+    "equivalent": ("equivalent", ""),
+    "different_within_margin": ("differs, by less than the margin", ""),
+    "unknown": (UNKNOWN, "muted"),
+}
+
+
+def _verdict(row: Row) -> Entry:
+    if not row.get("is_tested", True):
+        return Entry("not compared", emphasis="muted")
+    text, emphasis = _VERDICTS[str(row["verdict"])]
+    return Entry(text, emphasis=emphasis)
+
+
+def difference_figures(differences: pd.DataFrame, by: Mapping[int, Name]) -> list[Figure]:
+    """Returns one forest plot per metric of the paired differences to the reference.
+
+    Args:
+      differences: `differences.csv`.
+      by: Names of the configurations.
+    """
+    known = differences.dropna(subset="mean")
+    metrics = list(dict.fromkeys(known["metric"]))
+    return [
+        _figure(known[known["metric"] == metric], metric, by, len(metrics) > 1)
+        for metric in metrics
+    ]
+
+
+def _figure(
+    rows: pd.DataFrame, metric: str, by: Mapping[int, Name], is_one_of_many: bool
+) -> Figure:
+    shown, others = first_rows(rows)
+    references = list(dict.fromkeys(by[int(index)].series for index in shown["reference"]))
+    to = references[0] if len(references) == 1 else "the reference of each setting"
+    what = names.metric_name(metric)
+    better = "left" if lower_is_better(metric) else "right"
+    data = _data(shown, by)
+    title = f"Paired differences to {to}"
+    caption = (
+        f"Mean difference in {what} to {to} over the seeds that both have, with its unadjusted "
+        f"interval. The colour is the verdict, which allows for all comparisons and looks, so an "
+        f"interval can exclude zero and still be grey."
+    )
+    if data["aside"].ne("").any():
+        caption += " Initializers that never learned are listed, not plotted."
+    heading = names.row_heading(by.values())
+    chart = forest(data, heading, x_title=f"difference ({better} is better)", zero=to)
+    name = f"differences_{metric}" if is_one_of_many else "differences"
+    return Figure(name, title, caption + others, finish(chart, title, what))
+
+
+def _data(rows: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
+    learned = rows["outcome"] != "unlearned"
+    aside = ~learned if learned.any() else pd.Series(False, rows.index)
+    words = [f"never learned: {names.significant(value, 3)}" for value in rows["mean"]]
+    count = [names.counted(int(number), "pair") for number in rows["num_pairs"]]
+    return pd.DataFrame(
+        {
+            "title": [by[index].short_title for index in rows["configuration"]],
+            "value": rows["mean"].mask(aside).to_numpy(float),
+            "low": rows["ci_low"].mask(aside).to_numpy(float),
+            "high": rows["ci_high"].mask(aside).to_numpy(float),
+            "outcome": [_WORDS[str(outcome)] for outcome in rows["outcome"]],
+            "text": [
+                f"{pairs}, p {names.p_value(p)}"
+                for pairs, p in zip(count, rows["p_t"], strict=True)
+            ],
+            "aside": [
+                word if is_aside else "" for word, is_aside in zip(words, aside, strict=True)
+            ],
+        }
+    )

@@ -1,0 +1,332 @@
+"""Several data sets or models: ranks of the initializers, and how often they reach what score."""
+
+import math
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from runner.records import ConfigurationRecord, lower_is_better
+from runner.report import names
+from runner.report.answer import Answer, blocks, overall
+from runner.report.choices import Chosen, choices, downward, is_tuned, own_best, told_scores
+from runner.report.learning import constant_guess
+from runner.report.render.charts import WIDTH
+from runner.report.render.shares import Shares, placed, share_figure
+from runner.report.render.theme import (
+    GRID,
+    INK,
+    MAX_ROWS,
+    MUTED,
+    PALETTE,
+    Figure,
+    Series,
+    csv_data,
+    finish,
+    row_axis,
+    whole_axis,
+)
+from runner.report.results import Results
+from runner.report.scores import Scores, is_problem
+from runner.report.statistics import ranks
+from runner.report.statistics.proportions import wilson_interval
+from runner.report.sweep import Sweep
+from runner.report.table import Table, number, tabulated, text
+
+_RANKS = ["init", "average_rank", "num_problems", "friedman_p", "critical_difference"]
+_PAIRS = ["init_a", "init_b", "rank_difference", "p_nemenyi", "distinguishable"]
+_PROFILES = ["init", "threshold", "share", "ci_low", "ci_high", "num_replicates"]
+_MAX_THRESHOLDS = 200
+_ROW_HEIGHT = 26
+_PROBLEM = "rank: "
+
+
+def ask(sweep: Sweep) -> Answer:
+    """Who is best over all problems?"""
+    ranked, rank_pairs = rank_tables(sweep.results, sweep.scores)
+    profiles = profiles_table(sweep.results, sweep.scores)
+    return Answer(
+        "problems",
+        "Over all problems",
+        sentences=overall([sentence(ranked, rank_pairs, sweep.confidence)]),
+        figures=[
+            *sweep.drawn(rank_figures, ranked),
+            *sweep.drawn(profile_figures, profiles, sweep.series),
+        ],
+        blocks=blocks(ranks_block(ranked), csv="ranks.csv"),
+        tables={"ranks.csv": ranked, "rank_pairs.csv": rank_pairs, "profiles.csv": profiles},
+        has_legend=True,
+    )
+
+
+def rank_tables(results: Results, found: Scores) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Returns `ranks.csv` and `rank_pairs.csv`; empty below two problems or two initializers.
+
+    An initializer is ranked by its mean score, failures counted, in each problem; where ways to
+    train vary, at its own best. Only initializers that were trained on every problem are ranked. A
+    problem that is there several times, with different endpoints for one, counts once: the first.
+
+    Returns:
+      `init, average_rank, num_problems, friedman_p, critical_difference` and a column
+      `rank: <problem>` each, best first; and `init_a, init_b, rank_difference, p_nemenyi,
+      distinguishable` of every two.
+    """
+    of = _best_of_problems(results, found)
+    inits = _everywhere(of)
+    if len(of) < 2 or len(inits) < 2:
+        return pd.DataFrame(columns=_RANKS), pd.DataFrame(columns=_PAIRS)
+    scores = np.array([_means(results, [chosen[init] for init in inits]) for chosen in of.values()])
+    each = ranks.ranks(scores)
+    average = each.mean(axis=0)
+    size = len(inits), len(of)
+    critical = ranks.critical_difference(*size, 1 - results.sweep.confidence)
+    table = pd.DataFrame(
+        {
+            "init": inits,
+            "average_rank": average,
+            "num_problems": len(of),
+            "friedman_p": ranks.friedman(-each),
+            "critical_difference": critical,
+        }
+        | {f"rank: {problem}": row for problem, row in zip(of, each, strict=True)}
+    ).sort_values("average_rank", kind="stable", ignore_index=True)
+    return table, _rank_pairs(inits, average, size, 1 - results.sweep.confidence)
+
+
+def _rank_pairs(
+    inits: list[str], average: np.ndarray, size: tuple[int, int], level: float
+) -> pd.DataFrame:
+    first, second = np.triu_indices(len(inits), k=1)
+    difference = average[first] - average[second]
+    p = ranks.nemenyi(difference, *size)
+    return pd.DataFrame(
+        {
+            "init_a": [inits[place] for place in first],
+            "init_b": [inits[place] for place in second],
+            "rank_difference": difference,
+            "p_nemenyi": p,
+            "distinguishable": p <= level,
+        }
+    )
+
+
+def _best_of_problems(results: Results, found: Scores) -> dict[str, dict[str, Chosen]]:
+    """Returns problem -> initializer -> the configuration that stands for it."""
+    first: dict[tuple, str] = {}
+    of = choices(results, found)
+    for problem, inits in of.items():
+        first.setdefault(_posed(inits[0][0].record), problem)
+    return {
+        problem: {of_init[0].record.init: own_best(of_init) for of_init in of[problem]}
+        for problem in first.values()
+    }
+
+
+def _posed(record: ConfigurationRecord) -> tuple:
+    """Returns data and model, whatever else varies."""
+    given = [item for item in record.factors.items() if is_problem(item[0])]
+    return record.dataset.get("fingerprint"), *given
+
+
+def _everywhere(of: dict[str, dict[str, Chosen]]) -> list[str]:
+    """Returns the initializers that every problem has, in their order."""
+    inits = dict.fromkeys(init for chosen in of.values() for init in chosen)
+    return [init for init in inits if all(init in chosen for chosen in of.values())]
+
+
+def _means(results: Results, chosen: Sequence[Chosen]) -> list[float]:
+    """Returns the mean scores of a problem, failures counted; a higher one is better."""
+    records = [choice.record for choice in chosen]
+    _, _, counted = told_scores(results, records, on_test=_is_chosen(results))
+    means = [float(np.mean(counted.get(record.index, [np.nan]))) for record in records]
+    return [-downward(record, mean) for record, mean in zip(records, means, strict=True)]
+
+
+def _is_chosen(results: Results) -> bool:
+    """Whether the setting of training is chosen by the endpoint, which then flatters."""
+    return any(is_tuned(key) for record in results.configurations for key in record.factors)
+
+
+def profiles_table(results: Results, found: Scores) -> pd.DataFrame:
+    """Returns `profiles.csv`: the share of replicates, over all problems, that reach a score.
+
+    Scores are normalized: 0 is the best constant guess, 1 is perfect; a replicate that diverged is
+    below every threshold. Columns `init, threshold, share, ci_low, ci_high` (Wilson, pointwise),
+    `num_replicates`. Empty below two problems.
+    """
+    of = _best_of_problems(results, found)
+    inits = _everywhere(of)
+    if len(of) < 2 or not inits:
+        return pd.DataFrame(columns=_PROFILES)
+    normalized = [_normalized(results, [chosen[init] for init in inits]) for chosen in of.values()]
+    scores = {
+        init: np.concatenate([of_problem[place] for of_problem in normalized])
+        for place, init in enumerate(inits)
+    }
+    thresholds = _thresholds(np.concatenate(list(scores.values())))
+    blocks = []
+    for init, values in scores.items():
+        reached = ranks.profile(values, thresholds)
+        low, high = wilson_interval(
+            reached, np.full(len(reached), len(values)), results.sweep.confidence
+        )
+        share = reached / len(values) if len(values) else np.full(len(reached), np.nan)
+        columns = {"threshold": thresholds, "share": share, "ci_low": low, "ci_high": high}
+        blocks.append(pd.DataFrame({"init": init, **columns, "num_replicates": len(values)}))
+    return pd.concat(blocks, ignore_index=True)[_PROFILES]
+
+
+def _normalized(results: Results, chosen: Sequence[Chosen]) -> list[np.ndarray]:
+    """Returns the normalized scores of each configuration of a problem, -inf for failures."""
+    records = [choice.record for choice in chosen]
+    metric, finished, _ = told_scores(results, records, on_test=_is_chosen(results))
+    rows = results.replicates
+    diverged = rows.loc[rows["status"] == "diverged", "configuration"]
+    guess = constant_guess(records[0].dataset, metric)
+    perfect = 0.0 if lower_is_better(metric) else 1.0
+    span = (perfect - guess) or np.nan  # of targets that are all equal a guess is perfect
+    found = []
+    for record in records:
+        values = np.array(finished.get(record.index, []), float)
+        lost = np.full(int((diverged == record.index).sum()), -np.inf)
+        scores = np.concatenate([(values - guess) / span, lost])
+        found.append(scores[~np.isnan(scores)])
+    return found
+
+
+def _thresholds(values: np.ndarray) -> np.ndarray:
+    """Returns at most so many of the scores that occur, evenly among them."""
+    distinct = np.unique(values[np.isfinite(values)])
+    if len(distinct) <= _MAX_THRESHOLDS:
+        return distinct
+    places = np.linspace(0, len(distinct) - 1, _MAX_THRESHOLDS).round().astype(int)
+    return distinct[places]
+
+
+def ranks_block(frame: pd.DataFrame) -> Table | None:
+    """Returns the average ranks, or None below two problems."""
+    problems = [str(column) for column in frame if str(column).startswith("rank: ")]
+    return tabulated(
+        frame,
+        [
+            ("initializer", text("init")),
+            ("average rank", number("average_rank", 2)),
+            *((column.removeprefix("rank: "), number(column, 1)) for column in problems),
+        ],
+    )
+
+
+def sentence(table: pd.DataFrame, pairs: pd.DataFrame, confidence: float) -> str:
+    """Returns the average ranks over several problems."""
+    if table.empty:
+        return ""
+    first = table.iloc[0]
+    init, number = names.one_line(str(first["init"])), int(first["num_problems"])
+    start = (
+        f"Over {number} problems {init} has the best average rank, {first['average_rank']:.2f} of "
+        f"{len(table)}"
+    )
+    of_first = pairs[(pairs["init_a"] == first["init"]) | (pairs["init_b"] == first["init"])]
+    apart = int(of_first["distinguishable"].sum())
+    p = first["friedman_p"]
+    test = "" if pd.isna(p) else f"; Friedman p {names.p_value(p)}"
+    if not apart or p > 1 - confidence:
+        return (
+            f"{start}; no other differs significantly from it (Nemenyi, critical difference "
+            f"{first['critical_difference']:.2f}{test})."
+        )
+    return (
+        f"{start}; {apart} of the {len(table) - 1} others {'differs' if apart == 1 else 'differ'} "
+        f"significantly from it (Nemenyi, critical difference "
+        f"{first['critical_difference']:.2f}{test})."
+    )
+
+
+def rank_figures(table: pd.DataFrame) -> list[Figure]:
+    """Returns the critical-difference diagram: average ranks, and which of them are alike.
+
+    Args:
+      table: `ranks.csv`.
+    """
+    rows = table.sort_values("average_rank", ignore_index=True).iloc[:MAX_ROWS]
+    if len(rows) < 2:
+        return []
+    distance = float(rows["critical_difference"].iloc[0])
+    num_problems = int(rows["num_problems"].iloc[0])
+    title = "Average ranks"
+    note = f"critical difference {names.significant(distance, 3)}"
+    caption = (
+        f"Average rank over {names.counted(num_problems, 'problem')} (1 is the best; small points: "
+        f"the single problems). A bar joins initializers that Nemenyi's test cannot tell apart: "
+        f"their ranks differ by less than the critical difference, "
+        f"{names.significant(distance, 3)}. Friedman's test of no difference at all: "
+        f"p {names.p_value(float(rows['friedman_p'].iloc[0]))}."
+    )
+    return [Figure("ranks", title, caption, finish(_rank_chart(rows, distance), title, note))]
+
+
+def _rank_chart(rows: pd.DataFrame, distance: float) -> alt.LayerChart:
+    titles = [names.one_line(str(init)) for init in rows["init"]]
+    problems = [str(column) for column in rows if str(column).startswith(_PROBLEM)]
+    single = pd.DataFrame(
+        [
+            {"title": title, "rank": float(row[column]), "problem": column.removeprefix(_PROBLEM)}
+            for title, row in zip(titles, rows.to_dict("records"), strict=True)
+            for column in problems
+        ]
+    )
+    means = pd.DataFrame({"title": titles, "rank": rows["average_rank"].to_numpy(float)})
+    last = math.ceil(max(len(rows), single["rank"].max()))
+    scale = alt.Scale(domain=[1, last], nice=False, padding=12)
+    axis = whole_axis(1, last, orient="top", gridColor=GRID)
+    x = alt.X("rank:Q", title="rank, 1 is the best", scale=scale, axis=axis)
+    told = alt.Tooltip("title:N", title="initializer")
+    points = alt.Chart(csv_data(single)).mark_point(size=25, opacity=0.5, color=MUTED, filled=True)
+    dots = alt.Chart(csv_data(means)).mark_point(size=110, opacity=1, color=INK, filled=True)
+    layers = [
+        points.encode(x=x, y=_row(titles), tooltip=[told, "problem:N", "rank:Q"]),
+        dots.encode(x=x, y=_row(titles), tooltip=[told, alt.Tooltip("rank:Q", format=".3~g")]),
+        *_bars(titles, rows["average_rank"].tolist(), distance),
+    ]
+    return alt.layer(*layers).properties(width=WIDTH, height=_ROW_HEIGHT * len(rows))
+
+
+def _row(titles: Sequence[str], column: str = "title") -> alt.Y:
+    scale = alt.Scale(domain=list(titles))
+    return alt.Y(f"{column}:N", title=None, scale=scale, sort=list(titles), axis=row_axis())
+
+
+def _bars(titles: Sequence[str], average: Sequence[float], distance: float) -> list[alt.Chart]:
+    """Returns a vertical bar, right of the axis, for each group of initializers that are alike."""
+    charts = []
+    for place, (first, last) in enumerate(ranks.cliques(average, distance)):
+        ends = alt.Data(values=[{"first": titles[first], "last": titles[last]}])
+        bar = alt.Chart(ends).mark_rule(strokeWidth=5, strokeCap="round", color=PALETTE[0])
+        x = alt.value(alt.expr(f"width + {16 + 12 * place}"))
+        charts.append(bar.encode(x=x, y=_row(titles, "first"), y2="last:N"))
+    return charts
+
+
+def profile_figures(profiles: pd.DataFrame, series: Sequence[Series]) -> list[Figure]:
+    """Returns the performance profiles: the share of replicates above each normalized score.
+
+    Args:
+      profiles: `profiles.csv`.
+      series: How each is drawn.
+    """
+    if profiles["init"].nunique() < 2:
+        return []
+    label = [names.one_line(str(init)) for init in profiles["init"]]
+    shares = Shares(
+        placed(profiles, [""] * len(profiles), label, "threshold", "share"),
+        "score: 0 a constant guess, 1 perfect",
+        "share of replicates above it",
+        "step-before",
+    )
+    caption = (
+        "Share of the replicates of all problems whose score is at least as high: a curve further "
+        "up and to the right is better, and where two cross, neither is better throughout. "
+        "Diverged replicates lie below every score."
+    )
+    return [share_figure("profiles", "Performance profiles", caption, shares, series)]

@@ -1,0 +1,210 @@
+"""Every replicate's final score as a point beside the mean of its configuration."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import altair as alt
+import pandas as pd
+
+from runner.report import names
+from runner.report.answer import Answer
+from runner.report.render.charts import rows, spans_decades, tall, tooltips
+from runner.report.render.theme import (
+    INK,
+    LOST,
+    MAX_ROWS,
+    TICK_COUNT,
+    Figure,
+    Series,
+    aside_layers,
+    color,
+    csv_data,
+    finish,
+    value_scale,
+)
+from runner.report.scores import comparable
+from runner.report.sweep import Sweep
+from runner.report.tables import endpoints, replicate_name
+from runner.report.verdict import Standing, rank
+
+_ROW_HEIGHT = 30
+# Neighbouring points are moved apart by the golden ratio: even, and the same every time.
+_GOLDEN_RATIO = 0.618034
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What one figure shows.
+
+    Attributes:
+      data: A row with `kind` "replicate" for each point (`title, series_name, score, offset,
+        text`), and a row with `kind` "mean" for each configuration (`title, score, low, high,
+        text, lost, lost_count, aside`).
+      order: Titles of the configurations, best first.
+      heading: What the titles consist of.
+      metric: In words.
+      is_log: Whether the axis is logarithmic.
+    """
+
+    data: pd.DataFrame
+    order: list[str]
+    heading: str | None
+    metric: str
+    is_log: bool
+
+
+def ask(sweep: Sweep) -> Answer:
+    """How do the replicates of each configuration scatter?"""
+    return Answer("scores", "Every replicate", figures=sweep.drawn(score_figures, sweep))
+
+
+def score_figures(sweep: Sweep) -> list[Figure]:
+    """Returns one figure per endpoint in which any replicate finished."""
+    groups: dict[tuple[str, str], list[Standing]] = {}  # by the metric and where it is taken
+    for standing in sweep.standings:
+        groups.setdefault(comparable(standing.record)[:2], []).append(standing)
+    trained = [standing.record for standings in groups.values() for standing in standings]
+    replicates = sweep.results.replicates
+    points = replicates.assign(score=endpoints(trained, replicates)).dropna(subset="score")
+    return [
+        _figure(
+            f"scores_{endpoint}_{at}" if len(groups) > 1 else "scores",
+            rank(standings),
+            points,
+            sweep,
+        )
+        for (endpoint, at), standings in groups.items()
+        if any(standing.score.count for standing in standings)
+    ]
+
+
+def _figure(name: str, ranked: Sequence[Standing], points: pd.DataFrame, sweep: Sweep) -> Figure:
+    drawn = ranked[:MAX_ROWS]
+    off_axis = _off_axis(drawn)
+    strip = _strip(drawn, points, off_axis)
+    shown = [item for item in sweep.series if item.name in {s.name.series for s in drawn}]
+    title = f"{strip.metric[0].upper()}{strip.metric[1:]} of every replicate"
+    caption = (
+        f"Each point is the {strip.metric} of one replicate; the bar is the mean with its "
+        f"interval, best first; {sweep.coverage}."
+    )
+    if strip.data["lost"].any():
+        caption += " Replicates that did not finish have no score: they are counted at the right."
+    if off_axis:
+        caption += " Initializers that never learned are listed, not plotted."
+    if len(drawn) < len(ranked):
+        caption += f" The best {len(drawn)} of {len(ranked)} configurations are drawn."
+    return Figure(name, title, caption, finish(_chart(strip, shown), title, sweep.coverage))
+
+
+def _off_axis(drawn: Sequence[Standing]) -> set[int]:
+    """Returns the configurations that would stretch the axis: none learned where others have."""
+    scored = [standing for standing in drawn if standing.score.count]
+    unlearned = {s.record.index for s in scored if s.num_unlearned == s.score.count}
+    return unlearned if len(unlearned) < len(scored) else set()
+
+
+def _strip(rows: Sequence[Standing], points: pd.DataFrame, off_axis: set[int]) -> Strip:
+    on_axis = [standing for standing in rows if standing.record.index not in off_axis]
+    data = pd.concat([_points(on_axis, points), _means(rows, off_axis)], ignore_index=True)
+    return Strip(
+        data=data,
+        order=[standing.name.short_title for standing in rows],
+        heading=names.row_heading(standing.name for standing in rows),
+        metric=names.endpoint_name(rows[0].record),
+        is_log=spans_decades(data["score"], rows[0].record.endpoint),
+    )
+
+
+def _points(rows: Sequence[Standing], points: pd.DataFrame) -> pd.DataFrame:
+    by = {standing.record.index: standing.name for standing in rows}
+    mine = points[points["configuration"].isin(by)]
+    place = mine.groupby("configuration").cumcount()
+    seeds = zip(mine["weight_seed"], mine["batch_seed"], strict=True)
+    return pd.DataFrame(
+        {
+            "title": [by[index].short_title for index in mine["configuration"]],
+            "series_name": [by[index].series for index in mine["configuration"]],
+            "kind": "replicate",
+            "score": mine["score"].to_numpy(float),
+            "offset": ((place * _GOLDEN_RATIO) % 1 - 0.5).to_numpy(float),
+            "text": [replicate_name(*pair) for pair in seeds],
+        }
+    )
+
+
+def _means(rows: Sequence[Standing], off_axis: set[int]) -> pd.DataFrame:
+    return pd.DataFrame([_mean(row, row.record.index in off_axis) for row in rows])
+
+
+def _mean(standing: Standing, off_axis: bool) -> dict[str, str | float]:
+    score, num_asked = standing.score, standing.record.num_replicates
+    lost = names.lost(num_asked, standing.statuses)
+    told = ", ".join(f"{count} {status}" for status, count in lost.items())
+    return {
+        "title": standing.name.short_title,
+        "kind": "mean",
+        "score": math.nan if off_axis else score.mean,
+        "low": math.nan if off_axis else score.low,
+        "high": math.nan if off_axis else score.high,
+        "text": names.coverage(num_asked, standing.statuses),
+        "lost": f"✕ {told}" if lost else "",
+        "lost_count": f"✕ {sum(lost.values())}" if lost else "",
+        "aside": f"never learned: {names.significant(score.mean)}" if off_axis else "",
+    }
+
+
+def _chart(strip: Strip, series: Sequence[Series]) -> alt.LayerChart:
+    base = alt.Chart().encode(y=rows(strip.order, strip.heading))
+    lost = base.transform_filter("isValid(datum.lost)").transform_calculate(
+        shown="narrow ? datum.lost_count : datum.lost"
+    )
+    layers = alt.layer(
+        _point_layer(strip, base, series),
+        *_mean_layers(strip, base),
+        lost.mark_text(align="left", dx=8, color=LOST, fontWeight="bold").encode(
+            x=alt.value("width"), text="shown:N"
+        ),
+        *aside_layers(base),
+        data=csv_data(strip.data),
+    )
+    return tall(layers, len(strip.order), _ROW_HEIGHT)
+
+
+def _point_layer(strip: Strip, base: alt.Chart, series: Sequence[Series]) -> alt.Chart:
+    marks = base.transform_filter("datum.kind == 'replicate'").mark_point(
+        filled=True, size=45, fillOpacity=0.75, opacity=1
+    )
+    return marks.encode(
+        x=_x(strip, "score"),
+        yOffset=alt.YOffset("offset:Q", scale=alt.Scale(domain=[-1, 1])),
+        color=color(series, legend=False),
+        tooltip=tooltips(
+            ("title:N", "configuration"), ("text:N", "replicate"), ("score:Q", strip.metric, ".4~g")
+        ),
+    )
+
+
+def _mean_layers(strip: Strip, base: alt.Chart) -> list[alt.Chart]:
+    means = base.transform_filter("datum.kind == 'mean' && isValid(datum.score)").encode(
+        tooltip=tooltips(
+            ("title:N", "configuration"),
+            ("score:Q", f"mean {strip.metric}", ".4~g"),
+            ("low:Q", "interval from", ".4~g"),
+            ("high:Q", "to", ".4~g"),
+            ("text:N", "replicates"),
+        )
+    )
+    layers = [means.mark_tick(thickness=3, size=16, color=INK).encode(x=_x(strip, "score"))]
+    if strip.data["low"].notna().any():
+        rule = means.mark_rule(strokeWidth=2, color=INK)
+        layers.insert(0, rule.encode(x=_x(strip, "low"), x2="high:Q"))
+    return layers
+
+
+def _x(strip: Strip, column: str) -> alt.X:
+    scale = value_scale(strip.data["score"], strip.is_log)
+    return alt.X(
+        f"{column}:Q", title=strip.metric, scale=scale, axis=alt.Axis(tickCount=TICK_COUNT)
+    )

@@ -1,0 +1,71 @@
+"""Forest plots: a row for each comparison, its estimate and interval beside a line at zero."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from runner.report.render.charts import rows, tall, tooltips, word_colors
+from runner.report.render.theme import (
+    GOOD,
+    INK,
+    LOST,
+    MUTED,
+    PALETTE,
+    SIGNED_LABEL,
+    TICK_COUNT,
+    aside_layers,
+    csv_data,
+)
+
+EQUIVALENT, UNKNOWN = "equivalent", "not known yet"
+_COLORS = {"better": GOOD, EQUIVALENT: PALETTE[0], UNKNOWN: MUTED, "worse": LOST}
+
+
+def forest(
+    data: pd.DataFrame,
+    heading: str | None,
+    x_title: str,
+    zero: str,
+    domain: Sequence[float] | None = None,
+) -> alt.LayerChart:
+    """Returns a forest plot.
+
+    Args:
+      data: Columns `title, value, low, high, outcome` (better, equivalent, not known yet, worse),
+        `text, aside`; with an `aside` (a text) the numbers are missing, because they would stretch
+        the axis.
+      heading: What the titles consist of.
+      x_title: Title of the axis.
+      zero: What stands at zero.
+      domain: Ends of the axis, if they are known beforehand.
+    """
+    base = alt.Chart().encode(y=rows(data["title"].tolist(), heading))
+    estimates = base.transform_filter("isValid(datum.value)").encode(
+        color=word_colors("outcome", _COLORS, data["outcome"], told_alone=False),
+        tooltip=tooltips(
+            ("title:N", "configuration"),
+            ("value:Q", "estimate", "+.3~g"),
+            ("low:Q", "interval from", "+.3~g"),
+            ("high:Q", "to", "+.3~g"),
+            ("outcome:N", "verdict"),
+            ("text:N", "from"),
+        ),
+    )
+    scale = alt.Scale(domain=list(domain), nice=False) if domain else alt.Scale(zero=True)
+    axis = alt.Axis(tickCount=TICK_COUNT, format="+~g", labelExpr=SIGNED_LABEL, gridColor="#f0f2f5")
+
+    def x(column: str) -> alt.X:
+        return alt.X(f"{column}:Q", title=x_title, scale=scale, axis=axis)
+
+    layers = [
+        alt.Chart(alt.Data(values=[{"zero": 0, "what": zero}]))
+        .mark_rule(color=INK, strokeDash=[4, 3])
+        .encode(x=x("zero"), tooltip="what:N"),
+        estimates.transform_filter("isValid(datum.low)")
+        .mark_rule(strokeWidth=2.5)
+        .encode(x=x("low"), x2="high:Q"),
+        estimates.mark_point(filled=True, size=70, opacity=1).encode(x=x("value")),
+        *aside_layers(base),
+    ]
+    return tall(alt.layer(*layers, data=csv_data(data)), len(data))

@@ -1,0 +1,163 @@
+"""Heat maps: rows of configurations, columns of a factor's values, of layers or of parameters."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from runner.report.render.theme import (
+    INK,
+    LOST,
+    POWER_LABEL,
+    Figure,
+    csv_data,
+    finish,
+    panel_facet,
+    row_axis,
+)
+
+_EMPTY = "#dfe3e8"
+# Cells narrower than this, in pixels, cannot hold their number.
+_NARROW = 36
+# From this darkness on, between 0 and 1, the number in a cell is white.
+_DARK = 0.5
+_WIDTH, _CELL_WIDTH, _ROW_HEIGHT = 600, 62, 26
+_LETTER_WIDTH = 6.2
+# Below so many decades three labels of two digits are hardly different.
+_TWO_LABELS = 0.05
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """What a heat map shows.
+
+    Attributes:
+      cells: Columns `row, column, value, text, hint`, and `panel` where there are panels; a missing
+        value is an empty cell. Rows are in the order in which they occur.
+      columns: In order.
+      legend: Title of the colours.
+      scheme: Vega's name of the colours.
+      dark_is_high: Whether the scheme's dark end stands for high values.
+      is_log: Whether colours go by the logarithm.
+      x_title, y_title: Titles of the columns and of the rows.
+      panels: In order; empty for a map in one piece.
+    """
+
+    cells: pd.DataFrame
+    columns: Sequence[str]
+    legend: str
+    scheme: str = "viridis"
+    dark_is_high: bool = True
+    is_log: bool = True
+    x_title: str | None = None
+    y_title: str | None = None
+    panels: Sequence[str] = ()
+
+    @property
+    def rows(self) -> list[str]:
+        """In order."""
+        return list(dict.fromkeys(self.cells["row"]))
+
+
+def heat_map_figure(name: str, title: str, caption: str, heat_map: HeatMap) -> Figure:
+    """Returns a heat map as a figure."""
+    chart: Any = alt.layer(*_layers(heat_map))
+    data = csv_data(heat_map.cells.assign(white=_white(heat_map)))
+    height = _ROW_HEIGHT * len(heat_map.rows)
+    width = max(_CELL_WIDTH * len(heat_map.columns), 120)
+    if heat_map.panels:
+        columns = max(1, _WIDTH // width)
+        chart = chart.properties(width=width, height=height).facet(
+            facet=panel_facet("panel", heat_map.panels), columns=columns, data=data
+        )
+    else:
+        chart = chart.properties(data=data, width=min(max(width, 240), 1200), height=height)
+    num_panels = len(heat_map.panels) or None
+    return Figure(name, title, caption, finish(chart, title, ""), num_panels)
+
+
+def _white(heat_map: HeatMap) -> np.ndarray:
+    """Returns 1 where a cell is so dark that its number must be white, shape (cells,)."""
+    values = heat_map.cells["value"].to_numpy(float)
+    scaled = np.log(values) if heat_map.is_log else values
+    if np.isnan(scaled).all():
+        return np.zeros(len(scaled), int)
+    low, high = np.nanmin(scaled), np.nanmax(scaled)
+    place = (scaled - low) / (high - low) if high > low else np.full_like(scaled, 0.5)
+    darkness = place if heat_map.dark_is_high else 1 - place
+    return (darkness > _DARK).astype(int)
+
+
+def _layers(heat_map: HeatMap) -> list[alt.Chart]:
+    fits = f"bandwidth('x') > {_LETTER_WIDTH * max(map(len, heat_map.columns)) + 6:g}"
+    x_axis = alt.Axis(
+        orient="bottom",
+        labelAngle=alt.expr(f"{fits} ? 0 : -40"),
+        labelAlign=alt.expr(f"{fits} ? 'center' : 'right'"),
+        labelBaseline="top",
+        labelColor=INK,
+        ticks=False,
+        domain=False,
+    )
+    y_axis = row_axis(grid=False, ticks=False, domain=False, labelPadding=6)
+    base = alt.Chart().encode(
+        x=alt.X("column:N", title=heat_map.x_title, sort=heat_map.columns, axis=x_axis),
+        y=alt.Y("row:N", title=heat_map.y_title, sort=heat_map.rows, axis=y_axis),
+        tooltip=[
+            "row:N",
+            alt.Tooltip("column:N", title=heat_map.x_title or "parameter"),
+            alt.Tooltip("text:N", title=heat_map.legend),
+            alt.Tooltip("hint:N", title="replicates" if heat_map.x_title else "note"),
+        ],
+    )
+    cells = base.mark_rect(stroke="white", strokeWidth=1.5)
+    known = cells.transform_filter("isValid(datum.value)")
+    unknown = base.transform_filter("!isValid(datum.value)")
+    shown = alt.expr(f"bandwidth('x') < {_NARROW} ? 0 : 1")
+    text = base.mark_text(fontSize=11, opacity=shown)
+    ink = alt.when("datum.white == 1").then(alt.value("white")).otherwise(alt.value(INK))
+    missing = LOST if heat_map.x_title else INK
+    return [
+        cells.transform_filter("!isValid(datum.value)").encode(color=alt.value(_EMPTY)),
+        *([known.encode(color=_color(heat_map))] if heat_map.cells["value"].notna().any() else []),
+        text.transform_filter("isValid(datum.value)").encode(text="text:N", color=ink),
+        unknown.mark_text(fontSize=11, color=missing).encode(text="text:N"),
+    ]
+
+
+def log_ticks(values: pd.Series) -> list[float]:
+    """Returns numbers for a short logarithmic axis: the ends and the middle of what is shown.
+
+    Ends are rounded inwards to two digits, for an axis has no place for what is outside of it.
+    """
+    low, high = math.log10(values.min()), math.log10(values.max())
+    if high - low >= 2:
+        first, last = math.ceil(low), math.floor(high)
+        return [10.0**power for power in sorted({first, (first + last) // 2, last})]
+    ends = [_rounded(10**low, math.ceil), _rounded(10**high, math.floor)]
+    middle = _rounded(10 ** ((low + high) / 2), round)
+    return sorted({*ends, middle}) if high - low > _TWO_LABELS else sorted(set(ends))
+
+
+def _rounded(value: float, way: Callable[[float], int]) -> float:
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{way(value / unit) * unit:.2g}")
+
+
+def _color(heat_map: HeatMap) -> alt.Color:
+    scale = alt.Scale(
+        type="log" if heat_map.is_log else "linear",
+        scheme=heat_map.scheme,
+        reverse=heat_map.dark_is_high and heat_map.scheme == "viridis",
+        nice=False,
+        **({} if heat_map.is_log else {"zero": False}),
+    )
+    legend = alt.Legend(title=heat_map.legend, orient="top", gradientThickness=10, tickCount=3)
+    if heat_map.is_log:
+        legend["values"] = log_ticks(heat_map.cells["value"])
+        legend["labelExpr"] = POWER_LABEL
+    return alt.Color("value:Q", scale=scale, legend=legend)

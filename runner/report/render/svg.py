@@ -1,0 +1,115 @@
+"""From Vega-Lite specifications to SVG, without a network.
+
+vl-convert takes a second to start and holds Python's lock while it draws, so that processes of
+their own draw what a report writes to files.
+"""
+
+import json
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+import vl_convert
+
+_SMALLEST = '{"data": {"values": []}, "mark": "point"}'
+_REFERENCE = re.compile(r'( id="|url\(#)(gradient_|clip)(\d+)')
+
+
+class Drawer:
+    """Processes that draw while this one goes on; to be used in a `with` statement."""
+
+    def __init__(self, num_processes: int) -> None:
+        """Starts nothing yet.
+
+        Args:
+          num_processes: How many figures are drawn at once, at most.
+        """
+        self.pool = ProcessPoolExecutor(
+            num_processes, multiprocessing.get_context("spawn"), initializer=_start
+        )
+
+    def __enter__(self) -> "Drawer":
+        """Begins nothing: a process starts with the first figures."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Ends the processes, each after the figure that it draws."""
+        self.pool.shutdown(cancel_futures=True)
+
+    def draw(self, spec: Mapping[str, Any]) -> Callable[[], str]:
+        """Begins to draw a Vega-Lite specification.
+
+        Returns:
+          Waits for the SVG document. Where the processes have died this one draws it.
+        """
+        text = json.dumps(spec)
+        try:
+            with _apart():
+                image = self.pool.submit(svg, text)
+        except BrokenProcessPool:
+            return lambda: svg(text)
+        return lambda: _drawn(image, text)
+
+
+def _drawn(image: Future[str], spec: str) -> str:
+    try:
+        return image.result()
+    except BrokenProcessPool:
+        return svg(spec)
+
+
+def _start() -> None:
+    """Readies a process: what interrupts a command is for the process that waits for this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    svg(_SMALLEST)  # the first one takes a second, in which the figures are still thought up
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(0)
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Keeps what is this process's from one that starts meanwhile.
+
+    That is the script, which would be run again if nothing guards it, and what interrupts a
+    command: Python prints a traceback if that comes before `_start`.
+    """
+    script, held = sys.modules["__main__"], None
+    if hasattr(signal, "pthread_sigmask"):  # a new process inherits what is blocked
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+        if held is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def svg(spec: str) -> str:
+    """Returns a Vega-Lite specification, as JSON, as an SVG document.
+
+    Vega numbers gradients and clippings through all that a process draws; here, each document has
+    its own numbers, so that the same figure is the same file.
+    """
+    numbers: dict[str, dict[str, int]] = {}
+
+    def renumbered(found: re.Match[str]) -> str:
+        of_kind = numbers.setdefault(found[2], {})
+        return f"{found[1]}{found[2]}{of_kind.setdefault(found[3], len(of_kind))}"
+
+    return _REFERENCE.sub(renumbered, vl_convert.vegalite_to_svg(spec))
