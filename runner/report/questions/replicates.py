@@ -9,7 +9,7 @@ import pandas as pd
 
 from runner.report import names
 from runner.report.answer import Answer
-from runner.report.render.charts import rows, spans_decades, tall, tooltips
+from runner.report.render.charts import aside_note, rows, spans_decades, tall, tooltips
 from runner.report.render.theme import (
     INK,
     LOST,
@@ -71,8 +71,7 @@ def _figure(name: str, ranked: Sequence[Standing], points: pd.DataFrame, sweep: 
     )
     if data["lost"].any():
         caption += " Replicates that did not finish have no score: they are counted at the right."
-    if off_axis:
-        caption += " Initializers that never learned are listed, not plotted."
+    caption += aside_note(data)
     if len(drawn) < len(ranked):
         caption += f" The best {len(drawn)} of {len(ranked)} configurations are drawn."
     chart = _chart(data, drawn, sweep.series)
