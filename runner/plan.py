@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -267,51 +267,65 @@ def _seed_list(key: str, value: Any) -> list[int]:
 
 
 _COMPARED = ("dataset", "model", "optimizer", "training")
+# What else two configurations can differ in.
+_SINGLE = ("engine", "device")
 
 
-def factors(configurations: Sequence[Configuration]) -> list[dict[str, Scalar]]:
-    """Returns for each configuration the settings, other than `init`, that vary in the sweep.
+def factors(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Scalar]]:
+    """Returns for each configuration the settings, other than `init`, that vary among all of them.
 
     Where the options of a group vary (`model=mlp,cnn`) the group is the factor and its value is the
-    option's label; otherwise each setting that varies is a factor (`model.depth`).
+    option, with those of its settings that vary too; otherwise each setting that varies is a factor
+    (`model.depth`).
+
+    Args:
+      settings: Those of each configuration, composed: a group's option has a `name`.
     """
-    if not configurations:
-        return []
     columns: dict[str, list[Scalar]] = {}
     for group in _COMPARED:
-        options = [getattr(configuration, group) for configuration in configurations]
-        columns |= _group_factors(group, options)
-    columns["engine"] = [configuration.engine for configuration in configurations]
-    columns["device"] = [configuration.device for configuration in configurations]
+        nodes = [each.get(group) for each in settings]
+        columns |= _group_factors(group, [n if isinstance(n, Mapping) else {} for n in nodes])
+    for key in _SINGLE:
+        nodes = [each.get(key) for each in settings]
+        columns[key] = [n.get("name") if isinstance(n, Mapping) else n for n in nodes]
     varying = {key: values for key, values in columns.items() if len(set(values)) > 1}
-    return [
-        {key: values[row] for key, values in varying.items()} for row in range(len(configurations))
-    ]
+    return [{key: values[row] for key, values in varying.items()} for row in range(len(settings))]
 
 
-def _group_factors(group: str, options: Sequence[Any]) -> dict[str, list[Scalar]]:
-    specs = [option.settings if isinstance(option, Choice) else option for option in options]
-    names = [option.name if isinstance(option, Choice) else type(option) for option in options]
-    if len(set(names)) > 1:
-        return {group: [_option_label(option) for option in options]}
-    if not is_dataclass(specs[0]):
-        return {}
-    columns: dict[str, list[Scalar]] = {}
-    for field in fields(specs[0]):
-        values = [getattr(spec, field.name) for spec in specs]
-        key = f"{group}.{field.name}"
-        if field.name == "arguments":  # each of a mapping's entries is a setting of its own
-            for name in dict.fromkeys(name for value in values for name in value):
-                columns[f"{key}.{name}"] = [_scalar(value.get(name)) for value in values]
-        else:
-            columns[key] = [_scalar(value) for value in values]
-    return columns
+def _group_factors(group: str, nodes: Sequence[Mapping[str, Any]]) -> dict[str, list[Scalar]]:
+    options = [str(node.get("name")) for node in nodes]
+    if len(set(options)) > 1:
+        of = {
+            option: _varying([node for node in nodes if str(node.get("name")) == option])
+            for option in dict.fromkeys(options)
+        }
+        return {group: [_called(node, of[o]) for o, node in zip(options, nodes, strict=True)]}
+    flat = [_flat(node) for node in nodes]
+    keys = dict.fromkeys(key for node in flat for key in node if key != "name")
+    return {f"{group}.{key}": [_scalar(node.get(key)) for node in flat] for key in keys}
 
 
-def _option_label(option: Any) -> str:
-    if isinstance(option, Choice):
-        return option.label
-    return "none" if isinstance(option, NoTraining) else "default"
+def _varying(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    keys = dict.fromkeys(key for node in nodes for key in node)
+    return [key for key in keys if len({str(node.get(key)) for node in nodes}) > 1]
+
+
+def _called(node: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """Returns an option with some settings; what the user names by a path is called after that."""
+    told = {key: node.get(key) for key in keys}
+    if node.get("name") != "custom":
+        return label(str(node.get("name")), told)
+    paths = {key: node[key] for key in ("target", "function") if node.get(key)}
+    return label(*by_target({**told, **paths}))
+
+
+def _flat(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of an option; each of a user's `arguments` is one of its own."""
+    arguments = node.get("arguments")
+    if not isinstance(arguments, Mapping):
+        return dict(node)
+    own = {f"arguments.{name}": value for name, value in arguments.items()}
+    return {**{key: value for key, value in node.items() if key != "arguments"}, **own}
 
 
 def _scalar(value: Any) -> Scalar:

@@ -1,24 +1,12 @@
-"""Replicates from the seed settings, factors from the configurations."""
+"""Replicates from the seed settings, factors from all settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from runner.config import ARGUMENTS, POSITIVE_INTEGER, TEXT, ConfigError, setting
-from runner.plan import Choice, Configuration, NoTraining, Replicate, Training, factors, replicates
-
-
-@dataclass(frozen=True)
-class Mlp:
-    width: int = setting(POSITIVE_INTEGER, 64)
-    depth: int = setting(POSITIVE_INTEGER, 2)
-
-
-@dataclass(frozen=True)
-class Cnn:
-    filters: int = setting(POSITIVE_INTEGER, 16)
+from runner.plan import Choice, Replicate, factors, replicates
 
 
 @dataclass(frozen=True)
@@ -28,19 +16,18 @@ class Own:
     width: int = setting(POSITIVE_INTEGER, 64)
 
 
-def configuration(index=0, **changes):
-    values = {
-        "dataset": Choice("digits", Mlp()),
-        "model": Choice("mlp", Mlp()),
-        "init": Choice("zero", Mlp()),
-        "optimizer": Choice("sgd", Mlp()),
-        "training": Training(),
-        "engine": "keras",
+def configuration(**changes):
+    """Returns the settings of a configuration."""
+    return {
+        "dataset": {"name": "digits", "path": None},
+        "model": {"name": "mlp", "width": 64, "depth": 2},
+        "init": {"name": "zero"},
+        "optimizer": {"name": "sgd", "learning_rate": 0.1},
+        "training": {"name": "default", "epochs": 5},
+        "engine": {"name": "keras"},
         "device": "auto",
+        **changes,
     }
-    return Configuration(
-        index=index, folder=Path("x"), replicates=replicates(2), settings={}, **(values | changes)
-    )
 
 
 def test_a_larger_number_of_seeds_is_a_superset():
@@ -70,29 +57,63 @@ def test_crossed_seeds_need_both_lists():
         replicates(5, weight_seeds=[1])
 
 
-def test_what_does_not_vary_is_no_factor():
-    assert factors([configuration(0), configuration(1)]) == [{}, {}]
+def mlp(**settings):
+    return {"name": "mlp", "width": 64, "depth": 2, **settings}
 
 
-def test_a_varying_setting_is_a_factor():
-    deep = configuration(1, model=Choice("mlp", Mlp(depth=8)))
-    assert factors([configuration(0), deep]) == [{"model.depth": 2}, {"model.depth": 8}]
+def cnn(**settings):
+    return {"name": "cnn", "filters": 16, "depth": 3, **settings}
 
 
-def test_varying_options_make_the_group_the_factor():
-    cnn = configuration(1, model=Choice("cnn", Cnn(filters=4)))
-    assert factors([configuration(0), cnn]) == [{"model": "mlp"}, {"model": "cnn(filters=4)"}]
+def custom(target="mine.build", **settings):
+    return {"name": "custom", "target": target, "function": None, "arguments": {}, **settings}
 
 
-def test_each_argument_that_varies_is_a_factor():
-    nets = [
-        configuration(index, model=Choice("custom", Own("mine.build", arguments)))
-        for index, arguments in enumerate([{"width": 8, "layers": [1, 2]}, {"width": 4}])
-    ]
-    assert factors(nets) == [
-        {"model.arguments.width": 8, "model.arguments.layers": "[1, 2]"},
-        {"model.arguments.width": 4, "model.arguments.layers": None},
-    ]
+# The varying setting of each configuration -> the factors of each.
+FACTORS = {
+    "nothing varies": ([{}, {}], [{}, {}]),
+    "the initializer is none": ([{}, {"init": {"name": "ones"}}], [{}, {}]),
+    "a setting": (
+        [{}, {"model": mlp(depth=8)}],
+        [{"model.depth": 2}, {"model.depth": 8}],
+    ),
+    "an option, whatever its settings": (
+        [{}, {"model": cnn(filters=4)}],
+        [{"model": "mlp"}, {"model": "cnn"}],
+    ),
+    "an option and a setting of it": (
+        [{}, {"model": cnn()}, {"model": cnn(filters=4)}],
+        [{"model": "mlp"}, {"model": "cnn(filters=16)"}, {"model": "cnn(filters=4)"}],
+    ),
+    "each argument": (
+        [
+            {"model": custom(arguments={"width": 8, "layers": [1, 2]})},
+            {"model": custom(arguments={"width": 4})},
+        ],
+        [
+            {"model.arguments.width": 8, "model.arguments.layers": "[1, 2]"},
+            {"model.arguments.width": 4, "model.arguments.layers": None},
+        ],
+    ),
+    "what the user names": (
+        [{}, {"model": custom()}, {"model": custom("mine.other", arguments={"width": 4})}],
+        [{"model": "mlp"}, {"model": "mine.build"}, {"model": "mine.other(width=4)"}],
+    ),
+    "no training": (
+        [{}, {"training": {"name": "none"}}],
+        [{"training": "default"}, {"training": "none"}],
+    ),
+    "engine and device": (
+        [{}, {"engine": {"name": "vectorized"}, "device": "cpu"}],
+        [{"engine": "keras", "device": "auto"}, {"engine": "vectorized", "device": "cpu"}],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FACTORS)
+def test_what_varies_is_a_factor(case):
+    changes, expected = FACTORS[case]
+    assert factors([configuration(**each) for each in changes]) == expected
 
 
 LABELS = {
@@ -111,13 +132,3 @@ def test_what_the_user_names_is_called_after_that(label):
     assert Choice("custom", LABELS[label]).label_with(("width",)).count("width=8") == (
         1 if label == "mine.build(width=8)" else 0
     )
-
-
-def test_training_or_not_is_a_factor():
-    untrained = configuration(1, training=NoTraining())
-    assert factors([configuration(0), untrained]) == [{"training": "default"}, {"training": "none"}]
-
-
-def test_the_initializer_is_never_a_factor():
-    other = configuration(1, init=Choice("ones", Mlp(width=3)))
-    assert factors([configuration(0), other]) == [{}, {}]

@@ -174,7 +174,7 @@ class Preflight:
 
     def factors(self) -> dict[int, dict[str, Scalar]]:
         """Returns what varies among all configurations so far, by their number."""
-        varying = map(masked, factors(self._typed))
+        varying = map(masked, factors([each.settings for each in self._typed]))
         return dict(zip([c.index for c in self._typed], varying, strict=True))
 
 

@@ -1,8 +1,8 @@
 """From records to answers: statistics, tables, figures, a page to read.
 
-Three layers that know nothing of training: `statistics` (arrays in, numbers out), tables and the
-words about them, figures and documents. Nothing here imports TensorFlow, so that a report can be
-made on any machine in seconds.
+Three layers that know nothing of training: `statistics` (arrays in, numbers out), `questions` (each
+with its tables, figures and sentences) and `render` (console, Markdown, LaTeX, HTML). Nothing here
+imports TensorFlow, so that a report can be made on any machine in seconds.
 
 In a notebook, `load` gives pandas frames. How do the seeds of each initializer scatter?
 

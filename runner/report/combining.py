@@ -1,19 +1,15 @@
 """Several sweeps as one: equal configurations are joined, and what varies is found out anew."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from runner.config import label
-from runner.plan import Replicate, Scalar, replicates
+from runner.plan import Replicate, Scalar, factors, replicates
 from runner.records import ConfigurationRecord, SweepRecord
 from runner.report.names import endpoint_name, listed
 from runner.report.reading import Records
 
-_GROUPS = ("dataset", "model", "optimizer", "training")
-# What else two configurations can differ in.
-_SINGLE = ("engine", "device")
+_SETTINGS = ("dataset", "model", "optimizer", "training", "engine", "device")
 
 
 def combined(parts: Sequence[Records]) -> Records:
@@ -55,7 +51,7 @@ def combined(parts: Sequence[Records]) -> Records:
 
 def _identity(record: ConfigurationRecord) -> str:
     """Returns a text that two configurations share if they differ in their seeds at most."""
-    settings = {key: record.settings.get(key) for key in (*_GROUPS, *_SINGLE)}
+    settings = {key: record.settings.get(key) for key in _SETTINGS}
     dataset = record.dataset.get("fingerprint")
     compared = (*_endpoint(record), record.target)
     whole = [record.init, settings, dataset, compared, record.model, record.error]
@@ -77,25 +73,19 @@ def _asked(record: ConfigurationRecord) -> Sequence[Replicate]:
 
 
 def with_factors(records: Sequence[ConfigurationRecord]) -> list[ConfigurationRecord]:
-    """Returns the records with the settings, other than `init`, that vary among them.
+    """Returns the records with what varies among them; see `runner.plan.factors`.
 
-    They are named as in a single sweep: where the options of a group vary, the group is the factor
-    and its value the option, with those of its settings that vary too; otherwise each setting. The
-    endpoint is a factor where it varies on the same data; each task may have its own.
+    The endpoint is a factor where it varies on the same data; each task may have its own.
     """
     trained = [record for record in records if record.error is None]
-    factors: dict[str, list[Scalar]] = {}
-    for group in _GROUPS:
-        factors |= _of_group(group, [_node(record, group) for record in trained])
-    for key in _SINGLE:
-        factors[key] = [_option(record.settings.get(key)) for record in trained]
-    varying = {key: values for key, values in factors.items() if len(set(values)) > 1}
-    varying |= _endpoints(trained)
-    own = {
-        record.index: {key: values[row] for key, values in varying.items()}
-        for row, record in enumerate(trained)
+    endpoints = _endpoints(trained)
+    found = {
+        record.index: varying | {key: values[row] for key, values in endpoints.items()}
+        for row, (record, varying) in enumerate(
+            zip(trained, factors([record.settings for record in trained]), strict=True)
+        )
     }
-    return [replace(record, factors=own.get(record.index, {})) for record in records]
+    return [replace(record, factors=found.get(record.index, {})) for record in records]
 
 
 def _endpoints(records: Sequence[ConfigurationRecord]) -> dict[str, list[Scalar]]:
@@ -108,48 +98,6 @@ def _endpoints(records: Sequence[ConfigurationRecord]) -> dict[str, list[Scalar]
 
 def _endpoint(record: ConfigurationRecord) -> tuple[str, str, int | None]:
     return record.endpoint, record.endpoint_at, record.endpoint_epoch
-
-
-def _node(record: ConfigurationRecord, group: str) -> Mapping[str, Any]:
-    """Returns the settings of a group; each of a user's `arguments` is a setting of its own."""
-    node = record.settings.get(group)
-    if not isinstance(node, Mapping):
-        return {}
-    arguments = node.get("arguments")
-    if not isinstance(arguments, Mapping):
-        return node
-    own = {f"arguments.{name}": value for name, value in arguments.items()}
-    return {**{key: value for key, value in node.items() if key != "arguments"}, **own}
-
-
-def _option(node: Any) -> Scalar:
-    return node.get("name") if isinstance(node, Mapping) else node
-
-
-def _of_group(group: str, nodes: Sequence[Mapping[str, Any]]) -> dict[str, list[Scalar]]:
-    options = [str(node.get("name")) for node in nodes]
-    if len(set(options)) == 1:
-        keys = dict.fromkeys(key for node in nodes for key in node if key != "name")
-        return {f"{group}.{key}": [_scalar(node.get(key)) for node in nodes] for key in keys}
-    of = {
-        option: _varying([node for node in nodes if node.get("name") == option])
-        for option in dict.fromkeys(options)
-    }
-    return {
-        group: [
-            label(option, {key: node.get(key) for key in of.get(option, ())})
-            for option, node in zip(options, nodes, strict=True)
-        ]
-    }
-
-
-def _varying(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for node in nodes for key in node)
-    return [key for key in keys if len({str(node.get(key)) for node in nodes}) > 1]
-
-
-def _scalar(value: Any) -> Scalar:
-    return value if isinstance(value, Scalar) else str(value)
 
 
 def one_sweep(sweeps: Sequence[SweepRecord]) -> SweepRecord:

@@ -170,7 +170,7 @@ def times_of(*rows: tuple[str, int, float, int, float]) -> list[str]:
         ci_high=means["restricted_mean"] + 0.3,
     )
     times = pd.DataFrame({"target_metric": ["val_accuracy"], "target_value": [0.9]})
-    return target.sentences(means, times, 0.95)
+    return target.sentences(means, times, dict(enumerate(map(names.Name, means["init"]))), 0.95)
 
 
 def test_soonest_is_who_is_told_from_all_others() -> None:

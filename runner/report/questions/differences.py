@@ -8,7 +8,7 @@ from runner.records import lower_is_better
 from runner.report import names, pairs
 from runner.report.answer import Answer, blocks
 from runner.report.names import Name
-from runner.report.render.charts import first_rows
+from runner.report.render.charts import aside_note, first_rows
 from runner.report.render.forest import EQUIVALENT, UNKNOWN, forest
 from runner.report.render.theme import Figure, finish
 from runner.report.results import Results
@@ -222,12 +222,11 @@ def _figure(
         f"interval. The colour is the verdict, which allows for all comparisons and looks, so an "
         f"interval can exclude zero and still be grey."
     )
-    if data["aside"].ne("").any():
-        caption += " Initializers that never learned are listed, not plotted."
+    caption += aside_note(data) + others
     heading = names.row_heading(by.values())
     chart = forest(data, heading, x_title=f"difference ({better} is better)", zero=to)
     name = f"differences_{metric}" if is_one_of_many else "differences"
-    return Figure(name, title, caption + others, finish(chart, title, what))
+    return Figure(name, title, caption, finish(chart, title, what))
 
 
 def _data(rows: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:

@@ -40,6 +40,7 @@ _PANELS = {
     "gradient_variance": "variance of their gradient",
 }
 _SINGULAR = "singular_value_"
+_COLUMNS = ["cell", "panel", "series_name", "place", "name", "kind", "value"]
 _KEY = ["configuration", "layer_index", "layer", "quantity"]
 # Of so many configurations each has its tables.
 _MAX_CHOICES = 100
@@ -114,25 +115,25 @@ def _table(titles: Sequence[str], rows: Sequence[list[str]]) -> Table:
 
 def propagation_figures(sweep: Sweep) -> list[Figure]:
     """Returns the figures of step 0; none where nothing was measured."""
-    results, by, series = sweep.results, sweep.names, sweep.series
+    results, by = sweep.results, sweep.names
     layers = results.propagation[results.propagation["layer"] != NETWORK]
     if layers.empty:
         return []
+    variance = _means(layers, list(_PANELS), geometric=True)
+    correlation = _means(layers, ["correlation"], geometric=False)
+    spectrum = "Singular values of the input-output Jacobian"
     figures = [
         _lines(
-            _means(layers, list(_PANELS), geometric=True),
-            by,
-            series,
+            _by_layer(variance, by),
+            sweep.series,
             name="propagation_variance",
             title="Signal and gradient before training",
             caption="Variance of the pre-activations of each layer, and of the gradient with "
             "respect to them, before training: geometric means over replicates.",
-            is_log=True,
         ),
         _lines(
-            _means(layers, ["correlation"], geometric=False),
-            by,
-            series,
+            _by_layer(correlation, by),
+            sweep.series,
             name="propagation_correlation",
             title="Are inputs told apart?",
             caption="Correlation (not centred) of what a layer makes of two different inputs, "
@@ -140,7 +141,16 @@ def propagation_figures(sweep: Sweep) -> list[Figure]:
             is_log=False,
         ),
         _map(_means(layers, ["preactivation_variance"], geometric=True), by),
-        _spectrum(results.propagation, by, series),
+        _lines(
+            _by_rank(results.propagation, by),
+            sweep.series,
+            name="propagation_spectrum",
+            title=spectrum,
+            caption=f"{spectrum} before training, largest first: geometric means over replicates "
+            "of means over examples. All of them 1, the dotted line, is dynamical isometry.",
+            x_title="rank",
+            level=1.0,
+        ),
     ]
     return [figure for figure in figures if figure is not None]
 
@@ -158,50 +168,61 @@ def _means(layers: pd.DataFrame, quantities: list[str], geometric: bool) -> pd.D
 
 
 def _lines(
-    means: pd.DataFrame,
-    by: Mapping[int, Name],
+    frame: pd.DataFrame,
     series: Sequence[Series],
     *,
     name: str,
     title: str,
     caption: str,
-    is_log: bool,
+    x_title: str = "layer",
+    is_log: bool = True,
+    level: float | None = None,
 ) -> Figure | None:
-    """Returns a line per series against depth, with the theory beside it where there is one."""
-    if means.empty:  # a net without hidden layers
+    """Returns a line per series, with the theory beside it where there is one.
+
+    Args:
+      frame: Columns `cell, panel, series_name, place, name, kind, value`; places count from 1.
+      series: How each is drawn.
+      name, title, caption: See `Figure`.
+      x_title: What the places are.
+      is_log: Whether the axis is logarithmic.
+      level: Where a dotted line is drawn.
+    """
+    if frame.empty or frame["place"].nunique() < 2:  # a net without hidden layers
         return None
-    cells = list(dict.fromkeys(by[index].cell for index in means["configuration"]))
-    drawn = [index for index, name in by.items() if name.cell in cells[:_MAX_CELLS]]
-    frame = _long(means[means["configuration"].isin(drawn)], by)
-    if frame.empty or frame["layer"].nunique() < 2:
-        return None
-    told = [item for item in series if item.name in set(frame["series_name"])]
-    panels = list(dict.fromkeys(frame["panel"]))
-    has_theory = bool((frame["kind"] == "theory").any())
+    cells = list(dict.fromkeys(frame["cell"]))
+    shown = frame[frame["cell"].isin(cells[:_MAX_CELLS])].drop(columns="cell")
+    panels = list(dict.fromkeys(shown["panel"]))
+    has_theory = bool((shown["kind"] == "theory").any())
     if has_theory:
         caption += " Dashed: what mean-field theory predicts."
     caption += first_of(min(len(cells), _MAX_CELLS), len(cells), " settings")
     scale = alt.Scale(type="log", nice=False) if is_log else alt.Scale(zero=False)
     label = {"labelExpr": POWER_LABEL} if is_log else {"format": "~g"}
-    x_axis = whole_axis(1, int(frame["layer"].max()), grid=False)
+    x_axis = whole_axis(1, int(shown["place"].max()), grid=False)
+    y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5, **label))
     base = alt.Chart().encode(
-        x=alt.X("layer:Q", title="layer", axis=x_axis),
-        y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5, **label)),
-        color=_series_color(told),
+        x=alt.X("place:Q", title=x_title, axis=x_axis),
+        y=y,
+        color=_series_color([item for item in series if item.name in set(shown["series_name"])]),
         tooltip=tooltips(
             ("series_name:N", "initializer"),
-            ("name:N", "layer"),
+            ("name:N", x_title),
             ("kind:N", " "),
             ("value:Q", "value", ".3~g"),
         ),
     )
     measured = base.transform_filter("datum.kind == 'measured'")
-    layers = [measured.mark_line(strokeWidth=2), measured.mark_point(filled=True, size=24)]
-    if has_theory:
-        theory = base.transform_filter("datum.kind == 'theory'")
-        layers.append(theory.mark_line(strokeWidth=1.2, strokeDash=[5, 3], opacity=0.8))
+    theory = base.transform_filter("datum.kind == 'theory'")
+    dotted = alt.Chart().mark_rule(strokeDash=[2, 3], color=MUTED).encode(y=alt.datum(level))
+    layers = [
+        *([dotted] if level is not None else []),
+        measured.mark_line(strokeWidth=2),
+        measured.mark_point(filled=True, size=24),
+        *([theory.mark_line(strokeWidth=1.2, strokeDash=[5, 3], opacity=0.8)] * has_theory),
+    ]
     chart = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)
-    chart = in_panels(chart, panels, csv_data(frame)).resolve_scale(y="independent")
+    chart = in_panels(chart, panels, csv_data(shown)).resolve_scale(y="independent")
     subtitle = "dashed: mean-field theory" if has_theory else ""
     return Figure(name, title, caption, finish(chart, title, subtitle), len(panels))
 
@@ -213,8 +234,10 @@ def _series_color(series: Sequence[Series]) -> alt.Color:
     return color(series).legend(legend)
 
 
-def _long(means: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
-    """Returns columns `panel, series_name, layer, name, kind, value`: layers counted from 1."""
+def _by_layer(means: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
+    """Returns the columns of `_lines`, measured and predicted, of so many layers as are drawn."""
+    if means.empty:
+        return pd.DataFrame(columns=_COLUMNS)
     parts = []
     for (index, quantity), part in means.groupby(["configuration", "quantity"], sort=False):
         name = by[index]  # type: ignore[index]
@@ -222,20 +245,29 @@ def _long(means: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
         step = -(-len(part) // _MAX_LAYERS)
         kept = part.assign(place=np.arange(1, len(part) + 1)).iloc[::step]
         for kind, column in (("measured", "measured"), ("theory", "predicted")):
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "panel": panel or "all layers",
-                        "series_name": name.series,
-                        "layer": kept["place"],
-                        "name": kept["layer"],
-                        "kind": kind,
-                        "value": kept[column],
-                    }
-                )
-            )
+            columns = {"panel": panel or "all layers", "series_name": name.series, "kind": kind}
+            shown = kept.assign(cell=name.cell, **columns)
+            parts.append(shown.assign(name=kept["layer"], value=kept[column])[_COLUMNS])
     frame = pd.concat(parts, ignore_index=True)
     return frame[np.isfinite(frame["value"])]
+
+
+def _by_rank(propagation: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
+    """Returns the columns of `_lines` of the Jacobian's singular values, if they were measured."""
+    values = propagation[propagation["quantity"].str.startswith(_SINGULAR)]
+    rank = pd.to_numeric(values["quantity"].str.removeprefix(_SINGULAR), errors="coerce")
+    known = values[rank.notna() & (values["measured"] > 0)]
+    logs = known.assign(rank=rank, value=np.log(known["measured"].astype(float)))
+    frame = logs.groupby(["configuration", "rank"])["value"].mean().map(np.exp).reset_index()
+    cells = [by[index].cell for index in frame["configuration"]]
+    return frame.assign(
+        cell=cells,
+        panel=[cell or "all ranks" for cell in cells],
+        series_name=[by[index].series for index in frame["configuration"]],
+        place=frame["rank"],
+        name=frame["rank"],
+        kind="measured",
+    )[_COLUMNS]
 
 
 def _map(means: pd.DataFrame, by: Mapping[int, Name]) -> Figure | None:
@@ -265,47 +297,3 @@ def _map(means: pd.DataFrame, by: Mapping[int, Name]) -> Figure | None:
     if step > 1:
         caption += f" Every {step}th layer is drawn."
     return heat_map_figure("propagation_map", "Variance in each layer", caption, heat_map)
-
-
-def _spectrum(
-    propagation: pd.DataFrame, by: Mapping[int, Name], series: Sequence[Series]
-) -> Figure | None:
-    """Returns the singular values of the Jacobian by rank, where they were measured."""
-    values = propagation[propagation["quantity"].str.startswith(_SINGULAR)]
-    rank = pd.to_numeric(values["quantity"].str.removeprefix(_SINGULAR), errors="coerce")
-    values = values.assign(rank=rank)[rank.notna() & (values["measured"] > 0)]
-    if values.empty:
-        return None
-    means = np.exp(
-        np.log(values["measured"]).groupby([values["configuration"], values["rank"]]).mean()
-    )
-    frame = means.rename("value").reset_index()
-    frame["series_name"] = [by[index].series for index in frame["configuration"]]
-    frame["cell"] = [by[index].cell for index in frame["configuration"]]
-    told = [item for item in series if item.name in set(frame["series_name"])]
-    x_axis = whole_axis(1, int(frame["rank"].max()), grid=False)
-    base = alt.Chart(csv_data(frame)).encode(
-        x=alt.X("rank:Q", title="rank", axis=x_axis),
-        y=alt.Y(
-            "value:Q",
-            title="singular value",
-            scale=alt.Scale(type="log", nice=False),
-            axis=alt.Axis(labelExpr=POWER_LABEL, tickCount=5),
-        ),
-        color=_series_color(told),
-        detail="configuration:N",
-        tooltip=["series_name:N", "cell:N", "rank:Q", alt.Tooltip("value:Q", format=".3~g")],
-    )
-    isometry = (
-        alt.Chart(csv_data(pd.DataFrame({"one": [1.0]})))
-        .mark_rule(strokeDash=[2, 3], color=MUTED)
-        .encode(y="one:Q")
-    )
-    chart = alt.layer(isometry, base.mark_line(strokeWidth=1.5), base.mark_point(filled=True))
-    title = "Singular values of the input-output Jacobian"
-    caption = (
-        f"{title} before training, largest first: geometric means over replicates of means over "
-        "examples. All of them 1 is dynamical isometry."
-    )
-    spec = finish(chart.properties(width=2 * _WIDTH, height=_HEIGHT), title, "")
-    return Figure("propagation_spectrum", title, caption, spec)

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from runner.report import names
 from runner.report.answer import Answer
-from runner.report.render.charts import rows, spans_decades, tall, tooltips
+from runner.report.render.charts import aside_note, rows, spans_decades, tall, tooltips
 from runner.report.render.theme import (
     INK,
     LOST,
@@ -31,27 +31,6 @@ from runner.report.verdict import Standing, rank
 _ROW_HEIGHT = 30
 # Neighbouring points are moved apart by the golden ratio: even, and the same every time.
 _GOLDEN_RATIO = 0.618034
-
-
-@dataclass(frozen=True)
-class Strip:
-    """What one figure shows.
-
-    Attributes:
-      data: A row with `kind` "replicate" for each point (`title, series_name, score, offset,
-        text`), and a row with `kind` "mean" for each configuration (`title, score, low, high,
-        text, lost, lost_count, aside`).
-      order: Titles of the configurations, best first.
-      heading: What the titles consist of.
-      metric: In words.
-      is_log: Whether the axis is logarithmic.
-    """
-
-    data: pd.DataFrame
-    order: list[str]
-    heading: str | None
-    metric: str
-    is_log: bool
 
 
 def ask(sweep: Sweep) -> Answer:
@@ -82,20 +61,21 @@ def score_figures(sweep: Sweep) -> list[Figure]:
 def _figure(name: str, ranked: Sequence[Standing], points: pd.DataFrame, sweep: Sweep) -> Figure:
     drawn = ranked[:MAX_ROWS]
     off_axis = _off_axis(drawn)
-    strip = _strip(drawn, points, off_axis)
-    shown = [item for item in sweep.series if item.name in {s.name.series for s in drawn}]
-    title = f"{strip.metric[0].upper()}{strip.metric[1:]} of every replicate"
+    on_axis = [standing for standing in drawn if standing.record.index not in off_axis]
+    data = pd.concat([_points(on_axis, points), _means(drawn, off_axis)], ignore_index=True)
+    metric = names.endpoint_name(drawn[0].record)
+    title = f"{metric[0].upper()}{metric[1:]} of every replicate"
     caption = (
-        f"Each point is the {strip.metric} of one replicate; the bar is the mean with its "
+        f"Each point is the {metric} of one replicate; the bar is the mean with its "
         f"interval, best first; {sweep.coverage}."
     )
-    if strip.data["lost"].any():
+    if data["lost"].any():
         caption += " Replicates that did not finish have no score: they are counted at the right."
-    if off_axis:
-        caption += " Initializers that never learned are listed, not plotted."
+    caption += aside_note(data)
     if len(drawn) < len(ranked):
         caption += f" The best {len(drawn)} of {len(ranked)} configurations are drawn."
-    return Figure(name, title, caption, finish(_chart(strip, shown), title, sweep.coverage))
+    chart = _chart(data, drawn, sweep.series)
+    return Figure(name, title, caption, finish(chart, title, sweep.coverage))
 
 
 def _off_axis(drawn: Sequence[Standing]) -> set[int]:
@@ -105,19 +85,8 @@ def _off_axis(drawn: Sequence[Standing]) -> set[int]:
     return unlearned if len(unlearned) < len(scored) else set()
 
 
-def _strip(rows: Sequence[Standing], points: pd.DataFrame, off_axis: set[int]) -> Strip:
-    on_axis = [standing for standing in rows if standing.record.index not in off_axis]
-    data = pd.concat([_points(on_axis, points), _means(rows, off_axis)], ignore_index=True)
-    return Strip(
-        data=data,
-        order=[standing.name.short_title for standing in rows],
-        heading=names.row_heading(standing.name for standing in rows),
-        metric=names.endpoint_name(rows[0].record),
-        is_log=spans_decades(data["score"], rows[0].record.endpoint),
-    )
-
-
 def _points(rows: Sequence[Standing], points: pd.DataFrame) -> pd.DataFrame:
+    """Returns a row with `kind` "replicate" for each point."""
     by = {standing.record.index: standing.name for standing in rows}
     mine = points[points["configuration"].isin(by)]
     place = mine.groupby("configuration").cumcount()
@@ -135,6 +104,7 @@ def _points(rows: Sequence[Standing], points: pd.DataFrame) -> pd.DataFrame:
 
 
 def _means(rows: Sequence[Standing], off_axis: set[int]) -> pd.DataFrame:
+    """Returns a row with `kind` "mean" for each configuration."""
     return pd.DataFrame([_mean(row, row.record.index in off_axis) for row in rows])
 
 
@@ -155,56 +125,46 @@ def _mean(standing: Standing, off_axis: bool) -> dict[str, str | float]:
     }
 
 
-def _chart(strip: Strip, series: Sequence[Series]) -> alt.LayerChart:
-    base = alt.Chart().encode(y=rows(strip.order, strip.heading))
-    lost = base.transform_filter("isValid(datum.lost)").transform_calculate(
-        shown="narrow ? datum.lost_count : datum.lost"
-    )
-    layers = alt.layer(
-        _point_layer(strip, base, series),
-        *_mean_layers(strip, base),
-        lost.mark_text(align="left", dx=8, color=LOST, fontWeight="bold").encode(
-            x=alt.value("width"), text="shown:N"
-        ),
-        *aside_layers(base),
-        data=csv_data(strip.data),
-    )
-    return tall(layers, len(strip.order), _ROW_HEIGHT)
+def _chart(data: pd.DataFrame, drawn: Sequence[Standing], series: Sequence[Series]) -> Any:
+    order = [standing.name.short_title for standing in drawn]
+    metric = names.endpoint_name(drawn[0].record)
+    is_log = spans_decades(data["score"], drawn[0].record.endpoint)
+    scale = value_scale(data["score"], is_log)
 
+    def x(column: str) -> alt.X:
+        axis = alt.Axis(tickCount=TICK_COUNT)
+        return alt.X(f"{column}:Q", title=metric, scale=scale, axis=axis)
 
-def _point_layer(strip: Strip, base: alt.Chart, series: Sequence[Series]) -> alt.Chart:
-    marks = base.transform_filter("datum.kind == 'replicate'").mark_point(
-        filled=True, size=45, fillOpacity=0.75, opacity=1
-    )
-    return marks.encode(
-        x=_x(strip, "score"),
+    base = alt.Chart().encode(y=rows(order, names.row_heading(row.name for row in drawn)))
+    points = base.transform_filter("datum.kind == 'replicate'").encode(
+        x=x("score"),
         yOffset=alt.YOffset("offset:Q", scale=alt.Scale(domain=[-1, 1])),
-        color=color(series, legend=False),
+        color=color([s for s in series if s.name in set(data["series_name"])], legend=False),
         tooltip=tooltips(
-            ("title:N", "configuration"), ("text:N", "replicate"), ("score:Q", strip.metric, ".4~g")
+            ("title:N", "configuration"), ("text:N", "replicate"), ("score:Q", metric, ".4~g")
         ),
     )
-
-
-def _mean_layers(strip: Strip, base: alt.Chart) -> list[alt.Chart]:
     means = base.transform_filter("datum.kind == 'mean' && isValid(datum.score)").encode(
         tooltip=tooltips(
             ("title:N", "configuration"),
-            ("score:Q", f"mean {strip.metric}", ".4~g"),
+            ("score:Q", f"mean {metric}", ".4~g"),
             ("low:Q", "interval from", ".4~g"),
             ("high:Q", "to", ".4~g"),
             ("text:N", "replicates"),
         )
     )
-    layers = [means.mark_tick(thickness=3, size=16, color=INK).encode(x=_x(strip, "score"))]
-    if strip.data["low"].notna().any():
-        rule = means.mark_rule(strokeWidth=2, color=INK)
-        layers.insert(0, rule.encode(x=_x(strip, "low"), x2="high:Q"))
-    return layers
-
-
-def _x(strip: Strip, column: str) -> alt.X:
-    scale = value_scale(strip.data["score"], strip.is_log)
-    return alt.X(
-        f"{column}:Q", title=strip.metric, scale=scale, axis=alt.Axis(tickCount=TICK_COUNT)
+    interval = means.mark_rule(strokeWidth=2, color=INK).encode(x=x("low"), x2="high:Q")
+    lost = base.transform_filter("isValid(datum.lost)").transform_calculate(
+        shown="narrow ? datum.lost_count : datum.lost"
     )
+    layers = alt.layer(
+        points.mark_point(filled=True, size=45, fillOpacity=0.75, opacity=1),
+        *([interval] if data["low"].notna().any() else []),
+        means.mark_tick(thickness=3, size=16, color=INK).encode(x=x("score")),
+        lost.mark_text(align="left", dx=8, color=LOST, fontWeight="bold").encode(
+            x=alt.value("width"), text="shown:N"
+        ),
+        *aside_layers(base),
+        data=csv_data(data),
+    )
+    return tall(layers, len(order), _ROW_HEIGHT)

@@ -53,7 +53,7 @@ def ask(sweep: Sweep) -> Answer:
     return Answer(
         "target",
         "Time to the target",
-        sentences=overall(sentences(means, times, sweep.confidence)),
+        sentences=overall(sentences(means, times, sweep.names, sweep.confidence)),
         figures=sweep.drawn(target_figures, curves, times, sweep.names, sweep.series),
         blocks=blocks(times_block(sweep.ordered(means), sweep.names), csv="mean_times.csv"),
         tables={"times.csv": times, "survival.csv": curves, "mean_times.csv": means},
@@ -314,8 +314,16 @@ def _target(times: pd.DataFrame) -> str:
     return f"a {names.metric_name(str(metric))} of {names.significant(float(value))}"
 
 
-def sentences(means: pd.DataFrame, times: pd.DataFrame, confidence: float) -> list[str]:
-    """Returns who reaches the target soonest in each cell, and who cannot be told from that."""
+def sentences(
+    means: pd.DataFrame, times: pd.DataFrame, by: Mapping[int, Name], confidence: float
+) -> list[str]:
+    """Returns who reaches the target soonest in each cell, and who cannot be told from that.
+
+    Args:
+      means, times: `mean_times.csv` and `times.csv`.
+      by: Names of the configurations.
+      confidence: One minus the level of the tests.
+    """
     rows = means[means["unit"] == "epochs"]
     targets = times[["target_metric", "target_value"]].drop_duplicates()
     if rows.empty or len(targets) > 1:
@@ -327,7 +335,7 @@ def sentences(means: pd.DataFrame, times: pd.DataFrame, confidence: float) -> li
         return [f"No replicate reaches {target}."]
     cells = [of_cell for _, of_cell in rows.groupby("soonest", sort=False)]
     reaching = [of_cell for of_cell in cells if of_cell["num_reached"].any()]
-    told = [_soonest(of_cell, target, confidence) for of_cell in reaching[:_MAX_TOLD]]
+    told = [_soonest(of_cell, target, by, confidence) for of_cell in reaching[:_MAX_TOLD]]
     if len(reaching) > len(told):
         told.append(f"{len(reaching) - len(told)} more settings: see mean_times.csv.")
     if len(cells) > len(reaching):
@@ -336,10 +344,12 @@ def sentences(means: pd.DataFrame, times: pd.DataFrame, confidence: float) -> li
     return told
 
 
-def _soonest(rows: pd.DataFrame, target: str, confidence: float) -> str:
+def _soonest(rows: pd.DataFrame, target: str, by: Mapping[int, Name], confidence: float) -> str:
     """Returns who reaches the target after the fewest epochs in one cell."""
-    setting, places = _places(rows)
     first = rows[rows["configuration"] == rows["soonest"]].iloc[0]
+    cell = by[first["configuration"]].cell
+    setting = f"At {cell}: " if cell else ""
+    places = {index: by[row["configuration"]].series for index, row in rows.iterrows()}
     mean = first["restricted_mean"]
     ties = rows[(rows["restricted_mean"] - mean).abs() <= 1e-9 * abs(mean)]
     others = rows.drop(ties.index).sort_values("restricted_mean")
@@ -366,27 +376,3 @@ def _soonest(rows: pd.DataFrame, target: str, confidence: float) -> str:
     elif is_soonest:
         text += f"; next is {later[0]}"
     return f"{text}."
-
-
-def _places(rows: pd.DataFrame) -> tuple[str, dict]:
-    """Returns the factors that the rows of a cell share, as a start, and each row's name.
-
-    The factors stand between the initializer and the unit.
-    """
-    columns = [str(column) for column in rows.columns]
-    factors = columns[columns.index("init") + 1 : columns.index("unit")]
-    shortened = names.short_keys(factors)
-    shared = [key for key in factors if rows[key].nunique(dropna=False) == 1]
-
-    def told(row: pd.Series, keys: Sequence[str]) -> str:
-        return ", ".join(f"{shortened[key]}={names.scalar_text(row[key])}" for key in keys)
-
-    start = told(rows.iloc[0], shared)
-    own = [key for key in factors if key not in shared]
-    places = {
-        index: names.one_line(f"{row['init']} at {told(row, own)}")
-        if own
-        else names.one_line(str(row["init"]))
-        for index, row in rows.iterrows()
-    }
-    return (f"At {names.one_line(start)}: " if start else ""), places

@@ -13,7 +13,15 @@ from runner.records import bounds, lower_is_better
 from runner.report import names, pairs
 from runner.report.answer import Answer, blocks, overall
 from runner.report.choices import Chosen, choices, is_tuned, own_best, shared_best, told_scores
-from runner.report.render.charts import WIDTH, in_panels, rows, spans_decades, tall, tooltips
+from runner.report.render.charts import (
+    WIDTH,
+    aside_note,
+    in_panels,
+    rows,
+    spans_decades,
+    tall,
+    tooltips,
+)
 from runner.report.render.theme import (
     MAX_ROWS,
     MUTED,
@@ -266,8 +274,7 @@ def _choice_figure(rows: pd.DataFrame, metric: str, is_one_of_many: bool) -> Fig
         f"finished replicates. A long line is an initializer that the shared setting treats badly."
     )
     data = _choice_data(rows)
-    if data["aside"].ne("").any():
-        caption += " Initializers that never learned are listed, not plotted."
+    caption += aside_note(data)
     if rows["same_data"].any():
         caption += (
             " Settings were chosen on the data that is shown, which flatters the dots; "

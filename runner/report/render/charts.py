@@ -69,6 +69,12 @@ def word_colors(
     return alt.Color(f"{column}:N", scale=scale, legend=legend)
 
 
+def aside_note(data: pd.DataFrame) -> str:
+    """Returns what a caption says of the texts in the column `aside`, if there are any."""
+    told = data["aside"].fillna("").ne("").any()
+    return " Initializers that never learned are listed, not plotted." if told else ""
+
+
 def spans_decades(values: pd.Series, metric: str) -> bool:
     """Tells whether values are positive losses over more than a decade: for a logarithmic axis."""
     known = values.dropna()

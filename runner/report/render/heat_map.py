@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from runner.report.render.theme import (
@@ -23,8 +22,8 @@ from runner.report.render.theme import (
 _EMPTY = "#dfe3e8"
 # Cells narrower than this, in pixels, cannot hold their number.
 _NARROW = 36
-# From this darkness on, between 0 and 1, the number in a cell is white.
-_DARK = 0.5
+# Of a cell whose number must be white.
+_IS_DARK = "luminance(scale('color', datum.value)) < 0.3"
 _WIDTH, _CELL_WIDTH, _ROW_HEIGHT = 600, 62, 26
 _LETTER_WIDTH = 6.2
 # Below so many decades three labels of two digits are hardly different.
@@ -66,7 +65,7 @@ class HeatMap:
 def heat_map_figure(name: str, title: str, caption: str, heat_map: HeatMap) -> Figure:
     """Returns a heat map as a figure."""
     chart: Any = alt.layer(*_layers(heat_map))
-    data = csv_data(heat_map.cells.assign(white=_white(heat_map)))
+    data = csv_data(heat_map.cells)
     height = _ROW_HEIGHT * len(heat_map.rows)
     width = max(_CELL_WIDTH * len(heat_map.columns), 120)
     if heat_map.panels:
@@ -78,18 +77,6 @@ def heat_map_figure(name: str, title: str, caption: str, heat_map: HeatMap) -> F
         chart = chart.properties(data=data, width=min(max(width, 240), 1200), height=height)
     num_panels = len(heat_map.panels) or None
     return Figure(name, title, caption, finish(chart, title, ""), num_panels)
-
-
-def _white(heat_map: HeatMap) -> np.ndarray:
-    """Returns 1 where a cell is so dark that its number must be white, shape (cells,)."""
-    values = heat_map.cells["value"].to_numpy(float)
-    scaled = np.log(values) if heat_map.is_log else values
-    if np.isnan(scaled).all():
-        return np.zeros(len(scaled), int)
-    low, high = np.nanmin(scaled), np.nanmax(scaled)
-    place = (scaled - low) / (high - low) if high > low else np.full_like(scaled, 0.5)
-    darkness = place if heat_map.dark_is_high else 1 - place
-    return (darkness > _DARK).astype(int)
 
 
 def _layers(heat_map: HeatMap) -> list[alt.Chart]:
@@ -119,7 +106,7 @@ def _layers(heat_map: HeatMap) -> list[alt.Chart]:
     unknown = base.transform_filter("!isValid(datum.value)")
     shown = alt.expr(f"bandwidth('x') < {_NARROW} ? 0 : 1")
     text = base.mark_text(fontSize=11, opacity=shown)
-    ink = alt.when("datum.white == 1").then(alt.value("white")).otherwise(alt.value(INK))
+    ink = alt.when(_IS_DARK).then(alt.value("white")).otherwise(alt.value(INK))
     missing = LOST if heat_map.x_title else INK
     return [
         cells.transform_filter("!isValid(datum.value)").encode(color=alt.value(_EMPTY)),
