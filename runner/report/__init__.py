@@ -12,7 +12,7 @@ In a notebook, `load` gives pandas frames. How do the seeds of each initializer 
 
 Who learns fastest, of some initializers over two sweeps?
 
->>> day = runner.report.load("results/A", "results/B", where=["init=he_*,glorot_*"])
+>>> day = runner.report.load("results/A", "results/B", where='init in ["zero", "he_normal"]')
 ... # doctest: +SKIP
 >>> losses = day.curves.query("metric == 'val_loss'")                      # doctest: +SKIP
 >>> losses.pivot_table("value", "epoch", "init", aggfunc="median").plot()  # doctest: +SKIP
@@ -43,7 +43,8 @@ def load(
       folders: Results folders; a sweep that was killed, or is still running, too.
       mlflow: Sweeps and experiments that MLflow keeps, by name or id.
       tracking_uri: Where; None for `MLFLOW_TRACKING_URI`, else `mlflow.db` here.
-      where: Conditions such as `"init=he_*"` or `"model.depth<=8"`; see `runner.report.selection`.
+      where: Conditions in pandas' query syntax, such as `'depth <= 8 and init == "zero"'`; see
+        `runner.report.selection`.
       by: What configurations have in common that are compared with each other, such as
         `"model.depth"`; None for every factor.
 

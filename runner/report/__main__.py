@@ -17,7 +17,8 @@ _EXAMPLES = """\
 examples:
   python -m runner.report                                      the newest sweep again, in place
   python -m runner.report results/A results/B                  both as one comparison
-  python -m runner.report --where init=he_*,zero --where 'learning_rate<=0.1'
+  python -m runner.report --where 'depth <= 8 and init.str.startswith("he_")'
+  python -m runner.report --where 'init in ["zero", "he_normal"]' --where '`model.depth` > 2'
   python -m runner.report --by depth                           all of one depth with each other
   python -m runner.report --mlflow runner --tracking-uri http://localhost:5000
 """
@@ -97,8 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--where", action="append", default=[], metavar="CONDITION",
-        help="only what meets it: KEY=VALUE,..., !=, <, <=, >, >=, with * and ? in values; KEY is "
-        "init, a setting such as model.depth, seed or status; repeatable",
+        help="only what meets it, in the query syntax of pandas; columns are init, seed, status, "
+        "and each setting, as depth or, in backticks, `model.depth`; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--by", action="append", default=[], metavar="KEY",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from runner.config import abridged
 from runner.report import names
 from runner.report.results import Results
-from runner.report.tables import missing_replicates
+from runner.report.tables import factor_keys, missing_replicates
 from runner.report.verdict import Cell, Standing, baseline_label, comparable
 
 # Below this, the t quantile alone doubles the interval (2.8 at 5 seeds, 4.3 at 3, 12.7 at 2).
@@ -33,6 +33,7 @@ def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
         _absent_baseline(results, cells),
         _fallbacks(results),
         _reused(results),
+        _mixed_settings(results),
         _mixed_versions(results),
         _repeated(results),
     )
@@ -237,6 +238,21 @@ def _reused(results: Results) -> str:
     ]
     mixed = f"; some were trained with {names.listed(others)}" if others else ""
     return f"{told}{mixed}."
+
+
+def _mixed_settings(results: Results) -> str:
+    """Returns what is another in all of one sweep than in all of another, and so splits them."""
+    told = [
+        f"{key} ({', '.join(map(names.scalar_text, values))})"
+        for key, values in results.between.items()
+        if key in factor_keys(results.configurations)
+    ]
+    if not told:
+        return ""
+    return (
+        f"The sweeps differ in {names.listed(told)}: initializers are compared within each "
+        f"sweep, not across."
+    )
 
 
 def _mixed_versions(results: Results) -> str:
