@@ -4,10 +4,13 @@ Three layers that know nothing of training: `statistics` (arrays in, numbers out
 words about them, figures and documents. Nothing here imports TensorFlow, so that a report can be
 made on any machine in seconds.
 
-In a notebook, `load` gives pandas frames. How do the seeds of each initializer scatter?
+In a notebook, `load` gives the verdict and pandas frames. How do the seeds scatter?
 
 >>> import runner.report
 >>> results = runner.report.load("results/latest")                         # doctest: +SKIP
+>>> results                  # the verdict, and a short table              # doctest: +SKIP
+>>> results.plot()           # mean curves with bands, an Altair chart     # doctest: +SKIP
+>>> results.differences      # each initializer to the baseline            # doctest: +SKIP
 >>> results.replicates.boxplot("final_val_accuracy", by="init")            # doctest: +SKIP
 
 Who learns fastest, of some initializers over two sweeps?
@@ -24,7 +27,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runner.report.comparison import Comparison
-    from runner.report.results import Results
+    from runner.report.notebook import Results
 
 
 def load(
@@ -53,15 +56,16 @@ def load(
     Raises:
       ResultsError: A place has no records, one of them is corrupted, or nothing is left.
     """
-    from runner.report import results
+    from runner.report import notebook, results
 
-    return results.load(
+    found = results.load(
         [Path(folder) for folder in folders],
         _several(mlflow),
         tracking_uri,
         _several(where),
         None if by is None else _several(by),
     )
+    return notebook.shown(found)
 
 
 def _several(texts: str | Sequence[str]) -> Sequence[str]:
