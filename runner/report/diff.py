@@ -10,7 +10,7 @@ from runner.report.render.json import SCHEMA_VERSION, Command, command, number
 from runner.report.results import Results
 from runner.report.selection import settings
 from runner.report.sweep import Sweep
-from runner.report.verdict import Cell, Standing
+from runner.report.verdict import Cell, Outcome, Standing
 from runner.summary import paired_difference
 
 Subject = Literal["settings", "data", "versions", "machine", "seeds", "design"]
@@ -19,6 +19,9 @@ _SEEDS = ("seeds", "weight_seeds", "batch_seeds")
 # What changes what is told of the numbers, or where they are, but not the numbers.
 _TELLING = {"diagnostics", "dry_run", "execution", "report", "rerun", "tracking", "verbose"}
 _TELLING |= {"training.target_metric", "training.target_value", "training.checkpoint_every_s"}
+
+# What the reference is compared with is itself.
+_NO_VERDICT = {"reference", "same", "unknown", "unfinished"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Score:
     ci_high: float | None
     num_asked: int
     num_finished: int
-    outcome: str
+    outcome: Outcome
     reference: str | None
 
 
@@ -73,7 +76,7 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Common:
     """A configuration that both sweeps have.
 
     Attributes:
@@ -120,7 +123,7 @@ class SweepDiff:
     changes: Sequence[Change]
     only_a: Sequence[str]
     only_b: Sequence[str]
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[Common]
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,7 @@ _DESIGN = {
 }
 
 
-def _outcomes(sides: _Sides, keys: Sequence[str]) -> Iterator[Outcome]:
+def _outcomes(sides: _Sides, keys: Sequence[str]) -> Iterator[Common]:
     """Yields the configurations that both have: same initializer, same value of what varies."""
     varying = [key for key in keys if any(len(side.values(key)) > 1 for side in sides)]
     shortened = names.short_keys(varying)
@@ -249,12 +252,12 @@ def _by_place(side: _Side, varying: Sequence[str]) -> dict[tuple[str, ...], _Fou
 
 def _outcome(
     sides: _Sides, found: tuple[_Found, _Found], setting: str, keys: Sequence[str]
-) -> Outcome:
+) -> Common:
     first, second = (standing.record for _, standing in found)
     a, b = (_score(cell, standing) for cell, standing in found)
-    has_verdict = {a.outcome, b.outcome}.isdisjoint({"unknown", "unfinished"})
+    has_verdict = {a.outcome, b.outcome}.isdisjoint(_NO_VERDICT)
     changed = _changed(sides, first, second, keys)
-    return Outcome(
+    return Common(
         init=first.init,
         setting=setting,
         endpoint_a=names.endpoint_name(first),

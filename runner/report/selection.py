@@ -130,9 +130,10 @@ def _met(text: str, frame: pd.DataFrame) -> pd.Series:
 
 def _mistake(text: str, reason: str, frame: pd.DataFrame) -> ResultsError:
     """Returns the error of a condition, in one line, with the columns that there are."""
-    whole = [key for key in frame if "." in key]
-    rare = [key for key in whole if key.partition(".")[2] not in frame]  # not under a short name
-    short = [key for key in frame if key not in whole and key != "configuration"]
+    keys = [str(key) for key in frame]
+    whole = [key for key in keys if "." in key]
+    rare = [key for key in whole if key.partition(".")[2] not in keys]  # not under a short name
+    short = [key for key in keys if key not in whole and key != "configuration"]
     bare = [key for key in whole if re.search(rf"(?<![`\w.]){re.escape(key)}(?![`\w.])", text)]
     name = (re.findall(r"name '(.+?)' is not defined", reason) or [""])[0]
     hint = f" Write `{bare[0]}` in backticks." if bare else did_you_mean(name, short)
@@ -148,7 +149,8 @@ def _mistake(text: str, reason: str, frame: pd.DataFrame) -> ResultsError:
 def _values(where: Sequence[str], frame: pd.DataFrame) -> str:
     """Returns which values the first column that the conditions name has."""
     text = " ".join(where)
-    named = [key for key in frame if re.search(rf"(?<![\w.]){re.escape(key)}(?![\w.])", text)]
+    keys = [str(key) for key in frame]
+    named = [key for key in keys if re.search(rf"(?<![\w.]){re.escape(key)}(?![\w.])", text)]
     if not named:
         return ""
     values = sorted({scalar_text(value) for value in frame[named[0]].dropna()})

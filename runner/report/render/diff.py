@@ -9,26 +9,29 @@ from rich.text import Text
 
 from runner.config import abridged
 from runner.report import names
-from runner.report.diff import Outcome, Paired, Score, SweepDiff
+from runner.report.diff import Common, Paired, Score, SweepDiff
 from runner.report.ranking import OUTCOMES
 from runner.report.render.markdown import escaped
 from runner.report.render.markdown import table as markdown_table
 from runner.report.table import Entry, Table
 from runner.summary import Summary
 
-_AGREES = {True: ("yes", ""), False: ("no", "bad"), None: ("no verdict", "muted")}
+_AGREES = {True: ("yes", ""), False: ("no", "bad"), None: ("–", "muted")}
+_MAX_LISTED = 6
 _STYLES = {"good": "green", "bad": "red", "muted": "dim", "": ""}
 
 
 def headline(diff: SweepDiff) -> str:
     """Returns what changed, and whether the verdicts still hold, in two or three sentences."""
-    settings = [change.key for change in diff.changes if change.subject in ("settings", "data")]
-    versions = [change.key for change in diff.changes if change.subject == "versions"]
-    what = settings + [f"the version of {key}" for key in versions]
-    others = {change.subject for change in diff.changes} - {"settings", "data", "versions"}
-    beside = [name for name in ("seeds", "design", "machine") if name in others]
-    told = [f"B differs from A in {names.listed(what + beside)}." if what + beside else ""]
-    told.append("" if told[0] else "Settings, data, versions, seeds and design are the same.")
+    of = {change.subject: change for change in diff.changes}
+    what = [change.key for change in diff.changes if change.subject == "settings"]
+    what += ["the data"] if "data" in of else []
+    what += [f"the version of {c.key}" for c in diff.changes if c.subject == "versions"]
+    what += [str(subject) for subject in of if subject in ("seeds", "design", "machine")]
+    told = ["Settings, data, versions, seeds and design are the same."]
+    if what:
+        some = names.listed(what) if len(what) <= _MAX_LISTED else abridged(what, _MAX_LISTED)
+        told = [f"B differs from A in {some}."]
     compared = [outcome.agrees for outcome in diff.outcomes if outcome.agrees is not None]
     if not diff.outcomes:
         told.append("They have no configuration in common.")
@@ -37,10 +40,12 @@ def headline(diff: SweepDiff) -> str:
         told.append(f"The verdicts agree on {sum(compared)} of {count}.")
     else:
         told.append("No common configuration has a verdict in both.")
-    if diff.only_a or diff.only_b:
-        only = ((diff.only_a, "A"), (diff.only_b, "B"))
-        told += [f"Only in {side}: {names.listed(inits)}." for inits, side in only if inits]
-    return " ".join(text for text in told if text)
+    for side, inits in (("A", diff.only_a), ("B", diff.only_b)):
+        if inits:
+            told.append(
+                f"Only in {side}: {names.listed([names.one_line(init) for init in inits])}."
+            )
+    return " ".join(told)
 
 
 def view(diff: SweepDiff) -> RenderableType:
@@ -87,7 +92,7 @@ def _tables(diff: SweepDiff) -> list[tuple[str, Table]]:
     return [(title, table) for title, table in titled if table.rows]
 
 
-def _outcomes(outcomes: Sequence[Outcome]) -> Table:
+def _outcomes(outcomes: Sequence[Common]) -> Table:
     settings = any(outcome.setting for outcome in outcomes)
     paired = any(outcome.difference for outcome in outcomes)
     columns = ["initializer", *(["setting"] if settings else []), "A", "B"]
@@ -123,7 +128,7 @@ def _mean(summary: Summary, digits: int) -> str:
     return names.number(summary.mean, digits)
 
 
-def _difference(outcome: Outcome, digits: int) -> str:
+def _difference(outcome: Common, digits: int) -> str:
     if outcome.difference is None:
         return f"changed: {abridged(outcome.changed, 3)}" if len(outcome.changed) > 1 else "–"
     return names.mean_and_interval(_summary(outcome.difference), digits, signed=True)

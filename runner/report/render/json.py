@@ -14,7 +14,7 @@ from runner.plan import Scalar
 from runner.records import SweepRecord, lower_is_better
 from runner.report.comparison import Comparison
 from runner.report.sweep import Sweep
-from runner.report.verdict import Cell, Standing
+from runner.report.verdict import Cell, Outcome, Standing
 
 SCHEMA_VERSION = 1
 
@@ -53,7 +53,8 @@ class Row:
       num_asked: Replicates that were asked for.
       num_finished, num_diverged, num_failed, num_interrupted: How they ended.
       num_never_learned: Finished ones that did not beat a constant guess.
-      outcome: Against the reference, as the ranked table of the report calls it.
+      outcome: Against the reference; `unlearned` where nothing that finished learned, `unfinished`
+        where nothing finished.
     """
 
     configuration: int
@@ -71,7 +72,7 @@ class Row:
     num_failed: int
     num_interrupted: int
     num_never_learned: int
-    outcome: str
+    outcome: Outcome
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,7 @@ def _row(standing: Standing, comparison: Comparison) -> Row:
         num_failed=statuses.get("failed", 0),
         num_interrupted=statuses.get("interrupted", 0),
         num_never_learned=standing.num_unlearned,
-        outcome=comparison.outcomes.get(record.index, ""),
+        outcome=standing.outcome,
     )
 
 
