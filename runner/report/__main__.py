@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LATEST = Path("results/latest")
 OUTPUT = Path("results/report")
 
-_EXAMPLES = """\
+EXAMPLES = """\
 examples:
   python -m runner.report                                      the newest sweep again, in place
   python -m runner.report results/A results/B                  both as one comparison
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m runner.report",
         description="Compares what sweeps have left: tables, figures, report.html, .md and .tex.",
-        epilog=_EXAMPLES,
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

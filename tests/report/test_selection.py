@@ -1,8 +1,12 @@
+import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import runner
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
+from runner.report import __main__ as report_command
 from runner.report.reading import Records, ResultsError
 from runner.report.selection import selected
 
@@ -183,3 +187,16 @@ def test_a_label_may_be_named_like_code() -> None:
 def test_the_values_that_there_are_are_told() -> None:
     with pytest.raises(ResultsError, match=r"nothing is left. depth is: 10, 2\."):
         selected(records(), ["depth == 3"])
+
+
+README = Path(runner.__file__).parents[1] / "README.md"
+
+
+def test_the_examples_are_what_a_shell_passes_on() -> None:
+    lines = [*README.read_text("utf-8").splitlines(), *report_command.EXAMPLES.splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines if " --where '" in line]
+    told = [words[at + 1] for words in words for at, word in enumerate(words) if word == "--where"]
+    assert len(told) >= 6
+    for condition in told:
+        with pytest.raises(ResultsError, match="nothing is left"):
+            selected(records(), [condition, "seed == 99"])
