@@ -71,7 +71,7 @@ def _write(options: argparse.Namespace) -> int:
     output.mkdir(parents=True, exist_ok=True)
     comparison = write(results, output, options.figures)
     if options.json:
-        sys.stdout.write((output / "report.json").read_text("utf-8"))
+        _print_json((output / "report.json").read_bytes())
     else:
         _show(view(comparison), [output / f"report.{kind}" for kind in ("html", "md", "tex")])
     return 0
@@ -89,7 +89,7 @@ def _diff(options: argparse.Namespace) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, markdown(found))
     if options.json:
-        print(to_json(found, indent=1).decode())
+        _print_json(to_json(found, indent=1) + b"\n")
     else:
         _show(view(found), written)
     return 0
@@ -101,6 +101,12 @@ def _load(folders: Sequence[Path], options: argparse.Namespace) -> "Results":
     by = [key for keys in options.by for key in keys.split(",")] if options.by else None
     uri = options.tracking_uri
     return load(*folders, mlflow=options.mlflow, tracking_uri=uri, where=options.where, by=by)
+
+
+def _print_json(content: bytes) -> None:
+    """Prints JSON, which is UTF-8 whatever the terminal can show."""
+    sys.stdout.buffer.write(content)
+    sys.stdout.flush()
 
 
 def _show(view: "RenderableType", written: Sequence[Path]) -> None:

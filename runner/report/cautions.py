@@ -241,7 +241,7 @@ def _reused(results: Results) -> str:
 
 
 def _mixed_settings(results: Results) -> str:
-    """Returns what is another in all of one sweep than in all of another, and so splits them."""
+    """Returns the settings that all of one sweep has, and that are others in all of another."""
     told = [
         f"{key} ({', '.join(map(names.scalar_text, values))})"
         for key, values in results.between.items()
@@ -249,10 +249,10 @@ def _mixed_settings(results: Results) -> str:
     ]
     if not told:
         return ""
-    return (
-        f"The sweeps differ in {names.listed(told)}: initializers are compared within each "
-        f"sweep, not across."
-    )
+    within = "initializers are compared within each sweep, not across"
+    across = "what is compared across sweeps differs in that too"
+    how = within if results.by is None else across
+    return f"The sweeps differ as a whole in {names.listed(told)}: {how}."
 
 
 def _mixed_versions(results: Results) -> str:

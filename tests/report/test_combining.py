@@ -141,13 +141,15 @@ def test_what_differs_between_whole_sweeps_is_told(build: Build, behaviour: Any)
         return build({"zero": behaviour()}, name=name, epochs=1, settings=training, factors=factors)
 
     first, second = sweep("a", 32), sweep("b", 64, (0.1, 0.2))
-    told = "The sweeps differ in training.batch_size (32, 64): initializers are compared"
+    told = "The sweeps differ as a whole in training.batch_size (32, 64): initializers are"
     for folders, is_told in (((first, second), True), ((first, sweep("c", 32)), False)):
         results = load(*folders)
-        found = [text for text in cautions(results, judge(results)) if "sweeps differ" in text]
+        found = [text for text in cautions(results, judge(results)) if "differ as a" in text]
         assert [text.startswith(told) for text in found] == [True] * is_told
     part = load(first, second, where="batch_size == 32")
-    assert not [text for text in cautions(part, []) if "sweeps differ" in text]
+    assert not [text for text in cautions(part, []) if "differ as a" in text]
+    across = " ".join(cautions(load(first, second, by=["init"]), []))
+    assert "(32, 64): what is compared across sweeps differs in that too." in across
 
 
 def test_mixed_versions_are_told(build: Build, behaviour: Any) -> None:
