@@ -35,10 +35,15 @@ def from_json(kind: type[T], content: bytes) -> T:
         raise ValueError(" ".join(reason.split())[:200]) from None
 
 
-def to_json(value: Any) -> bytes:
+def to_json(value: Any, indent: int | None = None) -> bytes:
     """Returns a value of a dataclass as JSON that `from_json` reads."""
     kind: Any = type(value)
-    return _adapter(kind).dump_json(value)
+    return _adapter(kind).dump_json(value, indent=indent)
+
+
+def schema(kind: Any) -> dict[str, Any]:
+    """Returns the JSON Schema of what `to_json` makes of a value of a `kind`."""
+    return _adapter(kind).json_schema(mode="serialization")
 
 
 @cache

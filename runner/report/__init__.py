@@ -4,15 +4,18 @@ Three layers that know nothing of training: `statistics` (arrays in, numbers out
 with its tables, figures and sentences) and `render` (console, Markdown, LaTeX, HTML). Nothing here
 imports TensorFlow, so that a report can be made on any machine in seconds.
 
-In a notebook, `load` gives pandas frames. How do the seeds of each initializer scatter?
+In a notebook, `load` gives the verdict and pandas frames. How do the seeds scatter?
 
 >>> import runner.report
 >>> results = runner.report.load("results/latest")                         # doctest: +SKIP
+>>> results                  # the verdict, and a short table              # doctest: +SKIP
+>>> results.plot()           # mean curves with bands, an Altair chart     # doctest: +SKIP
+>>> results.differences      # each initializer to the baseline            # doctest: +SKIP
 >>> results.replicates.boxplot("final_val_accuracy", by="init")            # doctest: +SKIP
 
 Who learns fastest, of some initializers over two sweeps?
 
->>> day = runner.report.load("results/A", "results/B", where=["init=he_*,glorot_*"])
+>>> day = runner.report.load("results/A", "results/B", where='init in ["zero", "he_normal"]')
 ... # doctest: +SKIP
 >>> losses = day.curves.query("metric == 'val_loss'")                      # doctest: +SKIP
 >>> losses.pivot_table("value", "epoch", "init", aggfunc="median").plot()  # doctest: +SKIP
@@ -24,7 +27,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runner.report.comparison import Comparison
-    from runner.report.results import Results
+    from runner.report.notebook import Results
 
 
 def load(
@@ -43,7 +46,8 @@ def load(
       folders: Results folders; a sweep that was killed, or is still running, too.
       mlflow: Sweeps and experiments that MLflow keeps, by name or id.
       tracking_uri: Where; None for `MLFLOW_TRACKING_URI`, else `mlflow.db` here.
-      where: Conditions such as `"init=he_*"` or `"model.depth<=8"`; see `runner.report.selection`.
+      where: Conditions in pandas' query syntax, such as `'depth <= 8 and init == "zero"'`; see
+        `runner.report.selection`.
       by: What configurations have in common that are compared with each other, such as
         `"model.depth"`; None for every factor.
 
@@ -52,15 +56,16 @@ def load(
     Raises:
       ResultsError: A place has no records, one of them is corrupted, or nothing is left.
     """
-    from runner.report import results
+    from runner.report import notebook, results
 
-    return results.load(
+    found = results.load(
         [Path(folder) for folder in folders],
         _several(mlflow),
         tracking_uri,
         _several(where),
         None if by is None else _several(by),
     )
+    return notebook.shown(found)
 
 
 def _several(texts: str | Sequence[str]) -> Sequence[str]:

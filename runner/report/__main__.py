@@ -4,20 +4,29 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner import version
 from runner.interruption import INTERRUPTED, end_without_traceback, stoppable
 from runner.machine import few_collections
 from runner.terminal import tolerate_any_console
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from runner.report.results import Results
+
 LATEST = Path("results/latest")
 OUTPUT = Path("results/report")
 
-_EXAMPLES = """\
+EXAMPLES = """\
 examples:
   python -m runner.report                                      the newest sweep again, in place
   python -m runner.report results/A results/B                  both as one comparison
-  python -m runner.report --where init=he_*,zero --where 'learning_rate<=0.1'
+  python -m runner.report --where 'depth <= 8 and init.str.startswith("he_")'
+  python -m runner.report --where 'init in ["zero", "he_normal"]' --where '`model.depth` > 2'
+  python -m runner.report --diff results/A results/B           what changed, and in the outcome
+  python -m runner.report --json                               the whole answer for programs
   python -m runner.report --by depth                           all of one depth with each other
   python -m runner.report --mlflow runner --tracking-uri http://localhost:5000
 """
@@ -30,7 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
       Its exit code: 0, 1 if there is nothing to report on, or 130 after an interruption.
     """
     tolerate_any_console()
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.diff and (options.folders or options.mlflow):
+        parser.error("--diff takes two folders, and no others")
     try:
         with stoppable():
             return _report(options)
@@ -40,34 +52,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from rich import get_console
-
-    from runner.report import load
-    from runner.report.files import write
-    from runner.report.render.console import view
     from runner.report.results import ResultsError
 
-    folders = options.folders or ([] if options.mlflow else [LATEST])
-    by = [key for keys in options.by for key in keys.split(",")] if options.by else None
     try:
-        results = load(
-            *folders,
-            mlflow=options.mlflow,
-            tracking_uri=options.tracking_uri,
-            where=options.where,
-            by=by,
-        )
-        output = options.output or _place(folders, options)
-        output.mkdir(parents=True, exist_ok=True)
-        comparison = write(results, output, options.figures)
+        return _diff(options) if options.diff else _write(options)
     except (ResultsError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    console = get_console()
-    console.print(view(comparison))
-    for name in ("report.html", "report.md", "report.tex"):
-        console.print(f"{output / name}", style="bold", markup=False, soft_wrap=True)
+
+
+def _write(options: argparse.Namespace) -> int:
+    from runner.report.files import write
+    from runner.report.render.console import view
+
+    folders = options.folders or ([] if options.mlflow else [LATEST])
+    results = _load(folders, options)
+    output = options.output or _place(folders, options)
+    output.mkdir(parents=True, exist_ok=True)
+    comparison = write(results, output, options.figures)
+    if options.json:
+        _print_json((output / "report.json").read_bytes())
+    else:
+        _show(view(comparison), [output / f"report.{kind}" for kind in ("html", "md", "tex")])
     return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from runner.files import write_text
+    from runner.report.diff import sweep_diff
+    from runner.report.render.diff import markdown, view
+    from runner.validation import to_json
+
+    found = sweep_diff(*(_load([folder], options) for folder in options.diff))
+    written = [options.output / "diff.md"] if options.output else []
+    for path in written:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, markdown(found))
+    if options.json:
+        _print_json(to_json(found, indent=1) + b"\n")
+    else:
+        _show(view(found), written)
+    return 0
+
+
+def _load(folders: Sequence[Path], options: argparse.Namespace) -> "Results":
+    from runner.report import load
+
+    by = [key for keys in options.by for key in keys.split(",")] if options.by else None
+    uri = options.tracking_uri
+    return load(*folders, mlflow=options.mlflow, tracking_uri=uri, where=options.where, by=by)
+
+
+def _print_json(content: bytes) -> None:
+    """Prints JSON, which is UTF-8 whatever the terminal can show."""
+    sys.stdout.buffer.write(content)
+    sys.stdout.flush()
+
+
+def _show(view: "RenderableType", written: Sequence[Path]) -> None:
+    from rich import get_console
+
+    console = get_console()
+    console.print(view)
+    for path in written:
+        console.print(f"{path}", style="bold", markup=False, soft_wrap=True)
 
 
 def _place(folders: Sequence[Path], options: argparse.Namespace) -> Path:
@@ -80,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m runner.report",
         description="Compares what sweeps have left: tables, figures, report.html, .md and .tex.",
-        epilog=_EXAMPLES,
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -97,13 +145,21 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--where", action="append", default=[], metavar="CONDITION",
-        help="only what meets it: KEY=VALUE,..., !=, <, <=, >, >=, with * and ? in values; KEY is "
-        "init, a setting such as model.depth, seed or status; repeatable",
+        help="only what meets it, in the query syntax of pandas; columns are init, seed, status, "
+        "and each setting, as depth or, in backticks, `model.depth`; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--by", action="append", default=[], metavar="KEY",
         help="compare all configurations that have this factor (or init) in common; repeatable "
         "(default: every factor that varies)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--diff", nargs=2, type=Path, metavar=("A", "B"),
+        help="what changed from one sweep to another, and in the outcome; --output takes diff.md",
+    )  # fmt: skip
+    parser.add_argument(
+        "--json", action="store_true",
+        help="print the whole answer as JSON, and nothing else (report.json is the same)",
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, metavar="FOLDER",

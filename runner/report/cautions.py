@@ -6,7 +6,7 @@ from runner.config import abridged
 from runner.report import names
 from runner.report.results import Results
 from runner.report.scores import comparable
-from runner.report.tables import missing_replicates
+from runner.report.tables import factor_keys, missing_replicates
 from runner.report.verdict import Cell, Standing, baseline_label
 
 _MAX_LISTED = 4
@@ -33,6 +33,7 @@ def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
         _absent_baseline(results, cells),
         _fallbacks(results),
         _reused(results),
+        _mixed_settings(results),
         _mixed_versions(results),
         _repeated(results),
     )
@@ -267,6 +268,21 @@ def _reused(results: Results) -> str:
     ]
     mixed = f"; some were trained with {names.listed(others)}" if others else ""
     return f"{told}{mixed}."
+
+
+def _mixed_settings(results: Results) -> str:
+    """Returns the settings that all of one sweep has, and that are others in all of another."""
+    told = [
+        f"{key} ({', '.join(map(names.scalar_text, values))})"
+        for key, values in results.between.items()
+        if key in factor_keys(results.configurations)
+    ]
+    if not told:
+        return ""
+    within = "initializers are compared within each sweep, not across"
+    across = "what is compared across sweeps differs in that too"
+    how = within if results.by is None else across
+    return f"The sweeps differ as a whole in {names.listed(told)}: {how}."
 
 
 def _mixed_versions(results: Results) -> str:

@@ -8,6 +8,7 @@ from runner.plan import Replicate, Scalar, factors, replicates
 from runner.records import ConfigurationRecord, SweepRecord
 from runner.report.names import endpoint_name, listed
 from runner.report.reading import Records
+from runner.report.tables import factor_keys
 
 _SETTINGS = ("dataset", "model", "optimizer", "training", "engine", "device")
 
@@ -40,13 +41,31 @@ def combined(parts: Sequence[Records]) -> Records:
         _joined(index, [record for _, record in members])
         for index, members in enumerate(same.values())
     ]
+    configurations = with_factors(joined)
+    indices = [
+        {number[place, r.index] for r in part.configurations} for place, part in enumerate(parts)
+    ]
     return Records(
         sweeps=tuple(sweep for part in parts for sweep in part.sweeps),
-        configurations=tuple(with_factors(joined)),
+        configurations=tuple(configurations),
         replicates=tuple(kept[key] for key in sorted(kept)),
         num_repeated=len(found) - len(kept),
         num_damaged=sum(part.num_damaged for part in parts),
+        between=_between([[configurations[index] for index in own] for own in indices]),
     )
+
+
+def _between(parts: Sequence[Sequence[ConfigurationRecord]]) -> dict[str, tuple[Scalar, ...]]:
+    """Returns each factor that every sweep has one value of, but not the same: that of each."""
+    keys = factor_keys([record for part in parts for record in part])
+    values = {
+        key: [{r.factors[key] for r in part if key in r.factors} for part in parts] for key in keys
+    }
+    return {
+        key: tuple(value for own in of_parts for value in own)
+        for key, of_parts in values.items()
+        if all(len(own) == 1 for own in of_parts)
+    }
 
 
 def _identity(record: ConfigurationRecord) -> str:
@@ -60,15 +79,17 @@ def _identity(record: ConfigurationRecord) -> str:
 
 def _joined(index: int, records: Sequence[ConfigurationRecord]) -> ConfigurationRecord:
     first = records[0]
-    asked = {replicate for record in records for replicate in _asked(record)}
+    asked = {replicate for record in records for replicate in asked_replicates(record)}
     return replace(first, index=index, num_replicates=len(asked))
 
 
-def _asked(record: ConfigurationRecord) -> Sequence[Replicate]:
+def asked_replicates(record: ConfigurationRecord) -> Sequence[Replicate]:
+    """Returns the replicates that were asked for; of `seeds=auto` as many as it came to."""
     if not record.num_replicates:
         return ()
     settings = record.settings
-    seeds = settings.get("seeds", record.num_replicates)
+    seeds = settings.get("seeds")
+    seeds = seeds if isinstance(seeds, int | list) else record.num_replicates
     return replicates(seeds, settings.get("weight_seeds"), settings.get("batch_seeds"))
 
 

@@ -1,7 +1,7 @@
 """Writes a report's files into its results folder, each whole or not at all.
 
-`report.json` names the files that a report has made, so that the next one removes what it does not
-make again and leaves alone what is not a report's.
+`report.json` is the whole answer for programs. It names the files that a report has made, so that
+the next one removes what it does not make again and leaves alone what is not a report's.
 """
 
 import json
@@ -17,14 +17,15 @@ from runner.report.comparison import Comparison, summed_up
 from runner.report.questions import ask
 from runner.report.questions.trained import origin
 from runner.report.render.html import page
+from runner.report.render.json import sweep_report
 from runner.report.render.latex import latex
 from runner.report.render.libraries import libraries
 from runner.report.render.markdown import markdown
 from runner.report.results import Results
 from runner.report.sweep import Sweep
+from runner.validation import to_json
 
 LIST = "report.json"
-VERSION = 1
 _KEPT_EMPTY = ("replicates", "movement", "comparison")
 # Whatever a list says, nothing else is removed.
 _OWN = re.compile(r"(figures/)?\w[\w.-]*\.(csv|parquet|svg|md|html|tex)")
@@ -69,7 +70,8 @@ def _write(sweep: Sweep, answers: Sequence[Answer], folder: Path, script: str = 
     made = [*frames, *texts, *parquet, *figures]
     for name in {*_listed(folder), *tables} - {*made}:  # it would be out of date
         (folder / name).unlink(missing_ok=True)
-    write_text(folder / LIST, json.dumps({"version": VERSION, "files": made}, indent=1) + "\n")
+    told = to_json(sweep_report(sweep, comparison, made), indent=1)
+    write_bytes(folder / LIST, told + b"\n")
     for name, frame in frames.items():
         write_text(folder / name, frame.to_csv(index=False))
     for name, frame in parquet.items():

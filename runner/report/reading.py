@@ -3,11 +3,13 @@
 import logging
 import os
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runner import archive
 from runner.config import ConfigError
+from runner.plan import Scalar
 from runner.propagation.tables import limits
 from runner.records import (
     ConfigurationRecord,
@@ -37,6 +39,7 @@ class Records:
       num_repeated: Replicates that are left out because another sweep has the same.
       num_deselected: Replicates that are left out because of how they ended.
       num_damaged: Files that are left out because they cannot be read.
+      between: Factor -> value in each of the sweeps, where it is one in each.
     """
 
     sweeps: tuple[SweepRecord, ...]
@@ -45,6 +48,7 @@ class Records:
     num_repeated: int = 0
     num_deselected: int = 0
     num_damaged: int = 0
+    between: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
 
 
 def read(folder: Path) -> Records:

@@ -1,12 +1,13 @@
 """Results in memory: records, and their tables as tidy pandas frames."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
+from runner.plan import Scalar
 from runner.propagation.tables import Opinion, opinion
 from runner.records import (
     ConfigurationRecord,
@@ -51,6 +52,7 @@ class Results:
       num_repeated: Replicates that are left out because another sweep has the same.
       num_deselected: Replicates that a condition on their status has left out.
       num_damaged: Files that are left out because they cannot be read.
+      between: Factor -> value in each of the sweeps, where all of a sweep have the same.
     """
 
     sweep: SweepRecord
@@ -69,6 +71,7 @@ class Results:
     num_repeated: int = 0
     num_deselected: int = 0
     num_damaged: int = 0
+    between: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> dict[int, Name]:
@@ -93,7 +96,8 @@ def load(
     records = selected(parts[0] if len(parts) == 1 else combined(parts), where)
     keys = sorted({key for record in records.configurations for key in record.factors})
     cells = None if by is None else tuple(completed(key, ["init", *keys], "--by") for key in by)
-    return _tabulated(records, tuple(where), cells)
+    told = where if len(where) == 1 else [f"({text})" for text in where]
+    return _tabulated(records, tuple(told), cells)
 
 
 def collect(
@@ -138,4 +142,5 @@ def _tabulated(
         num_repeated=records.num_repeated,
         num_deselected=records.num_deselected,
         num_damaged=records.num_damaged,
+        between=records.between,
     )

@@ -1,99 +1,32 @@
-"""Which part of the records is looked at: conditions such as `init=he_*` or `model.depth<=8`.
+"""Which part of the records is looked at: conditions in the query syntax of pandas.
 
-    KEY=VALUE[,VALUE...]    one of the values; `*` and `?` stand for any text and any character
-    KEY!=VALUE[,VALUE...]   none of them
-    KEY<NUMBER, KEY<=NUMBER, KEY>NUMBER, KEY>=NUMBER
-
-KEY is `init` (the label), `seed`, `weight_seed`, `batch_seed`, `status`, or a setting such as
-`model.depth`; `model` alone is the option's name. Numbers are compared as numbers.
+A condition such as `depth <= 8 and init.str.startswith("he_")` is what `pandas.DataFrame.query`
+takes, of a frame with one row a replicate and the columns `COLUMNS`, and every setting under its
+whole name (`model.depth`, which pandas wants in backticks) and under its short one (`depth`) where
+that is the only one of its kind; `model` alone is the option's name.
 """
 
-import fnmatch
-import math
-import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import pandas as pd
+
+from runner.plan import Replicate
 from runner.records import ConfigurationRecord, ReplicateRecord
-from runner.report.combining import with_factors
+from runner.report.combining import asked_replicates, with_factors
 from runner.report.names import scalar_text, short_keys
 from runner.report.reading import Records, ResultsError
+from runner.spelling import did_you_mean
 
-_REPLICATE_KEYS = ("seed", "weight_seed", "batch_seed", "status")
-_SYNTAX = re.compile(r"(?P<key>[^=<>!]+?)\s*(?P<sign>!=|<=|>=|=|<|>)\s*(?P<value>.*)", re.DOTALL)
-_ORDER: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+COLUMNS = ("init", "seed", "weight_seed", "batch_seed", "status")
+# Of a replicate that has no record, and of a configuration that could not be trained.
+MISSING, REFUSED = "missing", "refused"
+_STATUSES = ("finished", "diverged", "failed", "interrupted", MISSING, REFUSED)
 _MAX_TOLD = 8
 
-
-@dataclass(frozen=True)
-class Condition:
-    """One condition on one key.
-
-    Attributes:
-      key: What is looked at.
-      sign: `=`, `!=`, `<`, `<=`, `>` or `>=`.
-      values: What it is compared with.
-    """
-
-    key: str
-    sign: str
-    values: tuple[str, ...]
-
-    def holds(self, value: Any) -> bool:
-        """Tells whether a value meets the condition."""
-        if self.sign in _ORDER:
-            number = _number(value)
-            return not math.isnan(number) and _ORDER[self.sign](number, float(self.values[0]))
-        return any(_is_like(value, wanted) for wanted in self.values) == (self.sign == "=")
-
-
-def parse(text: str) -> Condition:
-    """Returns the condition that a text stands for.
-
-    Raises:
-      ResultsError: It is none.
-    """
-    match = _SYNTAX.fullmatch(text.strip())
-    if match is None or not match["value"]:
-        raise ResultsError(
-            f"--where must be a condition such as init=he_* or model.depth<=8. Received: {text!r}."
-        )
-    key, sign, value = match["key"], match["sign"], match["value"]
-    if sign in _ORDER:
-        if math.isnan(_number(value)):
-            raise ResultsError(f"--where {text}: {value!r} is not a number.")
-        return Condition(key, sign, (value,))
-    return Condition(key, sign, tuple(_split(value)))
-
-
-def _split(text: str) -> list[str]:
-    """Returns what stands between commas; those within parentheses belong to a label."""
-    return [part.strip() for part in re.split(r",(?![^([]*[)\]])", text)]
-
-
-def _is_like(value: Any, wanted: str) -> bool:
-    number, other = _number(value), _number(wanted)
-    if number == other:
-        return True
-    pattern = re.sub(r"\[", "[[]", wanted)  # only * and ? are special: labels hold brackets
-    return fnmatch.fnmatchcase(scalar_text(value), pattern)
-
-
-def _number(value: Any) -> float:
-    """Returns a number, or NaN for what is none."""
-    if isinstance(value, bool) or value is None:
-        return math.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
+Key = tuple[int, Any, Any]
 
 
 def selected(records: Records, where: Sequence[str]) -> Records:
@@ -102,56 +35,127 @@ def selected(records: Records, where: Sequence[str]) -> Records:
     Numbers stay as they are; factors that no longer vary are dropped.
 
     Raises:
-      ResultsError: A condition is malformed or knows no such key, or nothing meets them all.
+      ResultsError: A condition is none, or names what is no column, or nothing meets them all.
     """
     if not where:
         return records
-    conditions = [_completed(parse(text), records) for text in where]
-    of_replicates = [c for c in conditions if c.key in _REPLICATE_KEYS]
-    of_seeds = [c for c in of_replicates if c.key != "status"]
-    of_configurations = [c for c in conditions if c.key not in _REPLICATE_KEYS]
+    frame = _frame(records)
+    chosen = frame[_all_met(where, frame)]
+    if chosen.empty:
+        raise ResultsError(f"--where {' '.join(where)}: nothing is left.{_values(where, frame)}")
+    kept = set(_keys(chosen))
+    by_outcome = set(_keys(frame[_under_any_status(where, frame)])) - kept
+    counts = chosen["weight_seed"].notna().groupby(chosen["configuration"]).sum()
     configurations = [
-        record
+        replace(record, num_replicates=int(counts[record.index]))
         for record in records.configurations
-        if all(condition.holds(setting(record, condition.key)) for condition in of_configurations)
+        if record.index in counts.index
     ]
-    chosen = {record.index for record in configurations}
-    ended = [
-        record
-        for record in records.replicates
-        if record.configuration in chosen and _meets(record, of_seeds)
-    ]
-    replicates = [record for record in ended if _meets(record, of_replicates)]
-    if not configurations or (of_replicates and not replicates):
-        raise ResultsError(f"--where {' '.join(where)}: nothing is left.{_told(records, where)}")
-    if of_replicates:
-        configurations = [_asked_for(record, replicates) for record in configurations]
     return replace(
         records,
         configurations=tuple(with_factors(configurations)),
-        replicates=tuple(replicates),
-        num_deselected=len(ended) - len(replicates),
+        replicates=tuple(record for record in records.replicates if _key(record) in kept),
+        num_deselected=sum(_key(record) in by_outcome for record in records.replicates),
     )
 
 
-def _meets(record: ReplicateRecord, conditions: Sequence[Condition]) -> bool:
-    return all(condition.holds(getattr(record, condition.key)) for condition in conditions)
+def _frame(records: Records) -> pd.DataFrame:
+    """Returns one row a replicate that has ended or was asked for, or a configuration without."""
+    ended: dict[int, dict[Replicate, str]] = {}
+    for replicate in records.replicates:
+        seeds = Replicate(replicate.weight_seed, replicate.batch_seed)
+        ended.setdefault(replicate.configuration, {})[seeds] = replicate.status
+    flat = {record.index: settings(record) for record in records.configurations}
+    short = short_keys(key for own in flat.values() for key in own)
+    rows = [
+        {**{short[key]: value for key, value in flat[record.index].items()}, **flat[record.index]}
+        | {"configuration": record.index, "init": record.init, **replicate}
+        for record in records.configurations
+        for replicate in _replicates(record, ended.get(record.index, {}))
+    ]
+    first = ["configuration", *COLUMNS]
+    columns = dict.fromkeys([*first, *short.values(), *short])
+    frame = pd.DataFrame(rows, columns=list(columns))
+    flags = [key for key in columns if pd.api.types.infer_dtype(frame[key]) == "boolean"]
+    kinds = dict.fromkeys(("seed", "weight_seed", "batch_seed"), "Int64")
+    return frame.astype(kinds | dict.fromkeys(flags, "boolean"))
 
 
-def _asked_for(
-    record: ConfigurationRecord, replicates: Sequence[ReplicateRecord]
-) -> ConfigurationRecord:
-    """Returns a configuration of which only the given replicates are looked at."""
-    count = sum(replicate.configuration == record.index for replicate in replicates)
-    return replace(record, num_replicates=count)
+def _replicates(
+    record: ConfigurationRecord, ended: Mapping[Replicate, str]
+) -> Iterator[dict[str, Any]]:
+    """Yields seeds and status of each replicate; of a configuration without any, the status."""
+    statuses = dict.fromkeys(asked_replicates(record), MISSING) | dict(ended)
+    for replicate, status in statuses.items():
+        weights, batches = replicate.weight_seed, replicate.batch_seed
+        seeds = {"seed": replicate.seed, "weight_seed": weights, "batch_seed": batches}
+        yield {**seeds, "status": status}
+    if not statuses:
+        yield {"status": MISSING if record.error is None else REFUSED}
 
 
-def _completed(condition: Condition, records: Records) -> Condition:
-    """Returns the condition with its whole key: `depth` stands for `model.depth`."""
-    if condition.key in ("init", *_REPLICATE_KEYS):
-        return condition
-    keys = {key for record in records.configurations for key in settings(record)}
-    return replace(condition, key=completed(condition.key, sorted(keys), "--where"))
+def _key(record: ReplicateRecord) -> Key:
+    return record.configuration, record.weight_seed, record.batch_seed
+
+
+def _keys(rows: pd.DataFrame) -> Iterator[Key]:
+    return zip(rows["configuration"], rows["weight_seed"], rows["batch_seed"], strict=True)
+
+
+def _all_met(where: Sequence[str], frame: pd.DataFrame) -> pd.Series:
+    met = pd.Series(True, frame.index)
+    for text in where:
+        met &= _met(text, frame)
+    return met
+
+
+def _under_any_status(where: Sequence[str], frame: pd.DataFrame) -> pd.Series:
+    """Returns which rows would meet the conditions if the replicate had ended otherwise."""
+    met = pd.Series(False, frame.index)
+    for status in _STATUSES if any("status" in text for text in where) else ():
+        met |= _all_met(where, frame.assign(status=status))
+    return met
+
+
+def _met(text: str, frame: pd.DataFrame) -> pd.Series:
+    """Returns which rows meet a condition. It knows columns and nothing of the program's names."""
+    try:
+        met = frame.eval(text, engine="python", local_dict={}, global_dict={})
+    except Exception as error:  # whatever pandas makes of a text that anybody may have written
+        raise _mistake(text, str(error) or type(error).__name__, frame) from error
+    if not isinstance(met, pd.Series) or pd.api.types.infer_dtype(met) not in ("boolean", "empty"):
+        raise _mistake(text, "it is no condition, which compares with ==, <, in, …", frame)
+    return met.astype("boolean").fillna(False).astype(bool)
+
+
+def _mistake(text: str, reason: str, frame: pd.DataFrame) -> ResultsError:
+    """Returns the error of a condition, in one line, with the columns that there are."""
+    keys = [str(key) for key in frame]
+    whole = [key for key in keys if "." in key]
+    rare = [key for key in whole if key.partition(".")[2] not in keys]  # not under a short name
+    short = [key for key in keys if key not in whole and key != "configuration"]
+    bare = [key for key in whole if re.search(rf"(?<![`\w.]){re.escape(key)}(?![`\w.])", text)]
+    name = (re.findall(r"name '(.+?)' is not defined", reason) or [""])[0]
+    hint = f" Write `{bare[0]}` in backticks." if bare else did_you_mean(name, short)
+    told = " ".join(f"{re.sub(r' .<unknown>.*', '', reason)}.{hint}".split())
+    example = 'depth <= 8 and init.str.startswith("he_")'
+    return ResultsError(
+        f"--where {' '.join(text.split())}: {told} It takes the query syntax of pandas, such as "
+        f"{example}. The columns are {', '.join([*short, *(f'`{key}`' for key in rare)])}; whole "
+        f"names such as `model.depth` stand in backticks."
+    )
+
+
+def _values(where: Sequence[str], frame: pd.DataFrame) -> str:
+    """Returns which values the first column that the conditions name has."""
+    text = " ".join(where)
+    keys = [str(key) for key in frame]
+    named = [key for key in keys if re.search(rf"(?<![\w.]){re.escape(key)}(?![\w.])", text)]
+    if not named:
+        return ""
+    values = sorted({scalar_text(value) for value in frame[named[0]].dropna()})
+    shown = ", ".join(values[:_MAX_TOLD]) + (", …" if len(values) > _MAX_TOLD else "")
+    return f" {named[0]} is: {shown}."
 
 
 def completed(key: str, known: Sequence[str], option: str) -> str:
@@ -172,13 +176,11 @@ def completed(key: str, known: Sequence[str], option: str) -> str:
     raise ResultsError(f"{option}: there is no {key!r} here. There are: {shown or 'none'}.")
 
 
-def setting(record: ConfigurationRecord, key: str) -> Any:
-    """Returns the value of `init`, of a factor or of a setting; None where there is none."""
-    return record.init if key == "init" else settings(record).get(key)
-
-
 def settings(record: ConfigurationRecord) -> dict[str, Any]:
-    """Returns the settings of a configuration, flat: `model` is its option's name."""
+    """Returns the settings of a configuration, flat: `model` is its option's name.
+
+    What is a list is a text.
+    """
     flat: dict[str, Any] = {}
     for key, value in record.settings.items():
         flat |= _flat(key, value)
@@ -188,20 +190,9 @@ def settings(record: ConfigurationRecord) -> dict[str, Any]:
 
 def _flat(key: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        return {key: value}
+        return {key: str(value) if isinstance(value, list) else value}
     flat = {key: value["name"]} if "name" in value else {}
     for name, item in value.items():
         if name != "name":
             flat |= _flat(f"{key}.{name}", item)
     return flat
-
-
-def _told(records: Records, where: Sequence[str]) -> str:
-    """Returns what the first key of the conditions has for values here."""
-    key = _completed(parse(where[0]), records).key
-    if key in _REPLICATE_KEYS:
-        values = sorted({scalar_text(getattr(record, key)) for record in records.replicates})
-    else:
-        values = sorted({scalar_text(setting(record, key)) for record in records.configurations})
-    shown = ", ".join(values[:_MAX_TOLD]) + (", …" if len(values) > _MAX_TOLD else "")
-    return f" {key} is: {shown}."

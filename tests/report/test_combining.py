@@ -134,6 +134,24 @@ def test_each_task_has_its_endpoint(build: Build, behaviour: Any) -> None:
     ]
 
 
+def test_what_differs_between_whole_sweeps_is_told(build: Build, behaviour: Any) -> None:
+    def sweep(name: str, batch_size: int, rates: tuple[float, ...] = (0.1, 0.01)) -> Path:
+        training = {"training": {"name": "default", "epochs": 1, "batch_size": batch_size}}
+        factors = [{"optimizer.learning_rate": rate} for rate in rates]
+        return build({"zero": behaviour()}, name=name, epochs=1, settings=training, factors=factors)
+
+    first, second = sweep("a", 32), sweep("b", 64, (0.1, 0.2))
+    told = "The sweeps differ as a whole in training.batch_size (32, 64): initializers are"
+    for folders, is_told in (((first, second), True), ((first, sweep("c", 32)), False)):
+        results = load(*folders)
+        found = [text for text in cautions(results, judge(results)) if "differ as a" in text]
+        assert [text.startswith(told) for text in found] == [True] * is_told
+    part = load(first, second, where="batch_size == 32")
+    assert not [text for text in cautions(part, []) if "differ as a" in text]
+    across = " ".join(cautions(load(first, second, by=["init"]), []))
+    assert "(32, 64): what is compared across sweeps differs in that too." in across
+
+
 def test_mixed_versions_are_told(build: Build, behaviour: Any) -> None:
     first = build({"zero": behaviour()}, name="a", epochs=1)
     second = build({"ones": behaviour()}, name="b", epochs=1)
@@ -162,4 +180,6 @@ def test_grouping_by_the_initializer_compares_the_factors(build: Build, behaviou
         f"{init}, depth={depth}" for init in ("zero", "ones") for depth in (2, 8)
     }
     assert len(judge(load(folder))) == len(judge(load(folder, by="depth"))) == 2
-    assert {r.init for r in load(folder, where="init=z*").configurations} == {"zero"}
+    assert {r.init for r in load(folder, where='init.str.startswith("z")').configurations} == {
+        "zero"
+    }

@@ -1,0 +1,95 @@
+"""Results in a notebook: what a cell shows of them, and the questions that people ask first."""
+
+from dataclasses import fields
+from functools import cached_property
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from runner import tasks
+from runner.report import results
+from runner.report.analysis.differences import differences_table
+from runner.report.comparison import Comparison, compare
+from runner.report.sweep import Sweep
+from runner.report.table import Table
+
+_MAX_ROWS = 12
+_LEFT_OUT = ("median", "std")
+
+
+class Results(results.Results):
+    """The frames of `runner.report.results.Results`, and what they say."""
+
+    @cached_property
+    def _sweep(self) -> Sweep:
+        return Sweep(self, draws=False)
+
+    @cached_property
+    def _comparison(self) -> Comparison:
+        return compare(self)
+
+    @property
+    def verdict(self) -> str:
+        """The answer in a sentence or two."""
+        return self._comparison.headline
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """`differences.csv`: each configuration to its reference, seed by seed."""
+        return differences_table(self, self._sweep.scores, self._sweep.cells)
+
+    def plot(self, metric: str | None = None) -> Any:
+        """Returns mean curves with their interval bands, by initializer, as an Altair chart.
+
+        Args:
+          metric: Such as `"loss"`; None for the endpoint's.
+
+        Raises:
+          ValueError: There is no such metric.
+        """
+        import altair
+
+        from runner.report.questions.curves import curve_figures
+
+        sweep = self._sweep
+        wanted = metric or (sweep.trained[0].endpoint if sweep.trained else "")
+        figures = curve_figures(self, sweep.names, sweep.series, sweep.coverage)
+        found = {figure.name.partition("_")[2]: figure.spec for figure in figures}
+        if (plain := tasks.parted(wanted)[1]) not in found:
+            told = ", ".join(found) or "none"
+            raise ValueError(f"`metric` must be one of {told}. Received: {wanted!r}.")
+        spec = found[plain]
+        switched = [
+            p | {"value": True} if p["name"] == "interactive" else p for p in spec["params"]
+        ]
+        return altair.Chart.from_dict(spec | {"params": switched})
+
+    def __repr__(self) -> str:
+        return f"<{self._comparison.title}: {self.verdict}>"
+
+    def _repr_html_(self) -> str:
+        told = self._comparison
+        lines = [told.title, told.conditions, told.headline]
+        texts = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
+        cautions = "".join(f"<li>{escape(caution)}</li>" for caution in told.cautions)
+        return f"<div>{texts}{_table(told.ranking)}<ul>{cautions}</ul></div>"
+
+
+def _table(table: Table) -> str:
+    """Returns the first rows of a table as HTML."""
+    shown = [place for place, title in enumerate(table.columns) if title not in _LEFT_OUT]
+    head = "".join(f"<th>{escape(table.columns[place])}</th>" for place in shown)
+    rows = [
+        "".join(f"<td>{escape(row[place].text)}</td>" for place in shown)
+        for row in table.rows[:_MAX_ROWS]
+    ]
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    rest = len(table.rows) - len(rows)
+    more = f"<p>{rest} more rows: see the report.</p>" if rest else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def shown(found: results.Results) -> Results:
+    """Returns results as a notebook shows them."""
+    return Results(**{field.name: getattr(found, field.name) for field in fields(found)})

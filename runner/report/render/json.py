@@ -1,0 +1,293 @@
+"""The whole answer for programs: what `--json` prints and `report.json` holds.
+
+`runner.report.schema` makes its JSON Schema of the dataclasses here. A number that does not exist
+is null.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from runner import version
+from runner.plan import Scalar
+from runner.records import SweepRecord, lower_is_better
+from runner.report.comparison import Comparison
+from runner.report.sweep import Sweep
+from runner.report.verdict import Cell, Outcome, Standing
+
+SCHEMA_VERSION = 1
+
+Verdict = Literal["different", "equivalent", "different_within_margin", "unknown"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+      name: Of its results folder.
+      command: The command line.
+      started: ISO 8601.
+      versions: Library -> version.
+      machine: In words.
+    """
+
+    name: str
+    command: str
+    started: str
+    versions: Mapping[str, str]
+    machine: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration in the ranking of its cell.
+
+    Attributes:
+      configuration: Its number.
+      rank: From 1; null without a result.
+      init: Label of the initializer.
+      factors: The other settings that vary.
+      mean, median, std, ci_low, ci_high: Of the endpoint over the finished replicates.
+      num_asked: Replicates that were asked for.
+      num_finished, num_diverged, num_failed, num_interrupted: How they ended.
+      num_never_learned: Finished ones that did not beat a constant guess.
+      outcome: Against the reference; `unlearned` where nothing that finished learned, `unfinished`
+        where nothing finished.
+    """
+
+    configuration: int
+    rank: int | None
+    init: str
+    factors: Mapping[str, Scalar]
+    mean: float | None
+    median: float | None
+    std: float | None
+    ci_low: float | None
+    ci_high: float | None
+    num_asked: int
+    num_finished: int
+    num_diverged: int
+    num_failed: int
+    num_interrupted: int
+    num_never_learned: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two configurations of a cell on the seeds that both finished.
+
+    Attributes:
+      configuration_a, configuration_b: Their numbers.
+      init_a, init_b: Their initializers.
+      mean, ci_low, ci_high: Mean of a minus b, and its interval, not corrected.
+      num_pairs: Number of seeds.
+      verdict: What is decided.
+      decided_at: At how many seeds; null where nothing is.
+    """
+
+    configuration_a: int
+    configuration_b: int
+    init_a: str
+    init_b: str
+    mean: float | None
+    ci_low: float | None
+    ci_high: float | None
+    num_pairs: int
+    verdict: Verdict
+    decided_at: int | None
+
+
+@dataclass(frozen=True)
+class CellAnswer:
+    """Configurations that may be compared with each other, as only the initializer differs.
+
+    Attributes:
+      name: The values of the factors; empty where there is one cell.
+      dataset: Name of the data.
+      metric: The endpoint, such as `val_accuracy`.
+      at: `final`, `best` or `epoch`.
+      epoch: Which one, where `at` is `epoch`.
+      higher_is_better: Whether a greater value of the metric is the better one.
+      looks: Numbers of seeds at which the verdict is asked for; null for any number, empty where
+        none were fixed beforehand.
+      margin: Difference that does not matter, where one was named.
+      reference: What the others are compared with.
+      is_baseline: Whether that was fixed beforehand.
+      choice: The initializer to use; null where none can be named.
+      ties: Others that are as good, as far as is known.
+      avoid: Those that are worse, never learn or do not finish.
+      ranking: Best first.
+      pairs: All pairs.
+      sentences: What the report says.
+    """
+
+    name: str
+    dataset: str
+    metric: str
+    at: str
+    epoch: int | None
+    higher_is_better: bool
+    looks: Sequence[int] | None
+    margin: float | None
+    reference: str | None
+    is_baseline: bool
+    choice: str | None
+    ties: Sequence[str]
+    avoid: Sequence[str]
+    ranking: Sequence[Row]
+    pairs: Sequence[Pair]
+    sentences: Sequence[str]
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """What a report says.
+
+    Attributes:
+      kind: `report`.
+      schema_version: Of this structure.
+      runner_version: Of the program that made it.
+      commands: The sweep; several where they are reported on as one.
+      where: Conditions that all of it meets.
+      by: What compared configurations have in common; null for every factor.
+      confidence: Level of the intervals; 1 - confidence is that of the tests.
+      title: What was compared.
+      headline: The answer in a sentence or two.
+      cells: One for each setting of the factors.
+      sentences: What is said of the sweep as a whole.
+      cautions: What limits the comparison.
+      method: How the verdict was reached.
+      files: What the report wrote, relative to its folder.
+    """
+
+    kind: Literal["report"]
+    schema_version: int
+    runner_version: str
+    commands: Sequence[Command]
+    where: Sequence[str]
+    by: Sequence[str] | None
+    confidence: float
+    title: str
+    headline: str
+    cells: Sequence[CellAnswer]
+    sentences: Sequence[str]
+    cautions: Sequence[str]
+    method: str
+    files: Sequence[str]
+
+
+def sweep_report(sweep: Sweep, comparison: Comparison, files: Sequence[str]) -> SweepReport:
+    """Returns what a report says, for programs.
+
+    Args:
+      sweep: The sweep.
+      comparison: What people read of it.
+      files: What the report wrote.
+    """
+    results = sweep.results
+    return SweepReport(
+        kind="report",
+        schema_version=SCHEMA_VERSION,
+        runner_version=version(),
+        commands=[command(each) for each in results.sweeps or (results.sweep,)],
+        where=results.where,
+        by=results.by,
+        confidence=results.sweep.confidence,
+        title=comparison.title,
+        headline=comparison.headline,
+        cells=[
+            _cell(cell, comparison, results.sweep.confidence, [s.text for s in sentences])
+            for cell, sentences in zip(sweep.cells, comparison.findings, strict=True)
+        ],
+        sentences=[sentence.text for sentence in comparison.overall],
+        cautions=comparison.cautions,
+        method=comparison.method,
+        files=sorted(files),
+    )
+
+
+def command(sweep: SweepRecord) -> Command:
+    """Returns what programs are told of a command."""
+    return Command(sweep.name, sweep.command, sweep.started, sweep.versions, sweep.machine)
+
+
+def _cell(
+    cell: Cell, comparison: Comparison, confidence: float, sentences: Sequence[str]
+) -> CellAnswer:
+    record = cell.standings[0].record
+    design = next((s.record.design for s in cell.standings if s.record.design), None)
+    choice = cell.leaders[0] if cell.leaders else None
+    return CellAnswer(
+        name=cell.name,
+        dataset=str(record.dataset.get("name", "")),
+        metric=record.endpoint,
+        at=record.endpoint_at,
+        epoch=record.endpoint_epoch,
+        higher_is_better=not lower_is_better(record.endpoint),
+        looks=design.looks if design else (),
+        margin=design.margin if design else None,
+        reference=cell.reference.record.init if cell.reference else None,
+        is_baseline=cell.is_baseline,
+        choice=choice.record.init if choice else None,
+        ties=[s.record.init for s in cell.leaders if s is not choice],
+        avoid=[s.record.init for s in cell.standings if _is_bad(s)],
+        ranking=[_row(standing, comparison) for standing in cell.standings],
+        pairs=_pairs(cell, 1 - confidence),
+        sentences=sentences,
+    )
+
+
+def _is_bad(standing: Standing) -> bool:
+    return standing.outcome in ("worse", "unlearned", "unfinished")
+
+
+def _row(standing: Standing, comparison: Comparison) -> Row:
+    record, score, statuses = standing.record, standing.score, standing.statuses
+    return Row(
+        configuration=record.index,
+        rank=comparison.ranks.get(record.index),
+        init=record.init,
+        factors=record.factors,
+        mean=number(score.mean),
+        median=number(score.median),
+        std=number(score.std),
+        ci_low=number(score.low),
+        ci_high=number(score.high),
+        num_asked=record.num_replicates,
+        num_finished=statuses.get("finished", 0),
+        num_diverged=statuses.get("diverged", 0),
+        num_failed=statuses.get("failed", 0),
+        num_interrupted=statuses.get("interrupted", 0),
+        num_never_learned=standing.num_unlearned,
+        outcome=standing.outcome,
+    )
+
+
+def _pairs(cell: Cell, level: float) -> list[Pair]:
+    inits = {standing.record.index: standing.record.init for standing in cell.standings}
+    found = []
+    for row in cell.pairs.to_dict("records"):
+        p = row["p_holm"] if math.isnan(row["p_deciding"]) else row["p_deciding"]
+        found.append(
+            Pair(
+                configuration_a=row["configuration_a"],
+                configuration_b=row["configuration_b"],
+                init_a=inits[row["configuration_a"]],
+                init_b=inits[row["configuration_b"]],
+                mean=number(row["mean"]),
+                ci_low=number(row["ci_low"]),
+                ci_high=number(row["ci_high"]),
+                num_pairs=int(row["num_pairs"]),
+                verdict="different" if p <= level else "unknown",
+                decided_at=int(row["num_pairs"]) if p <= level else None,
+            )
+        )
+    return found
+
+
+def number(value: float) -> float | None:
+    """Returns a number as JSON has it: null where there is none."""
+    return float(value) if math.isfinite(value) else None
