@@ -13,6 +13,11 @@ from typing import Any
 
 from runner.masking import masked
 
+DETAIL = 15
+"""Level of log lines for the log files, which the console shows with `verbose=true` only."""
+
+logging.addLevelName(DETAIL, "DETAIL")
+
 
 def tolerate_any_console() -> None:
     """Lets nothing that becomes of the console disturb what the command does.
@@ -80,6 +85,22 @@ class ConsoleHandler(logging.Handler):
 
     Lines are not wrapped, so that paths can be copied.
     """
+
+    def __init__(self, verbose: bool = False) -> None:
+        """Prepares a handler.
+
+        Args:
+          verbose: Whether it prints details too; it does so as well where the root logger lets
+            lines through that are for debugging.
+        """
+        super().__init__()
+        self.verbose = verbose
+
+    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+        """Tells whether a line is to be printed."""
+        if record.levelno == DETAIL and not self.verbose and logging.root.level >= DETAIL:
+            return False
+        return super().filter(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints one line."""

@@ -278,9 +278,10 @@ def _check_loss(item: Configuration, dataset: Dataset, model: Any) -> None:
         is_raw = dataset.task == "regression" and item.dataset.settings.standardize is False
         raise ConfigError.at(
             "training.divergence_limit",
-            f"well above {guess:.6g}, the loss of the best constant guess, or all diverge",
+            f"well above {guess:.6g}, the loss of the best constant guess",
             limit,
-            "Raise it, or leave out `dataset.standardize=false`." if is_raw else "",
+            "Every replicate would count as diverged. Raise it"
+            + (", or leave out `dataset.standardize=false`." if is_raw else "."),
         )
 
 
@@ -298,7 +299,7 @@ def _check_engine(item: Configuration, model: Any) -> None:
         return
     if methods := own_methods(model):
         raise ConfigError(
-            f"`model` must be trained in Keras's way by engine={item.engine}. "
+            f"`model` must leave training to Keras with engine={item.engine}. "
             f"Received: a model with its own {', '.join(methods)}. Set engine=keras."
         )
     if item.optimizer.name != "custom":

@@ -126,7 +126,9 @@ def with_mixed_versions(
     for library, others in listed.items():
         if others != sweep.mixed_versions.get(library):
             told = (library, ", ".join(others), sweep.versions[library])
-            log.warning("Some of them were trained with %s %s; here it is %s.", *told)
+            log.warning(
+                "Some reused replicates were trained with %s %s; this command uses %s.", *told
+            )
     return dataclasses.replace(sweep, mixed_versions=listed)
 
 
