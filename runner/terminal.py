@@ -90,22 +90,17 @@ class ConsoleHandler(logging.Handler):
         """Prepares a handler.
 
         Args:
-          verbose: Whether it prints details too; it does so as well where the root logger lets
-            lines through that are for debugging.
+          verbose: Whether it prints details too, as it does where the root logger is set to debug.
         """
         super().__init__()
         self.verbose = verbose
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
-        """Tells whether a line is to be printed."""
-        if record.levelno == DETAIL and not self.verbose and logging.root.level >= DETAIL:
-            return False
-        return super().filter(record)
-
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints one line."""
+        """Prints one line, unless it is a detail that is not asked for."""
         from rich import get_console
 
+        if record.levelno == DETAIL and not self.verbose and logging.root.level >= DETAIL:
+            return
         try:
             line = self.format(record)
             get_console().print(line, markup=False, highlight=False, soft_wrap=True)

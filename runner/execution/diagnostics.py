@@ -20,6 +20,7 @@ from runner.propagation.advice import advice
 from runner.propagation.judgement import judge
 from runner.propagation.settings import Diagnostics
 from runner.records import PropagationRecord, ReplicateRecord
+from runner.terminal import DETAIL
 
 if TYPE_CHECKING:
     from runner.propagation.diagnosis import Examination
@@ -41,6 +42,7 @@ class Diagnostician:
 
     def __init__(self) -> None:
         self._examinations: dict[Any, Examination] = {}
+        self._reasons: set[str] = set()
 
     def diagnose(self, items: Sequence[Ready], cohort: "Cohort") -> "tuple[Diagnoses, Cohort]":
         """Returns what was measured of each member, and the cohort without drawing anything twice.
@@ -75,8 +77,17 @@ class Diagnostician:
             for place, record in zip(drawn, records, strict=True):
                 found[place] = dataclasses.replace(record, key=measuring_key(settings))
         for reason, some in unmeasured.items():
-            _warn_of_unmeasured(some, reason)
+            self._warn(some, reason)
         return found, kept.spared(cohort)
+
+    def _warn(self, items: Sequence[Ready], reason: str) -> None:
+        """Names the configurations of a cohort that an error kept unmeasured; warns of it once."""
+        level = DETAIL if reason in self._reasons else logging.WARNING
+        self._reasons.add(reason)
+        names = abridged([item.record.init for item in items], _MAX_NAMED)
+        text = "%s, %s: the weights could not be checked before training: %s"
+        with about(item.record.index for item in items):
+            log.log(level, text, items[0].record.model, names, reason)
 
     def renewed(self, item: Ready) -> list[ReplicateRecord]:
         """Returns the reused replicates of a configuration, measured as its settings ask for.
@@ -157,18 +168,6 @@ class _Kept:
 
     def _take(self, position: int, draw: Callable[[], list[np.ndarray]]) -> list[np.ndarray]:
         return self.weights.pop(position, None) or draw()
-
-
-def _warn_of_unmeasured(items: Sequence[Ready], reason: str) -> None:
-    """Warns in one line of all configurations of a cohort that the same error kept unmeasured."""
-    names = abridged([item.record.init for item in items], _MAX_NAMED)
-    with about(item.record.index for item in items):
-        log.warning(
-            "%s, %s: the weights could not be checked before training: %s",
-            items[0].record.model,
-            names,
-            reason,
-        )
 
 
 def _on_device(device: str, work: Callable[[], Any]) -> Any:

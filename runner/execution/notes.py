@@ -50,7 +50,7 @@ def _unused(model: Any, drawer: Any) -> list[str]:
     """Returns what a user's model brings along that is not used."""
     parts = []
     if compiled := ignored_compilation(model):
-        parts.append(f"what it is compiled with is not used ({compiled})")
+        parts.append(f"its compile settings are not used ({compiled})")
     if replaced := own.replaced_initializers(drawer.drawn):
         told = abridged(replaced, _MAX_REPLACED)
         parts.append(f"`init` replaces its kernels' own initializers ({told})")

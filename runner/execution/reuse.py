@@ -24,6 +24,7 @@ from runner.records import (
     read_replicate,
     read_sweep,
 )
+from runner.terminal import DETAIL
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +47,16 @@ def settled(earlier: Sequence[Ready], ready: Sequence[Ready], root: Path | None)
         to train all.
     """
     seen = {key for item in earlier for key in _to_train(item)}
-    folders = _folders(root, {item.record.identity for item in ready}) if root else {}
+    faults: list[str] = []
+    folders = _folders(root, {item.record.identity for item in ready}, faults) if root else {}
     found = []
     for item in ready:
         if root:
-            item = _with_reused(item, _earlier(item, folders.get(item.record.identity, []), root))
+            own = folders.get(item.record.identity, [])
+            item = _with_reused(item, _earlier(item, own, root, faults))
         found.append(_sharing(item, seen))
         seen |= _to_train(found[-1])
+    _warn_of(faults)
     _tell(found)
     return found
 
@@ -147,7 +151,7 @@ def ended(root: Path, keys: Collection[tuple[str, int, int]]) -> set[tuple[str, 
       root: As of `from_disk`.
       keys: Identity of the configuration, seed of the weights, seed of the batches.
     """
-    folders = _folders(root, {identity for identity, *_ in keys}) if keys else {}
+    folders = _folders(root, {identity for identity, *_ in keys}, []) if keys else {}
     return {key for key in keys if any(_has_ended(home, key) for home in folders.get(key[0], []))}
 
 
@@ -161,8 +165,18 @@ def _has_ended(home: Path, key: tuple[str, int, int]) -> bool:
     return record.status in ENDED and record.identity == identity
 
 
-def _folders(root: Path, wanted: set[str]) -> dict[str, list[Path]]:
-    """Returns the folders of configurations by their key, the newest first."""
+def _warn_of(faults: Sequence[str]) -> None:
+    """Warns in one line of what cannot be reused; the log has each with its reason."""
+    if not faults:
+        return
+    for fault in faults[1:]:
+        log.log(DETAIL, "%s", fault)
+    more = f" {len(faults) - 1} more cannot be reused; the log names them." if faults[1:] else ""
+    log.warning("%s%s", faults[0], more)
+
+
+def _folders(root: Path, wanted: set[str], faults: list[str]) -> dict[str, list[Path]]:
+    """Returns the folders of configurations by their key, the newest first; adds to `faults`."""
     found: dict[str, list[Path]] = {}
     for path in search(root, "[0-9]*/*/*/configuration.json"):
         try:
@@ -170,20 +184,22 @@ def _folders(root: Path, wanted: set[str]) -> dict[str, list[Path]]:
         except OSError as error:  # another command may have removed it
             if os.path.lexists(path):
                 reason = error.strerror or error
-                log.warning("%s: cannot be read (%s); its replicates are not reused.", path, reason)
+                faults.append(f"{path}: cannot be read ({reason}). It is not reused.")
             continue
         if match and (key := match[1].decode()) in wanted:
             found.setdefault(key, []).append(path.parent)
     return found
 
 
-def _earlier(item: Ready, folders: Sequence[Path], root: Path) -> list[ReplicateRecord]:
-    found = (_first(item, replicate, folders, root) for replicate in item.replicates)
+def _earlier(
+    item: Ready, folders: Sequence[Path], root: Path, faults: list[str]
+) -> list[ReplicateRecord]:
+    found = (_first(item, replicate, folders, root, faults) for replicate in item.replicates)
     return [record for record in found if record is not None]
 
 
 def _first(
-    item: Ready, replicate: Replicate, folders: Sequence[Path], root: Path
+    item: Ready, replicate: Replicate, folders: Sequence[Path], root: Path, faults: list[str]
 ) -> ReplicateRecord | None:
     """Returns the newest record of a replicate that had come to its end."""
     for folder in folders:
@@ -193,10 +209,10 @@ def _first(
         try:
             record = read_replicate(path)
         except RecordError as error:
-            log.warning("%s It is not reused.", error)
+            faults.append(f"{error} It is not reused.")
             continue
         if reason := misfit(item.record, record):
-            log.warning("%s: %s. It is not reused.", path, reason)
+            faults.append(f"{path}: {reason}. It is not reused.")
         elif _serves(record, replicate, item):
             source = record.reused_from or folder.relative_to(root).as_posix()
             return dataclasses.replace(record, reused_from=source)

@@ -132,8 +132,8 @@ class _Running:
         if memory and len(left) > 1:
             half = len(left) - len(left) // 2
             parts = left[:half], left[half:]
-            told_of = (len(left), *map(len, parts))
-            log.warning("Out of memory with %d replicates at once; trying %d and %d.", *told_of)
+            sizes = (len(left), *map(len, parts))
+            log.warning("Out of memory with %d replicates at once; trying %d and %d.", *sizes)
             yield self._noted(Restarted(tuple(left)))
             return [_Work(part, work.path) for part in parts]
         for key in left:

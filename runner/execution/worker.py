@@ -338,10 +338,10 @@ def _end_with_parent() -> None:
 def main() -> None:
     """Runs one attempt. Exit codes: 0, 1 (refused), 74 (not all could be told), 75 (to go on)."""
     parser = argparse.ArgumentParser(prog="python -m runner.execution.worker")
-    parser.add_argument("folder", type=Path, help="of the sweep")
-    parser.add_argument("task", help="its name in the plan")
-    parser.add_argument("attempt", type=int, help="counted from 1")
-    parser.add_argument("--parent", action="store_true", help="end when standard input does")
+    parser.add_argument("folder", type=Path, help="folder of the sweep")
+    parser.add_argument("task", help="name of the task in the plan")
+    parser.add_argument("attempt", type=int, help="number of the attempt, from 1")
+    parser.add_argument("--parent", action="store_true", help="end when standard input ends")
     options = parser.parse_args()
     handler = logging.StreamHandler()
     handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

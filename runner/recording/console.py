@@ -1,7 +1,7 @@
 """Shows how a sweep is getting on: a live display on a terminal, a calm log elsewhere.
 
-The answer should not be pushed off the screen before it is there: what only explains it is logged
-as `DETAIL`, which the console leaves out.
+At most a screen stands before the answer: what only explains it is logged as `DETAIL`, which the
+console leaves out.
 """
 
 import io
@@ -63,6 +63,7 @@ class ConsoleRecorder(Recorder):
         self.shown: list[FoundKernels] = []
         self.judged: dict[int, str] = {}
         self.unhealthy: dict[int, Judged] = {}
+        self.errors: set[str | None] = set()
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -97,8 +98,7 @@ class ConsoleRecorder(Recorder):
             case ReplicateRecorded(record):
                 self.ended.setdefault(record.configuration, []).append(record)
                 if record.status == "failed":
-                    key = Key(record.configuration, record.weight_seed, record.batch_seed)
-                    log.error("%s failed: %s", self._name(key), record.error)
+                    self._log_failure(record)
             case ConfigurationEnded():
                 self.num_ended += 1
                 if self.num_ended == len(self.configurations):
@@ -163,6 +163,13 @@ class ConsoleRecorder(Recorder):
             "s" if len(found) == 1 else "",
             abridged(names, _MAX_NAMED),
         )
+
+    def _log_failure(self, record: ReplicateRecord) -> None:
+        """Logs why a replicate failed; the console shows each reason once."""
+        key = Key(record.configuration, record.weight_seed, record.batch_seed)
+        level = DETAIL if record.error in self.errors else logging.ERROR
+        self.errors.add(record.error)
+        log.log(level, "%s failed: %s", self._name(key), record.error)
 
     def _count(self, keys: Iterable[Key], epoch: int) -> None:
         """Notes how far replicates are; those that begin anew take back what they had counted."""

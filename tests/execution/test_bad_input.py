@@ -76,7 +76,8 @@ NEEDS_KERAS = {
     "a limit below any guess": (
         ["dataset=diabetes", "dataset.standardize=false", "training.divergence_limit=1000"],
         r"`training.divergence_limit` must be well above 5\S+, the loss of the best constant.* "
-        r"Received: 1000\.0\. Every replicate would count as diverged\. Raise it, or leave out `dataset.standardize=false`\.",
+        r"Received: 1000\.0\. Every replicate would count as diverged\. Raise it, or leave out "
+        r"`dataset.standardize=false`\.",
     ),
     "not a model": (["model=custom", "model.function=builtins.dict"], "`model.function`"),
     "updates of another kind": (

@@ -150,12 +150,13 @@ def test_one_line_names_all_that_look_unhealthy(told, is_trained):
 
 def test_failures_and_ends_are_told(console, told):
     console.take(ended(0))
-    console.take(ended(1))
+    console.take(ended(1, "failed", error="ValueError: no"))
     console.take(ended(2, "failed", error="ValueError: no"))
     console.take(ConfigurationEnded(0, "failed", {"mean": 0.75}))
     assert told() == [
-        ("ERROR", "zero model.depth=2 seed 2 failed: ValueError: no"),
-        ("INFO", "zero model.depth=2: 2 finished, 1 failed, val_accuracy 0.7500 (4.5 s)"),
+        ("ERROR", "zero model.depth=2 seed 1 failed: ValueError: no"),
+        ("DETAIL", "zero model.depth=2 seed 2 failed: ValueError: no"),
+        ("INFO", "zero model.depth=2: 2 failed, 1 finished, val_accuracy 0.7500 (4.5 s)"),
     ]
 
 
