@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with stoppable():
             sent = [_sent(folder, options.tracking_uri) for folder in options.folders]
     except KeyboardInterrupt:
-        print("Interrupted. The same command sends what is lacking.", file=sys.stderr)
+        print("Interrupted. The same command uploads the rest.", file=sys.stderr)
         return INTERRUPTED
     return 0 if all(sent) else 1
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m runner.sync",
-        description="Sends to MLflow what it lacks of the results of commands that have ended.",
+        description="Uploads to MLflow the results of finished commands that are missing there.",
     )
     parser.add_argument(
         "folders", nargs="*", type=Path, default=[LATEST], metavar="FOLDER",

@@ -13,6 +13,11 @@ from typing import Any
 
 from runner.masking import masked
 
+DETAIL = 15
+"""Level of log lines for the log files, which the console shows with `verbose=true` only."""
+
+logging.addLevelName(DETAIL, "DETAIL")
+
 
 def tolerate_any_console() -> None:
     """Lets nothing that becomes of the console disturb what the command does.
@@ -81,10 +86,21 @@ class ConsoleHandler(logging.Handler):
     Lines are not wrapped, so that paths can be copied.
     """
 
+    def __init__(self, verbose: bool = False) -> None:
+        """Prepares a handler.
+
+        Args:
+          verbose: Whether it prints details too, as it does where the root logger is set to debug.
+        """
+        super().__init__()
+        self.verbose = verbose
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints one line."""
+        """Prints one line, unless it is a detail that is not asked for."""
         from rich import get_console
 
+        if record.levelno == DETAIL and not self.verbose and logging.root.level >= DETAIL:
+            return
         try:
             line = self.format(record)
             get_console().print(line, markup=False, highlight=False, soft_wrap=True)

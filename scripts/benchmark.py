@@ -79,14 +79,14 @@ def _options() -> argparse.Namespace:
         metavar="WORK",
         help=", ".join(WORKS),
     )
-    add("--sides", nargs="+", choices=SIDES, default=list(SIDES), help="leave out jax, for one")
-    add("--replicates", nargs="+", type=int, help="instead of those of the work")
-    add("--repetitions", type=int, default=5, help="of each measurement; the median counts")
-    add("--repetition-s", type=float, default=0.7, help="about how long one takes, in seconds")
-    add("--cap-s", type=float, default=60, help="a side that takes longer in all is stopped")
+    add("--sides", nargs="+", choices=SIDES, default=list(SIDES), help="sides to measure")
+    add("--replicates", nargs="+", type=int, help="instead of those of each work")
+    add("--repetitions", type=int, default=5, help="per measurement; the median counts")
+    add("--repetition-s", type=float, default=0.7, help="seconds that one takes, about")
+    add("--cap-s", type=float, default=60, help="seconds in all that stop a side")
     add("--quick", action="store_true", help="one short repetition, at most 10 replicates")
     add("--whole-command", action="store_true", help="measure `python -m runner` instead")
-    add("--simulated-workers", action="store_true", help="measure what collects their events")
+    add("--simulated-workers", action="store_true", help="measure the command with them")
     add("--output", type=Path, default=_FOLDER, help="folder to write into")
     options = parser.parse_args()
     if options.quick:
@@ -218,10 +218,10 @@ _HEAD = """\
 {circumstances}| peak | {peak:.0f} GFLOP/s, float32, the best that `tf.matmul` did, by oneDNN |
 
 All sides train the same model from the same weights with SGD in batches of {batch_size} and
-evaluate the validation part after every epoch; its time is in that of the steps. Times are medians
-over {repetitions} repetitions, in which the sides take turns; compilation comes before and stands
-in its own column. Every side has a process of its own (the memory is the most that it ever held,
-imported libraries included); one that takes longer than {cap:.0f} s in all is stopped.
+evaluate the validation part after every epoch; the time per step includes that. Times are medians
+over {repetitions} repetitions, in which the sides take turns. Compilation is not included; it has
+its own column. Each side runs in its own process; the memory is its peak, imported libraries
+included. A side that takes longer than {cap:.0f} s in all is stopped.
 
 - `fit`: `keras.Model.fit` in a loop over replicates. One replicate is measured and its time counts
   for all. `fit` tuned: with `steps_per_execution`, and `jit_compile` where it is quicker. The model

@@ -20,7 +20,7 @@ for place in "$(pg_config --bindir 2>/dev/null)" /usr/lib/postgresql/*/bin; do
   if [[ -x $place/initdb && -x $place/psql ]]; then programs=$place; fi
 done
 if [[ -z $programs ]]; then
-  echo "PostgreSQL is not installed: there is no initdb. Such as: apt-get install postgresql" >&2
+  echo "PostgreSQL is not installed (no initdb). Install it: apt-get install postgresql" >&2
   exit 1
 fi
 

@@ -1,5 +1,6 @@
 """A console that is lost, full or not there: the command goes on, and its exit code is its own."""
 
+import logging
 import os
 import pty
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import runner
+from runner.terminal import DETAIL, ConsoleHandler
 
 ROOT = Path(runner.__file__).parents[1]
 
@@ -124,6 +126,18 @@ def test_help_that_nobody_reads_is_no_error(tmp_path, module, lost):
         process = stack.enter_context(command(tmp_path, "-m", module, "--help", **streams))
         _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("verbose", "level", "is_shown"),
+    [(False, DETAIL, False), (True, DETAIL, True), (False, logging.DEBUG, True)],
+)
+def test_details_are_shown_where_they_are_asked_for(capsys, monkeypatch, verbose, level, is_shown):
+    monkeypatch.setattr(logging.root, "level", level)
+    for number, text in ((logging.INFO, "a line"), (DETAIL, "a detail")):
+        record = logging.makeLogRecord({"levelno": number, "msg": text})
+        ConsoleHandler(verbose).handle(record)
+    assert capsys.readouterr().out.splitlines() == ["a line", "a detail"][: 1 + is_shown]
 
 
 @pytest.mark.slow

@@ -125,7 +125,7 @@ def numbers_in_texts(
             columns[name] = _numbers(str(name), found, decimal, True, notes, path)
         elif found.read:
             told = f"{_cell(found.others[0])} in {shown(str(name))}"
-            notes.add("Numbers that the file has as texts (`dataset.decimal` reads them)", told)
+            notes.add("Numbers that are texts in the file (`dataset.decimal` reads them)", told)
         else:
             numbers = {text for text in found.others if is_numeral(text)}
             _check_no_slips(str(name), found, numbers, notes, path)
@@ -242,7 +242,7 @@ def _column(
     codes = [text for text in found.others if is_code(text)]
     numbers = [text for text in found.others if is_numeral(text)]
     if codes and len(codes) + len(numbers) == len(found.others):
-        notes.add("Digits that are codes, not numbers", f"{_cell(codes[0])} in {shown(name)}")
+        notes.add("Read as codes, not as numbers", f"{_cell(codes[0])} in {shown(name)}")
     elif len(numbers) == len(found.others):
         one = next(text for text in numbers if not readings([numbers[0], text]))
         received = f"{_cell(numbers[0])} and {_cell(one)} in column {shown(name)}"
@@ -250,7 +250,9 @@ def _column(
     else:
         _check_no_slips(name, found, set(numbers), notes, path)
     if found.words:
-        notes.add("Texts, not missing values", f"{_cell(found.words[0])} in {shown(name)}")
+        notes.add(
+            "Read as texts, not as missing values", f"{_cell(found.words[0])} in {shown(name)}"
+        )
     return found.cells
 
 
@@ -293,8 +295,8 @@ def _check_no_slips(
         entries = "1 entry" if len(slips) == 1 else f"{len(slips)} entries"
         received = f"{entries} such as {told} among the numbers of column {shown(name)}"
         rule = "have columns of numbers or of texts, not of both"
-        raise unfit(rule, received, path, "Mend them, or leave out those rows.")
-    notes.add("Categories, because not all are numbers", f"{told} in {shown(name)}")
+        raise unfit(rule, received, path, "Correct them, or leave out those rows.")
+    notes.add("Read as categories, because not all are numbers", f"{told} in {shown(name)}")
 
 
 def _cell(text: str) -> str:

@@ -95,7 +95,7 @@ def _check_exact(looked_up: Sequence[int], examples: Examples) -> None:
             raise ConfigError(
                 f"`{examples.key}` must hold numbers to look up that single precision can hold: at "
                 f"most {EXACT:,}. Received: {shown(numbers.max().item())} in "
-                f"{shown(examples.source, WIDE)}. Number them anew, from 0."
+                f"{shown(examples.source, WIDE)}. Renumber them from 0."
             )
 
 

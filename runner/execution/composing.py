@@ -46,6 +46,7 @@ class Schema:
     device: str = MISSING
     rerun: bool = MISSING
     dry_run: bool = MISSING
+    verbose: bool = MISSING
 
 
 _TOP = [field.name for field in fields(Schema)]

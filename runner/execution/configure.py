@@ -130,7 +130,7 @@ def sweep_settings(jobs: Sequence[Job]) -> SweepSettings:
       ConfigError: It is not, or a setting breaks its rule.
     """
     first = jobs[0].settings
-    for key in ("execution", "tracking", "report", "rerun", "dry_run"):
+    for key in ("execution", "tracking", "report", "rerun", "dry_run", "verbose"):
         for job in jobs[1:]:
             if job.settings[key] != first[key]:
                 raise ConfigError(f"`{key}` must be the same in every configuration of a sweep.")

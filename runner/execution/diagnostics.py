@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from runner.config import abridged
 from runner.execution.cohorts import Pair, cohort_of
 from runner.execution.identity import measuring_key
 from runner.execution.logs import about
@@ -19,6 +20,7 @@ from runner.propagation.advice import advice
 from runner.propagation.judgement import judge
 from runner.propagation.settings import Diagnostics
 from runner.records import PropagationRecord, ReplicateRecord
+from runner.terminal import DETAIL
 
 if TYPE_CHECKING:
     from runner.propagation.diagnosis import Examination
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # Weights drawn for the diagnosis are kept for the training up to this size; others are drawn again.
 _KEPT_BYTES = 2**30
+# A line names no more initializers.
+_MAX_NAMED = 4
 
 Diagnoses = list[PropagationRecord | None]
 """One of each member of a cohort; None where nothing was measured."""
@@ -38,11 +42,12 @@ class Diagnostician:
 
     def __init__(self) -> None:
         self._examinations: dict[Any, Examination] = {}
+        self._reasons: set[str] = set()
 
     def diagnose(self, items: Sequence[Ready], cohort: "Cohort") -> "tuple[Diagnoses, Cohort]":
         """Returns what was measured of each member, and the cohort without drawing anything twice.
 
-        A model that cannot be measured is told of, and trained all the same.
+        A model that cannot be measured is trained all the same; a warning names it.
 
         Args:
           items: The configurations of the cohort.
@@ -50,6 +55,7 @@ class Diagnostician:
         """
         found: Diagnoses = [None] * len(cohort.members)
         kept = _Kept()
+        unmeasured: dict[str, list[Ready]] = {}
         for item in items:
             settings = item.configuration.diagnostics
             if not isinstance(settings, Diagnostics):
@@ -66,17 +72,22 @@ class Diagnostician:
                 records = _on_device(item.device, partial(examination.examine, weights))
             except Exception as error:  # diagnostics must not stand in the way of training
                 check()  # it may come from an interruption that a library caught
-                with about([item.record.index]):
-                    log.warning(
-                        "%s, %s: nothing could be measured before training: %s",
-                        item.record.model,
-                        item.record.init,
-                        told(error),
-                    )
+                unmeasured.setdefault(told(error), []).append(item)
                 continue
             for place, record in zip(drawn, records, strict=True):
                 found[place] = dataclasses.replace(record, key=measuring_key(settings))
+        for reason, some in unmeasured.items():
+            self._warn(some, reason)
         return found, kept.spared(cohort)
+
+    def _warn(self, items: Sequence[Ready], reason: str) -> None:
+        """Names the configurations of a cohort that an error kept unmeasured; warns of it once."""
+        level = DETAIL if reason in self._reasons else logging.WARNING
+        self._reasons.add(reason)
+        names = abridged([item.record.init for item in items], _MAX_NAMED)
+        text = "%s, %s: the weights could not be checked before training: %s"
+        with about(item.record.index for item in items):
+            log.log(level, text, items[0].record.model, names, reason)
 
     def renewed(self, item: Ready) -> list[ReplicateRecord]:
         """Returns the reused replicates of a configuration, measured as its settings ask for.
@@ -183,8 +194,8 @@ def requirement_errors(
         records = measured(index)
         if not records:
             errors[index] = (
-                f"{item.record.model}, {item.record.init}: nothing could be measured, so it is "
-                f"not known to be {settings.require} (`diagnostics.require`)."
+                f"`diagnostics.require` asks for {settings.require}; {item.record.init} "
+                f"({item.record.model}) could not be checked before training."
             )
             continue
         verdict = judge(records, settings)

@@ -14,7 +14,7 @@ from runner.execution.plan import Task
 from runner.execution.planning import cohorts, pairs_of
 from runner.execution.preflight import Ready
 from runner.plan import Training
-from runner.recording.console import show_found_kernels
+from runner.recording.console import found_kernels
 from runner.report.names import counted
 
 # Enough batches that their time is measurable, few enough that a large data set answers soon.
@@ -31,7 +31,8 @@ def show_plan(ready: Sequence[Ready], tasks: Sequence[Task]) -> None:
     if not ready:
         get_console().print("No configuration can be trained. Nothing was trained.")
         return
-    show_found_kernels([item.record for item in ready], [])
+    for _, kernels in found_kernels([item.record for item in ready], []):
+        get_console().print(kernels)
     table = Table(title="What would be trained", title_justify="left")
     for column in ("", "init", "factors", "replicates", "parameters", "epochs", "about"):
         table.add_column(column, justify="left" if column in ("init", "factors") else "right")

@@ -30,7 +30,7 @@ from runner.report.results import ResultsError
 
 log = logging.getLogger(__name__)
 
-_LACKING = "MLflow lacks a part of this sweep. To send it: %s"
+_LACKING = "MLflow has only a part of this sweep. To upload the rest: %s"
 
 # Beyond this many rows the table of failures would push the answer off the screen.
 _MAX_FAILURES = 20
@@ -85,9 +85,9 @@ def conclude(collector: Collector, folder: Path, figures: bool, end: End) -> boo
 def _what_now(collector: Collector, folder: Path) -> str:
     """Returns what becomes of what was kept."""
     if any(record.settings.get("rerun") for record in collector.configurations.values()):
-        return "with rerun=true the same command begins anew, without it what has ended is reused."
+        return "the same command without rerun=true reuses it, with rerun=true it starts again."
     if not folder.resolve().is_relative_to(folders.ROOT.resolve()):
-        return f"the same command begins anew, as it looks below {folders.ROOT}/ only."
+        return f"but the same command starts again, as it only looks below {folders.ROOT}/."
     return "the same command goes on from there."
 
 
@@ -107,7 +107,7 @@ def _report(folder: Path, figures: bool) -> "report.Comparison | None":
         comparison = report.write(folder, figures=figures)
     except (ResultsError, OSError) as error:
         reason, command = str(error).rstrip("."), _report_command(folder)
-        log.error("No report: %s. When that is mended: %s", reason, command)
+        log.error("The report cannot be written: %s. When that is repaired: %s", reason, command)
         return None
     get_console().print(view(comparison))
     return comparison

@@ -151,7 +151,8 @@ def unwritten(error: OSError) -> str:
     An error while writing names no file: the results folder is told then.
     """
     place = error.filename or _claimed or ROOT
-    return f"{place}: {error.strerror or error}. Nothing was trained; mend that and repeat it."
+    reason = error.strerror or error
+    return f"{place}: {reason}. Nothing was trained. Repair that and repeat the command."
 
 
 def release() -> None:

@@ -33,7 +33,7 @@ def as_looked_up(item: Configuration, dataset: Dataset, model: Any) -> Dataset:
         spared |= set(found.codes) & set(dataset.whole)
     if is_free and (others := set(dataset.whole) - spared):
         log.info(
-            "%s: %s whole numbers and standardized. If they are codes to your model, set "
+            "%s: %s whole numbers, and are standardized. If your model takes them for codes, set "
             "`dataset.standardize=false`.",
             item.model.label,
             _inputs(len(others), dataset),

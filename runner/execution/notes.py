@@ -10,6 +10,7 @@ from runner.initializers.kernels import listed
 from runner.models.custom import ignored_compilation
 from runner.plan import Choice
 from runner.report.names import VARIATION
+from runner.terminal import DETAIL
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +28,16 @@ def tell_model(choice: Choice, model: Any, drawer: Any) -> None:
     """
     if drawer.unknown:
         log.warning(
-            "%s: nothing tells how to draw %s; %s with the same values for every seed.",
+            "%s: %s %s the same values for every seed: no initializer is known for %s.",
             choice.label,
             ", ".join(drawer.unknown),
-            "it starts" if len(drawer.unknown) == 1 else "they start",
+            "starts from" if len(drawer.unknown) == 1 else "start from",
+            "it" if len(drawer.unknown) == 1 else "them",
         )
     if drawer.left_out:
         log.info(
-            "%s: `init` draws %.3g %% of the trainable parameters; %s keep their "
-            "layers' own initial values.",
+            "%s: `init` draws %.3g %% of the trainable parameters; %s keep the "
+            "initializers of their layers.",
             choice.label,
             100 * drawer.share,
             listed(drawer.left_out),
@@ -48,7 +50,7 @@ def _unused(model: Any, drawer: Any) -> list[str]:
     """Returns what a user's model brings along that is not used."""
     parts = []
     if compiled := ignored_compilation(model):
-        parts.append(f"what it is compiled with is not used ({compiled})")
+        parts.append(f"its compile settings are not used ({compiled})")
     if replaced := own.replaced_initializers(drawer.drawn):
         told = abridged(replaced, _MAX_REPLACED)
         parts.append(f"`init` replaces its kernels' own initializers ({told})")
@@ -63,8 +65,9 @@ def tell_fixed(label: str, varies: Sequence[str]) -> None:
       varies: See `ConfigurationRecord.varies`.
     """
     rest = " and ".join(VARIATION[name] for name in varies)
-    log.info(
-        "%s draws the same kernels for every seed: %s.",
+    log.log(
+        DETAIL if rest else logging.WARNING,
+        "%s draws the same weights for every seed: %s.",
         label,
-        f"seeds differ in {rest} only" if rest else "nothing differs between seeds",
+        f"its seeds differ only in {rest}" if rest else "its seeds do not differ at all",
     )

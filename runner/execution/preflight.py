@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from runner import datasets, initializers, models
-from runner.config import ConfigError
+from runner.config import ConfigError, abridged
 from runner.datasets.dataset import Dataset
 from runner.execution import notes
 from runner.execution.configure import Job, configuration
@@ -27,6 +27,9 @@ from runner.training.objective import own_methods
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+# A line names no more configurations.
+_MAX_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -181,10 +184,13 @@ class Preflight:
 def _tell_refused(refused: Sequence[ConfigurationRecord], num_jobs: int) -> None:
     if refused and num_jobs > 1:
         log.error("%d of %d configurations cannot be trained:", len(refused), num_jobs)
+    alike: dict[str | None, list[ConfigurationRecord]] = {}
     for record in refused:
-        name = f"{record.index} {record.init}: " if num_jobs > 1 else ""
-        with about([record.index]):
-            log.error("%s%s", name, record.error)
+        alike.setdefault(record.error, []).append(record)
+    for error, records in alike.items():
+        names = abridged([f"{record.index} {record.init}" for record in records], _MAX_NAMED)
+        with about(record.index for record in records):
+            log.error("%s%s", f"{names}: " if num_jobs > 1 else "", error)
 
 
 def check_baseline(
@@ -295,9 +301,10 @@ def _check_loss(item: Configuration, dataset: Dataset, model: Any) -> None:
         is_raw = dataset.task == "regression" and item.dataset.settings.standardize is False
         raise ConfigError.at(
             "training.divergence_limit",
-            f"well above {guess:.6g}, the loss of the best constant guess, or all diverge",
+            f"well above {guess:.6g}, the loss of the best constant guess",
             limit,
-            "Raise it, or leave out `dataset.standardize=false`." if is_raw else "",
+            "Every replicate would count as diverged. Raise it"
+            + (", or leave out `dataset.standardize=false`." if is_raw else "."),
         )
 
 
@@ -315,7 +322,7 @@ def _check_engine(item: Configuration, model: Any) -> None:
         return
     if methods := own_methods(model):
         raise ConfigError(
-            f"`model` must be trained in Keras's way by engine={item.engine}. "
+            f"`model` must leave training to Keras with engine={item.engine}. "
             f"Received: a model with its own {', '.join(methods)}. Set engine=keras."
         )
     if item.optimizer.name != "custom":

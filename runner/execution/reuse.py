@@ -28,6 +28,7 @@ from runner.records import (
     read_replicate,
     read_sweep,
 )
+from runner.terminal import DETAIL
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +53,20 @@ def settled(earlier: Sequence[Ready], ready: Sequence[Ready], root: Path | None)
         to train all.
     """
     seen = {key for item in earlier for key in _to_train(item)}
-    folders = _folders(root, {item.record.identity for item in ready}) if root else {}
+    faults: list[str] = []
+    folders = _folders(root, {item.record.identity for item in ready}, faults) if root else {}
     found = []
     for item in ready:
         if root:
-            records, homes = _earlier(item, folders.get(item.record.identity, []), root)
+            own = folders.get(item.record.identity, [])
+            records, homes = _earlier(item, own, root, faults)
             item = _with_reused(item, records)
             if item.record.design is None and (design := _first_design(homes)) is not None:
                 record = dataclasses.replace(item.record, design=design)
                 item = dataclasses.replace(item, record=record)
         found.append(_sharing(item, seen))
         seen |= _to_train(found[-1])
+    _warn_of(faults)
     _tell(found)
     return found
 
@@ -136,7 +140,9 @@ def with_mixed_versions(
     for library, others in listed.items():
         if others != sweep.mixed_versions.get(library):
             told = (library, ", ".join(others), sweep.versions[library])
-            log.warning("Some of them were trained with %s %s; here it is %s.", *told)
+            log.warning(
+                "Some reused replicates were trained with %s %s; this command uses %s.", *told
+            )
     return dataclasses.replace(sweep, mixed_versions=listed)
 
 
@@ -155,7 +161,7 @@ def ended(root: Path, keys: Collection[tuple[str, int, int]]) -> set[tuple[str, 
       root: As of `from_disk`.
       keys: Identity of the configuration, seed of the weights, seed of the batches.
     """
-    folders = _folders(root, {identity for identity, *_ in keys}) if keys else {}
+    folders = _folders(root, {identity for identity, *_ in keys}, []) if keys else {}
     return {key for key in keys if any(_has_ended(home, key) for home in folders.get(key[0], []))}
 
 
@@ -169,8 +175,18 @@ def _has_ended(home: Path, key: tuple[str, int, int]) -> bool:
     return record.status in ENDED and record.identity == identity
 
 
-def _folders(root: Path, wanted: set[str]) -> dict[str, list[Path]]:
-    """Returns the folders of configurations by their key, the newest first."""
+def _warn_of(faults: Sequence[str]) -> None:
+    """Warns in one line of what cannot be reused; the log has each with its reason."""
+    if not faults:
+        return
+    for fault in faults[1:]:
+        log.log(DETAIL, "%s", fault)
+    more = f" {len(faults) - 1} more cannot be reused; the log names them." if faults[1:] else ""
+    log.warning("%s%s", faults[0], more)
+
+
+def _folders(root: Path, wanted: set[str], faults: list[str]) -> dict[str, list[Path]]:
+    """Returns the folders of configurations by their key, the newest first; adds to `faults`."""
     found: dict[str, list[Path]] = {}
     for path in search(root, "[0-9]*/*/*/configuration.json"):
         try:
@@ -178,7 +194,7 @@ def _folders(root: Path, wanted: set[str]) -> dict[str, list[Path]]:
         except OSError as error:  # another command may have removed it
             if os.path.lexists(path):
                 reason = error.strerror or error
-                log.warning("%s: cannot be read (%s); its replicates are not reused.", path, reason)
+                faults.append(f"{path}: cannot be read ({reason}). It is not reused.")
             continue
         if match and (key := match[1].decode()) in wanted:
             found.setdefault(key, []).append(path.parent)
@@ -186,10 +202,10 @@ def _folders(root: Path, wanted: set[str]) -> dict[str, list[Path]]:
 
 
 def _earlier(
-    item: Ready, folders: Sequence[Path], root: Path
+    item: Ready, folders: Sequence[Path], root: Path, faults: list[str]
 ) -> tuple[list[ReplicateRecord], set[Path]]:
     """Returns what has ended of a configuration, and the folders of configurations that hold it."""
-    found = [_first(item, replicate, folders, root) for replicate in item.replicates]
+    found = [_first(item, replicate, folders, root, faults) for replicate in item.replicates]
     ended = [each for each in found if each is not None]
     return [record for record, _ in ended], {folder for _, folder in ended}
 
@@ -218,7 +234,7 @@ def _started(folder: Path) -> tuple[float, Path]:
 
 
 def _first(
-    item: Ready, replicate: Replicate, folders: Sequence[Path], root: Path
+    item: Ready, replicate: Replicate, folders: Sequence[Path], root: Path, faults: list[str]
 ) -> tuple[ReplicateRecord, Path] | None:
     """Returns the newest record of a replicate that had come to its end, and where it is."""
     for folder in folders:
@@ -228,10 +244,10 @@ def _first(
         try:
             record = read_replicate(path)
         except RecordError as error:
-            log.warning("%s It is not reused.", error)
+            faults.append(f"{error} It is not reused.")
             continue
         if reason := misfit(item.record, record):
-            log.warning("%s: %s. It is not reused.", path, reason)
+            faults.append(f"{path}: {reason}. It is not reused.")
         elif _serves(record, replicate, item):
             source = record.reused_from or folder.relative_to(root).as_posix()
             return dataclasses.replace(record, reused_from=source), folder

@@ -126,14 +126,14 @@ class _Running:
             return []
         left = [key for key in work.keys if key not in self.ended]
         if work.checkpoint is not None:
-            log.warning("%s cannot be used (%s).", work.checkpoint.path, reason)
+            log.warning("The checkpoint %s cannot be used (%s).", work.checkpoint.path, reason)
             yield self._noted(Restarted(tuple(left)))
             return [_Work(left, work.path)]
         if memory and len(left) > 1:
             half = len(left) - len(left) // 2
             parts = left[:half], left[half:]
-            told_of = (len(left), *map(len, parts))
-            log.warning("Out of memory with %d replicates at once; trying %d and %d.", *told_of)
+            sizes = (len(left), *map(len, parts))
+            log.warning("Out of memory with %d replicates at once; trying %d and %d.", *sizes)
             yield self._noted(Restarted(tuple(left)))
             return [_Work(part, work.path) for part in parts]
         for key in left:
@@ -159,8 +159,8 @@ class _Running:
                 return
         else:
             going_on = [key for key in work.keys if key not in self.ended]
-            told_of = (work.checkpoint.epoch, work.checkpoint.path, len(going_on))
-            log.info("Going on after epoch %d, from %s; replicates: %d", *told_of)
+            log_args = (work.checkpoint.epoch, len(going_on), work.checkpoint.path)
+            log.info("Going on after epoch %d with %d replicates, from %s", *log_args)
             for key in going_on:
                 yield self._noted(Resumed(key, *work.checkpoint.curves[self._member(key)]))
         writer = CheckpointWriter(

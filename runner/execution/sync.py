@@ -83,7 +83,7 @@ def _tracking(folder: Path, record: ConfigurationRecord, uri: str | None) -> Tra
         return dataclasses.replace(settings, uri=uri or settings.uri, required=True)
     if uri is None:
         raise ConfigError(
-            "`tracking` was none in this sweep. Name the store to send it to: --tracking-uri."
+            "This sweep was run with tracking=none. Name an MLflow store: --tracking-uri=..."
         )
     return Tracking(uri=uri)
 

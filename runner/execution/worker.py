@@ -33,7 +33,7 @@ from runner.imports import told
 from runner.interruption import ask, is_asked, take_up
 from runner.machine import few_collections
 from runner.masking import masked
-from runner.terminal import MaskingFormatter
+from runner.terminal import DETAIL, MaskingFormatter
 from runner.training.tensorflow import INTRA_OP, set_threads, start
 
 log = logging.getLogger(__name__)
@@ -223,8 +223,8 @@ def unfit(wanted: Mapping[str, str], own: Mapping[str, str]) -> str:
     here = ", ".join(f"{name} {own.get(name, 'none')}" for name in differing)
     there = ", ".join(f"{name} {wanted[name]}" for name in differing)
     return (
-        f"A worker must have what the plan was made with. Here: {here}; in the plan: {there}. "
-        f"Use the same environment on every machine."
+        f"A worker must have the same software as the command. On this worker: {here}; in the "
+        f"plan: {there}. Use the same environment on every machine."
     )
 
 
@@ -261,9 +261,9 @@ def _differs(planned: Planned, item: Any) -> str:
             f"Every machine must have the same files."
         )
     return (
-        f"Configuration {planned.index} is another one on this worker than in the plan: key "
-        f"{item.record.identity[:16]} here, {planned.identity[:16]} in the plan. "
-        f"Its model, your own code or the kind of device ({item.device.strip('/')} here) differs."
+        f"Configuration {planned.index} differs on this worker from the plan: key "
+        f"{item.record.identity[:16]} here, {planned.identity[:16]} in the plan. Check its model, "
+        f"your own code and the kind of device ({item.device.strip('/')} here)."
     )
 
 
@@ -278,7 +278,7 @@ def _forwarding(queue: "SimpleQueue[Any]") -> Iterator[None]:
     own = logging.getLogger("runner")
     handler, level = _Forwarding(queue), own.level
     logging.getLogger().addHandler(handler)
-    own.setLevel(min(logging.INFO, own.getEffectiveLevel()))
+    own.setLevel(min(DETAIL, own.getEffectiveLevel()))
     try:
         yield
     finally:
@@ -290,7 +290,7 @@ class _Forwarding(logging.Handler):
     """Makes log lines events: warnings of anybody, and what else our own loggers tell people."""
 
     def __init__(self, queue: "SimpleQueue[Any]") -> None:
-        super().__init__(logging.INFO)
+        super().__init__(DETAIL)
         self._queue = queue
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -321,7 +321,7 @@ def run(folder: Path, attempt: Attempt) -> int:
             log.info("Task %s: %s%s", task.name, end, f": {event.error}" if event.error else "")
     if not writer.close():
         reason = writer.error and writer.error.strerror
-        log.error("The disk did not take all that was to be told (%s).", reason)
+        log.error("Not all events could be written to the disk (%s).", reason)
         return UNWRITTEN
     return EXIT_CODES[end]
 
@@ -338,10 +338,10 @@ def _end_with_parent() -> None:
 def main() -> None:
     """Runs one attempt. Exit codes: 0, 1 (refused), 74 (not all could be told), 75 (to go on)."""
     parser = argparse.ArgumentParser(prog="python -m runner.execution.worker")
-    parser.add_argument("folder", type=Path, help="of the sweep")
-    parser.add_argument("task", help="its name in the plan")
-    parser.add_argument("attempt", type=int, help="counted from 1")
-    parser.add_argument("--parent", action="store_true", help="end when standard input does")
+    parser.add_argument("folder", type=Path, help="folder of the sweep")
+    parser.add_argument("task", help="name of the task in the plan")
+    parser.add_argument("attempt", type=int, help="number of the attempt, from 1")
+    parser.add_argument("--parent", action="store_true", help="end when standard input ends")
     options = parser.parse_args()
     handler = logging.StreamHandler()
     handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

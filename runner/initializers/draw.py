@@ -128,8 +128,8 @@ def prepare(model: keras.Model, init: Choice, places: Sequence[Weight] | None = 
         raise ConfigError(
             f"`init` must have a kernel to draw. Received: {init.name}, and a model without any: "
             "no weight has Keras's name for one, and no layer uses a matrix of its own in a "
-            "product. Name the weights that it is about, such as init.kernels=['*/w']; "
-            f"there are {listed(places)}."
+            "product. Name the weights to draw, such as init.kernels=['*/w']; the model has "
+            f"{listed(places)}."
         )
     laws = {kernel.position: _law(init, kernel) for kernel in kernels}
     with_kernel = {id(kernel.layer) for kernel in kernels}

@@ -156,8 +156,8 @@ def with_products(model: Any, found: Sequence[Weight], x: Any) -> list[Weight]:
         axes = products.factors(model, [weight.position for weight in own], x)
     except Exception as error:  # such a model trains, if at all, where it is not made a graph
         log.warning(
-            "Which matrices of your layers are kernels cannot be found out: only those count that "
-            "are called so, and what `init.kernels` names. %s",
+            "The kernels of your own layers cannot be found. Only weights that are called kernel, "
+            "and those that `init.kernels` names, are drawn. %s",
             told(error),
         )
         return list(found)

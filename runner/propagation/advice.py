@@ -59,7 +59,7 @@ class _Patient:
         """Returns the advice."""
         if self.verdict.name == "symmetric":
             law = self._by_fan(math.inf) or _RANDOM
-            return f"Try {law}: kernels must be random for units to become different."
+            return f"Try {law}: units become different only if their kernels are random."
         if self._number("normalizations") > 0:
             return self._normalized()
         given, best = self._number("strain"), self._number("weight_variance_strain")
@@ -69,8 +69,8 @@ class _Patient:
         if given > near or math.isnan(given):
             return self._rescaled()
         if self.unbiased:
-            return f"Try{self.unbiased}: the kernels' scale is as good as it can be."
-        return f"The kernels' scale is as good as it can be: {self._left('wider')}."
+            return f"Try{self.unbiased}: no other scale of the kernels would help."
+        return f"No other scale of the kernels would help. Try {self._left('wider')}."
 
     def _rescaled(self) -> str:
         """Returns the scales at which the theory sees no illness, if there are any."""
@@ -79,15 +79,15 @@ class _Patient:
         if not laws:
             times = self._number("weight_variance_strain")
             return (
-                f"No scale of the kernels is within the limits for {self._layers()}: even the "
-                f"best, fan_in times variance {variance:.3g}, is {times:.2g} times beyond them by "
-                f"mean-field theory. {_sentence(self._left())}"
+                f"By mean-field theory, no scale of the kernels of {self._layers()} is within the "
+                f"limits: the best, fan_in × variance = {variance:.3g}, is {times:.2g} times "
+                f"beyond them. Try {self._left()}."
             )
         given = self._given_variance()
         here = "" if math.isnan(given) else f"; here it is {given:.3g}"
         return (
-            f"Try {', or '.join(laws)}: by mean-field theory {self._layers()} keep signal and "
-            f"gradient best where fan_in times the kernels' variance is {variance:.3g}{here}."
+            f"Try {', or '.join(laws)}: by mean-field theory, {self._layers()} keep signal and "
+            f"gradient best with fan_in × variance = {variance:.3g}{here}."
         )
 
     def _normalized(self) -> str:
@@ -100,17 +100,17 @@ class _Patient:
         cancels = "normalization cancels the scale of the kernels before it"
         if output > 0 and abs(math.log(output * (1 + skips))) > math.log(_FAR):
             return (
-                f"Try {_law(1 / (1 + skips))}: {cancels}, not the output layer's, where fan_in "
-                f"times the variance is {output:.3g}."
+                f"Try {_law(1 / (1 + skips))}: {cancels}, but not that of the output layer, where "
+                f"fan_in × variance = {output:.3g}."
             )
         if self._switches("residual"):
             law = _law(1 / len(self.records[0].judged))
             return (
                 f"Try model.residual=true {law}: {cancels}, but the gradient grows with depth "
-                "unless there are skip connections; they add up, so the outputs need the small "
+                "unless there are skip connections. These add up, so the output layer needs small "
                 "kernels."
             )
-        return _sentence(f"{cancels}: {self._left()}")
+        return f"{cancels[0].upper()}{cancels[1:]}. Try {self._left()}."
 
     def _unknown(self) -> str:
         """Returns what can be said of a net that mean-field theory does not cover."""
@@ -119,24 +119,21 @@ class _Patient:
         if self.unbiased:
             kernels = f"{self.unbiased.strip()}, or {kernels}"
         why = (
-            ": an activation is no function of one number"
+            " (an activation depends on several numbers)"
             if self._number("unknown_activations") > 0
             else ""
         )
-        return (
-            f"Which scale of the kernels would be best is not known for this net{why}. Try out "
-            f"{kernels}."
-        )
+        return f"The best scale of the kernels is not known for this network{why}. Try {kernels}."
 
     def _left(self, more: str = "") -> str:
-        """Returns what can be changed when the scale cannot."""
-        wider = f"less deep or {more}" if more else "less deep"
+        """Returns what can be changed where no scale would help."""
+        network = f"a shallower{f' or {more}' if more else ''} network"
         switches = self._switches("batch_norm", "residual")
         if switches:
-            return f"what is left is a net that is {wider}, or {' or '.join(switches)}"
+            return f"{network}, or {' or '.join(switches)}"
         if {"batch_norm", "residual"} & set(self.model):
-            return f"what is left is a net that is {wider}"
-        return f"what is left is a net that is {wider}, normalization or skip connections"
+            return network
+        return f"{network}, normalization or skip connections"
 
     def _switches(self, *names: str) -> list[str]:
         """Returns the overrides that turn on what the model has, but has not on."""
@@ -195,7 +192,3 @@ class _Patient:
 def _law(variance: float) -> str:
     """Returns the override for kernels of this variance times fan_in."""
     return f"init={NAMED.get(variance, f'variance_scaling init.scale={variance:.3g}')}"
-
-
-def _sentence(words: str) -> str:
-    return f"{words[0].upper()}{words[1:]}."

@@ -17,13 +17,13 @@ import numpy as np
 from runner.propagation.settings import Diagnostics, Name
 from runner.records import PropagationRecord
 
-_MINUS = "\N{MINUS SIGN}"
-
 # Variance of ln q that a layer of n units adds, times n (Hanin and Rolnick, 2018, for ReLU).
 _SCATTER = 5.0
 _DEVIATIONS = 2.0
 # Stands for a logarithm of zero.
 _NOTHING = -300.0
+# Factors beyond are written as powers of ten.
+_MAX_PLAIN_DECADES = 4
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class _Seen:
             return None
         return Verdict(
             "symmetric",
-            f"all units of {self._names(same)} have the same kernel, so they compute the same and "
-            "learn the same",
+            f"all units of {self._names(same)} have the same kernel, so they compute and learn the "
+            "same",
         )
 
     def not_finite(self) -> Verdict | None:
@@ -119,8 +119,8 @@ class _Seen:
             return None
         return Verdict(
             "dead",
-            f"{off[worst]:.0%} of the units of {self.layers[worst]} are off for every example of "
-            f"the probe (limit {self.limits.off_share:.0%})",
+            f"{off[worst]:.0%} of the units of {self.layers[worst]} are off for the whole batch "
+            f"(limit {self.limits.off_share:.0%})",
         )
 
     def saturated(self) -> Verdict | None:
@@ -130,8 +130,8 @@ class _Seen:
             return None
         return Verdict(
             "saturated",
-            f"{share[worst]:.0%} of the activations of {self.layers[worst]} are where the "
-            f"activation is flat (limit {self.limits.saturated_share:.0%})",
+            f"{share[worst]:.0%} of the activations of {self.layers[worst]} are where their "
+            f"function is flat (limit {self.limits.saturated_share:.0%})",
         )
 
     def changes(self, what: str, start: str, end: str) -> Verdict | None:
@@ -143,9 +143,9 @@ class _Seen:
         name: Name = "exploding" if decades > 0 else "vanishing"
         noun = "signal's variance" if what == "signal" else "gradient's squared norm"
         verb = "grows" if decades > 0 else "falls"
-        told = "to nothing" if decades <= _NOTHING else f"by a factor of 10^{abs(decades):.1f}"
+        far = "to zero" if decades <= _NOTHING else f"by a factor of 10^{abs(decades):.1f}"
         return Verdict(
-            name, f"the {noun} {verb} {told} from the {start} to the {end} (limit 10^{limit:.1f})"
+            name, f"the {noun} {verb} {far} from the {start} to the {end} (limit 10^{limit:.1f})"
         )
 
     def large_loss(self) -> Verdict | None:
@@ -155,7 +155,7 @@ class _Seen:
             return None
         return Verdict(
             "exploding",
-            f"the loss at step 0 is {loss:.3g}, {ratio:.3g} times that of knowing nothing "
+            f"the loss before training is {loss:.3g}, {ratio:.3g} times that of a constant guess "
             f"({nothing:.3g}; limit {self.limits.loss_ratio:g} times)",
         )
 
@@ -165,21 +165,19 @@ class _Seen:
             return None
         return Verdict(
             "collapsed",
-            f"two inputs that enter the first layer with correlation {given:.3f} leave the last "
-            f"hidden one with 1 - {1 - correlation:.1g}: they are no longer told apart",
+            f"two inputs with correlation {given:.3f} have correlation 1 - {1 - correlation:.1g} "
+            "after the last hidden layer: the network cannot distinguish them",
         )
 
     def healthy(self) -> Verdict:
-        told = [
-            f"{what}'s {'variance' if what == 'signal' else 'squared norm'} × "
-            f"10^{_exponent(decades)}"
+        gains = [
+            f"{what}'s {'variance' if what == 'signal' else 'squared norm'} {_factor(decades)}"
             for what in ("signal", "gradient")
             if not math.isnan(decades := self.number(f"log10_{what}_gain"))
         ]
-        loss = f"loss {self.number('loss'):.3g} (knowing nothing: "
-        return Verdict(
-            "healthy", ", ".join([*told, f"{loss}{self.number('uninformed_loss'):.3g})"])
-        )
+        guess = f"constant guess: {self.number('uninformed_loss'):.3g}"
+        loss = f"loss {self.number('loss'):.3g} ({guess})"
+        return Verdict("healthy", ", ".join([*gains, loss]))
 
     def _last_correlation(self) -> float:
         return float(self.mean("correlation")[self.hidden[-1]]) if self.hidden else math.nan
@@ -193,12 +191,14 @@ def _largest(values: np.ndarray) -> int | None:
     return None if np.isnan(values).all() else int(np.nanargmax(values))
 
 
+def _factor(decades: float) -> str:
+    if abs(decades) < _MAX_PLAIN_DECADES:
+        return f"×{10**decades:.2g}"
+    return f"×10^{decades:.0f}".replace("-", "\N{MINUS SIGN}")
+
+
 def gain(start: float, end: float) -> float:
     """Returns log10(end / start), -300 where nothing is left."""
     if not start > 0:
         return math.nan
     return max(math.log10(end / start), _NOTHING) if end > 0 else _NOTHING
-
-
-def _exponent(decades: float) -> str:
-    return f"{round(decades, 1) + 0.0:.1f}".replace("-", _MINUS)  # no minus before a zero

@@ -22,7 +22,7 @@ class Diagnostics:
       saturated_share: Share of a layer's activations that are saturated.
       distinctness: 1 - correlation of the last representation of two inputs, over that of what
         enters the first kernel: less is collapsed.
-      loss_ratio: Loss at step 0 over the loss of knowing nothing.
+      loss_ratio: Loss at step 0 over that of a constant guess.
     """
 
     is_full: ClassVar[bool] = False

@@ -66,7 +66,7 @@ class BackgroundRecorder(Recorder):
             check()
             self._thread.join(_SILENT_S)
             if self._thread.is_alive():
-                log.info("Waiting for MLflow, which has not taken everything yet.")
+                log.info("Waiting until MLflow has everything.")
             self._thread.join()
         except KeyboardInterrupt:
             take_up()

@@ -1,16 +1,22 @@
-"""Shows how a sweep is getting on: a live display on a terminal, a calm log elsewhere."""
+"""Shows how a sweep is getting on: a live display on a terminal, a calm log elsewhere.
 
+At most a screen stands before the answer: what only explains it is logged as `DETAIL`, which the
+console leaves out.
+"""
+
+import io
 import logging
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import get_console
-from rich.console import JustifyMethod
+from rich.console import Console, JustifyMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from runner.config import abridged
 from runner.events import (
     ConfigurationEnded,
     EpochEnded,
@@ -26,14 +32,17 @@ from runner.plan import Key
 from runner.propagation.tables import card_table, found_table, layers_table, shortened
 from runner.recording.recorder import Recorder
 from runner.records import ConfigurationRecord, ReplicateRecord
+from runner.terminal import DETAIL
 
 log = logging.getLogger(__name__)
 
 # Without a live display, a long silence would look like a hang.
 _HEARTBEAT_S = 60.0
-# Of more configurations the verdicts are told only; the report has the tables.
+# With more configurations, only the verdicts are logged; the report has the tables.
 _MAX_TABLES = 3
 _MAX_ROWS = 24
+# A line names no more of them.
+_MAX_NAMED = 4
 
 
 FoundKernels = tuple[str, list[list[str]]]
@@ -47,11 +56,14 @@ class ConsoleRecorder(Recorder):
         self.configurations: dict[int, ConfigurationRecord] = {}
         self.done = 0
         self.num_epochs = 0
-        self.told = time.monotonic()
+        self.num_ended = 0
+        self.last_line = time.monotonic()
         self.reached: dict[Key, int] = {}
         self.ended: dict[int, list[ReplicateRecord]] = {}
         self.shown: list[FoundKernels] = []
         self.judged: dict[int, str] = {}
+        self.unhealthy: dict[int, Judged] = {}
+        self.errors: set[str | None] = set()
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -76,18 +88,21 @@ class ConsoleRecorder(Recorder):
                 again = f", attempt {event.attempt}" if event.attempt > 1 else ""
                 log.info("Task %s runs on %s%s", event.task, host, again)
             case Judged():
-                self._show_verdict(event)
+                self._log_verdict(event)
             case Resumed():
                 self._count([event.key], max(len(event.steps) - 1, 0))
             case EpochEnded():
+                self._warn()
                 self._count(event.keys, event.epoch)
                 self._show_epoch(event)
             case ReplicateRecorded(record):
                 self.ended.setdefault(record.configuration, []).append(record)
                 if record.status == "failed":
-                    key = Key(record.configuration, record.weight_seed, record.batch_seed)
-                    log.error("%s failed: %s", self._name(key), record.error)
+                    self._log_failure(record)
             case ConfigurationEnded():
+                self.num_ended += 1
+                if self.num_ended == len(self.configurations):
+                    self._warn()
                 self._show_end(event)
             case SweepEnded():
                 self.progress.stop()
@@ -97,28 +112,64 @@ class ConsoleRecorder(Recorder):
         self.configurations = {record.index: record for record in event.configurations}
         self.num_epochs = self.done + event.num_epochs
         self.progress.update(self.task, total=self.num_epochs)
-        show_found_kernels(event.configurations, self.shown)
+        for record, table in found_kernels(event.configurations, self.shown):
+            paths = [kernel.path for kernel in record.kernels]
+            named = abridged(paths, _MAX_NAMED)
+            log.info("%s: `init` draws %d kernels: %s.", record.model, len(paths), named)
+            log.log(_level(record), "%s", _as_text(table))
         self.progress.start()
 
-    def _show_verdict(self, event: Judged) -> None:
-        """Tells the verdict on a configuration; with few of them, the tables behind it too.
+    def _log_verdict(self, event: Judged) -> None:
+        """Logs the verdict on a configuration; with few of them, the tables behind it too.
 
-        Where more of its replicates were measured later, it is told again only if it is another.
+        Where more of its replicates are measured later, it is logged again only if it has changed.
         """
         title, former = self._title(event.configuration), self.judged.get(event.configuration)
         self.judged[event.configuration] = event.verdict
         if former == event.verdict:
             return
+        record = self.configurations[event.configuration]
+        level = _level(record)
         if len(self.configurations) <= _MAX_TABLES and former is None:
-            record = self.configurations[event.configuration]
             card = _table(f"{title}: initial weights", *card_table(record, event.records))
-            get_console().print(card)
             count = len(event.records)
             measured = f"{title}: before training, mean of {count} seed{'s' * (count > 1)}"
-            get_console().print(_table(measured, *layers_table(event.records)))
-        level = logging.INFO if event.verdict == "healthy" else logging.WARNING
-        text = f"{title} is {event.verdict}: {event.reason}. {event.advice}"
-        log.log(level, "%s", text.rstrip())
+            layers = _table(measured, *layers_table(event.records))
+            log.log(level, "%s\n%s", _as_text(card), _as_text(layers))
+        log.log(level, "%s", self._verdict(event, "is"))
+        self.unhealthy.pop(event.configuration, None)
+        if event.verdict != "healthy" and level == DETAIL:
+            self.unhealthy[event.configuration] = event
+
+    def _verdict(self, event: Judged, verb: str) -> str:
+        title = self._title(event.configuration)
+        return f"{title} {verb} {event.verdict}: {event.reason}. {event.advice}".rstrip()
+
+    def _warn(self) -> None:
+        """Warns, in one line, of configurations that look unhealthy and have not been named yet."""
+        found, self.unhealthy = list(self.unhealthy.values()), {}
+        if not found:
+            return
+        if len(self.configurations) == 1:
+            log.warning("Before training, %s", self._verdict(found[0], "looks"))
+            return
+        names = [f"{self._title(event.configuration)}: {event.verdict}" for event in found]
+        is_by_init = not any(record.factors for record in self.configurations.values())
+        log.warning(
+            "%d of %d %s look%s unhealthy before training (%s): details in the report.",
+            len(found),
+            len(self.configurations),
+            "initializers" if is_by_init else "configurations",
+            "s" if len(found) == 1 else "",
+            abridged(names, _MAX_NAMED),
+        )
+
+    def _log_failure(self, record: ReplicateRecord) -> None:
+        """Logs why a replicate failed; the console shows each reason once."""
+        key = Key(record.configuration, record.weight_seed, record.batch_seed)
+        level = DETAIL if record.error in self.errors else logging.ERROR
+        self.errors.add(record.error)
+        log.log(level, "%s failed: %s", self._name(key), record.error)
 
     def _count(self, keys: Iterable[Key], epoch: int) -> None:
         """Notes how far replicates are; those that begin anew take back what they had counted."""
@@ -129,12 +180,12 @@ class ConsoleRecorder(Recorder):
     def _show_epoch(self, event: EpochEnded) -> None:
         """Moves the bar; where there is none, says a line from time to time."""
         means = [(name, event.metrics[name][-1]) for name in ("loss", "val_loss")]
-        told = "  ".join(f"{name} {value:.4g}" for name, value in means)
-        text = f"{self._name(event.keys[-1])}  epoch {event.epoch}  {told}"
+        losses = "  ".join(f"{name} {value:.4g}" for name, value in means)
+        text = f"{self._name(event.keys[-1])}  epoch {event.epoch}  {losses}"
         self.progress.update(self.task, description=text, completed=self.done)
-        if self.progress.disable and time.monotonic() - self.told > _HEARTBEAT_S:
+        if self.progress.disable and time.monotonic() - self.last_line > _HEARTBEAT_S:
             log.info("%d of %d epochs: %s", self.done, self.num_epochs, text)
-            self.told = time.monotonic()
+            self.last_line = time.monotonic()
 
     def _show_end(self, event: ConfigurationEnded) -> None:
         """Says one line about a configuration that was trained."""
@@ -158,15 +209,21 @@ class ConsoleRecorder(Recorder):
         return f"{self._title(key.configuration)} {key.replicate.key.replace('-', ' ')}"
 
 
-def show_found_kernels(
+def _level(record: ConfigurationRecord) -> int:
+    """Returns the level of what explains a configuration: the answer, if nothing is trained."""
+    is_answer = record.settings.get("training", {}).get("name") == "none"
+    return logging.INFO if is_answer else DETAIL
+
+
+def found_kernels(
     configurations: Sequence[ConfigurationRecord], shown: list[FoundKernels]
-) -> None:
-    """Prints the kernels of each model in which not all are Keras's own, and adds it to `shown`."""
+) -> Iterator[tuple[ConfigurationRecord, Table]]:
+    """Yields the kernels of each model in which not all are Keras's own, and adds it to `shown`."""
     for record in configurations:
         titles, rows = found_table(record)
         if rows and (record.model, rows) not in shown:
             shown.append((record.model, rows))
-            get_console().print(_table(f"{record.model}: kernels", titles, rows))
+            yield record, _table(f"{record.model}: kernels", titles, rows)
 
 
 def _table(title: str, titles: Sequence[str], rows: Sequence[list[str]]) -> Table:
@@ -179,3 +236,11 @@ def _table(title: str, titles: Sequence[str], rows: Sequence[list[str]]) -> Tabl
     for row in shortened(rows, _MAX_ROWS):
         table.add_row(*row)
     return table
+
+
+def _as_text(table: Table) -> str:
+    """Returns the title of a table and its rows, which fit the width of the console."""
+    title, table.title = table.title, None
+    text = io.StringIO()
+    Console(file=text, width=get_console().width, color_system=None).print(table)
+    return "\n".join([str(title), *map(str.rstrip, text.getvalue().splitlines())])

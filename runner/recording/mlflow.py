@@ -523,7 +523,7 @@ class MlflowRecorder(Recorder):
             self._store.client.get_run(self._runs[_SWEEP])  # raises if it is not only the files
             self._takes_artifacts = False
             log.warning(
-                "MLflow takes no files (%s): tables and figures stay in the results folder.",
+                "MLflow accepts no files (%s): tables and figures stay in the results folder.",
                 store.reason(error),
             )
 

@@ -126,7 +126,7 @@ def open_store(uri: str, experiment: str) -> Store:
         raise
     except HeldError as error:
         raise ConfigError(
-            f"{error}. Let that process end or go on; tracking=none trains without MLflow."
+            f"{error}. Wait for that process or end it; tracking=none trains without MLflow."
         ) from None
     except Exception as error:
         check()  # it may come from an interruption that a library caught

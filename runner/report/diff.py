@@ -21,7 +21,7 @@ _TELLING = {"diagnostics", "dry_run", "execution", "report", "rerun", "tracking"
 _TELLING |= {"training.target_metric", "training.target_value", "training.checkpoint_every_s"}
 
 # What the reference is compared with is itself.
-_NO_VERDICT = {"reference", "same", "unknown", "unfinished"}
+_NO_VERDICT = {"reference", "unknown", "unfinished"}
 
 
 @dataclass(frozen=True)

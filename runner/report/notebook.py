@@ -9,8 +9,8 @@ import pandas as pd
 
 from runner import tasks
 from runner.report import results
-from runner.report.analysis.differences import differences_table
 from runner.report.comparison import Comparison, compare
+from runner.report.questions.differences import differences_table
 from runner.report.sweep import Sweep
 from runner.report.table import Table
 
@@ -37,7 +37,7 @@ class Results(results.Results):
     @property
     def differences(self) -> pd.DataFrame:
         """`differences.csv`: each configuration to its reference, seed by seed."""
-        return differences_table(self, self._sweep.scores, self._sweep.cells)
+        return differences_table(self, self._sweep.cells)
 
     def plot(self, metric: str | None = None) -> Any:
         """Returns mean curves with their interval bands, by initializer, as an Altair chart.

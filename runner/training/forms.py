@@ -60,32 +60,32 @@ def candidates(
       num_epochs: How long it is trained.
     """
     if not num_epochs:
-        return [Form("single", False, 1, "nothing is trained, and compiling would take longer")]
+        return [Form("single", False, 1, "nothing is trained, so compiling would take longer")]
     kind = "GPU" if "GPU" in device else "CPU"
     convolves = _has(model, _convolutions())
     against_xla = _against_xla(model)
     if kind == "CPU" and convolves and not against_xla:
         against_xla = "the model has convolutions, which XLA compiles badly inside a loop on a CPU"
-    last = Form("single", False, 1, "nothing quicker can be built for this model")
+    last = Form("single", False, 1, "no quicker program can be built for this model")
     alone = _coupling(model, optimizer) or ("there is one replicate" if num_replicas == 1 else "")
     if alone:
         return [Form("single", not against_xla, 1, alone), last]
-    unrolled = Form("unrolled", False, _MAX_UNROLLED, against_xla or "nothing quicker works")
+    unrolled = Form("unrolled", False, _MAX_UNROLLED, against_xla or "no quicker program works")
     if against_xla:
         return [unrolled, last]
     if convolves:
-        reason = "convolutions would run one by one with a replica axis"
+        reason = "convolutions of several replicates would run one after the other"
         return [Form("unrolled", True, _MAX_UNROLLED, reason), unrolled, last]
-    reason = "every layer has a form with a replica axis"
+    reason = "every layer can compute several replicates at once"
     return [Form("stacked", True, _MAX_STACKED[kind], reason), unrolled, last]
 
 
 def _against_xla(model: Any) -> str:
     """Returns why XLA should not compile the model on any device, or ``""``."""
     if _num_steps(model) > _MAX_STEPS:
-        return "the model has recurrent layers whose steps XLA cannot unroll, or not to advantage"
+        return "the model has recurrent layers that XLA cannot unroll, or not profitably"
     if any(variable.constraint is not None for variable in model.trainable_variables):
-        return "XLA rounds the norms of constrained weights by the place where they stand"
+        return "XLA would round the norms of constrained weights differently for each replicate"
     return ""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from runner.imports import told
+from runner.terminal import DETAIL
 from runner.training.cohort import Cohort
 from runner.training.exhaustion import is_out_of_memory
 from runner.training.forms import Form, candidates
@@ -103,5 +104,6 @@ class Grouping:
         """Takes the best form off the list; returns whether to try another one."""
         if len(self.forms) == 1 or is_out_of_memory(error):
             return False
-        log.info("Engine: %s does not work here (%s).", self.forms.pop(0).name, told(error))
+        name = self.forms.pop(0).name
+        log.log(DETAIL, "Engine: the program %s does not work here (%s).", name, told(error))
         return True

@@ -421,8 +421,8 @@ class Program:
         result = self._forward(call, x, y, training=False)
         if call.changed - {id(state) for state in states} or stem_from(result, before):
             raise ConfigError(
-                "The model must not change its variables, or use random numbers, while it is "
-                "evaluated: engine=vectorized would not keep that. Set engine=keras."
+                "The model must not change its variables or use random numbers while it is "
+                "evaluated, because engine=vectorized would lose that. Set engine=keras."
             )
         return result
 

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from runner.events import EpochEnded, ReplicateEnded
 from runner.imports import told
+from runner.terminal import DETAIL
 from runner.training.cohort import Cohort, Member, Snapshot, movement
 from runner.training.forms import Form
 from runner.training.grouping import Grouping
@@ -69,8 +70,8 @@ def train(cohort: Cohort) -> Iterator[EpochEnded | ReplicateEnded]:
     """
     grouping = Grouping(cohort)
     if len(grouping.groups) > 1:
-        told_of = grouping.size, len(cohort.members)
-        log.info("Engine: %d of %d replicates at a time, for want of memory.", *told_of)
+        sizes = grouping.size, len(cohort.members)
+        log.log(DETAIL, "Engine: memory suffices for %d of %d replicates at a time.", *sizes)
     for positions in grouping.groups:
         yield from _train_some(grouping, positions)
 
@@ -154,14 +155,16 @@ class _Training:
                 if not self.grouping.strike(error):
                     raise
             else:
-                log.info(
-                    "Engine: %s%s, %d replicas in %d programs of %d on %d threads: %s.",
-                    form.name,
-                    " with XLA" if form.jit else "",
+                log.log(
+                    DETAIL,
+                    "Engine: %d replicates are trained together on %d threads, in %d programs of "
+                    "%d (%s%s): %s.",
                     len(self.drawn),
+                    self.grouping.num_threads,
                     len(self.chunks),
                     self.program.num_replicas,
-                    self.grouping.num_threads,
+                    form.name,
+                    " with XLA" if form.jit else "",
                     form.reason,
                 )
                 return metrics

@@ -17,6 +17,7 @@ from benchmark.fit_sides import Fit, Joblib, peak_memory_bytes
 from benchmark.works import BATCH_SIZE, WORKS, Work, batch_seed, epoch_flops, initial_weights
 from runner.events import EpochEnded
 from runner.plan import Choice, Key, Training
+from runner.terminal import DETAIL
 from runner.training.cohort import Cohort, Member
 
 # More than any measurement takes; an engine wants to know before it starts.
@@ -79,7 +80,7 @@ class Engine:
         handler = logging.Handler()
         handler.emit = self._take_note  # type: ignore[method-assign]
         logging.getLogger("runner").addHandler(handler)
-        logging.getLogger("runner").setLevel(logging.INFO)
+        logging.getLogger("runner").setLevel(DETAIL)
         self.events: Iterator[Any] = engine.train(self._cohort(device))
         next(self.events)
         self.advance(1)

@@ -359,7 +359,7 @@ def test_words_for_missing_values_are_labels_among_texts(tmp_path):
     lines = ["a,y", *(f"{n}.5,{['None', 'Mild', 'NA'][n % 3]}" for n in ROW)]
     read = examples(written(tmp_path, lines), "y")
     assert sorted(set(read.y)) == ["Mild", "NA", "None"]
-    assert any("not missing values: 'None' in 'y'" in note for note in read.notes)
+    assert any("not as missing values: 'None' in 'y'" in note for note in read.notes)
     lines[1] = "0.5,"
     with pytest.raises(ConfigError, match="Received: 1 in column 'y'"):
         examples(written(tmp_path, lines), "y")

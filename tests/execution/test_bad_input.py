@@ -53,6 +53,7 @@ REFUSED = {
     "no file named": (["dataset=table", "dataset.target=y"], "`dataset.path`"),
     "no validation": (["dataset.validation=0"], "`dataset.validation`"),
     "dry run": (["dry_run=maybe"], "dry_run"),
+    "verbose": (["verbose=maybe"], "verbose"),
     "another folder for jobs": (["hydra.job.chdir=true"], "`hydra.job.chdir` must be false"),
 }
 
@@ -69,7 +70,7 @@ NEEDS_KERAS = {
     ),
     "trains itself": (
         ["model=custom", f"model.function={__name__}.training_itself"],
-        r"`model` must be trained in Keras's way.* its own train_step\. Set engine=keras\.",
+        r"`model` must leave training to Keras.* its own train_step\. Set engine=keras\.",
     ),
     "standardized numbers looked up": (
         [*LOOKS_UP, "dataset=iris", "dataset.standardize=true"],
@@ -82,7 +83,8 @@ NEEDS_KERAS = {
     "a limit below any guess": (
         ["dataset=diabetes", "dataset.standardize=false", "training.divergence_limit=1000"],
         r"`training.divergence_limit` must be well above 5\S+, the loss of the best constant.* "
-        r"Received: 1000\.0\. Raise it, or leave out `dataset.standardize=false`\.",
+        r"Received: 1000\.0\. Every replicate would count as diverged\. Raise it, or leave out "
+        r"`dataset.standardize=false`\.",
     ),
     "not a model": (["model=custom", "model.function=builtins.dict"], "`model.function`"),
     "updates of another kind": (

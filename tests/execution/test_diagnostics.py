@@ -76,18 +76,20 @@ def test_what_is_reused_is_measured_as_the_settings_ask_for(command, trained):
     assert "preactivation_variance" in quantities(standard)
     assert "gradient_quotient" not in quantities(standard)
     assert "gradient_quotient" in quantities(command(*options, "diagnostics=full"))
-    fewer = command(*options, "seeds=3", "diagnostics.examples=8")
+    fewer = command(*options, "seeds=3", "diagnostics.examples=8", "verbose=true")
     assert "before training, mean of 3 seeds" in fewer.output
     assert trained == [0, 1, 2]
 
 
 def test_what_was_measured_is_told_again(command, trained):
-    first = command(*SMALL, "init=he_normal", "seeds=2")
+    first = command(*SMALL, "init=he_normal", "seeds=2", "verbose=true")
     again = command(*SMALL, "init=he_normal", "seeds=2")
     assert trained == [0, 1]
+    log = (again.folder / "0" / "runner.log").read_text()
     for text in ("hidden_1/kernel", "before training, mean of 2 seeds", "he_normal is healthy"):
         assert text in first.output
-        assert text in again.output
+        assert text not in again.output
+        assert text in log
 
 
 def test_none_measures_nothing(command):

@@ -76,7 +76,7 @@ def test_what_is_drawn_and_what_is_not_is_said(command, own_code):
     assert done.code == 0, done.output
     for text in (
         "linear/w     2 × 3      2       3 used in a product",
-        "compiled with is not used (loss mse, optimizer Adam, metrics accuracy)",
+        "its compile settings are not used (loss mse, optimizer Adam, metrics accuracy)",
         "`init` replaces its kernels' own initializers (dense/kernel: LecunNormal)",
         "`init` draws 84.2 % of the trainable parameters; linear/gate (1, 3) keep",  # 16 of 19
         "! Same kernels for every seed: own_code.Fixed(weights=fixed), whose seeds differ in no",

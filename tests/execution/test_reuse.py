@@ -217,7 +217,7 @@ def test_thousands_of_earlier_configurations_are_looked_through_quickly(
     from runner.execution import reuse
 
     began = perf_counter()
-    found = reuse._folders(tmp_path / "results", {identity})
+    found = reuse._folders(tmp_path / "results", {identity}, [])
     # Measured: 0.1 s; a start of TensorFlow takes fifteen.
     assert perf_counter() - began < 5
     assert found == {identity: [first / "0"]}

@@ -1,6 +1,7 @@
 """The whole walk, from the command line to the files that a person opens."""
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -202,6 +203,31 @@ def test_an_experiment_is_a_sweep_by_itself(command):
         "keras1/he_normal",
         "he_uniform",
     ]
+
+
+TEN = (
+    "init=uniform,lecun_uniform,normal,identity,orthogonal,zero,"
+    "glorot_normal,glorot_uniform,he_normal,he_uniform"
+)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--multirun", TEN), pytest.param(("experiment=article",), marks=pytest.mark.slow)],
+)
+def test_less_than_a_screen_stands_before_the_answer(command, arguments):
+    done = command(*arguments, *QUIET[3:4], "tracking=none", "training.epochs=1", "seeds=1")
+    assert done.code == 0
+    lines = done.output.splitlines()
+    ends = [number for number, line in enumerate(lines) if ": 1 finished, val_accuracy" in line]
+    assert len(ends) == 10
+    assert sum(math.ceil(max(len(line), 1) / 80) for line in lines[: ends[-1] + 1]) < 24
+    assert "1 of 10 initializers looks unhealthy before training (zero: symmetric)" in done.output
+    log = (done.folder / "runner.log").read_text()
+    assert "Engine: 10 replicates are trained together" in log
+    assert "DETAIL" in (done.folder / "0" / "runner.log").read_text()
+    for detail in ("DETAIL", "Engine", "is healthy", "is symmetric", "fan_in", "Traceback"):
+        assert detail not in "\n".join(lines[: ends[-1]])
 
 
 def test_mlflow_runs_end_and_hold_the_curves(command, tmp_path):

@@ -109,7 +109,7 @@ def test_workers_that_end_go_on_from_their_checkpoints(tmp_path, undisturbed):
         os.kill(pid, number)
     assert ended(process) == 0, (tmp_path / "output").read_text()
     output = (tmp_path / "output").read_text()
-    assert output.count("its worker was lost once") == 1
+    assert output.count("lost its worker once") == 1
     assert output.count("Going on after epoch") == 2
     assert_whole(tmp_path, undisturbed)
 

@@ -269,10 +269,10 @@ def test_advice_knows_the_parameters_of_activations_and_says_what_it_does_not_kn
     small = {"init": "normal", "init_settings": {"scale": 1e-3}}
     half = examine(model=build(lambda: layers.LeakyReLU(0.5)), **small)
     # 2 / (1 + 0.5^2) keeps signal and gradient (He et al., 2015, equation 15).
-    found = float(re.search(r"variance is ([0-9.]+);", half.advice())[1])
+    found = float(re.search(r"variance = ([0-9.]+);", half.advice())[1])
     assert found == pytest.approx(1.6, rel=0.2)
     unknown = examine(model=build(layers.PReLU), **small)
-    assert "is not known for this net: an activation is no function" in unknown.advice()
+    assert "is not known for this network (an activation depends on" in unknown.advice()
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """What a sweep says of itself while it runs, where there is no live display."""
 
-import logging
 import platform
+from dataclasses import replace
 
 import pytest
 
@@ -26,6 +26,7 @@ from runner.records import (
     ReplicateRecord,
     SweepRecord,
 )
+from runner.terminal import DETAIL
 
 SWEEP = SweepRecord("name", "command", "now", {}, "here")
 CONFIGURATION = ConfigurationRecord(
@@ -64,7 +65,7 @@ def console():
 
 @pytest.fixture
 def told(caplog):
-    caplog.set_level(logging.INFO, "runner.recording.console")
+    caplog.set_level(DETAIL, "runner.recording.console")
     return lambda: [(record.levelname, record.getMessage()) for record in caplog.records]
 
 
@@ -93,34 +94,76 @@ def test_only_a_task_on_another_machine_is_named(console, told):
     assert told() == [("INFO", "Task 1 runs on n1"), ("INFO", "Task 1 runs on n2, attempt 2")]
 
 
-def test_a_verdict_comes_with_its_reason_its_advice_and_tables(console, told, capsys):
+VERDICT = "zero model.depth=2 is dead: all units are 0. Take he_normal."
+
+
+def test_a_verdict_and_its_tables_go_to_the_log_and_one_warning_to_the_console(console, told):
     console.take(Judged(0, (MEASURED,), "dead", "all units are 0", "Take he_normal."))
-    told_of = "zero model.depth=2 is dead: all units are 0. Take he_normal."
-    assert told() == [("WARNING", told_of)]
-    output = " ".join(capsys.readouterr().out.split())
+    (level, tables), verdict = told()
+    assert level == "DETAIL"
     for text in ("zero model.depth=2: initial weights", "a/kernel", "mean of 1 seed", "0.25"):
-        assert text in output
+        assert text in tables
+    assert verdict == ("DETAIL", VERDICT)
+    console.take(epoch(1, *KEYS))
+    console.take(epoch(2, *KEYS))
+    assert told()[2:] == [("WARNING", f"Before training, {VERDICT.replace(' is ', ' looks ')}")]
     console.take(Judged(0, (MEASURED, MEASURED), "dead", "all units are 0", "Take he_normal."))
     console.take(Judged(0, (MEASURED, MEASURED), "healthy", "all is well"))
-    assert told()[1:] == [("INFO", "zero model.depth=2 is healthy: all is well.")]
-    assert capsys.readouterr().out == ""
+    assert told()[3:] == [("DETAIL", "zero model.depth=2 is healthy: all is well.")]
+
+
+def test_where_nothing_is_trained_the_verdict_is_the_answer(told):
+    console = ConsoleRecorder()
+    record = replace(CONFIGURATION, settings={"training": {"name": "none"}})
+    console.take(SweepPlanned(SWEEP, (record,), num_epochs=0))
+    console.take(Judged(0, (MEASURED,), "dead", "all units are 0", "Take he_normal."))
+    console.take(epoch(0, *KEYS))
+    console.take(SweepEnded("finished"))
+    assert [level for level, _ in told()] == ["INFO", "INFO"]
+    assert told()[1] == ("INFO", VERDICT)
+
+
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_one_line_names_all_that_look_unhealthy(told, is_trained):
+    names = [*("zero", "ones", "constant", "uniform", "normal", "glorot_uniform"), "he_normal"]
+    verdicts = ["symmetric"] * 3 + ["vanishing"] * 2 + ["healthy"] * 2
+    console = ConsoleRecorder()
+    configurations = [
+        replace(CONFIGURATION, index=index, init=name, factors={})
+        for index, name in enumerate(names)
+    ]
+    console.take(SweepPlanned(SWEEP, tuple(configurations), num_epochs=6))
+    for index, verdict in enumerate(verdicts):
+        console.take(Judged(index, (MEASURED,), verdict, "why"))
+        if not is_trained:  # an earlier command has: there will be no epoch
+            console.take(ConfigurationEnded(index, "finished", {}))
+    if is_trained:
+        console.take(epoch(0, *KEYS))
+    console.take(SweepEnded("finished"))
+    shown = [line for line in told() if line[0] != "DETAIL"]
+    text = (
+        "5 of 7 initializers look unhealthy before training (zero: symmetric, ones: symmetric, "
+        "constant: symmetric, uniform: vanishing and 1 more): details in the report."
+    )
+    assert shown == [("WARNING", text)]
 
 
 def test_failures_and_ends_are_told(console, told):
     console.take(ended(0))
-    console.take(ended(1))
+    console.take(ended(1, "failed", error="ValueError: no"))
     console.take(ended(2, "failed", error="ValueError: no"))
     console.take(ConfigurationEnded(0, "failed", {"mean": 0.75}))
     assert told() == [
-        ("ERROR", "zero model.depth=2 seed 2 failed: ValueError: no"),
-        ("INFO", "zero model.depth=2: 2 finished, 1 failed, val_accuracy 0.7500 (4.5 s)"),
+        ("ERROR", "zero model.depth=2 seed 1 failed: ValueError: no"),
+        ("DETAIL", "zero model.depth=2 seed 2 failed: ValueError: no"),
+        ("INFO", "zero model.depth=2: 2 failed, 1 finished, val_accuracy 0.7500 (4.5 s)"),
     ]
 
 
 def test_a_long_silence_is_broken(console, told):
     console.take(epoch(1, *KEYS))
     assert told() == []
-    console.told -= 61.0
+    console.last_line -= 61.0
     console.take(epoch(2, *KEYS))
     text = "6 of 6 epochs: zero model.depth=2 seed 2  epoch 2  loss 0.5  val_loss 0.5"
     assert told() == [("INFO", text)]

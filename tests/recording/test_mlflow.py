@@ -791,7 +791,7 @@ def test_files_that_cannot_be_stored_do_not_stop_the_numbers(
     recorder.take(SweepEnded("finished", str(results_folder(tmp_path))))
 
     (message,) = [record.getMessage() for record in caplog.records]
-    assert "MLflow takes no files" in message
+    assert "MLflow accepts no files" in message
     assert runs_of(uri)["he_uniform model.depth=2 seed 0"].data.metrics["final_loss"] > 0
 
 

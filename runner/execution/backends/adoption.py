@@ -137,8 +137,8 @@ def own(folder: Path) -> None:
         _held[path] = hold(path)
     except HeldError as error:
         raise ConfigError(
-            f"{folder} is being trained: {error}. Let that end, or end it: what it has finished is "
-            "not trained again. rerun=true trains all of it once more, beside it."
+            f"{folder} is being trained: {error}. Wait for that command or end it: what it has "
+            "finished is not trained again. rerun=true trains everything a second time."
         ) from None
 
 
@@ -203,7 +203,9 @@ def adopted(task: Task, of: Plan) -> Adopted | None:
         earlier = plan.read(place.parents[1])
         there = _names(earlier, read_task(place.parents[1], place.name))
     except (OSError, ValueError) as error:
-        log.warning("%s is not followed (%s). The task is trained anew.", place, error)
+        log.warning(
+            "The job of %s cannot be followed (%s). Its task is trained again.", place, error
+        )
         return None
     here = {name: key for key, name in _names(of, task).items()}
     return Adopted(

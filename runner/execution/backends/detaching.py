@@ -28,8 +28,8 @@ def detached(jobs: Sequence[str], num_waiting: int) -> Detached:
     numbers = f" ({abridged(jobs, _MOST_SHOWN)})" if jobs else ""
     rest = f"; {counted(num_waiting, 'task')} could not be submitted yet" if num_waiting else ""
     return Detached(
-        f"{counted(len(jobs), 'job')} left to go on{numbers}{rest}. "
-        "The same command, in the same folder, comes back to them."
+        f"{counted(len(jobs), 'job')} left running{numbers}{rest}. "
+        "To follow them again, give the same command in the same folder."
     )
 
 
@@ -48,7 +48,7 @@ class Terminal:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             descriptor = sys.stdin.fileno()
             if os.isatty(descriptor):
-                log.info("Ctrl-D leaves the jobs running; the same command comes back to them.")
+                log.info("Ctrl-D leaves the jobs running; the same command follows them again.")
                 self._thread = threading.Thread(
                     target=self._listen, args=(descriptor,), name="terminal", daemon=True
                 )

@@ -205,7 +205,7 @@ class RayCluster:
         except ValueError as error:  # it comes over TCP: the worker itself has written that
             self._ray.cancel(stream.generator, force=True)
             del self._streams[stream.attempt]
-            self._endings[stream.attempt] = f"what it told is damaged: {error}"
+            self._endings[stream.attempt] = f"its messages are damaged: {error}"
         stream.rest = stream.rest[place:]
 
     def _name(self, attempt: Attempt) -> bytes:
@@ -314,19 +314,17 @@ def _join(ray: Any, key: str, address: str) -> None:
 def _unreachable(address: str) -> str:
     """Returns why no cluster answers at an address; empty if one does."""
     if "://" in address:
-        return (
-            "Ray's client (ray://) hands on no streams: run the command on a node of the cluster."
-        )
+        return "Ray's client (ray://) is not supported: run the command on a node of the cluster."
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
     except (ValueError, OSError) as error:
-        return f"Nothing answers there ({error})."
+        return f"Nothing answers at that address ({error})."
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_S)
     except subprocess.TimeoutExpired:
-        return f"What listens there does not answer as Ray does, within {_ANSWER_S:g} s."
+        return f"Ray does not answer at that address within {_ANSWER_S:g} s."
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     return "" if done.returncode == 0 else f"Ray: {lines[-1] if lines else 'it is not healthy'}."
 

@@ -338,7 +338,7 @@ class SlurmCluster:
             job.is_sent, job.text = True, "waiting"
         except BusyError as error:
             if job.text != str(error):
-                log.warning("SLURM takes no more jobs now (%s). It is tried again.", error)
+                log.warning("SLURM accepts no more jobs at present (%s). Trying again.", error)
             job.text = str(error)
             self._backlog.append((attempt, task))
 
@@ -377,7 +377,7 @@ class SlurmCluster:
         try:
             listed = jobs()
         except (OSError, subprocess.SubprocessError) as error:
-            log.warning("SLURM does not answer (%s). It is asked again.", _why(error))
+            log.warning("SLURM does not answer (%s). Asking again.", _why(error))
         else:
             for job in sent:
                 _update(job, listed.get(job.name))
@@ -477,7 +477,7 @@ def _executor(folder: Path) -> Any:
         raise ConfigError("`execution=slurm` needs: pip install 'runner[slurm]'.") from None
     if missing := [name for name in ("sbatch", "squeue", "srun", "scancel") if not which(name)]:
         raise ConfigError(
-            f"`execution=slurm` works where SLURM's commands are. Not found: {', '.join(missing)}."
+            f"`execution=slurm` needs SLURM's commands. Not found: {', '.join(missing)}."
         )
     return SlurmExecutor(folder)
 

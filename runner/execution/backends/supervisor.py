@@ -376,7 +376,7 @@ class Supervisor:
             return
         elif event.end == "finished":
             lacking = len(job.left)
-            log.warning("Task %s: the ends of %d replicates are missing.", job.task.name, lacking)
+            log.warning("Task %s ended without a result for %d replicates.", job.task.name, lacking)
             self._split(job, 1)
         else:
             job.fruitless = 0 if each.is_fruitful else job.fruitless + 1
@@ -399,13 +399,16 @@ class Supervisor:
         job.losses += 1
         ending = self._cluster.ending(attempt)
         why = (f"{reason}; {ending}" if ending else reason).rstrip(".")
-        log.warning("Task %s: its worker was lost %s (%s).", job.task.name, _times(job.losses), why)
+        log.warning("Task %s lost its worker %s (%s).", job.task.name, _times(job.losses), why)
         if job.losses <= job.retries:
             self._waiting.appendleft(job)
         elif not self._any_has_begun:
             raise ConfigError(f"No worker could be started: {why}.")
         elif job.has_begun and len(job.left) > 1:
-            log.warning("Task %s is cut in halves to find what ends its workers.", job.task.name)
+            log.warning(
+                "Task %s is split in two, to find the replicate that ends its workers.",
+                job.task.name,
+            )
             self._split(job, 2)
         else:
             yield from self._fail(job, f"Its worker was lost {_times(job.losses)}: {why}.")

@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import pandas as pd
+
 from runner import version
 from runner.plan import Scalar
 from runner.records import SweepRecord, lower_is_better
 from runner.report.comparison import Comparison
 from runner.report.sweep import Sweep
 from runner.report.verdict import Cell, Outcome, Standing
+from runner.report.words import good
 
 SCHEMA_VERSION = 1
 
@@ -50,6 +53,7 @@ class Row:
       init: Label of the initializer.
       factors: The other settings that vary.
       mean, median, std, ci_low, ci_high: Of the endpoint over the finished replicates.
+      test_mean: Of the same metric on the test part, where there is one.
       num_asked: Replicates that were asked for.
       num_finished, num_diverged, num_failed, num_interrupted: How they ended.
       num_never_learned: Finished ones that did not beat a constant guess.
@@ -66,6 +70,7 @@ class Row:
     std: float | None
     ci_low: float | None
     ci_high: float | None
+    test_mean: float | None
     num_asked: int
     num_finished: int
     num_diverged: int
@@ -116,8 +121,10 @@ class CellAnswer:
       margin: Difference that does not matter, where one was named.
       reference: What the others are compared with.
       is_baseline: Whether that was fixed beforehand.
+      look: The last look that was reached; 0 for none, and then nothing is decided.
       choice: The initializer to use; null where none can be named.
-      ties: Others that are as good, as far as is known.
+      ties: Others that are equivalent to it, or better than the reference too.
+      unknown: Those of which it is not known yet how they compare with the reference.
       avoid: Those that are worse, never learn or do not finish.
       ranking: Best first.
       pairs: All pairs.
@@ -134,8 +141,10 @@ class CellAnswer:
     margin: float | None
     reference: str | None
     is_baseline: bool
+    look: int
     choice: str | None
     ties: Sequence[str]
+    unknown: Sequence[str]
     avoid: Sequence[str]
     ranking: Sequence[Row]
     pairs: Sequence[Pair]
@@ -159,7 +168,8 @@ class SweepReport:
       cells: One for each setting of the factors.
       sentences: What is said of the sweep as a whole.
       cautions: What limits the comparison.
-      method: How the verdict was reached.
+      method: How to read the intervals and the verdict.
+      methods: A paragraph on the methods, for a paper, with its sources as BibTeX in `bibtex`.
       files: What the report wrote, relative to its folder.
     """
 
@@ -176,6 +186,8 @@ class SweepReport:
     sentences: Sequence[str]
     cautions: Sequence[str]
     method: str
+    methods: str
+    bibtex: str
     files: Sequence[str]
 
 
@@ -199,12 +211,14 @@ def sweep_report(sweep: Sweep, comparison: Comparison, files: Sequence[str]) -> 
         title=comparison.title,
         headline=comparison.headline,
         cells=[
-            _cell(cell, comparison, results.sweep.confidence, [s.text for s in sentences])
+            _cell(cell, comparison, [s.text for s in sentences])
             for cell, sentences in zip(sweep.cells, comparison.findings, strict=True)
         ],
         sentences=[sentence.text for sentence in comparison.overall],
         cautions=comparison.cautions,
         method=comparison.method,
+        methods=comparison.paper.plain() if comparison.paper else "",
+        bibtex=comparison.paper.bibtex() if comparison.paper else "",
         files=sorted(files),
     )
 
@@ -214,12 +228,11 @@ def command(sweep: SweepRecord) -> Command:
     return Command(sweep.name, sweep.command, sweep.started, sweep.versions, sweep.machine)
 
 
-def _cell(
-    cell: Cell, comparison: Comparison, confidence: float, sentences: Sequence[str]
-) -> CellAnswer:
+def _cell(cell: Cell, comparison: Comparison, sentences: Sequence[str]) -> CellAnswer:
     record = cell.standings[0].record
     design = next((s.record.design for s in cell.standings if s.record.design), None)
-    choice = cell.leaders[0] if cell.leaders else None
+    best = good(cell)
+    choice = cell.choice if best else None
     return CellAnswer(
         name=cell.name,
         dataset=str(record.dataset.get("name", "")),
@@ -231,11 +244,13 @@ def _cell(
         margin=design.margin if design else None,
         reference=cell.reference.record.init if cell.reference else None,
         is_baseline=cell.is_baseline,
+        look=cell.look,
         choice=choice.record.init if choice else None,
-        ties=[s.record.init for s in cell.leaders if s is not choice],
+        ties=[s.record.init for s in best if s is not choice],
+        unknown=[s.record.init for s in cell.having("unknown")],
         avoid=[s.record.init for s in cell.standings if _is_bad(s)],
         ranking=[_row(standing, comparison) for standing in cell.standings],
-        pairs=_pairs(cell, 1 - confidence),
+        pairs=_pairs(cell),
         sentences=sentences,
     )
 
@@ -256,6 +271,7 @@ def _row(standing: Standing, comparison: Comparison) -> Row:
         std=number(score.std),
         ci_low=number(score.low),
         ci_high=number(score.high),
+        test_mean=number(standing.test.mean) if standing.test else None,
         num_asked=record.num_replicates,
         num_finished=statuses.get("finished", 0),
         num_diverged=statuses.get("diverged", 0),
@@ -266,26 +282,23 @@ def _row(standing: Standing, comparison: Comparison) -> Row:
     )
 
 
-def _pairs(cell: Cell, level: float) -> list[Pair]:
+def _pairs(cell: Cell) -> list[Pair]:
     inits = {standing.record.index: standing.record.init for standing in cell.standings}
-    found = []
-    for row in cell.pairs.to_dict("records"):
-        p = row["p_holm"] if math.isnan(row["p_deciding"]) else row["p_deciding"]
-        found.append(
-            Pair(
-                configuration_a=row["configuration_a"],
-                configuration_b=row["configuration_b"],
-                init_a=inits[row["configuration_a"]],
-                init_b=inits[row["configuration_b"]],
-                mean=number(row["mean"]),
-                ci_low=number(row["ci_low"]),
-                ci_high=number(row["ci_high"]),
-                num_pairs=int(row["num_pairs"]),
-                verdict="different" if p <= level else "unknown",
-                decided_at=int(row["num_pairs"]) if p <= level else None,
-            )
+    return [
+        Pair(
+            configuration_a=row["configuration_a"],
+            configuration_b=row["configuration_b"],
+            init_a=inits[row["configuration_a"]],
+            init_b=inits[row["configuration_b"]],
+            mean=number(row["mean"]),
+            ci_low=number(row["ci_low"]),
+            ci_high=number(row["ci_high"]),
+            num_pairs=int(row["num_pairs"]),
+            verdict=row["verdict"],
+            decided_at=None if pd.isna(row["decided_at"]) else int(row["decided_at"]),
         )
-    return found
+        for row in cell.pairs.to_dict("records")
+    ]
 
 
 def number(value: float) -> float | None:

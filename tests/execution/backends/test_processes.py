@@ -74,7 +74,7 @@ def test_whatever_happens_to_workers_every_replicate_ends_once(tmp_path, caplog)
     assert "killed by SIGKILL" in told
     assert "no sign of life for" in told
     assert "exit code 74; its log ends: " in told
-    assert "The disk did not take all that was to be told (File too large)" in told
+    assert "Not all events could be written to the disk (File too large)" in told
 
 
 def test_an_interruption_ends_workers_with_a_checkpoint(tmp_path):

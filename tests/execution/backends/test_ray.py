@@ -267,8 +267,8 @@ def test_refuses_what_no_node_has(nodes, folder):
 @pytest.mark.parametrize(
     ("address", "why"),
     [
-        ("127.0.0.1:1", "Nothing answers there .*refused"),
-        ("somewhere", "Nothing answers there"),
+        ("127.0.0.1:1", "Nothing answers at that address .*refused"),
+        ("somewhere", "Nothing answers at that address"),
         ("ray://127.0.0.1:10001", "run the command on a node"),
     ],
 )

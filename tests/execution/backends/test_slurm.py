@@ -302,7 +302,7 @@ def test_jobs_that_were_left_are_found_when_they_have_ended(cluster, folder, tmp
     earlier.write(folder)
     paced(folder, 4, 0.25)
     names = {key: member_key(IDENTITY, key.replicate) for key in whole(earlier.tasks, 1)}
-    with pytest.raises(Detached, match=r"^2 jobs left to go on \(\d+, \d+\)\. The same command"):
+    with pytest.raises(Detached, match=r"^2 jobs left running \(\d+, \d+\)\. To follow them"):
         list(supervised(folder, earlier, wait=False))
     wait_for(lambda: not cluster.jobs())
     mine = tmp_path / "2026-11-28" / "11-00-00"

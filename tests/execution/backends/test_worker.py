@@ -37,7 +37,8 @@ def test_a_version_that_the_plan_was_not_made_with_is_refused_by_name():
     }
     assert end.end == "failed"
     assert (
-        f"Here: keras {own['keras']}, another none; in the plan: keras 2.0, another 1." in end.error
+        f"On this worker: keras {own['keras']}, another none; in the plan: keras 2.0, another 1."
+        in end.error
     )
 
 
