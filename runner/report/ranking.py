@@ -154,7 +154,7 @@ def _numbers(cells: Sequence[Cell], confidence: float, compared: bool) -> list[C
     if compared:
         columns.append((f"difference to {reference}", _difference))
     if any(s.test for cell in cells for s in cell.standings):
-        columns.append(("on test part", _test))
+        columns += [("test ± its size", _test), ("test, interval over seeds", _test_interval)]
     return columns
 
 
@@ -210,16 +210,22 @@ def _difference(place: Place) -> Entry:
 
 
 def _test(place: Place) -> Entry:
-    """Returns the score on the test part: interval over seeds, and what its size leaves open."""
+    """Returns the mean score on the test part, and what the part's size leaves open of a share."""
     test, record = place.standing.test, place.standing.record
     if test is None:
         return Entry("")
-    text = names.mean_and_interval(test, names.decimals([test]))
-    size = record.dataset.get("num_test")
+    text, size = names.number(test.mean, place.digits), record.dataset.get("num_test")
     if size and not lower_is_better(record.endpoint):
         width = half_width_of_share(test.mean, int(size), place.confidence)
-        text += f" ± {names.number(width, names.decimals([test]))}"
+        text += f" ± {names.significant(width, 2)}"
     return Entry(text, test.mean)
+
+
+def _test_interval(place: Place) -> Entry:
+    test = place.standing.test
+    if test is None:
+        return Entry("")
+    return Entry(names.interval(test, place.digits), test.low, "muted")
 
 
 # Outcome -> what it is called, and its emphasis.

@@ -46,7 +46,7 @@ def test_the_whole_answer_is_printed_and_kept(
         *("glorot_uniform", "glorot_uniform"),
         True,
     )
-    assert cell["ties"] == ["he_normal"]
+    assert (cell["ties"], cell["unknown"]) == ([], ["he_normal"])
     assert set(cell["avoid"]) == {"uniform", "zero"}
     assert cell["metric"] == "val_accuracy"
     ranking = {row["init"]: row for row in cell["ranking"]}

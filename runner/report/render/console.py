@@ -35,6 +35,8 @@ _EMPHASIS = {"good": "green", "bad": "red", "muted": "dim", "": ""}
 _NAME_WIDTH = 20
 _LEAST_WIDTHS = {"finished": len("finished")}
 _UNBROKEN = {"#", "outcome"}
+# For these eighty columns have no room; the report has them.
+_LEFT_OUT = ("median", "std", "difference", "test ±", "over seeds")
 # Where a label may be folded: after a space or a sign, but not within a number.
 _FOLD = re.compile(r"(?<=[\s(,/])(?!\s)|(?<=\.)(?=[^\W\d])")
 _MAX_CELLS = 6
@@ -125,7 +127,7 @@ def _table(table: Table, rows: Sequence[Row], grouped: set[int], show_header: bo
         show_header=show_header,
     )
     mean, interval = (_position(table, text) for text in ("mean", " interval"))
-    left_out = {interval, *(_position(table, text) for text in ("median", "std", "difference"))}
+    left_out = {interval, *(_position(table, text) for text in _LEFT_OUT)}
     shown = [place for place in range(len(table.columns)) if place not in left_out | grouped]
     for place in shown:
         title = table.columns[place]
