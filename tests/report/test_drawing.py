@@ -46,8 +46,9 @@ def test_a_process_that_has_died_is_no_loss(expected: str) -> None:
 
 # A script as people write it: nothing guards it against being imported.
 SCRIPT = """
-import time
+import signal, time
 from runner.report.render.svg import Drawer
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 print("begun", flush=True)
 try:
     with Drawer(1) as drawer:

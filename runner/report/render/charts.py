@@ -42,12 +42,10 @@ def first_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return shown, first_of(len(shown), len(frame))
 
 
-def in_panels(
-    chart: Any, panels: Sequence[str], data: alt.Data, field: str = "panel", columns: int = 2
-) -> Any:
-    """Returns a chart once for each panel, each with the axis titles of its own."""
+def in_panels(chart: Any, panels: Sequence[str], data: alt.Data, field: str = "panel") -> Any:
+    """Returns a chart once for each panel, two in a row, each with the axis titles of its own."""
     facet = panel_facet(field, panels)
-    laid_out = chart.facet(facet=facet, columns=min(len(panels), columns), data=data)
+    laid_out = chart.facet(facet=facet, columns=min(len(panels), 2), data=data)
     return laid_out.resolve_axis(x="independent")
 
 
