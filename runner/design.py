@@ -29,6 +29,7 @@ class Design:
       reference: Label of the initializer that the others are compared with; None for all pairs.
       margin: Difference of the endpoint that does not matter in practice, if one was named.
       comparisons: How many the family had when it was stamped.
+      has_late_margin: Whether the margin was named after the data were seen.
       grid: Of crossed seeds, how many weight and batch seeds the one look is at.
     """
 
@@ -38,6 +39,7 @@ class Design:
     margin: Number | None = None
     comparisons: Count = 0
     grid: tuple[Count, Count] | None = None
+    has_late_margin: bool = False
 
     @property
     def is_stamped(self) -> bool:

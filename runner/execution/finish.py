@@ -25,7 +25,7 @@ from runner.recording.mlflow import MlflowRecorder
 from runner.recording.mlflow_store import ui_command
 from runner.records import RecordError
 from runner.report import tables
-from runner.report.render.console import view
+from runner.report.render.console import answer, view
 from runner.report.results import ResultsError
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,8 @@ def conclude(collector: Collector, folder: Path, figures: bool, end: End) -> boo
     if comparison is not None:
         log.info("Report: %s", folder / "report.html")
     _tell_where(recorders)
+    if comparison is not None:
+        get_console().print(answer(comparison))
     disks = [item for item in collector.recorders if isinstance(item, DiskRecorder)]
     return comparison is not None and all(disk.is_whole for disk in disks)
 

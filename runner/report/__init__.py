@@ -36,6 +36,7 @@ def load(
     tracking_uri: str | None = None,
     where: str | Sequence[str] = (),
     by: str | Sequence[str] | None = None,
+    margin: float | None = None,
 ) -> "Results":
     """Returns the records of one or several sweeps as tidy frames; see `runner.report.results`.
 
@@ -50,6 +51,8 @@ def load(
         `runner.report.selection`.
       by: What configurations have in common that are compared with each other, such as
         `"model.depth"`; None for every factor.
+      margin: Difference of the endpoint that does not matter, in place of what was named before
+        training. It is marked as named after the data were seen.
 
     `mlflow`, `where` and `by` may be one text or several.
 
@@ -64,6 +67,7 @@ def load(
         tracking_uri,
         _several(where),
         None if by is None else _several(by),
+        margin,
     )
     return notebook.shown(found)
 

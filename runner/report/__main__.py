@@ -63,7 +63,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _write(options: argparse.Namespace) -> int:
     from runner.report.files import write
-    from runner.report.render.console import view
+    from runner.report.render.console import answer, view
 
     folders = options.folders or ([] if options.mlflow else [LATEST])
     results = _load(folders, options)
@@ -74,6 +74,7 @@ def _write(options: argparse.Namespace) -> int:
         _print_json((output / "report.json").read_bytes())
     else:
         _show(view(comparison), [output / f"report.{kind}" for kind in ("html", "md", "tex")])
+        _show(answer(comparison), [])
     return 0
 
 
@@ -100,7 +101,14 @@ def _load(folders: Sequence[Path], options: argparse.Namespace) -> "Results":
 
     by = [key for keys in options.by for key in keys.split(",")] if options.by else None
     uri = options.tracking_uri
-    return load(*folders, mlflow=options.mlflow, tracking_uri=uri, where=options.where, by=by)
+    return load(
+        *folders,
+        mlflow=options.mlflow,
+        tracking_uri=uri,
+        where=options.where,
+        by=by,
+        margin=options.margin,
+    )
 
 
 def _print_json(content: bytes) -> None:
@@ -120,7 +128,8 @@ def _show(view: "RenderableType", written: Sequence[Path]) -> None:
 
 def _place(folders: Sequence[Path], options: argparse.Namespace) -> Path:
     """Returns where the report goes: a whole sweep's into its folder, any other beside them."""
-    is_whole = len(folders) == 1 and not (options.mlflow or options.where or options.by)
+    others = options.mlflow or options.where or options.by or options.margin
+    is_whole = len(folders) == 1 and not others
     return folders[0] if is_whole else OUTPUT
 
 
@@ -160,6 +169,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", action="store_true",
         help="print the whole answer as JSON, and nothing else (report.json is the same)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--margin", type=float, metavar="NUMBER",
+        help="difference of the endpoint that does not matter, in place of what was named before "
+        "training; the report says that it was named after the data were seen",
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, metavar="FOLDER",

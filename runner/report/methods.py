@@ -240,6 +240,8 @@ def _equivalence(cells: Sequence[Cell], level: float) -> list[Part]:
     if not margins:
         return []
     told = names.listed([names.scalar_text(float(margin)) for margin in margins])
+    if any(cell.design.has_late_margin for cell in cells):
+        told += " (a margin named after the data were seen)"
     return [
         (
             f"Two initializers are called equivalent where two one-sided tests [schuirmann1987] at "

@@ -231,8 +231,8 @@ def _seeds(
 
     return verdicts.Pairs(
         values=of.values,
-        is_asked=both(found.asked).all(axis=0),
-        has_ended=both(found.ended).all(axis=0),
+        is_asked=np.logical_and(*both(found.asked)),
+        has_ended=np.logical_and(*both(found.ended)),
         has_outcome=both(found.outcome),
         has_trained=both(found.trained),
     )

@@ -1,12 +1,14 @@
 """Results in memory: records, and their tables as tidy pandas frames."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
+from runner.design import UNSTAMPED
 from runner.plan import Scalar
 from runner.propagation.tables import Opinion, opinion
 from runner.records import (
@@ -85,6 +87,7 @@ def load(
     tracking_uri: str | None = None,
     where: Sequence[str] = (),
     by: Sequence[str] | None = None,
+    margin: float | None = None,
 ) -> Results:
     """See `runner.report.load`."""
     from runner.report import tracked
@@ -94,10 +97,29 @@ def load(
     if not parts:
         raise ResultsError("There are no results to report on: name a folder.")
     records = selected(parts[0] if len(parts) == 1 else combined(parts), where)
+    if margin is not None:
+        records = _with_margin(records, margin)
     keys = sorted({key for record in records.configurations for key in record.factors})
     cells = None if by is None else tuple(completed(key, ["init", *keys], "--by") for key in by)
     told = where if len(where) == 1 else [f"({text})" for text in where]
     return _tabulated(records, tuple(told), cells)
+
+
+def _with_margin(records: Records, margin: float) -> Records:
+    """Returns the records as if this margin had been named, which is marked as late.
+
+    Raises:
+      ResultsError: It is no positive number.
+    """
+    if not 0 < margin < math.inf:
+        raise ResultsError(f"--margin must be a positive number. Received: {margin}.")
+    changed = []
+    for record in records.configurations:
+        design = record.design or UNSTAMPED
+        if design.margin != margin:
+            design = replace(design, margin=margin, has_late_margin=True)
+        changed.append(replace(record, design=design))
+    return replace(records, configurations=tuple(changed))
 
 
 def collect(

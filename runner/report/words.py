@@ -83,7 +83,7 @@ def _choice(cell: Cell) -> str:
     if choice is None or reference is None:
         return _baseline_fails(cell)
     equivalent = cell.having("equivalent")
-    within = f"within {names.scalar_text(_margin(cell))}" if equivalent else ""
+    within = _within(cell) if equivalent else ""
     if choice is not reference:
         also = [standing for standing in cell.having("better") if standing is not choice]
         text = f"Use {_named(choice)}: {_how(choice)} than {_named(reference)}"
@@ -135,8 +135,11 @@ def _are(standings: Sequence[Standing]) -> str:
     return "is" if len(standings) == 1 else "are"
 
 
-def _margin(cell: Cell) -> float:
-    return next(s.difference.margin for s in cell.standings if s.difference)
+def _within(cell: Cell) -> str:
+    """Returns within which margin, and that it was named late."""
+    design = next(s.record.design for s in cell.having("equivalent") if s.record.design)
+    late = ", a margin named after the data were seen" if design.has_late_margin else ""
+    return f"within {names.scalar_text(design.margin)}{late}"
 
 
 def _by(standing: Standing) -> str:

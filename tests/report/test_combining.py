@@ -8,6 +8,7 @@ import pytest
 
 from runner.report import load, words
 from runner.report.cautions import cautions
+from runner.report.results import ResultsError
 from runner.report.verdict import judge
 from tests.report.asked import analyse
 
@@ -167,6 +168,18 @@ def test_refused_configurations_are_kept(build: Build, behaviour: Any) -> None:
     first = build({"zero": behaviour()}, name="a", epochs=1, refused={"identity": "not square"})
     results = load(first, build({"ones": behaviour()}, name="b", epochs=1))
     assert results.failures["reason"].tolist() == ["not square"]
+
+
+def test_a_margin_that_comes_late_is_marked(build: Build, behaviour: Any) -> None:
+    inits = {"glorot_uniform": behaviour(), "he_normal": behaviour(0.9501)}
+    folder = build(inits, seeds=range(12))
+    text = load(folder, margin=0.05).verdict
+    assert text == (
+        "Use glorot_uniform (the default): he_normal is equivalent within 0.05, a margin named "
+        "after the data were seen."
+    )
+    with pytest.raises(ResultsError, match="--margin must be a positive number"):
+        load(folder, margin=-1)
 
 
 def test_grouping_by_the_initializer_compares_the_factors(build: Build, behaviour: Any) -> None:

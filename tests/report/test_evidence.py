@@ -70,7 +70,8 @@ def test_a_time_that_nobody_reached_has_no_mean() -> None:
             "restricted_mean": [7.9, 30.0],
             "ci_low": [7.7, 30.0],
             "ci_high": [8.1, 30.0],
-            "p_holm": [0.01, np.nan],
+            "p_logrank": [0.01, np.nan],
+            "level": [0.015, np.nan],
         }
     )
     table = target.times_block(frame, NAMES)

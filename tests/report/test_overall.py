@@ -166,11 +166,12 @@ def times_of(*rows: tuple[str, int, float, int, float]) -> list[str]:
         configuration=range(len(rows)),
         horizon=20.0,
         num_replicates=5,
+        level_soonest=0.0151,
         ci_low=means["restricted_mean"] - 0.3,
         ci_high=means["restricted_mean"] + 0.3,
     )
     times = pd.DataFrame({"target_metric": ["val_accuracy"], "target_value": [0.9]})
-    return target.sentences(means, times, dict(enumerate(map(names.Name, means["init"]))), 0.95)
+    return target.sentences(means, times, dict(enumerate(map(names.Name, means["init"]))))
 
 
 def test_soonest_is_who_is_told_from_all_others() -> None:
@@ -180,10 +181,12 @@ def test_soonest_is_who_is_told_from_all_others() -> None:
         "over the first 20 (5 of 5 do); 1 of 3 configurations never; next is c (6.0; log-rank p = "
         "0.011)."
     ]
+    rows[2] = ("c", 0, 6.0, 5, 0.02)  # above the level of one of four looks
+    assert "soonest" not in times_of(*rows)[0]
     rows[2] = ("c", 0, 6.0, 5, 0.2)
     (text,) = times_of(*rows)
     assert "soonest" not in text
-    assert text.endswith("never; not distinguishable from c (6.0; log-rank p = 0.2).")
+    assert text.endswith("never; not known to be sooner than c (6.0; log-rank p = 0.2).")
 
 
 def test_equal_times_are_named_together() -> None:

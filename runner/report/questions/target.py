@@ -6,7 +6,8 @@ planned: it would not have reached it by then. One that raised or was interrupte
 last epoch that it saw. Seconds are the replicate's wall time in proportion to its epochs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,10 @@ from runner.report.render.charts import first_of
 from runner.report.render.shares import Shares, placed, share_figure
 from runner.report.render.theme import Figure, Series
 from runner.report.results import Results
-from runner.report.scores import keys
-from runner.report.statistics import paired, survival
+from runner.report.scores import SEEDS, keys
+from runner.report.statistics import survival
+from runner.report.statistics.looks import sequential_holm
+from runner.report.statistics.verdicts import schedule
 from runner.report.sweep import Sweep
 from runner.report.table import (
     Entry,
@@ -49,11 +52,11 @@ def ask(sweep: Sweep) -> Answer:
     """Who reaches the target soonest?"""
     times = times_table(sweep.results)
     curves = survival_table(sweep.results, times)
-    means = mean_times_table(sweep.results, times, sweep.cells)
+    means = mean_times_table(sweep, times)
     return Answer(
         "target",
         "Time to the target",
-        sentences=overall(sentences(means, times, sweep.names, sweep.confidence)),
+        sentences=overall(sentences(means, times, sweep.names)),
         figures=sweep.drawn(target_figures, curves, times, sweep.names, sweep.series),
         blocks=blocks(times_block(sweep.ordered(means), sweep.names), csv="mean_times.csv"),
         tables={"times.csv": times, "survival.csv": curves, "mean_times.csv": means},
@@ -142,41 +145,91 @@ def _samples(times: pd.DataFrame) -> list[tuple[tuple[int, str], np.ndarray, np.
 
 _MEANS = [
     *("horizon", "num_replicates", "num_reached", "median", "restricted_mean", "ci_low", "ci_high"),
-    *("reference", "p_logrank", "p_holm", "p_all", "soonest", "p_soonest"),
+    *("look", "reference", "p_logrank", "level", "p_all", "soonest", "p_soonest", "level_soonest"),
 ]
 
 
-def mean_times_table(results: Results, times: pd.DataFrame, cells: Sequence[Cell]) -> pd.DataFrame:
+def mean_times_table(sweep: Sweep, times: pd.DataFrame) -> pd.DataFrame:
     """Returns `mean_times.csv`: the time to the target of each configuration, in each unit.
 
     Columns `configuration, init, <factors>, unit, horizon` (the least of the last times in the
     cell, up to which means are restricted), `num_replicates`, `num_reached`, `median` (missing
-    where fewer than half reached it), `restricted_mean`, `ci_low`, `ci_high`, `reference`, then the
-    log-rank test: `p_logrank` against the reference, `p_holm` after Holm's correction for these of
-    all cells in this unit, `p_all` for all of the cell, and `p_soonest`, uncorrected, against the
-    configuration `soonest`, that of the least restricted mean in the cell. Where all of these are
-    small it is the soonest: were it not alone, the nearest one's would be so by chance only. Where
-    targets differ within a cell, those with the same one count as its cell.
+    where fewer than half reached it), `restricted_mean`, `ci_low`, `ci_high`, then log-rank tests
+    of the seeds up to the last look (`look`, none where that is 0): `p_logrank` against the
+    `reference`, and the `level` that it has to be for a difference, by Holm's procedure for these
+    of all cells in this unit and for all looks; `p_all` for all of the cell; and `p_soonest`
+    against the configuration `soonest`, that of the least restricted mean in the cell, with its
+    `level_soonest`, for all looks. Where all of these are small it is the soonest: were it not
+    alone, the nearest one's would be so by chance only. Where targets differ within a cell, those
+    with the same one count as its cell.
     """
+    results = sweep.results
     samples = {key: (when, reached) for key, when, reached in _samples(times)}
+    looked = [_looked_at(cell, sweep) for cell in sweep.cells]
     rows = [
-        row
-        for cell in cells
+        row | {"cell": place}
+        for place, (cell, look) in enumerate(zip(sweep.cells, looked, strict=True))
         for target in dict.fromkeys(standing.record.target for standing in cell.standings)
         for unit in UNITS
-        for row in _rows(cell, target, unit, samples, results.sweep.confidence)
+        for row in _rows(cell, target, unit, samples, look, times, sweep.confidence)
     ]
     of = keys(results, results.configurations)
     columns = [*of.columns, "unit", *_MEANS]
     if not rows:
         return pd.DataFrame(columns=columns)
-    table = pd.DataFrame(rows).assign(p_holm=np.nan)
-    for unit in UNITS:
-        chosen = table["unit"] == unit
-        table.loc[chosen, "p_holm"] = paired.holm(table.loc[chosen, "p_logrank"])
+    table = pd.DataFrame(rows)
+    size = table.groupby("unit")["p_logrank"].transform("count")
+    for (place, _), own in table.groupby(["cell", "unit"]):
+        p = own["p_logrank"].to_numpy(float)[np.newaxis]
+        nominal, level = looked[int(str(place))].nominal, 1 - sweep.confidence
+        table.loc[own.index, "level"] = sequential_holm(p, size[own.index[0]], level, nominal)[1]
     return table.merge(of, on="configuration")[columns].sort_values(
         ["configuration", "unit"], ignore_index=True
     )
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the tests of a cell are of.
+
+    Attributes:
+      count: Number of seeds; 0 before the first look, when nothing is tested.
+      replicates: Configuration and seeds of the replicates.
+      nominal: From the level over all looks to that of this one.
+    """
+
+    count: int
+    replicates: pd.MultiIndex
+    nominal: Callable[[float], float]
+
+    def samples(self, times: pd.DataFrame, unit: str) -> dict[int, tuple]:
+        """Returns the times of each configuration at this look, in a unit."""
+        own = pd.MultiIndex.from_frame(times[["configuration", *SEEDS]]).isin(self.replicates)
+        return {
+            index: (when, reached)
+            for (index, of), when, reached in _samples(times[own])
+            if of == unit
+        }
+
+
+def _whole(level: float) -> float:
+    return level
+
+
+def _looked_at(cell: Cell, sweep: Sweep) -> _Look:
+    """Returns the last look of a cell; of one without a design, all that is there."""
+    asked = sweep.scores.asked
+    count: int = len(asked)
+    nominal: Callable[[float], float] = _whole
+    if cell.design.is_stamped and cell.design.grid is None:
+        reached = schedule(cell.design.looks, cell.look)
+        count, nominal = reached[-1] if reached else (0, nominal)
+    seeds = [
+        (standing.record.index, *pair)
+        for standing in cell.standings
+        for pair in asked.index[asked[standing.record.index]][:count]
+    ]
+    return _Look(count, pd.MultiIndex.from_tuples(seeds or [(-1, -1, -1)]), nominal)
 
 
 def _rows(
@@ -184,6 +237,8 @@ def _rows(
     target: tuple[str, float] | None,
     unit: str,
     samples: Mapping[tuple[int, str], tuple],
+    look: _Look,
+    times: pd.DataFrame,
     confidence: float,
 ) -> list[dict]:
     same = [standing for standing in cell.standings if standing.record.target == target]
@@ -191,15 +246,26 @@ def _rows(
     if not standings:
         return []
     of = {s.record.index: samples[s.record.index, unit] for s in standings}
+    tested = {index: own for index, own in look.samples(times, unit).items() if index in of}
     horizon = _horizon(of.values())
-    p_all = survival.logrank(list(of.values())) if len(of) > 1 else np.nan
+    p_all = survival.logrank(list(tested.values())) if len(tested) > 1 else np.nan
     reference = cell.reference.record.index if cell.reference else None
-    rows = [_row(s, unit, of, horizon, confidence, reference) for s in standings]
+    rows = [_row(s, unit, of, horizon, confidence) for s in standings]
     soonest = min(rows, key=lambda row: row["restricted_mean"])["configuration"]
+    shared = {
+        "look": look.count,
+        "reference": reference,
+        "p_all": p_all,
+        "soonest": soonest,
+        "level_soonest": look.nominal(1 - confidence),
+    }
     return [
         row
-        | {"p_all": p_all, "soonest": soonest}
-        | {"p_soonest": _logrank(of, row["configuration"], soonest)}
+        | shared
+        | {
+            "p_logrank": _logrank(tested, row["configuration"], reference),
+            "p_soonest": _logrank(tested, row["configuration"], soonest),
+        }
         for row in rows
     ]
 
@@ -220,7 +286,6 @@ def _row(
     of: Mapping[int, tuple[np.ndarray, np.ndarray]],
     horizon: float,
     confidence: float,
-    reference: int | None,
 ) -> dict:
     index = standing.record.index
     when, reached = of[index]
@@ -235,8 +300,6 @@ def _row(
         "restricted_mean": mean,
         "ci_low": np.maximum(low, 0.0),
         "ci_high": np.minimum(high, horizon),
-        "reference": reference,
-        "p_logrank": _logrank(of, index, reference),
     }
 
 
@@ -244,7 +307,7 @@ def _logrank(
     of: Mapping[int, tuple[np.ndarray, np.ndarray]], index: int, other: int | None
 ) -> float:
     """Returns the p of one configuration against another; NaN for itself or without times."""
-    if other is None or other == index or other not in of:
+    if other is None or other == index or not {index, other} <= of.keys():
         return np.nan
     return survival.logrank([of[index], of[other]])
 
@@ -259,7 +322,8 @@ def times_block(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
             ("median epochs", number("median", 1)),
             ("mean epochs", _mean_time),
             ("up to epoch", number("horizon", 0)),
-            ("p (log-rank, Holm)", p_value("p_holm")),
+            ("p (log-rank)", p_value("p_logrank")),
+            ("needed", p_value("level", "muted")),
         ],
     )
 
@@ -314,15 +378,12 @@ def _target(times: pd.DataFrame) -> str:
     return f"a {names.metric_name(str(metric))} of {names.significant(float(value))}"
 
 
-def sentences(
-    means: pd.DataFrame, times: pd.DataFrame, by: Mapping[int, Name], confidence: float
-) -> list[str]:
-    """Returns who reaches the target soonest in each cell, and who cannot be told from that.
+def sentences(means: pd.DataFrame, times: pd.DataFrame, by: Mapping[int, Name]) -> list[str]:
+    """Returns who reaches the target soonest in each cell, and of whom that is not known.
 
     Args:
       means, times: `mean_times.csv` and `times.csv`.
       by: Names of the configurations.
-      confidence: One minus the level of the tests.
     """
     rows = means[means["unit"] == "epochs"]
     targets = times[["target_metric", "target_value"]].drop_duplicates()
@@ -335,7 +396,7 @@ def sentences(
         return [f"No replicate reaches {target}."]
     cells = [of_cell for _, of_cell in rows.groupby("soonest", sort=False)]
     reaching = [of_cell for of_cell in cells if of_cell["num_reached"].any()]
-    told = [_soonest(of_cell, target, by, confidence) for of_cell in reaching[:_MAX_TOLD]]
+    told = [_soonest(of_cell, target, by) for of_cell in reaching[:_MAX_TOLD]]
     if len(reaching) > len(told):
         told.append(f"{len(reaching) - len(told)} more settings: see mean_times.csv.")
     if len(cells) > len(reaching):
@@ -344,7 +405,7 @@ def sentences(
     return told
 
 
-def _soonest(rows: pd.DataFrame, target: str, by: Mapping[int, Name], confidence: float) -> str:
+def _soonest(rows: pd.DataFrame, target: str, by: Mapping[int, Name]) -> str:
     """Returns who reaches the target after the fewest epochs in one cell."""
     first = rows[rows["configuration"] == rows["soonest"]].iloc[0]
     cell = by[first["configuration"]].cell
@@ -358,7 +419,7 @@ def _soonest(rows: pd.DataFrame, target: str, by: Mapping[int, Name], confidence
         f"{names.p_value(row['p_soonest'])})"
         for index, row in others.iterrows()
     ]
-    is_level = ~(others["p_soonest"] <= 1 - confidence)
+    is_level = ~(others["p_soonest"] <= others["level_soonest"])
     is_soonest = len(ties) == 1 and len(others) > 0 and not is_level.any()
     ends = "" if pd.isna(first["ci_low"]) else f" [{first['ci_low']:.1f}, {first['ci_high']:.1f}]"
     text = (
@@ -372,7 +433,7 @@ def _soonest(rows: pd.DataFrame, target: str, by: Mapping[int, Name], confidence
         text += f"; {never} of {names.counted(len(rows), 'configuration')} never"
     if is_level.any():
         level = [told for told, is_one in zip(later, is_level, strict=True) if is_one]
-        text += f"; not distinguishable from {listed_some(level)}"
+        text += f"; not known to be sooner than {listed_some(level)}"
     elif is_soonest:
         text += f"; next is {later[0]}"
     return f"{text}."

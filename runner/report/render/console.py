@@ -13,6 +13,7 @@ from rich.text import Text
 
 from runner.report.answer import Kind, Sentence
 from runner.report.comparison import Comparison
+from runner.report.ranking import MARKS
 from runner.report.table import Entry, Table
 
 Row = tuple[Entry, ...]
@@ -41,24 +42,42 @@ _LEFT_OUT = ("median", "std", "difference", "test ±", "over seeds")
 _FOLD = re.compile(r"(?<=[\s(,/])(?!\s)|(?<=\.)(?=[^\W\d])")
 _MAX_CELLS = 6
 _MAX_ROWS = 40
+_MAX_SETTINGS = 5
 
 
 def view(comparison: Comparison) -> RenderableType:
-    """Returns the headline, the ranked table, the sentences and the cautions."""
+    """Returns what stands behind the answer: the table, the sentences and the cautions."""
     return Group(
         Text(),
         Text(comparison.title, style="bold"),
         *([Text(comparison.conditions)] if comparison.conditions else []),
-        Text(comparison.headline),
-        Text(),
         Text(f"{comparison.metric[:1].upper()}{comparison.metric[1:]}", style="bold"),
-        *_tables(comparison.ranking),
+        *(_tables(comparison.ranking) if comparison.matrix is None else _matrix(comparison.matrix)),
         Text(),
         *_findings(comparison.beyond_headline()),
         *(Text(sentence.text) for sentence in comparison.overall),
         *(Text(f"! {caution}", style="yellow") for caution in comparison.cautions),
         *([Text(comparison.method, style="dim")] if comparison.method else []),
     )
+
+
+def answer(comparison: Comparison) -> RenderableType:
+    """Returns the verdict, which stands last, next to the prompt."""
+    return Group(Text(), Text(comparison.headline, style="bold"))
+
+
+def _matrix(table: Table) -> list[RenderableType]:
+    """Returns the means of the first settings, the best of each marked."""
+    width = 1 + _MAX_SETTINGS
+    rich_table = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for place, title in enumerate(table.columns[:width]):
+        rich_table.add_column(Text(title), justify="right" if place else "left", overflow="fold")
+    for row in table.rows[:_MAX_ROWS]:
+        shown = row[:width]
+        rich_table.add_row(*(Text(entry.text, _EMPHASIS[entry.emphasis]) for entry in shown))
+    left_out = len(table.columns[width:])
+    more = f"; {left_out} more settings in the report" if left_out else ""
+    return [rich_table, Text(f"{MARKS}{more}", style="dim")]
 
 
 def _findings(findings: Sequence[Sequence[Sentence]]) -> list[RenderableType]:

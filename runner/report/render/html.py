@@ -12,6 +12,8 @@ from markupsafe import Markup, escape
 from runner.report.answer import Answer
 from runner.report.comparison import Comparison
 from runner.report.questions.trained import origin
+from runner.report.ranking import MARKS
+from runner.report.render.latex import cited
 from runner.report.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ def page(
         sections=[answer for answer in answers if answer.has_section],
         legend=sweep.series if figures else (),
         origin=origin(sweep.results),
+        marks=MARKS,
+        latex_methods=cited(comparison.paper) if comparison.paper else "",
         specs=script_json({figure.name: _embedded(figure) for figure in figures}),
         libraries=Markup(libraries.replace("</script", "<\\/script")),
     )

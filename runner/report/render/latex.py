@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from runner.report.comparison import Comparison
+from runner.report.methods import Methods
 from runner.report.names import MINUS
 from runner.report.table import Entry, Table
 
@@ -61,12 +62,24 @@ _TABLE = r"""\begin{{table}}
 
 
 def latex(comparison: Comparison) -> str:
-    """Returns the ranking, to be read in by `\\input`."""
+    """Returns the ranking and a methods paragraph, to be read in by `\\input`."""
     metric = comparison.metric[:1].upper() + comparison.metric[1:]
     told = [f"{comparison.title}: {metric}.", comparison.conditions, comparison.method]
     caption = escaped(" ".join(told))
     head = _HEAD.format(title=" ".join(comparison.title.split()))
-    return f"{head}\n{table(comparison.ranking, caption, 'ranking')}"
+    parts = [head, table(comparison.ranking, caption, "ranking")]
+    if comparison.paper is not None:
+        entries = comparison.paper.bibtex().replace("\n", "\n% ")
+        parts += [cited(comparison.paper), f"\n% {entries}\n"]
+    return "\n".join(parts)
+
+
+def cited(methods: Methods) -> str:
+    """Returns a methods paragraph as LaTeX, which cites sources by the keys of their entries."""
+    text = escaped(methods.text)
+    for source in methods.sources:
+        text = text.replace(f" [{source.key}]", rf"~\cite{{{source.key}}}")
+    return text
 
 
 def table(content: Table, caption: str, label: str) -> str:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from runner.report.answer import Answer, Block
 from runner.report.comparison import Comparison
+from runner.report.ranking import MARKS
+from runner.report.render.latex import cited
 from runner.report.table import Table
 
 if TYPE_CHECKING:
@@ -31,11 +33,13 @@ def markdown(comparison: Comparison, answers: Sequence[Answer], command: str, or
         f"# {escaped(comparison.title)}",
         escaped(comparison.conditions),
         escaped(comparison.headline),
+        *_matrix(comparison),
         *_findings(comparison),
         f"## {escaped(comparison.metric[:1].upper() + comparison.metric[1:])}",
         table(comparison.ranking),
         escaped(comparison.method),
         *[block for answer in answers if answer.has_section for block in _section(answer)],
+        *_methods(comparison),
         "## Where it comes from",
         fenced(command),
         table(origin),
@@ -97,6 +101,23 @@ def table(content: Table) -> str:
     ]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{text}\n\n{content.omitted} more rows." if content.omitted else text
+
+
+def _matrix(comparison: Comparison) -> list[str]:
+    """Returns the table of several settings, and what its marks mean."""
+    return [] if comparison.matrix is None else [table(comparison.matrix), MARKS + "."]
+
+
+def _methods(comparison: Comparison) -> list[str]:
+    """Returns the paragraph for a paper, as Markdown and as LaTeX."""
+    if comparison.paper is None:
+        return []
+    return [
+        "## Methods, to paste into a paper",
+        escaped(comparison.paper.plain()),
+        "The same as LaTeX, with BibTeX:",
+        fenced(f"{cited(comparison.paper)}\n\n{comparison.paper.bibtex()}"),
+    ]
 
 
 def _findings(comparison: Comparison) -> list[str]:

@@ -104,10 +104,10 @@ class Running:
         error = np.where(self.is_identical, 0.0, np.sqrt(variance / np.maximum(self.count, 1)))
         self.error = np.where(enough, error, np.nan)
 
-    def t(self, null: float = 0.0) -> np.ndarray:
+    def t(self, null: ArrayLike = 0.0) -> np.ndarray:
         """Returns Student's t against a mean of `null`, shape (pairs, seeds)."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            t = (self.mean - null) / self.error
+            t = (self.mean - np.asarray(null)) / self.error
         return np.where((self.error == 0) & (self.mean == null), 0.0, t)
 
     def p_values(self) -> np.ndarray:
@@ -131,7 +131,7 @@ class Running:
             of_t = e_value(self.t(), self.count)
         return np.where(self.is_identical & (self.count > 1), of_signs, of_t)
 
-    def within(self, margin: float) -> np.ndarray:
+    def within(self, margin: ArrayLike) -> np.ndarray:
         """Returns the p that the mean is not within ±`margin`, shape (pairs, seeds).
 
         The larger of two one-sided t tests; 1 where fewer than `MIN_IDENTICAL` are all the same.
@@ -140,12 +140,11 @@ class Running:
           Schuirmann (1987), A Comparison of the Two One-Sided Tests Procedure and the Power
           Approach for Assessing the Equivalence of Average Bioavailability.
         """
-        p = np.maximum(
-            one_sided(self.t(-margin), self.count), one_sided(-self.t(margin), self.count)
-        )
+        above, below = self.t(np.negative(margin)), -self.t(margin)
+        p = np.maximum(one_sided(above, self.count), one_sided(below, self.count))
         return np.where(self._shows_nothing(), 1.0, p)
 
-    def e_within(self, margin: float) -> np.ndarray:
+    def e_within(self, margin: ArrayLike) -> np.ndarray:
         """Returns the evidence that the mean is within ±`margin`, shape (pairs, seeds).
 
         The smaller of the e-values against means of -margin and of margin; 0 where the mean is not
@@ -153,9 +152,9 @@ class Running:
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             evidence = np.minimum(
-                e_value(self.t(-margin), self.count), e_value(self.t(margin), self.count)
+                *(e_value(self.t(end), self.count) for end in (np.negative(margin), margin))
             )
-        is_outside = ~(np.abs(self.mean) < margin)
+        is_outside = ~(np.abs(self.mean) < np.asarray(margin))
         return np.where(is_outside | self._shows_nothing(), 0.0, evidence)
 
     def _shows_nothing(self) -> np.ndarray:

@@ -9,6 +9,7 @@ Everything is decided at the looks of a design, on the seeds up to each; what is
   and only where both lost equally many replicates.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -120,8 +121,7 @@ def schedule(
     found: list[tuple[int, Callable[[float], float]]] = []
     count = _FIRST_OF_ANY
     while count <= most:
-        share = 0.5 ** (len(found) + 1)
-        found.append((count, lambda level, share=share: level * share))
+        found.append((count, partial(operator.mul, 0.5 ** (len(found) + 1))))
         count *= 2
     return found
 
@@ -175,9 +175,9 @@ def decide(
     same = np.where(is_same.any(axis=0), is_same.argmax(axis=0), -1)
     signs = np.where(rejected >= 0, np.sign(running.mean[rows, columns[rejected, rows]]), 0)
     fails, failed = np.zeros((2, num_pairs), int)
-    for count, nominal in schedule(looks, most):
+    for count, of_failures in schedule(looks, most):
         (at,), (reached,) = pairs.at([count])
-        found = np.where(reached & (failed == 0), pairs.failing(at, nominal(level)), 0)
+        found = np.where(reached & (failed == 0), pairs.failing(at, of_failures(level)), 0)
         fails, failed = fails + found, np.where(found, count, failed)
     known = np.append(counts, 0)
     return _frame(
