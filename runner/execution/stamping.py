@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from runner.design import DEFAULT_BASELINE, Design, margin_of
 from runner.execution.preflight import Ready
@@ -36,7 +37,8 @@ def family(name: str, records: Sequence[ConfigurationRecord], baseline: str | No
 
     Those that differ in nothing but the initializer are compared; where there is one initializer
     only, all on the same data. If one of them alone has the reference's label it is compared with
-    each of the others, else there are all pairs.
+    each of the others, else there are all pairs. What earlier sweeps have stamped on both sides is
+    theirs.
 
     Args:
       name: Of the sweep.
@@ -45,19 +47,28 @@ def family(name: str, records: Sequence[ConfigurationRecord], baseline: str | No
     """
     trained = [record for record in records if record.error is None]
     has_one_init = len({record.init for record in trained}) == 1
-    cells: dict[tuple[str, ...], list[str]] = {}
+    cells: dict[tuple[str, ...], list[ConfigurationRecord]] = {}
     for record in trained:
         factors = "" if has_one_init else json.dumps(record.factors, sort_keys=True)
-        cells.setdefault((*comparable(record), factors), []).append(record.init)
+        cells.setdefault((*comparable(record), factors), []).append(record)
     label = baseline or DEFAULT_BASELINE
-    stands_out = any(labels.count(label) == 1 for labels in cells.values())
+    stands_out = any(_has_one(cell, label) for cell in cells.values())
     reference = baseline or (label if stands_out and not has_one_init else None)
-    return Family(name, reference, sum(_num_pairs(cell, reference) for cell in cells.values()))
+    count = sum(_num_pairs(cell, reference, name) for cell in cells.values())
+    return Family(name, reference, count)
 
 
-def _num_pairs(labels: Sequence[str], reference: str | None) -> int:
-    count = len(labels)
-    return count - 1 if labels.count(str(reference)) == 1 else count * (count - 1) // 2
+def _has_one(cell: Sequence[ConfigurationRecord], label: str | None) -> bool:
+    return [record.init for record in cell].count(str(label)) == 1
+
+
+def _num_pairs(cell: Sequence[ConfigurationRecord], reference: str | None, name: str) -> int:
+    with_reference = _has_one(cell, reference)
+    return sum(
+        any(record.design is None or record.design.family == name for record in pair)
+        for pair in combinations(cell, 2)
+        if not with_reference or reference in (pair[0].init, pair[1].init)
+    )
 
 
 def stamped(ready: Sequence[Ready], own: Family, report: Report) -> list[Ready]:

@@ -155,7 +155,9 @@ class Sweep:
     def _stamped(self, ready: Sequence[Ready]) -> list[Ready]:
         """Returns a batch with its designs, which are kept in the records of the sweep."""
         report, name = self.settings.report, environment.sweep_name(self.folder)
-        own = stamping.family(name, self._preflight.records(), report.baseline)
+        records = {record.index: record for record in self._preflight.records()}
+        records |= {item.record.index: item.record for item in ready}
+        own = stamping.family(name, list(records.values()), report.baseline)
         stamped = stamping.stamped(ready, own, report)
         self._preflight.keep(stamped)
         return stamped

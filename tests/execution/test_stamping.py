@@ -1,5 +1,6 @@
 """The design of a comparison: counted, stamped before training, and kept by who reuses seeds."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -51,6 +52,18 @@ FAMILIES = {
     "one initializer": (sweep(*(("glorot_uniform", d, "x") for d in range(4))), None, None, 6),
     "one that others train": (sweep(("a", 1, "x")), "he_normal", "he_normal", 0),
 }
+
+
+def test_what_an_earlier_sweep_compares_is_not_counted_again():
+    earlier = Design((5, 10), "earlier")
+    records = [
+        dataclasses.replace(record, design=None if record.init in "ab" else earlier)
+        for record in sweep((TEN, 1, "x"))
+    ]
+    assert family("s", records, None).comparisons == 2  # a and b, each with the default
+    assert family("s", records, "i").comparisons == 2  # each with i
+    without = [record for record in records if record.init != "glorot_uniform"]
+    assert family("s", without, None).comparisons == 1 + 2 * 7  # with each other, with c to i
 
 
 @pytest.mark.parametrize("case", FAMILIES)
