@@ -117,7 +117,7 @@ def test_waiting_is_told_and_can_be_interrupted(recorder, monkeypatch, caplog, t
         with pytest.raises(KeyboardInterrupt):
             queue.take(SweepEnded("finished", "results"))
     assert waits == [background._SILENT_S, None, background._PATIENCE_S]
-    assert "Waiting for MLflow" in caplog.text
+    assert "Waiting until MLflow has everything" in caplog.text
     assert "interrupt again" in caplog.text
     recorder.go_on.set()
     join(queue._thread, 60)
