@@ -10,7 +10,7 @@ from runner.report.render.json import SCHEMA_VERSION, Command, command, number
 from runner.report.results import Results
 from runner.report.selection import settings
 from runner.report.sweep import Sweep
-from runner.report.verdict import Cell, Outcome, Standing
+from runner.report.verdict import Cell, Outcome, Standing, baseline_label
 from runner.summary import paired_difference
 
 Subject = Literal["settings", "data", "versions", "machine", "seeds", "design"]
@@ -224,7 +224,7 @@ _DESIGN = {
     "endpoint": names.endpoint_name,
     "looks": _looks,
     "margin": lambda record: record.design and record.design.margin,
-    "baseline": lambda record: record.settings.get("report", {}).get("baseline"),
+    "baseline": lambda r: r.design.reference if r.design else baseline_label(r),
 }
 
 

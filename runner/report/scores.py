@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from runner.plan import Replicate, Scalar, replicates
+from runner.plan import Scalar
 from runner.records import ConfigurationRecord, lower_is_better
 from runner.report import names
+from runner.report.combining import asked_replicates
 from runner.report.learning import constant_guess, unlearned
 from runner.report.results import Results
 from runner.report.tables import endpoints, factor_keys
@@ -96,7 +97,7 @@ def _asked(rows: pd.DataFrame, trained: Sequence[ConfigurationRecord]) -> pd.Dat
     for record in trained:
         of = own.get(record.index, rows[:0])
         present = list(zip(*(of[key].tolist() for key in SEEDS), strict=True))
-        named = [(each.weight_seed, each.batch_seed) for each in asked(record)]
+        named = [(each.weight_seed, each.batch_seed) for each in asked_replicates(record)]
         reused = (
             [pair for pair, source in zip(present, of["reused_from"], strict=True) if source]
             if "reused_from" in of
@@ -118,17 +119,6 @@ def _asked(rows: pd.DataFrame, trained: Sequence[ConfigurationRecord]) -> pd.Dat
 
 def _no_seeds() -> pd.MultiIndex:
     return pd.MultiIndex.from_arrays([[], []], names=SEEDS)
-
-
-def asked(record: ConfigurationRecord) -> Sequence[Replicate]:
-    """Returns the replicates that a configuration's settings ask for, in their order."""
-    if not record.num_replicates:
-        return ()
-    settings = record.settings
-    seeds = settings.get("seeds", record.num_replicates)
-    if seeds == "auto":
-        seeds = record.num_replicates
-    return replicates(seeds, settings.get("weight_seeds"), settings.get("batch_seeds"))
 
 
 def _crossed(replicates: pd.DataFrame) -> frozenset[int]:

@@ -87,6 +87,14 @@ EDITS: dict[str, tuple[Any, tuple[str, str, str | None, str | None]]] = {
         replaced("sweep.json", '"confidence": 0.95', '"confidence": 0.99'),
         ("design", "confidence", "0.95", "0.99"),
     ),
+    "looks": (
+        replaced(
+            "*/configuration.json",
+            '"design": null',
+            '"design": {"looks": [5, 10], "reference": null}',
+        ),
+        ("design", "looks", "not fixed beforehand", "[5, 10]"),
+    ),
     "the endpoint": (
         replaced("*/configuration.json", '"final"', '"best"'),
         ("design", "endpoint", "final validation accuracy", "best validation accuracy"),

@@ -67,6 +67,27 @@ def test_the_whole_answer_is_printed_and_kept(
     assert {"comparison.csv", "report.md", "curves.parquet"} <= set(found["files"])
 
 
+def test_what_is_equivalent_ties(
+    build: Build, behaviour: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inits = {"glorot_uniform": behaviour(0.95), "he_normal": behaviour(0.951)}
+    folder = build({**inits, "zero": behaviour(learns=False)}, seeds=range(12))
+    design = {"looks": [5, 10], "family": "a", "reference": "glorot_uniform", "margin": 0.02}
+    for path in folder.glob("*/configuration.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"design": design}))
+    (cell,) = told(capsys, str(folder), "--no-figures")["cells"]
+    assert (cell["looks"], cell["look"], cell["margin"]) == ([5, 10], 10, 0.02)
+    assert (cell["choice"], cell["ties"], cell["avoid"]) == (
+        *("glorot_uniform", ["he_normal"]),
+        ["zero"],
+    )
+    pairs = {(row["init_a"], row["init_b"]): row for row in cell["pairs"]}
+    same = pairs["glorot_uniform", "he_normal"]
+    assert (same["verdict"], same["decided_at"], same["num_pairs"]) == ("equivalent", 5, 10)
+    untested = pairs["he_normal", "zero"]
+    assert (untested["is_tested"], untested["verdict"]) == (False, "unknown")
+
+
 def test_what_does_not_exist_is_null(
     build: Build, behaviour: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

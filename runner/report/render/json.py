@@ -87,8 +87,11 @@ class Pair:
     Attributes:
       configuration_a, configuration_b: Their numbers.
       init_a, init_b: Their initializers.
+      is_tested: Whether the design compares them; the verdict on others is `unknown`.
       mean, ci_low, ci_high: Mean of a minus b, and its interval, not corrected.
       num_pairs: Number of seeds.
+      p_value: Of the paired t test.
+      level: What it had to be.
       verdict: What is decided.
       decided_at: At how many seeds; null where nothing is.
     """
@@ -97,10 +100,13 @@ class Pair:
     configuration_b: int
     init_a: str
     init_b: str
+    is_tested: bool
     mean: float | None
     ci_low: float | None
     ci_high: float | None
     num_pairs: int
+    p_value: float | None
+    level: float | None
     verdict: Verdict
     decided_at: int | None
 
@@ -230,7 +236,6 @@ def command(sweep: SweepRecord) -> Command:
 
 def _cell(cell: Cell, comparison: Comparison, sentences: Sequence[str]) -> CellAnswer:
     record = cell.standings[0].record
-    design = next((s.record.design for s in cell.standings if s.record.design), None)
     best = good(cell)
     choice = cell.choice if best else None
     return CellAnswer(
@@ -240,8 +245,8 @@ def _cell(cell: Cell, comparison: Comparison, sentences: Sequence[str]) -> CellA
         at=record.endpoint_at,
         epoch=record.endpoint_epoch,
         higher_is_better=not lower_is_better(record.endpoint),
-        looks=design.looks if design else (),
-        margin=design.margin if design else None,
+        looks=cell.design.looks,
+        margin=cell.design.margin,
         reference=cell.reference.record.init if cell.reference else None,
         is_baseline=cell.is_baseline,
         look=cell.look,
@@ -290,10 +295,13 @@ def _pairs(cell: Cell) -> list[Pair]:
             configuration_b=row["configuration_b"],
             init_a=inits[row["configuration_a"]],
             init_b=inits[row["configuration_b"]],
+            is_tested=row["is_tested"],
             mean=number(row["mean"]),
             ci_low=number(row["ci_low"]),
             ci_high=number(row["ci_high"]),
             num_pairs=int(row["num_pairs"]),
+            p_value=number(row["p_t"]),
+            level=number(row["level"]),
             verdict=row["verdict"],
             decided_at=None if pd.isna(row["decided_at"]) else int(row["decided_at"]),
         )
