@@ -6,7 +6,7 @@ the next one removes what it does not make again and leaves alone what is not a 
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -47,14 +47,17 @@ def write(results: Results, folder: Path, figures: bool = True) -> Comparison:
         for answer in ask(sweep):
             answers.append(answer)
             images |= {figure.name: drawer.draw(figure.spec) for figure in answer.figures}
-        comparison = _write(sweep, answers, folder, script.result())
-        for name, image in images.items():
-            write_text(folder / _figure(name), image())
-    return comparison
+        drawn = {name: image() for name, image in images.items()}
+        return _write(sweep, answers, folder, script.result(), drawn)
 
 
-def _write(sweep: Sweep, answers: Sequence[Answer], folder: Path, script: str = "") -> Comparison:
-    """Writes everything but the images."""
+def _write(
+    sweep: Sweep,
+    answers: Sequence[Answer],
+    folder: Path,
+    script: str = "",
+    images: Mapping[str, str] | None = None,
+) -> Comparison:
     results = sweep.results
     comparison = summed_up(sweep, answers)
     frames = {f"{name}.csv": getattr(results, name) for name in _KEPT_EMPTY}
@@ -62,12 +65,12 @@ def _write(sweep: Sweep, answers: Sequence[Answer], folder: Path, script: str = 
     frames |= {name: frame for name, frame in tables.items() if len(frame)}
     texts = {
         "report.md": markdown(comparison, answers, results.sweep.command, origin(results)),
-        "report.html": page(sweep, comparison, answers, script),
+        "report.html": page(sweep, comparison, answers, script, images),
         "report.tex": latex(comparison),
+        **{f"figures/{name}.svg": image for name, image in (images or {}).items()},
     }
     parquet = {f"{name}.parquet": getattr(results, name) for name in ("curves", "propagation")}
-    figures = [_figure(figure.name) for answer in answers for figure in answer.figures]
-    made = [*frames, *texts, *parquet, *figures]
+    made = [*frames, *texts, *parquet]
     for name in {*_listed(folder), *tables} - {*made}:  # it would be out of date
         (folder / name).unlink(missing_ok=True)
     told = to_json(sweep_report(sweep, comparison, made), indent=1)
@@ -79,10 +82,6 @@ def _write(sweep: Sweep, answers: Sequence[Answer], folder: Path, script: str = 
     for name, text in texts.items():
         write_text(folder / name, text)
     return comparison
-
-
-def _figure(name: str) -> str:
-    return f"figures/{name}.svg"
 
 
 def _listed(folder: Path) -> set[str]:

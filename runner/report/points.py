@@ -9,12 +9,14 @@ import pandas as pd
 from runner import tasks
 from runner.records import lower_is_better
 from runner.report.names import Name
+from runner.report.render.theme import ValueAxis
 from runner.report.results import Results
 from runner.summary import summarize_curves, within_bounds
 
 _REPLICATE = ["configuration", "weight_seed", "batch_seed"]
 _PARTS = {"": "training", "val_": "validation"}
 _LOWEST = -1e300  # JSON has no infinity
+_ZERO = 1e-9  # an error is as good as none below it
 # More mean curves in one figure are neither read nor drawn in a reasonable time.
 MAX_CURVES = 80
 MAX_EPOCHS = 100
@@ -72,22 +74,27 @@ class Points:
         return bool(means.max() > 10 * means.min())
 
     @property
-    def floors(self) -> tuple[float, float] | None:
-        """The least that is drawn of a band, on a linear and on a logarithmic axis.
+    def axes(self) -> tuple[ValueAxis, ValueAxis] | None:
+        """The linear axis and the logarithmic one, which shows what is missing to a share of 1.
 
-        None where a logarithmic axis makes no sense: accuracies, and means that are not positive.
+        None where a logarithmic axis makes no sense: for means that are not positive.
         """
         means = self.frame["mean"]
-        if not lower_is_better(self.metric) or not (means > 0).all():
+        is_share = tasks.metric(self.metric).is_share
+        drawn = 1 - means if is_share else means
+        positive = drawn[drawn > _ZERO]
+        if not self.last_epoch or positive.empty or not (is_share or (means > 0).all()):
             return None
-        return _LOWEST, float(f"{means.min() / 2:.6g}")
+        title = f"error (1 \N{MINUS SIGN} {self.words})" if is_share else self.words
+        if len(positive) < len(drawn):
+            title += ", 0 at the lower edge"
+        floor = float(f"{positive.min() / 2:.6g}")
+        return ValueAxis(self.words, _LOWEST), ValueAxis(title, floor, is_error=is_share)
 
     @property
     def floor(self) -> float:
         """The least that is drawn of a band."""
-        if self.floors is None:
-            return _LOWEST
-        return self.floors[self.is_log]
+        return _LOWEST if self.axes is None else self.axes[self.is_log].floor
 
 
 def curve_points(results: Results, names: Mapping[int, Name]) -> list[Points]:

@@ -69,10 +69,16 @@ class Sweep:
 
     @cached_property
     def series(self) -> list["Series"]:
-        """How each series is drawn, in the order of the configurations."""
+        """How each series is drawn, the best on the average of the cells first.
+
+        Colours go by the order of the configurations: they stay where ranks change.
+        """
         from runner.report.render.theme import series_of
 
-        return series_of(list(dict.fromkeys(self.names[r.index].series for r in self.trained)))
+        places = [(s.name.series, place) for c in self.cells for place, s in enumerate(c.standings)]
+        means = pd.DataFrame(places, columns=["series", "place"]).groupby("series")["place"].mean()
+        drawn = series_of(list(dict.fromkeys(self.names[r.index].series for r in self.trained)))
+        return sorted(drawn, key=lambda series: means[series.name])
 
     @cached_property
     def coverage(self) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from runner import report
 from runner.report.questions.propagation import starts, verdicts
+from runner.report.sweep import Sweep
 from tests.report.asked import drawn
 
 Build = Callable[..., Path]
@@ -24,7 +25,7 @@ def folder(build: Build, behaviour: Any, with_step_zero: Callable[..., None]) ->
 
 
 def test_verdicts_come_from_the_records(folder: Path) -> None:
-    table = verdicts(report.load(folder))
+    table = verdicts(Sweep(report.load(folder)))
     assert table is not None
     told = [(row[0].text, row[1].text) for row in table.rows]
     expected = ["healthy", "vanishing", "exploding"]
@@ -33,7 +34,7 @@ def test_verdicts_come_from_the_records(folder: Path) -> None:
 
 
 def test_layers_stand_measured_beside_predicted(folder: Path) -> None:
-    found = starts(report.load(folder))
+    found = starts(Sweep(report.load(folder)))
     assert [start.title for start in found] == list(GAINS)
     card, table = (block.table for block in found[0].blocks)
     assert card.rows[0][0].text == "dense/kernel"
@@ -78,7 +79,7 @@ def test_the_written_report_tells_of_it(folder: Path) -> None:
 def test_older_records_have_nothing_to_tell(build: Build, behaviour: Any) -> None:
     results = report.load(build({"a": behaviour()}, epochs=2))
     assert results.propagation.empty
-    assert verdicts(results) is None
+    assert verdicts(Sweep(results)) is None
     assert not [name for name in drawn(results) if "propagation" in name]
 
 

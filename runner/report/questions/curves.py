@@ -1,20 +1,23 @@
 """Mean curves with their interval bands, one panel per part of the data and cell of factors."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import altair as alt
 
+from runner.records import bounds, lower_is_better
 from runner.report.answer import Answer
 from runner.report.names import Name
 from runner.report.points import Points, curve_points
+from runner.report.render.charts import BACK_LINE, IN_COLOUR, line_panels, spread
 from runner.report.render.theme import (
     Figure,
     Series,
     color,
-    csv_data,
     dash,
+    extremes,
     finish,
-    panel_facet,
+    unless_behind,
     value_scale,
     whole_axis,
 )
@@ -22,7 +25,6 @@ from runner.report.results import Results
 from runner.report.sweep import Sweep
 from runner.report.verdict import comparable
 
-_HEIGHT = 220
 # Panels in a row of the files -> width of each; the page lays them out for its own width.
 _WIDTHS = {1: 340, 2: 340, 4: 240}
 
@@ -55,23 +57,44 @@ def curve_figures(
 def _figure(points: Points, series: Sequence[Series], note: str, shared_scale: bool) -> Figure:
     title = points.words.capitalize()
     subtitle = f"{series[0].name}; {note}" if len(series) == 1 else note
-    chart = _chart(points, series)
+    chart, panels = _chart(points, series)
     if not shared_scale:
         chart = chart.resolve_scale(y="independent")
     return Figure(
         name=f"curves_{points.metric}",
         title=title,
-        caption=_caption(points, note),
-        spec=finish(chart, title, subtitle),
-        num_panels=len(points.panels),
-        floors=points.floors,
+        caption=_caption(points, note) + spread(points.panels, panels),
+        spec=finish(chart, title, subtitle, _seen(points)),
+        num_panels=len(panels),
+        axes=points.axes,
     )
+
+
+def _seen(points: Points) -> str:
+    """Returns the best and the worst at the end of the curves, over validation where there is."""
+    frame = points.frame
+    if points.has_replicates:
+        frame = frame[frame["replicate"].isna()]
+    validation = [panel.startswith("validation") for panel in points.panels]
+    shown = [place for place, is_shown in enumerate(validation) if is_shown or not any(validation)]
+    ends = frame[frame["panel"].isin(shown)].groupby(["panel", "series"], sort=False)["mean"].last()
+    several = len(shown) > 1
+    ends.index = [
+        points.series[series] + (f" ({points.panels[panel]})" if several else "")
+        for panel, series in ends.index
+    ]
+    part = "validation " if any(validation) else ""
+    told = extremes(ends, lower_is_better(points.metric))
+    when = f"at epoch {points.last_epoch}" if points.last_epoch else "before training"
+    return f"Mean {part}{points.words} {when}: {told}."
 
 
 def _caption(points: Points, note: str) -> str:
     when = "by epoch, 0 before any training" if points.last_epoch else "before training"
     bands = ", with interval bands" if points.has_intervals else ""
     parts = [f"Mean {points.words} {when}{bands}; {note}."]
+    if points.has_intervals and math.isfinite(bounds(points.metric)[1]):
+        parts.append("Bands are Student t intervals, cut at 0 and 1.")
     if points.has_replicates:
         parts.append("Thin lines are the single replicates.")
     if points.is_log:
@@ -81,44 +104,39 @@ def _caption(points: Points, note: str) -> str:
     return " ".join(parts)
 
 
-def _chart(points: Points, series: Sequence[Series]) -> alt.FacetChart:
-    columns = min(len(points.panels), 2) if len(points.panels) <= 4 else 4
-    layers = _over_epochs(points, series) if points.last_epoch else _untrained(points, series)
-    return (
-        alt.layer(*layers)
-        .properties(width=_WIDTHS[columns], height=_HEIGHT)
-        .facet(
-            facet=panel_facet("panel_name", points.panels),
-            columns=columns,
-            data=csv_data(points.frame),
-        )
-        .resolve_axis(x="independent")
-        .transform_calculate(
-            panel_name="panel_names[datum.panel]",
-            series_name="series_names[datum.series]",
-            band_low="isValid(datum.low) ? max(datum.low, floor) : null",
-            band_high="datum.high",
-        )
-        .transform_filter("indexof(hidden, datum.series_name) < 0")
-        .add_params(
-            alt.param(name="panel_names", value=points.panels),
-            alt.param(name="series_names", value=points.series),
-            alt.param(name="hidden", value=[]),
-            alt.param(name="floor", value=points.floor),
-            alt.param(name="interactive", value=False),
-        )
+def _chart(points: Points, series: Sequence[Series]) -> tuple[alt.FacetChart, list[str]]:
+    band = "isValid(datum.low)"
+    drawn = _over_epochs if points.last_epoch else _untrained
+    layers, lines = drawn(points, series)
+    chart, panels = line_panels(
+        layers,
+        lines,
+        points.frame,
+        points.panels,
+        points.series,
+        series,
+        _WIDTHS,
+        value="is_error ? max(1 - datum.mean, floor) : datum.mean",
+        band_low=f"{band} ? max(is_error ? 1 - datum.high : datum.low, floor) : null",
+        band_high=f"{band} ? max(is_error ? 1 - datum.low : datum.high, floor) : null",
     )
+    floor = alt.param(name="floor", value=points.floor)
+    return chart.add_params(floor, alt.param(name="is_error", value=False)), panels
 
 
-def _over_epochs(points: Points, series: Sequence[Series]) -> list[alt.Chart]:
+def _over_epochs(
+    points: Points, series: Sequence[Series]
+) -> tuple[list[alt.Chart], alt.Chart | None]:
     axis = whole_axis(0, points.last_epoch, grid=False)
     scale = alt.Scale(domain=[0, points.last_epoch], nice=False)
     x = alt.X("epoch:Q", title="epoch", axis=axis, scale=scale)
-    base = alt.Chart().encode(x=x, y=_value(points, "mean"), color=color(series))
+    every = alt.Chart().encode(x=x, y=_value(points, "value"))
+    base = every.encode(color=color(series)).transform_filter(IN_COLOUR)
     means = base.transform_filter(_MEANS) if points.has_replicates else base
-    layers = [means.mark_line(strokeWidth=2).encode(strokeDash=dash(series))]
+    lines = means.mark_line(strokeWidth=2)
+    layers = [lines.encode(strokeDash=dash(series), strokeOpacity=unless_behind(0.1))]
     if points.has_intervals:
-        band = means.mark_area(fillOpacity=0.15)
+        band = means.mark_area().encode(fillOpacity=unless_behind(0.02, 0.15))
         layers.insert(0, band.encode(y=_value(points, "band_low"), y2="band_high:Q"))
     if points.has_replicates:
         thin = base.transform_filter(_REPLICATES).mark_line(strokeWidth=0.8, strokeOpacity=0.45)
@@ -129,16 +147,16 @@ def _over_epochs(points: Points, series: Sequence[Series]) -> list[alt.Chart]:
         ).transform_filter("datum.last == 0")
         layers.append(untrained.mark_point(filled=True, size=60, opacity=1))
     hover = means.transform_filter("interactive").mark_point(size=70, opacity=0, filled=True)
-    return [*layers, hover.encode(tooltip=_tooltip(points))]
+    return [*layers, hover.encode(tooltip=_tooltip(points))], every.mark_line(**BACK_LINE)
 
 
 _MEANS, _REPLICATES = "!isValid(datum.replicate)", "isValid(datum.replicate)"
 
 
-def _untrained(points: Points, series: Sequence[Series]) -> list[alt.Chart]:
+def _untrained(points: Points, series: Sequence[Series]) -> tuple[list[alt.Chart], None]:
     """Points at epoch 0, one line a series."""
     y = alt.Y("series_name:N", title=None, sort=[item.name for item in series])
-    base = alt.Chart().encode(x=_value_x(points, "mean"), y=y, color=color(series, legend=False))
+    base = alt.Chart().encode(x=_value_x(points, "value"), y=y, color=color(series, legend=False))
     means = base.transform_filter(_MEANS) if points.has_replicates else base
     layers = [means.mark_point(filled=True, size=80, opacity=1).encode(tooltip=_tooltip(points))]
     if points.has_intervals:
@@ -147,7 +165,7 @@ def _untrained(points: Points, series: Sequence[Series]) -> list[alt.Chart]:
     if points.has_replicates:
         single = base.transform_filter(_REPLICATES)
         layers.append(single.mark_tick(opacity=0.5, thickness=1.5))
-    return layers
+    return layers, None
 
 
 def _value(points: Points, column: str) -> alt.Y:

@@ -9,7 +9,7 @@ from runner.report import names, pairs
 from runner.report.answer import Answer, blocks
 from runner.report.names import Name
 from runner.report.render.charts import aside_note, first_rows
-from runner.report.render.forest import EQUIVALENT, UNKNOWN, forest
+from runner.report.render.forest import EQUIVALENT, UNKNOWN, forest, seen
 from runner.report.render.theme import Figure, finish
 from runner.report.results import Results
 from runner.report.scores import keys
@@ -226,7 +226,8 @@ def _figure(
     heading = names.row_heading(by.values())
     chart = forest(data, heading, x_title=f"difference ({better} is better)", zero=to)
     name = f"differences_{metric}" if is_one_of_many else "differences"
-    return Figure(name, title, caption, finish(chart, title, what))
+    spec = finish(chart, title, what, seen(data, "Difference"))
+    return Figure(name, title, caption, spec)
 
 
 def _data(rows: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:

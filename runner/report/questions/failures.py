@@ -103,7 +103,12 @@ def status_figures(standings: Sequence[Standing]) -> list[Figure]:
     caption = "How the replicates of each configuration ended."
     if len(drawn) < len(standings):
         caption += f" {len(drawn)} of {len(standings)} configurations are drawn."
-    return [Figure("statuses", _TITLE, caption, finish(_chart(drawn), _TITLE, ""))]
+    counts = {
+        standing.name.short_title: ", ".join(f"{n} {word}" for word, n in _lost(standing).items())
+        for standing in touched[:MAX_ROWS]
+    }
+    seen = "; ".join(f"{title}: {told}" for title, told in counts.items())
+    return [Figure("statuses", _TITLE, caption, finish(_chart(drawn), _TITLE, "", f"{seen}."))]
 
 
 def _lost(standing: Standing) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from runner.report.answer import Answer, Block
 from runner.report.cautions import is_fallback
 from runner.report.names import shape_text
-from runner.report.results import Results
 from runner.report.sweep import Sweep
 from runner.report.table import Entry, Table
 
@@ -14,14 +13,14 @@ def ask(sweep: Sweep) -> Answer:
         "kernels",
         "Initial weights",
         note="The law that drew each kernel, and the kernel's shape.",
-        blocks=[Block(table) for table in kernels(sweep.results)],
+        blocks=[Block(table) for table in kernels(sweep)],
     )
 
 
-def kernels(results: Results) -> list[Table]:
+def kernels(sweep: Sweep) -> list[Table]:
     """Returns which law drew each kernel: one table for each set of kernels that models have."""
     groups: dict[tuple[tuple[str, tuple[int, ...]], ...], dict[tuple[str, ...], None]] = {}
-    for record in results.configurations:
+    for record in (standing.record for standing in sweep.standings):
         if record.kernels:
             shapes = tuple((kernel.path, kernel.shape) for kernel in record.kernels)
             laws = tuple(kernel.law for kernel in record.kernels)

@@ -21,6 +21,8 @@ _MAX_PARAMETERS = 16
 def ask(sweep: Sweep) -> Answer:
     """What did training move?"""
     medians = movement_medians(sweep.results.replicates, sweep.results.movement)
+    if len(medians):
+        medians = sweep.ordered(medians.reset_index()).set_index("configuration")
     return Answer(
         "movement",
         "What training moved",

@@ -9,7 +9,7 @@ from runner.records import ConfigurationRecord
 from runner.report import names
 from runner.report.answer import Answer, blocks, overall
 from runner.report.render.charts import first_rows
-from runner.report.render.forest import UNKNOWN, forest
+from runner.report.render.forest import UNKNOWN, forest, seen
 from runner.report.render.theme import Figure, finish
 from runner.report.results import Results
 from runner.report.scores import Scores, comparable
@@ -186,7 +186,8 @@ def predictor_figures(predictors: pd.DataFrame) -> list[Figure]:
     chart = forest(
         data, None, "rank correlation with the endpoint", zero="no relation", domain=(-1.0, 1.0)
     )
-    return [Figure("predictors", title, caption + others, finish(chart, title, ""))]
+    spec = finish(chart, title, "", seen(data, "Rank correlation"))
+    return [Figure("predictors", title, caption + others, spec)]
 
 
 def _transformed(quantity: str, transform: str) -> str:

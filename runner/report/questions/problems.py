@@ -23,6 +23,7 @@ from runner.report.render.theme import (
     Figure,
     Series,
     csv_data,
+    extremes,
     finish,
     row_axis,
     whole_axis,
@@ -263,7 +264,9 @@ def rank_figures(table: pd.DataFrame) -> list[Figure]:
         f"{names.significant(distance, 3)}. Friedman's test of no difference at all: "
         f"p {names.p_value(float(rows['friedman_p'].iloc[0]))}."
     )
-    return [Figure("ranks", title, caption, finish(_rank_chart(rows, distance), title, note))]
+    means = rows.set_index("init")["average_rank"]
+    seen = f"Average rank: {extremes(means, lower_is_better=True)}."
+    return [Figure("ranks", title, caption, finish(_rank_chart(rows, distance), title, note, seen))]
 
 
 def _rank_chart(rows: pd.DataFrame, distance: float) -> alt.LayerChart:
@@ -329,4 +332,6 @@ def profile_figures(profiles: pd.DataFrame, series: Sequence[Series]) -> list[Fi
         "up and to the right is better, and where two cross, neither is better throughout. "
         "Diverged replicates lie below every score."
     )
-    return [share_figure("profiles", "Performance profiles", caption, shares, series)]
+    above = shares.data.groupby("series")["share"].mean()
+    seen = f"Mean share above all scores: {extremes(above)}."
+    return [share_figure("profiles", "Performance profiles", caption, seen, shares, series)]

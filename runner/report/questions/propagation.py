@@ -11,26 +11,33 @@ from runner.records import NETWORK
 from runner.report import names
 from runner.report.answer import Answer, Block, Choice, blocks
 from runner.report.names import Name
-from runner.report.render.charts import first_of, in_panels, tooltips
+from runner.report.render.charts import (
+    BACK_LINE,
+    IN_COLOUR,
+    first_of,
+    line_panels,
+    spread,
+    tooltips,
+)
 from runner.report.render.heat_map import HeatMap, heat_map_figure
 from runner.report.render.theme import (
-    LINE_SYMBOLS,
     MAX_ROWS,
     MUTED,
     POWER_LABEL,
     Figure,
     Series,
-    bottom_legend,
     color,
-    csv_data,
+    dash,
+    extremes,
     finish,
+    unless_behind,
     whole_axis,
 )
-from runner.report.results import Results
 from runner.report.sweep import Sweep
 from runner.report.table import Entry, Table
 
-_WIDTH, _HEIGHT = 340, 220
+_WIDTHS = {1: 340, 2: 340}
+_ENDS = ("highest", "lowest")
 _MAX_CELLS = 4
 # A figure with more layers than this takes every second, third, ... of them.
 _MAX_LAYERS = 60
@@ -40,7 +47,7 @@ _PANELS = {
     "gradient_variance": "variance of their gradient",
 }
 _SINGULAR = "singular_value_"
-_COLUMNS = ["cell", "panel", "series_name", "place", "name", "kind", "value"]
+_COLUMNS = ["cell", "panel", "series", "place", "name", "kind", "value"]
 _KEY = ["configuration", "layer_index", "layer", "quantity"]
 # Of so many configurations each has its tables.
 _MAX_CHOICES = 100
@@ -57,24 +64,24 @@ def ask(sweep: Sweep) -> Answer | None:
         "Before training: signal and gradient through the layers",
         note="z: pre-activations, h: activations, w: kernel entries; means over replicates.",
         figures=sweep.drawn(propagation_figures, sweep),
-        blocks=blocks(verdicts(sweep.results), csv="propagation.parquet"),
+        blocks=blocks(verdicts(sweep), csv="propagation.parquet"),
+        has_legend=True,
         choices_title="Kernels and layers of each configuration",
-        choices=starts(sweep.results),
+        choices=starts(sweep),
     )
 
 
-def verdicts(results: Results) -> Table | None:
+def verdicts(sweep: Sweep) -> Table | None:
     """Returns one row a configuration: the verdict on how it starts, why, and what would help."""
-    by = results.names
     rows = [
         (
-            Entry(by[record.index].title, record.index),
+            Entry(standing.name.title, standing.record.index),
             Entry(opinion.verdict.name, emphasis=_emphasis(opinion)),
             Entry(opinion.verdict.reason),
             Entry(opinion.advice),
         )
-        for record in results.configurations
-        if (opinion := results.opinions.get(record.index)) is not None
+        for standing in sweep.standings
+        if (opinion := sweep.results.opinions.get(standing.record.index)) is not None
     ]
     columns = ("configuration", "verdict", "why", "what would help")
     return Table(columns, tuple(rows)) if rows else None
@@ -84,18 +91,20 @@ def _emphasis(opinion: Opinion) -> str:
     return "good" if opinion.verdict.name == "healthy" else "bad"
 
 
-def starts(results: Results) -> list[Choice]:
+def starts(sweep: Sweep) -> list[Choice]:
     """Returns the kernels and the layers of each of the first configurations."""
-    of = {record.index: record for record in results.configurations}
+    measured = sweep.results.measured
+    known = [standing for standing in sweep.standings if standing.record.index in measured]
     return [
         Choice(
-            results.names[index].title,
+            standing.name.title,
             [
-                Block(_table(*card_table(of[index], records)), "Kernels"),
+                Block(_table(*card_table(standing.record, records)), "Kernels"),
                 Block(_table(*layers_table(records)), "Layers, measured beside predicted"),
             ],
         )
-        for index, records in list(results.measured.items())[:_MAX_CHOICES]
+        for standing in known[:_MAX_CHOICES]
+        for records in [measured[standing.record.index]]
     ]
 
 
@@ -116,7 +125,7 @@ def _table(titles: Sequence[str], rows: Sequence[list[str]]) -> Table:
 def propagation_figures(sweep: Sweep) -> list[Figure]:
     """Returns the figures of step 0; none where nothing was measured."""
     results, by = sweep.results, sweep.names
-    layers = results.propagation[results.propagation["layer"] != NETWORK]
+    layers = sweep.ordered(results.propagation[results.propagation["layer"] != NETWORK])
     if layers.empty:
         return []
     variance = _means(layers, list(_PANELS), geometric=True)
@@ -147,7 +156,7 @@ def propagation_figures(sweep: Sweep) -> list[Figure]:
             name="propagation_spectrum",
             title=spectrum,
             caption=f"{spectrum} before training, largest first: geometric means over replicates "
-            "of means over examples. All of them 1, the dotted line, is dynamical isometry.",
+            "of means over examples. All of them 1, the grey line, is dynamical isometry.",
             x_title="rank",
             level=1.0,
         ),
@@ -164,7 +173,7 @@ def _means(layers: pd.DataFrame, quantities: list[str], geometric: bool) -> pd.D
     means = chosen.groupby(_KEY, sort=False)[columns].mean().reset_index()
     if geometric:
         means[columns] = np.exp(means[columns])
-    return means.sort_values(["configuration", "layer_index"], kind="stable")
+    return means.sort_values("layer_index", kind="stable")
 
 
 def _lines(
@@ -181,30 +190,28 @@ def _lines(
     """Returns a line per series, with the theory beside it where there is one.
 
     Args:
-      frame: Columns `cell, panel, series_name, place, name, kind, value`; places count from 1.
+      frame: Columns `cell, panel, series, place, name, kind, value`; places count from 1.
       series: How each is drawn.
       name, title, caption: See `Figure`.
       x_title: What the places are.
       is_log: Whether the axis is logarithmic.
-      level: Where a dotted line is drawn.
+      level: Where a grey line is drawn.
     """
     if frame.empty or frame["place"].nunique() < 2:  # a net without hidden layers
         return None
     cells = list(dict.fromkeys(frame["cell"]))
     shown = frame[frame["cell"].isin(cells[:_MAX_CELLS])].drop(columns="cell")
-    panels = list(dict.fromkeys(shown["panel"]))
+    panels, labels = (list(dict.fromkeys(shown[key])) for key in ("panel", "series"))
     has_theory = bool((shown["kind"] == "theory").any())
     if has_theory:
-        caption += " Dashed: what mean-field theory predicts."
+        caption += " Diamonds: what mean-field theory predicts."
     caption += first_of(min(len(cells), _MAX_CELLS), len(cells), " settings")
     scale = alt.Scale(type="log", nice=False) if is_log else alt.Scale(zero=False)
     label = {"labelExpr": POWER_LABEL} if is_log else {"format": "~g"}
     x_axis = whole_axis(1, int(shown["place"].max()), grid=False)
-    y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5, **label))
-    base = alt.Chart().encode(
+    every = alt.Chart().encode(
         x=alt.X("place:Q", title=x_title, axis=x_axis),
-        y=y,
-        color=_series_color([item for item in series if item.name in set(shown["series_name"])]),
+        y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5, **label)),
         tooltip=tooltips(
             ("series_name:N", "initializer"),
             ("name:N", x_title),
@@ -212,26 +219,43 @@ def _lines(
             ("value:Q", "value", ".3~g"),
         ),
     )
-    measured = base.transform_filter("datum.kind == 'measured'")
-    theory = base.transform_filter("datum.kind == 'theory'")
-    dotted = alt.Chart().mark_rule(strokeDash=[2, 3], color=MUTED).encode(y=alt.datum(level))
-    layers = [
-        *([dotted] if level is not None else []),
-        measured.mark_line(strokeWidth=2),
-        measured.mark_point(filled=True, size=24),
-        *([theory.mark_line(strokeWidth=1.2, strokeDash=[5, 3], opacity=0.8)] * has_theory),
+    drawn = [item for item in series if item.name in labels]
+    lines = every.transform_filter("datum.kind == 'measured'").mark_line(**BACK_LINE)
+    data = shown.assign(
+        panel=shown["panel"].map(panels.index), series=shown["series"].map(labels.index)
+    )
+    layers = _layers(every, drawn, has_theory, level)
+    chart, names_of_panels = line_panels(layers, lines, data, panels, labels, drawn, _WIDTHS)
+    chart = chart.resolve_scale(y="independent")
+    subtitle = "diamonds: mean-field theory" if has_theory else ""
+    spec = finish(chart, title, subtitle, f"At the last {x_title}: {_seen(shown)}.")
+    caption += spread(panels, names_of_panels)
+    return Figure(name, title, caption, spec, len(names_of_panels))
+
+
+def _layers(
+    every: alt.Chart, series: Sequence[Series], has_theory: bool, level: float | None
+) -> list[alt.Chart]:
+    shown = every.encode(color=color(series)).transform_filter(IN_COLOUR)
+    measured = shown.transform_filter("datum.kind == 'measured'")
+    theory = shown.transform_filter("datum.kind == 'theory'")
+    rings = theory.mark_point(shape="diamond", size=70, strokeWidth=1.2)
+    faded = unless_behind(0.1)
+    return [
+        *([alt.Chart().mark_rule(color=MUTED).encode(y=alt.datum(level))] * (level is not None)),
+        measured.mark_line(strokeWidth=2).encode(strokeDash=dash(series), strokeOpacity=faded),
+        measured.mark_point(filled=True, size=24).encode(opacity=faded),
+        *([rings.encode(opacity=faded)] * has_theory),
     ]
-    chart = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)
-    chart = in_panels(chart, panels, csv_data(shown)).resolve_scale(y="independent")
-    subtitle = "dashed: mean-field theory" if has_theory else ""
-    return Figure(name, title, caption, finish(chart, title, subtitle), len(panels))
 
 
-def _series_color(series: Sequence[Series]) -> alt.Color:
-    """Returns the colours of the series, told below the figure."""
-    labels = [item.name for item in series]
-    legend = bottom_legend(labels, 2 * _WIDTH, **LINE_SYMBOLS) if len(labels) > 1 else None
-    return color(series).legend(legend)
+def _seen(shown: pd.DataFrame) -> str:
+    """Returns who is highest and lowest at the end of the lines of each panel."""
+    measured = shown[shown["kind"] == "measured"]
+    ends = measured.groupby(["panel", "series"], sort=False)["value"].last()
+    panels = ends.groupby(level="panel", sort=False)
+    told = {panel: extremes(of.droplevel("panel"), words=_ENDS) for panel, of in panels}
+    return "; ".join(f"{panel}, {text}" for panel, text in told.items())
 
 
 def _by_layer(means: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
@@ -245,7 +269,7 @@ def _by_layer(means: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
         step = -(-len(part) // _MAX_LAYERS)
         kept = part.assign(place=np.arange(1, len(part) + 1)).iloc[::step]
         for kind, column in (("measured", "measured"), ("theory", "predicted")):
-            columns = {"panel": panel or "all layers", "series_name": name.series, "kind": kind}
+            columns = {"panel": panel or "all layers", "series": name.series, "kind": kind}
             shown = kept.assign(cell=name.cell, **columns)
             parts.append(shown.assign(name=kept["layer"], value=kept[column])[_COLUMNS])
     frame = pd.concat(parts, ignore_index=True)
@@ -263,7 +287,7 @@ def _by_rank(propagation: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
     return frame.assign(
         cell=cells,
         panel=[cell or "all ranks" for cell in cells],
-        series_name=[by[index].series for index in frame["configuration"]],
+        series=[by[index].series for index in frame["configuration"]],
         place=frame["rank"],
         name=frame["rank"],
         kind="measured",

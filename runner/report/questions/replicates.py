@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from runner.records import bounds, lower_is_better
 from runner.report import names
 from runner.report.answer import Answer
 from runner.report.render.charts import aside_note, rows, spans_decades, tall, tooltips
@@ -20,6 +21,7 @@ from runner.report.render.theme import (
     aside_layers,
     color,
     csv_data,
+    extremes,
     finish,
     value_scale,
 )
@@ -49,7 +51,7 @@ def score_figures(sweep: Sweep) -> list[Figure]:
     return [
         _figure(
             f"scores_{endpoint}_{at}" if len(groups) > 1 else "scores",
-            rank(standings),
+            standings,
             points,
             sweep,
         )
@@ -58,24 +60,31 @@ def score_figures(sweep: Sweep) -> list[Figure]:
     ]
 
 
-def _figure(name: str, ranked: Sequence[Standing], points: pd.DataFrame, sweep: Sweep) -> Figure:
-    drawn = ranked[:MAX_ROWS]
+def _figure(name: str, standings: Sequence[Standing], points: pd.DataFrame, sweep: Sweep) -> Figure:
+    best = {standing.record.index for standing in rank(standings)[:MAX_ROWS]}
+    drawn = [standing for standing in standings if standing.record.index in best]
     off_axis = _off_axis(drawn)
     on_axis = [standing for standing in drawn if standing.record.index not in off_axis]
     data = pd.concat([_points(on_axis, points), _means(drawn, off_axis)], ignore_index=True)
     metric = names.endpoint_name(drawn[0].record)
     title = f"{metric[0].upper()}{metric[1:]} of every replicate"
     caption = (
-        f"Each point is the {metric} of one replicate; the bar is the mean with its "
-        f"interval, best first; {sweep.coverage}."
+        f"Each point is the {metric} of one replicate, the bar the mean with its Student t "
+        f"interval{_cut(drawn[0].record.endpoint)}, in the order of the ranking; {sweep.coverage}."
     )
     if data["lost"].any():
         caption += " Replicates that did not finish have no score: they are counted at the right."
     caption += aside_note(data)
-    if len(drawn) < len(ranked):
-        caption += f" The best {len(drawn)} of {len(ranked)} configurations are drawn."
+    if len(drawn) < len(standings):
+        caption += f" The best {len(drawn)} of {len(standings)} configurations are drawn."
+    means = pd.Series({s.name.short_title: s.score.mean for s in drawn if s.score.count})
+    seen = f"Mean {metric}: {extremes(means, lower_is_better(drawn[0].record.endpoint))}."
     chart = _chart(data, drawn, sweep.series)
-    return Figure(name, title, caption, finish(chart, title, sweep.coverage))
+    return Figure(name, title, caption, finish(chart, title, sweep.coverage, seen))
+
+
+def _cut(endpoint: str) -> str:
+    return " (cut at 0 and 1)" if math.isfinite(bounds(endpoint)[1]) else ""
 
 
 def _off_axis(drawn: Sequence[Standing]) -> set[int]:

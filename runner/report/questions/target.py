@@ -18,7 +18,7 @@ from runner.report.answer import Answer, blocks, overall
 from runner.report.names import Name, listed_some
 from runner.report.render.charts import first_of
 from runner.report.render.shares import Shares, placed, share_figure
-from runner.report.render.theme import Figure, Series
+from runner.report.render.theme import Figure, Series, extremes
 from runner.report.results import Results
 from runner.report.scores import SEEDS, keys
 from runner.report.statistics import survival
@@ -366,7 +366,11 @@ def target_figures(
     )
     caption += first_of(min(len(cells), _MAX_PANELS), len(cells), " settings")
     shares = Shares(data, "epoch", "share at the target", "step-after")
-    return [share_figure("target", f"Time to {what}", caption, shares, series)]
+    reached = last["share"].set_axis(
+        [" · ".join(filter(None, pair)) for pair in zip(last["series"], last["panel"], strict=True)]
+    )
+    seen = f"Share that has reached it in the end: {extremes(reached)}."
+    return [share_figure("target", f"Time to {what}", caption, seen, shares, series)]
 
 
 def _target(times: pd.DataFrame) -> str:

@@ -25,7 +25,7 @@ def ask(sweep: Sweep) -> Answer:
     return Answer(
         "trainability",
         "Where it trains",
-        figures=sweep.drawn(trainability_figures, table),
+        figures=sweep.drawn(trainability_figures, sweep.ordered(table)),
         tables={"trainability.csv": table},
     )
 

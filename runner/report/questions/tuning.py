@@ -31,6 +31,7 @@ from runner.report.render.theme import (
     aside_layers,
     bottom_legend,
     csv_data,
+    extremes,
     finish,
     value_scale,
 )
@@ -282,7 +283,10 @@ def _choice_figure(rows: pd.DataFrame, metric: str, is_one_of_many: bool) -> Fig
         )
     name = f"choices_{metric}" if is_one_of_many else "choices"
     panels = list(dict.fromkeys(rows["problem"]))
-    spec = finish(_choice_chart(data, what, metric, panels), title, "")
+    own = data[data["ranking"] == _OWN]
+    best = pd.Series(own["order"].to_numpy(float), own["title"].tolist())
+    seen = f"Mean {what} at the own best setting: {extremes(best, lower_is_better(metric))}."
+    spec = finish(_choice_chart(data, what, metric, panels), title, "", seen)
     return Figure(name, title, caption, spec, len(panels) if len(panels) > 1 else None)
 
 

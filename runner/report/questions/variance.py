@@ -35,8 +35,8 @@ def ask(sweep: Sweep) -> Answer:
         "variance",
         "Luck of the weights, luck of the order",
         sentences=overall([sentence(variance, sweep.confidence)]),
-        figures=sweep.drawn(variance_figures, variance, sweep.names),
-        blocks=blocks(variance_block(variance, sweep.names), csv="variance.csv"),
+        figures=sweep.drawn(variance_figures, sweep.ordered(variance), sweep.names),
+        blocks=blocks(variance_block(sweep.ordered(variance), sweep.names), csv="variance.csv"),
         tables={"variance.csv": variance},
     )
 
@@ -157,4 +157,7 @@ def variance_figures(variance: pd.DataFrame, by: Mapping[int, Name]) -> list[Fig
         "Estimated shares of the seeds of the initial weights and of the order of the data in the "
         "variance of the endpoint, from seeds that are crossed; what is left is their interaction."
     )
-    return [Figure("variance", title, caption, finish(tall(chart, len(indices)), title, ""))]
+    means = data.groupby("source", sort=False)["share"].mean()
+    told = ", ".join(f"{source} {share:.0%}" for source, share in means.items())
+    seen = f"Shares, means over configurations: {told}."
+    return [Figure("variance", title, caption, finish(tall(chart, len(indices)), title, "", seen))]

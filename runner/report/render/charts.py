@@ -7,7 +7,16 @@ import altair as alt
 import pandas as pd
 
 from runner.records import lower_is_better
-from runner.report.render.theme import MAX_ROWS, bottom_legend, panel_facet, row_axis
+from runner.report.render.theme import (
+    BEHIND,
+    MAX_LINES,
+    MAX_ROWS,
+    Series,
+    bottom_legend,
+    csv_data,
+    panel_facet,
+    row_axis,
+)
 
 WIDTH = 560
 _ROW_HEIGHT, _LEAST_HEIGHT = 24, 60
@@ -42,11 +51,97 @@ def first_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return shown, first_of(len(shown), len(frame))
 
 
-def in_panels(chart: Any, panels: Sequence[str], data: alt.Data, field: str = "panel") -> Any:
-    """Returns a chart once for each panel, two in a row, each with the axis titles of its own."""
-    facet = panel_facet(field, panels)
-    laid_out = chart.facet(facet=facet, columns=min(len(panels), 2), data=data)
+def in_panels(
+    chart: Any, panels: Sequence[str], data: alt.Data, field: str = "panel", columns: int = 2
+) -> Any:
+    """Returns a chart once for each panel, each with the axis titles of its own."""
+    laid_out = chart.facet(facet=panel_facet(field, panels), columns=columns, data=data)
     return laid_out.resolve_axis(x="independent")
+
+
+BACK_LINE = {"strokeWidth": 1, "color": BEHIND}
+"""Looks of the lines that stand behind the others."""
+IN_COLOUR = "!datum.is_behind"
+"""Filter of the lines that a panel shows in colour; see `line_panels`."""
+
+
+def line_panels(
+    layers: Sequence[alt.Chart],
+    lines: alt.Chart | None,
+    data: pd.DataFrame,
+    panels: Sequence[str],
+    labels: Sequence[str],
+    series: Sequence[Series],
+    widths: Mapping[int, int],
+    height: int = 220,
+    **calculated: str,
+) -> tuple[alt.FacetChart, list[str]]:
+    """Returns panels of curves that the page can hide and show, and the names of the panels.
+
+    Many lines are spread over several panels: each is in colour in one of them, and grey behind
+    the others elsewhere. Direct labels would not tell them apart, for who is as good as the others
+    ends where they end.
+
+    Args:
+      layers: What is drawn, those in colour with the filter `IN_COLOUR`.
+      lines: All of them as `BACK_LINE`; None where nothing needs to be spread.
+      data: Columns `panel` and `series` (places in the next two lists) and what the layers use.
+      panels, labels: Names.
+      series: How each is drawn, in the order of the groups.
+      widths: Panels in a row -> width of each.
+      height: Of each.
+      calculated: Further columns, as Vega expressions; they may use `series_name`.
+    """
+    num_groups = -(-len(series) // MAX_LINES) if lines is not None else 1
+    size = -(-len(series) // num_groups)
+    group = {item.name: place // size for place, item in enumerate(series)}
+    names = [
+        " · ".join(filter(None, (panel, of_group)))
+        for of_group in _group_names(len(series), size)
+        for panel in panels
+    ]
+    columns = min(len(names), 2) if len(names) <= 4 or 4 not in widths else 4
+    if lines is not None and num_groups > 1:
+        others = lines.transform_filter("datum.is_behind").encode(detail="series_name:N")
+        layers = [others, *layers]
+    lists = {
+        "panel_names": names,
+        "series_names": labels,
+        "series_groups": [group[name] for name in labels],
+        "hidden": [],
+        "lit": "",
+        "interactive": False,
+    }
+    panel = alt.layer(*layers).properties(width=widths[columns], height=height)
+    chart = (
+        in_panels(panel, names, csv_data(data), "panel_name", columns)
+        .transform_calculate(
+            series_name="series_names[datum.series]", group=f"sequence({num_groups})", **calculated
+        )
+        .transform_filter("indexof(hidden, datum.series_name) < 0")
+        .transform_flatten(["group"])
+        .transform_calculate(
+            panel_name=f"panel_names[datum.group * {len(panels)} + datum.panel]",
+            is_behind="series_groups[datum.series] != datum.group",
+        )
+        .add_params(*(alt.param(name=name, value=value) for name, value in lists.items()))
+    )
+    return chart, names
+
+
+def _group_names(num_series: int, size: int) -> list[str]:
+    if size >= num_series:
+        return [""]
+    return [
+        f"initializers {first} to {min(first + size - 1, num_series)} of {num_series}"
+        for first in range(1, num_series + 1, size)
+    ]
+
+
+def spread(panels: Sequence[str], names: Sequence[str]) -> str:
+    """Returns that lines are spread over panels, to go on with in a caption, if that is so."""
+    told = " Each panel has some of the initializers in colour, the others in grey."
+    return told if len(names) > len(panels) else ""
 
 
 def word_colors(

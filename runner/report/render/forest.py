@@ -8,6 +8,7 @@ import pandas as pd
 from runner.report.render.charts import rows, tall, tooltips, word_colors
 from runner.report.render.theme import (
     GOOD,
+    GRID,
     INK,
     LOST,
     MUTED,
@@ -16,6 +17,7 @@ from runner.report.render.theme import (
     TICK_COUNT,
     aside_layers,
     csv_data,
+    extremes,
 )
 
 EQUIVALENT, UNKNOWN = "equivalent", "not known yet"
@@ -53,14 +55,14 @@ def forest(
         ),
     )
     scale = alt.Scale(domain=list(domain), nice=False) if domain else alt.Scale(zero=True)
-    axis = alt.Axis(tickCount=TICK_COUNT, format="+~g", labelExpr=SIGNED_LABEL, gridColor="#f0f2f5")
+    axis = alt.Axis(tickCount=TICK_COUNT, format="+~g", labelExpr=SIGNED_LABEL, gridColor=GRID)
 
     def x(column: str) -> alt.X:
         return alt.X(f"{column}:Q", title=x_title, scale=scale, axis=axis)
 
     layers = [
         alt.Chart(alt.Data(values=[{"zero": 0, "what": zero}]))
-        .mark_rule(color=INK, strokeDash=[4, 3])
+        .mark_rule(color=INK)
         .encode(x=x("zero"), tooltip="what:N"),
         estimates.transform_filter("isValid(datum.low)")
         .mark_rule(strokeWidth=2.5)
@@ -69,3 +71,19 @@ def forest(
         *aside_layers(base),
     ]
     return tall(alt.layer(*layers, data=csv_data(data)), len(data))
+
+
+def seen(data: pd.DataFrame, what: str) -> str:
+    """Returns what one sees in a forest plot.
+
+    Args:
+      data: See `forest`.
+      what: The estimates are of.
+    """
+    values = pd.Series(data["value"].to_numpy(float), data["title"].tolist())
+    parts = [f"{what}: {extremes(values, words=('highest', 'lowest'))}"]
+    for outcome in _COLORS:
+        titles = data.loc[data["outcome"] == outcome, "title"].tolist()
+        if titles and outcome != UNKNOWN:
+            parts.append(f"{outcome}: {', '.join(titles)}")
+    return f"{'; '.join(parts)}."

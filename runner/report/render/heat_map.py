@@ -11,15 +11,18 @@ import pandas as pd
 from runner.report.render.theme import (
     INK,
     LOST,
+    PAPER,
     POWER_LABEL,
     Figure,
     csv_data,
+    extremes,
     finish,
     panel_facet,
     row_axis,
 )
 
 _EMPTY = "#dfe3e8"
+_ON_LIGHT = "#1c2733"  # in a cell, whose colours are the same on a dark page
 # Cells narrower than this, in pixels, cannot hold their number.
 _NARROW = 36
 # Of a cell whose number must be white.
@@ -76,7 +79,14 @@ def heat_map_figure(name: str, title: str, caption: str, heat_map: HeatMap) -> F
     else:
         chart = chart.properties(data=data, width=min(max(width, 240), 1200), height=height)
     num_panels = len(heat_map.panels) or None
-    return Figure(name, title, caption, finish(chart, title, ""), num_panels)
+    return Figure(name, title, caption, finish(chart, title, "", _seen(heat_map)), num_panels)
+
+
+def _seen(heat_map: HeatMap) -> str:
+    cells, what = heat_map.cells, heat_map.legend
+    values = cells["value"].astype(float).set_axis(cells["row"] + " (" + cells["column"] + ")")
+    told = extremes(values, words=("highest", "lowest"))
+    return f"{what[0].upper()}{what[1:]}: {told}."
 
 
 def _layers(heat_map: HeatMap) -> list[alt.Chart]:
@@ -101,13 +111,13 @@ def _layers(heat_map: HeatMap) -> list[alt.Chart]:
             alt.Tooltip("hint:N", title="replicates" if heat_map.x_title else "note"),
         ],
     )
-    cells = base.mark_rect(stroke="white", strokeWidth=1.5)
+    cells = base.mark_rect(stroke=PAPER, strokeWidth=1.5)
     known = cells.transform_filter("isValid(datum.value)")
     unknown = base.transform_filter("!isValid(datum.value)")
     shown = alt.expr(f"bandwidth('x') < {_NARROW} ? 0 : 1")
     text = base.mark_text(fontSize=11, opacity=shown)
-    ink = alt.when(_IS_DARK).then(alt.value("white")).otherwise(alt.value(INK))
-    missing = LOST if heat_map.x_title else INK
+    ink = alt.when(_IS_DARK).then(alt.value("white")).otherwise(alt.value(_ON_LIGHT))
+    missing = LOST if heat_map.x_title else _ON_LIGHT
     return [
         cells.transform_filter("!isValid(datum.value)").encode(color=alt.value(_EMPTY)),
         *([known.encode(color=_color(heat_map))] if heat_map.cells["value"].notna().any() else []),

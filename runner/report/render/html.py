@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,11 @@ _SCRIPT_SAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
 def page(
-    sweep: Sweep, comparison: Comparison, answers: Sequence[Answer], libraries: str = ""
+    sweep: Sweep,
+    comparison: Comparison,
+    answers: Sequence[Answer],
+    libraries: str = "",
+    images: Mapping[str, str] | None = None,
 ) -> str:
     """Returns the whole page, which fetches nothing. Texts are escaped by the template.
 
@@ -34,6 +38,7 @@ def page(
       comparison: What it says first.
       answers: What follows.
       libraries: The script that draws the figures in a browser.
+      images: The figures by name as SVG documents, for paper and for browsers without scripts.
     """
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -54,6 +59,8 @@ def page(
         marks=MARKS,
         latex_methods=cited(comparison.paper) if comparison.paper else "",
         specs=script_json({figure.name: _embedded(figure) for figure in figures}),
+        images={name: _within(name, image) for name, image in (images or {}).items()},
+        dark=script_json(_dark() if figures else {}),
         libraries=Markup(libraries.replace("</script", "<\\/script")),
     )
 
@@ -64,9 +71,13 @@ def code(text: str) -> Markup:
 
 
 def cell(text: str) -> Markup:
-    """Returns the text of a table's cell: exponents are raised, and long names break at signs."""
+    """Returns the text of a table's cell: exponents are raised, and long names break at signs.
+
+    A number stays beside the sign that it is less than.
+    """
     raised = re.sub(r"\b10\^(\N{MINUS SIGN}?[\d.]*\d)", r"10<sup>\1</sup>", str(escape(text)))
-    return Markup(re.sub(r"(?<=\w)([(=,/_])(?=\w)", r"\1<wbr>", raised))
+    whole = re.sub(r"(?<=&[lg]t;) (?=\d)", "\N{NO-BREAK SPACE}", raised)
+    return Markup(re.sub(r"(?<=\w)([(=,/_])(?=\w)", r"\1<wbr>", whole))
 
 
 def script_json(value: Any) -> Markup:
@@ -77,5 +88,20 @@ def script_json(value: Any) -> Markup:
     return Markup(text)
 
 
+def _within(name: str, image: str) -> Markup:
+    """Returns an SVG document as part of a page, where other figures have the same ids."""
+    return Markup(re.sub(r'( id="|url\(#)', rf"\1{name}-", image))
+
+
 def _embedded(figure: "Figure") -> dict[str, Any]:
-    return {"spec": figure.spec, "numPanels": figure.num_panels, "floors": figure.floors}
+    return {
+        "spec": figure.spec,
+        "numPanels": figure.num_panels,
+        "axes": figure.axes and [vars(axis) for axis in figure.axes],
+    }
+
+
+def _dark() -> dict[str, str]:
+    from runner.report.render.theme import DARK
+
+    return DARK

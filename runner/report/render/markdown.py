@@ -143,7 +143,11 @@ def _section(answer: Answer) -> list[str]:
 
 def _figure(figure: "Figure") -> list[str]:
     title, name = escaped(figure.title), figure.name
-    return [f"### {title}", f"![{title}](figures/{name}.svg)", escaped(figure.caption)]
+    return [
+        f"### {title}",
+        f"![{escaped(figure.alt)}](figures/{name}.svg)",
+        escaped(figure.caption),
+    ]
 
 
 def _block(block: Block) -> list[str]:

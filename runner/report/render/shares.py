@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import altair as alt
 import pandas as pd
 
-from runner.report.render.charts import WIDTH, in_panels, tooltips
+from runner.report.render.charts import BACK_LINE, IN_COLOUR, WIDTH, line_panels, spread, tooltips
 from runner.report.render.theme import (
     Figure,
     Series,
     color,
-    csv_data,
     dash,
     finish,
     series_of,
+    unless_behind,
 )
 
-_HEIGHT, _PANEL_WIDTH = 240, 340
+_HEIGHT, _WIDTHS = 240, {1: WIDTH, 2: 340}
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,13 @@ def placed(
 
 
 def share_figure(
-    name: str, title: str, caption: str, shares: Shares, series: Sequence[Series]
+    name: str, title: str, caption: str, seen: str, shares: Shares, series: Sequence[Series]
 ) -> Figure:
     """Returns a panel or several with a curve for each series.
 
     Args:
       name, title, caption: See `Figure`.
+      seen: What one sees there.
       shares: What it shows.
       series: How each is drawn; where none of them occurs, by their places.
     """
@@ -61,25 +62,15 @@ def share_figure(
     data = shares.data.assign(
         panel=shares.data["panel"].map(panels.index), series=shares.data["series"].map(labels.index)
     )
-    width = WIDTH if len(panels) == 1 else _PANEL_WIDTH
-    chart = alt.layer(*_layers(shares, drawn, any(panels))).properties(width=width, height=_HEIGHT)
-    chart = (
-        in_panels(chart, panels, csv_data(data), "panel_name")
-        .transform_calculate(
-            panel_name="panel_names[datum.panel]", series_name="series_names[datum.series]"
-        )
-        .transform_filter("indexof(hidden, datum.series_name) < 0")
-        .add_params(
-            alt.param(name="panel_names", value=panels),
-            alt.param(name="series_names", value=labels),
-            alt.param(name="hidden", value=[]),
-            alt.param(name="interactive", value=False),
-        )
-    )
-    return Figure(name, title, caption, finish(chart, title, ""), num_panels=len(panels))
+    layers, lines = _layers(shares, drawn, any(panels))
+    chart, names = line_panels(layers, lines, data, panels, labels, drawn, _WIDTHS, _HEIGHT)
+    caption += spread(panels, names)
+    return Figure(name, title, caption, finish(chart, title, "", seen), num_panels=len(names))
 
 
-def _layers(shares: Shares, series: Sequence[Series], has_panels: bool) -> list[alt.Chart]:
+def _layers(
+    shares: Shares, series: Sequence[Series], has_panels: bool
+) -> tuple[list[alt.Chart], alt.Chart]:
     scale = alt.Scale(domain=[shares.data["x"].min(), shares.data["x"].max()], nice=False)
     x = alt.X("x:Q", title=shares.x_title, axis=alt.Axis(grid=False, tickCount=6), scale=scale)
     axis = alt.Axis(format="%", tickCount=5)
@@ -87,12 +78,14 @@ def _layers(shares: Shares, series: Sequence[Series], has_panels: bool) -> list[
     def y(column: str) -> alt.Y:
         return alt.Y(f"{column}:Q", title=shares.y_title, axis=axis, scale=alt.Scale(domain=[0, 1]))
 
-    base = alt.Chart().encode(x=x, color=color(series))
+    every = alt.Chart().encode(x=x, y=y("share"))
+    base = every.encode(color=color(series)).transform_filter(IN_COLOUR)
     line = base.mark_line(strokeWidth=2, clip=True, interpolate=shares.steps)
-    layers = [line.encode(y=y("share"), strokeDash=dash(series))]
+    layers = [line.encode(strokeDash=dash(series), strokeOpacity=unless_behind(0.1))]
     if shares.data["low"].notna().any():
-        band = base.mark_area(fillOpacity=0.12, clip=True, interpolate=shares.steps)
-        layers.insert(0, band.encode(y=y("low"), y2="high:Q"))
+        band = base.mark_area(clip=True, interpolate=shares.steps)
+        band = band.encode(y=y("low"), y2="high:Q", fillOpacity=unless_behind(0.02, 0.12))
+        layers.insert(0, band)
     hover = base.transform_filter("interactive").mark_point(size=70, opacity=0, filled=True)
     told = tooltips(
         ("series_name:N", "initializer"),
@@ -102,4 +95,5 @@ def _layers(shares: Shares, series: Sequence[Series], has_panels: bool) -> list[
         ("low:Q", "interval from", ".0%"),
         ("high:Q", "to", ".0%"),
     )
-    return [*layers, hover.encode(y=y("share"), tooltip=told)]
+    lines = every.mark_line(clip=True, interpolate=shares.steps, **BACK_LINE)
+    return [*layers, hover.encode(tooltip=told)], lines

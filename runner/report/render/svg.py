@@ -17,6 +17,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
+from xml.sax.saxutils import escape
 
 import vl_convert
 
@@ -104,7 +105,8 @@ def svg(spec: str) -> str:
     """Returns a Vega-Lite specification, as JSON, as an SVG document.
 
     Vega numbers gradients and clippings through all that a process draws; here, each document has
-    its own numbers, so that the same figure is the same file.
+    its own numbers, so that the same figure is the same file. It says what is seen there, for those
+    who do not see it.
     """
     numbers: dict[str, dict[str, int]] = {}
 
@@ -112,4 +114,8 @@ def svg(spec: str) -> str:
         of_kind = numbers.setdefault(found[2], {})
         return f"{found[1]}{found[2]}{of_kind.setdefault(found[3], len(of_kind))}"
 
-    return _REFERENCE.sub(renumbered, vl_convert.vegalite_to_svg(spec))
+    start, end, rest = vl_convert.vegalite_to_svg(spec).partition(">")
+    given = json.loads(spec)
+    title, seen = given.get("title", {}).get("text", ""), given.get("description", "")
+    told = f"<title>{escape(title)}</title><desc>{escape(seen)}</desc>" if seen else ""
+    return start + end + told + _REFERENCE.sub(renumbered, rest)

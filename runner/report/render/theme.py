@@ -7,20 +7,33 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from runner.report import names
+
 # Petroff (2021), "Accessible color sequences for data visualization", arXiv:2107.02270: ten colours
-# that people with and without colour vision deficiencies tell apart.
+# that people with and without colour vision deficiencies tell apart. Purple and brown have changed
+# places: so the first five, and the last five, differ most for those who lack a kind of cone.
 PALETTE = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
-    "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#a96b59",
+    "#832db6", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
-# A second cue: the colours that come later, and those that come round again, are dashed.
+# A second cue: the colours that come later, and those that come round again, are dashed. A dash
+# tells one initializer from another, and nothing else, in every figure.
 DASHES = ([1, 0], [6, 2], [2, 2], [8, 2, 2, 2])
 _SOLID_COLORS = 5
+# Among more lines than this none is followed: others stand behind them, in grey.
+MAX_LINES = 6
 
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
-INK, MUTED, GRID = "#1f2933", "#66727f", "#e6eaee"
+PAPER, INK, MUTED, GRID, AXIS = "#ffffff", "#1f2933", "#66727f", "#e6eaee", "#9aa5b1"
+BEHIND = "#c3cbd3"
 LOST = "#c0261c"
 GOOD = "#1b7a43"
+# What the page draws instead on a dark ground: as far apart, and light enough to be seen.
+DARK = {
+    PAPER: "#161b22", INK: "#e6eaee", MUTED: "#9aa5b1", GRID: "#2b323b", AXIS: "#5b6875",
+    BEHIND: "#424b56", LOST: "#f0705f", GOOD: "#4fb477",
+    "#bd1f01": "#e23d24", "#832db6": "#a55fdb", "#717581": "#7f8594",
+}  # fmt: skip
 # Figures with a row for each configuration have no more rows than this.
 MAX_ROWS = 30
 
@@ -29,6 +42,7 @@ _FLOAT_FORMAT = "%.5g"
 # Of a legend's entry, in pixels: a letter of its usual size, and the symbol with the gap after it.
 _LETTER_WIDTH, _SYMBOL_WIDTH = 7.0, 40
 _MAX_TICKS = 10
+_LEGEND_WIDTH = 680  # two panels beside each other
 # The opacity is that of the line, not that of the band beneath it.
 LINE_SYMBOLS = {
     "symbolType": "stroke",
@@ -63,11 +77,10 @@ class Figure:
       name: Of its files.
       title: In words.
       caption: What is shown, how, and what is left out.
-      spec: Vega-Lite specification; its parameters `interactive` and `hidden` (names of series),
-        where it has them, belong to the page.
+      spec: Vega-Lite specification; its parameters `interactive`, `hidden` and `lit` (names of
+        series), where it has them, belong to the page.
       num_panels: Panels side by side or one below the other, or None for a single view.
-      floors: Values of the parameter `floor` for a linear and for a logarithmic axis, where the
-        page may change from one to the other.
+      axes: The linear and the logarithmic axis, where the page may change from one to the other.
     """
 
     name: str
@@ -75,7 +88,32 @@ class Figure:
     caption: str
     spec: dict[str, Any]
     num_panels: int | None = None
-    floors: tuple[float, float] | None = None
+    axes: tuple["ValueAxis", "ValueAxis"] | None = None
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether the page may hide single series of it."""
+        return any(param["name"] == "hidden" for param in self.spec.get("params", ()))
+
+    @property
+    def alt(self) -> str:
+        """What is seen, for those who do not see it."""
+        return f"{self.title.removesuffix('?')}: {self.spec['description']}"
+
+
+@dataclass(frozen=True)
+class ValueAxis:
+    """One of the axes of a figure of curves.
+
+    Attributes:
+      title: Of the axis.
+      floor: The least that is drawn.
+      is_error: Whether what is missing to 1 is drawn, instead of the value.
+    """
+
+    title: str
+    floor: float
+    is_error: bool = False
 
 
 def series_of(names: Sequence[str]) -> list[Series]:
@@ -103,7 +141,7 @@ def color(series: Sequence[Series], legend: bool = True) -> alt.Color:
     return alt.Color(
         "series_name:N",
         scale=_scale(series, [item.color for item in series]),
-        legend=_legend() if legend and len(series) > 1 else None,
+        legend=_legend(series) if legend and len(series) > 1 else None,
     )
 
 
@@ -112,16 +150,48 @@ def dash(series: Sequence[Series]) -> alt.StrokeDash:
     return alt.StrokeDash(
         "series_name:N",
         scale=_scale(series, [item.dash for item in series]),
-        legend=_legend() if len(series) > 1 else None,
+        legend=_legend(series) if len(series) > 1 else None,
     )
+
+
+def unless_behind(faded: float, full: float = 1.0) -> Any:
+    """Returns an opacity: `full`, but `faded` while the page shows another series alone."""
+    return (
+        alt.when("lit == '' || lit == datum.series_name")
+        .then(alt.value(full))
+        .otherwise(alt.value(faded))
+    )
+
+
+def extremes(
+    values: pd.Series, lower_is_better: bool = False, words: tuple[str, str] = ("best", "worst")
+) -> str:
+    """Returns the best and the worst in words, for those who do not see the figure.
+
+    Args:
+      values: By name.
+      lower_is_better: Whether the least value is the best.
+      words: What the first and the last one are called.
+
+    >>> extremes(pd.Series({"zero": 0.1, "he_normal": 0.97}), lower_is_better=False)
+    'best he_normal 0.97, worst zero 0.1'
+    """
+    known = values.dropna().sort_values(ascending=lower_is_better, kind="stable")
+    if known.empty:
+        return "no values"
+    (best, high), *_, (worst, low) = [*known.items(), *known.tail(1).items()]
+    if len(known) == 1:
+        return f"{best} {names.significant(high)}"
+    first, last = (f"{names.significant(value)}" for value in (high, low))
+    return f"{words[0]} {best} {first}, {words[1]} {worst} {last}"
 
 
 def _scale(series: Sequence[Series], values: list[Any]) -> alt.Scale:
     return alt.Scale(domain=[item.name for item in series], range=values)
 
 
-def _legend() -> alt.Legend:
-    return alt.Legend(title=None, **LINE_SYMBOLS)
+def _legend(series: Sequence[Series]) -> alt.Legend:
+    return bottom_legend([item.name for item in series], _LEGEND_WIDTH, **LINE_SYMBOLS)
 
 
 def bottom_legend(labels: Sequence[str], width: int, **options: Any) -> alt.Legend:
@@ -166,7 +236,7 @@ def aside_layers(base: alt.Chart) -> list[alt.Chart]:
     told = base.transform_filter("isValid(datum.aside)").encode(x=alt.value(0), text="aside:N")
     looks: dict[str, Any] = {"align": "left", "dx": 8, "fontStyle": "italic"}
     return [
-        told.mark_text(stroke="white", strokeWidth=4, strokeJoin="round", **looks),
+        told.mark_text(stroke=PAPER, strokeWidth=4, strokeJoin="round", **looks),
         told.mark_text(color=MUTED, **looks),
     ]
 
@@ -203,10 +273,16 @@ def value_scale(values: pd.Series, is_log: bool) -> alt.Scale:
     return alt.Scale(type="log", nice=False) if is_log else alt.Scale(zero=False)
 
 
-def finish(chart: Any, title: str, subtitle: str) -> dict[str, Any]:
-    """Returns a chart's specification with the title and the looks that all figures share."""
+def finish(chart: Any, title: str, subtitle: str, seen: str) -> dict[str, Any]:
+    """Returns a chart's specification with the title and the looks that all figures share.
+
+    Args:
+      chart: The figure.
+      title, subtitle: Above it.
+      seen: What one sees there, in a sentence or two: who is best, from where to where.
+    """
     texts = alt.TitleParams(title, subtitle=subtitle) if subtitle else alt.TitleParams(title)
-    chart = chart.properties(title=texts, background="white", padding=10)
+    chart = chart.properties(title=texts, description=seen, background=PAPER, padding=10)
     chart = chart.add_params(alt.param(name="narrow", value=False))
     # Altair has checked every part; checking the whole again takes as long as building it.
     spec = chart.to_dict(validate=False)
@@ -218,14 +294,14 @@ CONFIG: dict[str, Any] = {
     "font": FONT,
     "view": {"stroke": None},
     "axis": {
-        "domainColor": "#9aa5b1",
+        "domainColor": AXIS,
         "gridColor": GRID,
         "labelColor": MUTED,
         "labelFontSize": 11,
         "labelLimit": 400,
         "labelSeparation": 6,
         "maxExtent": 440,
-        "tickColor": "#9aa5b1",
+        "tickColor": AXIS,
         "titleColor": INK,
         "titleFontSize": 12,
         "titleFontWeight": "normal",
