@@ -254,7 +254,7 @@ def _seen(shown: pd.DataFrame) -> str:
     measured = shown[shown["kind"] == "measured"]
     ends = measured.groupby(["panel", "series"], sort=False)["value"].last()
     panels = ends.groupby(level="panel", sort=False)
-    told = {panel: extremes(of.droplevel("panel"), words=_ENDS) for panel, of in panels}
+    told = {str(panel): extremes(of.droplevel("panel"), words=_ENDS) for panel, of in panels}
     return "; ".join(f"{panel}, {text}" for panel, text in told.items())
 
 
