@@ -198,7 +198,9 @@ def _changes(sides: _Sides, keys: Sequence[str]) -> Iterator[Change]:
     for key in keys:
         is_seed = key in _SEEDS
         if is_seed or key.partition(".")[0] not in ("init", "report"):
-            yield change("seeds" if is_seed else "settings", key, [s.values(key) for s in sides])
+            values = [side.values(key) for side in sides]
+            told = [[] if own == ["null"] else own for own in values]  # as good as not there
+            yield change("seeds" if is_seed else "settings", key, told)
     for fact in ("fingerprint", "num_train", "num_validation", "num_test"):
         yield change("data", fact, [[r.dataset.get(fact) for r in s.records] for s in sides])
     versions = [side.command.versions for side in sides]

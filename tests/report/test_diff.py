@@ -56,6 +56,13 @@ def test_a_sweep_does_not_differ_from_itself(differ: Callable[..., SweepDiff]) -
     assert headline(found).startswith("Settings, data, versions, seeds and design are the same.")
 
 
+def test_a_setting_that_is_null_is_as_good_as_none(differ: Callable[..., SweepDiff]) -> None:
+    later = {"optimizer": {"name": "sgd", "learning_rate": 0.1, "clipnorm": None}}
+    found = differ(b={"settings": later})
+    assert found.changes == []
+    assert all(outcome.difference for outcome in found.outcomes)
+
+
 EDITS: dict[str, tuple[Any, tuple[str, str, str | None, str | None]]] = {
     "a setting": ({"settings": SLOWER}, ("settings", "optimizer.learning_rate", "0.1", "0.01")),
     "a setting that the other lacks": (
