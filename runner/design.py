@@ -12,6 +12,10 @@ from runner.validation import Count, Number, fault
 DEFAULT_LOOKS = (5, 10, 20, 40)
 """Each doubles the one before: who goes on learns something that the last look did not tell."""
 
+_ROUNDS = (5, 10, 20, 40, 80)
+"""Where any number of looks is allowed. Each doubles the seeds, so that no decision costs more than
+twice what it takes; that rule needs more seeds than looks which are fixed, so one round more."""
+
 DEFAULT_MARGIN = 0.005
 """Of shares of right answers, such as accuracies: half a point, which hardly anybody acts on."""
 
@@ -67,3 +71,12 @@ def margin_of(metric: str, named: float | None) -> float | None:
     if named is None:
         return DEFAULT_MARGIN if tasks.metric(metric).is_share else None
     return named or None
+
+
+def rounds(looks: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Returns the numbers of seeds up to which `seeds=auto` trains, one after the other.
+
+    Args:
+      looks: As of `Design`.
+    """
+    return looks or _ROUNDS

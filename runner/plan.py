@@ -224,21 +224,34 @@ class Configuration:
     diagnostics: Any = None
 
 
+AUTO = "auto"
+"""As `seeds`: as many as it takes, look by look, until every comparison is decided."""
+
+
 def replicates(
-    seeds: int | Sequence[int],
+    seeds: int | Sequence[int] | str,
     weight_seeds: Sequence[int] | None = None,
     batch_seeds: Sequence[int] | None = None,
+    auto: int = DEFAULT_LOOKS[0],
 ) -> tuple[Replicate, ...]:
     """Returns the replicates that the seed settings ask for.
 
     Args:
-      seeds: n for the seeds 0..n-1, or distinct non-negative integers.
+      seeds: n for the seeds 0..n-1, or distinct non-negative integers, or `AUTO`.
       weight_seeds: Seeds of the initial weights, crossed with `batch_seeds`; replaces `seeds`.
       batch_seeds: Seeds of data order and dropout, crossed with `weight_seeds`.
+      auto: Number of seeds that `AUTO` has come to.
 
     Raises:
       ConfigError: A value breaks its rule, or only one of the crossed lists is given.
     """
+    if seeds == AUTO:
+        if weight_seeds is not None or batch_seeds is not None:
+            raise ConfigError(
+                "`seeds=auto` adds seeds look by look, and crossed seeds have one look. Leave out "
+                "`weight_seeds` and `batch_seeds`, or `seeds`."
+            )
+        seeds = auto
     if weight_seeds is None and batch_seeds is None:
         return tuple(Replicate(seed, seed) for seed in _seed_list("seeds", seeds))
     if weight_seeds is None or batch_seeds is None:
@@ -253,7 +266,8 @@ def replicates(
 
 
 def _seed_list(key: str, value: Any) -> list[int]:
-    rule = "a positive integer or a list of distinct non-negative integers"
+    rule = "a positive integer, or a list of distinct non-negative integers"
+    rule += ", or auto" if key == "seeds" else ""
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return list(range(value))
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:

@@ -55,6 +55,7 @@ class Collector:
       measured: What was measured before training, of replicates that have not ended.
       ended: Configuration -> its replicates that have ended, in whichever status.
       endpoints: Configuration that has ended -> its numbers of `comparison.csv`.
+      growing: Configurations that may get more replicates: they do not end with their last.
     """
 
     def __init__(self, recorders: Sequence[Recorder]) -> None:
@@ -65,6 +66,7 @@ class Collector:
         self.measured: dict[Key, PropagationRecord] = {}
         self.ended: dict[int, dict[Key, ReplicateRecord]] = {}
         self.endpoints: dict[int, Mapping[str, float]] = {}
+        self.growing: frozenset[int] = frozenset()
         self._ended_keys: set[Key] = set()
         self._judged: set[int] = set()
 
@@ -73,13 +75,15 @@ class Collector:
         sweep: SweepRecord,
         configurations: Sequence[ConfigurationRecord],
         num_epochs: int = 0,
+        growing: Iterable[int] = (),
     ) -> None:
-        """Begins the sweep, or goes on with another batch; the refused configurations end at once.
+        """Begins the sweep, or goes on with another round; the refused configurations end at once.
 
         Args:
           sweep: Its record as it is now.
           configurations: All so far, with what varies among them now.
           num_epochs: See `SweepPlanned`.
+          growing: Configurations that may get more replicates in a further round.
         """
         is_first = self.sweep is None
         try:
@@ -88,6 +92,7 @@ class Collector:
                 self.sweep = sweep
                 self.configurations = {record.index: record for record in configurations}
                 self.ended = {index: self.ended.get(index, {}) for index in self.configurations}
+                self.growing = frozenset(growing)
         except KeyboardInterrupt:
             if is_first:
                 take_up()
@@ -139,13 +144,23 @@ class Collector:
         for record in records:
             by_configuration.setdefault(record.configuration, []).append(record)
         for index, own in by_configuration.items():
-            measured = [record.propagation for record in own if record.propagation is not None]
-            if measured and len(own) == self.configurations[index].num_replicates:
+            measured = self.propagation(index)
+            measured += [record.propagation for record in own if record.propagation is not None]
+            num_ended = len(self.ended[index]) + len(own)
+            if measured and num_ended == self.configurations[index].num_replicates:
                 with deferred():
                     self._judge(index, measured)
             for record in own:
                 with deferred():
                     self._finish(record)
+
+    def settle(self, indices: Iterable[int]) -> None:
+        """Ends configurations that get no more replicates."""
+        settled = self.growing.intersection(indices)
+        self.growing -= settled
+        for index in sorted(settled):
+            with deferred():
+                self._end_if_complete(index)
 
     def stop(self, end: End) -> None:
         """Ends what is under way as interrupted, and every configuration that has not ended."""
@@ -240,7 +255,11 @@ class Collector:
         self._ended_keys.add(key)
         with about([index]):
             self._tell(ReplicateRecorded(record))
-        if len(self.ended[index]) == self.configurations[index].num_replicates:
+        self._end_if_complete(index)
+
+    def _end_if_complete(self, index: int) -> None:
+        is_complete = len(self.ended[index]) == self.configurations[index].num_replicates
+        if is_complete and index not in self.growing:
             self._end_configuration(index, "finished")
 
     def _end_configuration(self, index: int, end: End) -> None:

@@ -10,13 +10,16 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from runner import datasets, initializers, models
 from runner.config import ConfigError, choose
+from runner.design import DEFAULT_LOOKS, rounds
 from runner.execution.backends.settings import CATALOGUE as EXECUTION
 from runner.execution.backends.settings import Execution
 from runner.plan import (
+    AUTO,
     Choice,
     Configuration,
     NoTracking,
     NoTraining,
+    Replicate,
     Report,
     Tracking,
     Training,
@@ -81,23 +84,49 @@ class Job:
             why = str(error).splitlines()[0]
             raise ConfigError(f"`{error.full_key}` cannot be resolved: {why}.") from None
         output = Path(hydra_config.runtime.output_dir)
+        named = {str(key): value for key, value in dict(settings).items()}  # type: ignore[arg-type]
         return cls(
             index=int(OmegaConf.select(hydra_config, "job.num", default=None) or 0),
             folder=Path(hydra_config.sweep.dir),
-            settings={str(key): value for key, value in dict(settings).items()},  # type: ignore[arg-type]
+            settings=_with_looks(named, hydra_config.overrides.task),
             log_file=output / f"{hydra_config.job.name}.log",
         )
 
 
+def _with_looks(settings: dict[str, Any], typed: Sequence[str]) -> dict[str, Any]:
+    """Returns the settings with the usual looks where `seeds=auto` would have a single one.
+
+    A file that declares one look, such as an experiment's, means it for its own number of seeds.
+
+    Args:
+      settings: Of a job.
+      typed: What stands on the command line, which holds.
+    """
+    report = settings.get("report")
+    keys = {line.lstrip("+").partition("=")[0] for line in typed}
+    if settings.get("seeds") != AUTO or not isinstance(report, Mapping):
+        return settings
+    looks = report.get("looks")
+    if keys & {"report", "report.looks"} or not isinstance(looks, list) or len(looks) != 1:
+        return settings
+    return {**settings, "report": {**report, "looks": list(DEFAULT_LOOKS)}}
+
+
 @dataclass(frozen=True)
 class SweepSettings:
-    """What holds for a whole sweep."""
+    """What holds for a whole sweep.
+
+    Attributes:
+      auto: Whether seeds are added until every comparison is decided.
+      Other attributes: see `conf/config.yaml`.
+    """
 
     execution: Execution
     tracking: Tracking | NoTracking
     report: Report
     rerun: bool
     dry_run: bool
+    auto: bool
 
 
 def configuration(job: Job) -> Configuration:
@@ -118,9 +147,19 @@ def configuration(job: Job) -> Configuration:
         diagnostics=_choice({"diagnostics": {"name": "none"}, **settings}, "diagnostics").settings,
         engine=_choice(settings, "engine").name,
         device=check_device(str(settings["device"])),
-        replicates=replicates(settings["seeds"], settings["weight_seeds"], settings["batch_seeds"]),
+        replicates=_replicates(settings),
         settings=settings,
     )
+
+
+def _replicates(settings: Mapping[str, Any]) -> tuple[Replicate, ...]:
+    """Returns the replicates of a job: with `seeds=auto` those of the first look."""
+    keys = ("seeds", "weight_seeds", "batch_seeds")
+    seeds, weight_seeds, batch_seeds = (settings[key] for key in keys)
+    if seeds != AUTO:
+        return replicates(seeds, weight_seeds, batch_seeds)
+    first = rounds(_choice(settings, "report").settings.looks)[0]
+    return replicates(seeds, weight_seeds, batch_seeds, first)
 
 
 def sweep_settings(jobs: Sequence[Job]) -> SweepSettings:
@@ -140,7 +179,25 @@ def sweep_settings(jobs: Sequence[Job]) -> SweepSettings:
         report=_choice(first, "report").settings,
         rerun=first["rerun"],
         dry_run=first["dry_run"],
+        auto=_is_auto(jobs),
     )
+
+
+def _is_auto(jobs: Sequence[Job]) -> bool:
+    """Tells whether `seeds=auto`.
+
+    Raises:
+      ConfigError: It is so in some configurations only, or cannot be.
+    """
+    auto = [job for job in jobs if job.settings["seeds"] == AUTO]
+    if auto and len(auto) < len(jobs):
+        raise ConfigError(
+            "`seeds=auto` must hold for every configuration of a sweep: how many seeds one gets "
+            "depends on the others."
+        )
+    for job in auto:
+        _replicates(job.settings)
+    return bool(auto)
 
 
 def tracking(node: Any) -> Tracking | NoTracking:

@@ -74,7 +74,7 @@ def grown(
 
     Args:
       plan: The plan so far, whose tasks stay as they are.
-      ready: Configurations that are new in it.
+      ready: Configurations that are new in it, or have new replicates.
       refused: Those that are new and cannot be trained.
       division: How they are cut.
     """
@@ -85,18 +85,23 @@ def grown(
     tasks = [
         replace(task, name=str(first + place), round=number) for place, task in enumerate(drafts)
     ]
-    planned = [_planned(item, plan.is_elsewhere) for item in ready]
+    before = {each.index: each for each in plan.configurations}
+    planned = [_planned(item, plan.is_elsewhere, before.get(item.record.index)) for item in ready]
     planned += [
         Planned(record.index, _preparing(record.settings), error=record.error) for record in refused
     ]
-    return replace(
-        plan,
-        configurations=(*plan.configurations, *sorted(planned, key=lambda each: each.index)),
-        tasks=(*plan.tasks, *tasks),
-    )
+    own = {each.index: each for each in sorted(planned, key=lambda each: each.index)}
+    return replace(plan, configurations=tuple((before | own).values()), tasks=(*plan.tasks, *tasks))
 
 
-def _planned(item: Ready, is_elsewhere: bool) -> Planned:
+def _planned(item: Ready, is_elsewhere: bool, before: Planned | None) -> Planned:
+    """Returns a configuration as it is planned.
+
+    Args:
+      item: The configuration, with the replicates of this round.
+      is_elsewhere: See `Plan`.
+      before: As it was planned in earlier rounds.
+    """
     index, settings = item.record.index, _preparing(item.configuration.settings)
     if is_elsewhere:  # a worker takes the kind that was planned, whatever its machine has
         settings["device"] = "gpu" if "GPU" in item.device else "cpu"
@@ -105,8 +110,14 @@ def _planned(item: Ready, is_elsewhere: bool) -> Planned:
         settings=settings,
         identity=item.record.identity,
         data=item.dataset.fingerprint,
-        reused=tuple(Key(index, r.weight_seed, r.batch_seed) for r in item.reused),
-        shared=tuple(Key.of(index, replicate) for replicate in item.shared),
+        reused=(
+            *(before.reused if before else ()),
+            *(Key(index, r.weight_seed, r.batch_seed) for r in item.reused),
+        ),
+        shared=(
+            *(before.shared if before else ()),
+            *(Key.of(index, replicate) for replicate in item.shared),
+        ),
     )
 
 

@@ -5,8 +5,11 @@ import math
 import uuid
 from collections.abc import Sequence
 
+from rich import get_console
+
+from runner.config import ConfigError
 from runner.events import End
-from runner.execution import environment, folders, reuse, stamping
+from runner.execution import environment, folders, looks, reuse, stamping
 from runner.execution.backends import settings
 from runner.execution.backends.choice import Backend, backend_of
 from runner.execution.checkpoints import remove_needless
@@ -29,6 +32,7 @@ from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import Recorder
 from runner.records import ConfigurationRecord, SweepRecord
 from runner.report.names import counted
+from runner.report.progress import next_seeds
 from runner.training.tensorflow import gpu_description, set_threads
 
 log = logging.getLogger(__name__)
@@ -81,7 +85,12 @@ class Sweep:
           ConfigError: Nothing of it can be trained, for a reason that all jobs share.
           KeyboardInterrupt: Interrupted; what had finished is kept.
         """
-        sweep_settings([*self.jobs[:1], *jobs])
+        settings = sweep_settings([*self.jobs[:1], *jobs])
+        if settings.auto and not is_whole:
+            raise ConfigError(
+                "`seeds=auto` needs all configurations at once: how many seeds one gets depends on "
+                "the others. Received: a sweeper that launches them in batches. Give a number."
+            )
         self.jobs += jobs
         with stoppable(), logging_for(self.jobs):
             try:
@@ -125,9 +134,57 @@ class Sweep:
         settings = self.settings
         ready, refused = self._preflight.check(jobs)
         self._preflight.check_baseline(settings.report.baseline, is_whole)
-        root = None if settings.rerun else folders.ROOT
-        ready = reuse.settled(list(self._ready.values()), ready, root)
-        ready = self._stamped(ready)
+        ready = self._settled(ready)
+        num_compared = self._family(()).comparisons
+        ready = stamping.stamped(ready, self._family(ready), settings.report)
+        self._preflight.keep(ready)
+        if settings.auto:
+            looks.tell_beginning(ready, num_compared)
+        self._round(ready, refused)
+        if settings.auto and settings.dry_run and ready:
+            get_console().print(looks.bounds(ready, num_compared))
+        if self.collector is not None and self.collector.growing:
+            self._go_on(self.collector, num_compared > 0)
+
+    def _settled(self, ready: Sequence[Ready]) -> list[Ready]:
+        """Returns what is to be trained, with what need not be."""
+        root = None if self.settings.rerun else folders.ROOT
+        return reuse.settled(list(self._ready.values()), ready, root)
+
+    def _family(self, ready: Sequence[Ready]) -> stamping.Family:
+        """Returns the comparisons of all configurations so far.
+
+        Args:
+          ready: New ones with the designs that they take over, whose comparisons are not counted;
+            none to count all.
+        """
+        name, baseline = environment.sweep_name(self.folder), self.settings.report.baseline
+        records = {record.index: record for record in self._preflight.records()}
+        records |= {item.record.index: item.record for item in ready}
+        return stamping.family(name, list(records.values()), baseline)
+
+    def _go_on(self, collector: Collector, is_compared: bool) -> None:
+        """Trains further seeds, look by look, until no comparison needs any."""
+        while collector.growing:
+            items = [self._ready[index] for index in sorted(collector.growing)]
+            wanted = {}
+            if is_compared and collector.sweep is not None:
+                configurations = list(collector.configurations.values())
+                wanted = next_seeds(collector.sweep, configurations, collector.records())
+            more = looks.grown(items, wanted)
+            if is_compared:
+                looks.tell_look(items, more)
+            collector.settle(collector.growing.difference(item.record.index for item in more))
+            if more:
+                more = self._settled(more)
+                self._preflight.keep(more)
+                self._round(more)
+        if is_compared:
+            looks.tell_saved(list(collector.configurations.values()))
+
+    def _round(self, ready: Sequence[Ready], refused: Sequence[ConfigurationRecord] = ()) -> None:
+        """Trains what is to be trained of these configurations, and records it."""
+        settings, is_first = self.settings, not self._ready
         plan = self._grown(ready, refused)
         tasks = plan.tasks[len(self._plan.tasks) if self._plan else 0 :]
         if settings.dry_run:
@@ -137,7 +194,7 @@ class Sweep:
         if tasks and self._backend is None:  # before anything is recorded: it may not be there
             execution = settings.execution
             self._backend = backend_of(execution, self.folder, self._ready, self._diagnostician)
-        if ready:
+        if ready and (is_first or not settings.auto):
             log.info("%s -> %s", _summary(ready), self.folder)
         self._ready |= {item.record.index: item for item in ready}
         remove_needless(folders.ROOT)
@@ -152,18 +209,8 @@ class Sweep:
                 found = reuse.from_sweep(item, collector.records(), sweep)
                 collector.replay(self._diagnostician.renewed(found))
 
-    def _stamped(self, ready: Sequence[Ready]) -> list[Ready]:
-        """Returns a batch with its designs, which are kept in the records of the sweep."""
-        report, name = self.settings.report, environment.sweep_name(self.folder)
-        records = {record.index: record for record in self._preflight.records()}
-        records |= {item.record.index: item.record for item in ready}
-        own = stamping.family(name, list(records.values()), report.baseline)
-        stamped = stamping.stamped(ready, own, report)
-        self._preflight.keep(stamped)
-        return stamped
-
     def _grown(self, ready: Sequence[Ready], refused: Sequence[ConfigurationRecord]) -> Plan:
-        """Returns the plan with a batch."""
+        """Returns the plan with a round."""
         plan = self._plan or Plan(self._id, environment.required(), is_elsewhere=self._is_elsewhere)
         threads = self._preflight.operation_threads
         division = Division(self.settings.execution, self.settings.rerun, threads)
@@ -181,12 +228,13 @@ class Sweep:
             log.warning("%s cannot be written (%s). Training goes on.", path, error.strerror)
 
     def _collecting(self, ready: Sequence[Ready]) -> tuple[Collector, SweepRecord]:
-        """Tells the recorders of a batch; returns the collector and the sweep's record."""
+        """Tells the recorders of a round; returns the collector and the sweep's record."""
         collector = self.collector or Collector(self._recorders())
         sweep = collector.sweep or self._sweep_record(ready)
         reused = (record for item in ready for record in item.reused)
         sweep = reuse.with_mixed_versions(sweep, reused, folders.ROOT)
-        collector.plan(sweep, self._preflight.records(), _num_epochs(ready))
+        growing = [item.record.index for item in ready] if self.settings.auto else ()
+        collector.plan(sweep, self._preflight.records(), _num_epochs(ready), growing)
         if self.collector is None:
             self.collector = collector
             folders.point_latest(self.folder)

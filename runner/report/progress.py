@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
+from runner.design import rounds
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
 from runner.report.results import collect
 from runner.report.statistics.verdicts import UNKNOWN
 from runner.report.verdict import judge, repeating
-
-# Where any number of seeds is a look, so many are trained at a time.
-_OF_ANY = (5, 10, 20, 40, 80)
 
 
 def next_seeds(
@@ -30,7 +28,7 @@ def next_seeds(
     wanted: dict[int, int] = {}
     by_index = {record.index: record for record in configurations}
     for cell in judge(collect(sweep, configurations, records)):
-        looks = cell.design.looks or _OF_ANY
+        looks = rounds(cell.design.looks)
         open_pairs = cell.pairs[cell.pairs["is_tested"] & (cell.pairs["verdict"] == UNKNOWN)]
         for pair in open_pairs.to_dict("records"):
             if repeating(*(by_index[pair[f"configuration_{side}"]] for side in "ab")):

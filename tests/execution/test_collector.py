@@ -128,6 +128,28 @@ def test_what_only_people_look_at_is_handed_on(collecting):
         assert witness.seen[-1] == event
 
 
+def test_who_may_get_more_replicates_does_not_end(collecting):
+    collector, witness = collecting
+    collector.plan(SWEEP, [configuration(), configuration(1)], 10, growing=[0, 1])
+    for key in (A, B, Key(1, 0, 0), Key(1, 1, 1)):
+        collector.take(ReplicateEnded(key, "finished"))
+    assert not witness.of(ConfigurationEnded)
+    collector.settle([1])
+    assert [event.configuration for event in witness.of(ConfigurationEnded)] == [1]
+    collector.plan(SWEEP, [configuration(replicates=3), configuration(1)], 5, growing=[0])
+    collector.take(ReplicateEnded(Key(0, 2, 2), "finished"))
+    collector.settle([0, 1])
+    assert [event.configuration for event in witness.of(ConfigurationEnded)] == [1, 0]
+
+
+def test_stopping_ends_who_might_have_got_more(collecting):
+    collector, witness = collecting
+    collector.plan(SWEEP, [configuration(replicates=1)], 10, growing=[0])
+    collector.take(ReplicateEnded(A, "finished"))
+    collector.stop("interrupted")
+    assert [event.end for event in witness.of(ConfigurationEnded)] == ["interrupted"]
+
+
 def test_stopping_keeps_what_had_come_so_far(collecting):
     collector, witness = collecting
     collector.take(epoch(0, A))
