@@ -80,3 +80,13 @@ def rounds(looks: tuple[int, ...] | None) -> tuple[int, ...]:
       looks: As of `Design`.
     """
     return looks or _ROUNDS
+
+
+def last_round(design: Design | None, count: int) -> int:
+    """Returns the number of seeds that `seeds=auto` trains at most of a configuration.
+
+    Args:
+      design: Its design.
+      count: The number that it has.
+    """
+    return max(rounds(design.looks if design else None)[-1], count)

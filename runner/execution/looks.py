@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from runner.config import abridged
-from runner.design import rounds
+from runner.design import last_round
 from runner.execution.preflight import Ready
 from runner.plan import replicates
 from runner.records import ConfigurationRecord
@@ -18,8 +18,7 @@ _MAX_NAMED = 6
 
 def last_look(record: ConfigurationRecord) -> int:
     """Returns the number of seeds that a configuration gets at most."""
-    looks = record.design.looks if record.design else None
-    return max(rounds(looks)[-1], record.num_replicates)
+    return last_round(record.design, record.num_replicates)
 
 
 def tell_beginning(ready: Sequence[Ready], comparisons: int) -> None:

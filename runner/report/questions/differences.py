@@ -1,12 +1,15 @@
 """How each configuration differs from the reference, seed by seed, and how sure that is."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from runner.design import last_round
+from runner.plan import AUTO
 from runner.records import lower_is_better
 from runner.report import names, pairs
-from runner.report.answer import Answer, blocks
+from runner.report.answer import Answer, blocks, overall
 from runner.report.names import Name
 from runner.report.render.charts import aside_note, first_rows
 from runner.report.render.forest import EQUIVALENT, UNKNOWN, forest, seen
@@ -56,8 +59,25 @@ def ask(sweep: Sweep) -> Answer:
                 pairs_block(pairs, sweep.names), title="Every pair", csv="pairs.csv", folded=True
             ),
         ],
+        sentences=overall(_saved(sweep)),
         tables={"differences.csv": differences, "pairs.csv": pairs},
     )
+
+
+def _saved(sweep: Sweep) -> list[str]:
+    """Returns how many trainings `seeds=auto` saved, and when it knew what."""
+    records = [record for record in sweep.trained if record.settings.get("seeds") == AUTO]
+    if not records or all(len(cell.standings) == 1 for cell in sweep.cells):
+        return []
+    total = sum(record.num_replicates for record in records)
+    most = sum(last_round(record.design, record.num_replicates) for record in records)
+    known = Counter(
+        s.difference.decided_at for s in sweep.standings if s.difference and s.difference.decided_at
+    )
+    at = [f"{number} at {seeds} seeds" for seeds, number in sorted(known.items())]
+    told = f" Comparisons decided: {names.listed(at)}." if at else ""
+    saved = f"{most - total} fewer than" if most > total else "as many as"
+    return [f"seeds=auto took {total} trainings, {saved} the last look for all.{told}"]
 
 
 _REFERENCE = ["reference", "reference_init", "is_baseline", "metric"]
