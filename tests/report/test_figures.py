@@ -1,8 +1,9 @@
 import dataclasses
 import io
 import json
+import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from runner.report.results import Results
 from runner.report.sweep import Sweep
 from tests.report.asked import drawn
 
+SVG = "{http://www.w3.org/2000/svg}"
 Build = Callable[..., Path]
 Scored = Callable[..., Results]
 
@@ -78,8 +80,11 @@ def test_every_sort_of_sweep_has_its_figures_and_they_can_be_drawn(
     assert set(found) == expected
     for figure in found.values():
         root = ET.fromstring(svg.svg(json.dumps(figure.spec)))
+        assert root.findtext(f"{SVG}title") == figure.title
+        assert root.findtext(f"{SVG}desc") == figure.spec["description"]
+        assert re.search(r"\d", figure.spec["description"])  # what is seen, not what it is of
         assert float(root.attrib["width"]) > 200
-        assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 2
+        assert len(list(root.iter(f"{SVG}path"))) > 2
 
 
 @pytest.mark.parametrize("status", ["diverged", "failed", "interrupted", None])
@@ -238,6 +243,56 @@ def _values_of(node: Any, key: str) -> list[Any]:
         if isinstance(node, list)
         else []
     )
+
+
+@pytest.mark.parametrize(("num", "groups"), [(6, [6]), (7, [4, 3]), (10, [5, 5]), (13, [5, 5, 3])])
+def test_many_lines_are_spread_over_panels(
+    build: Build, behaviour: Any, num: int, groups: list[int]
+) -> None:
+    scores = {f"init_{place}": behaviour(score=0.9 - place / 50) for place in range(num)}
+    figure = drawn(load(build(scores, epochs=2, seeds=[0])))["curves_accuracy"]
+    given = {param["name"]: param["value"] for param in figure.spec["params"]}
+    assert figure.num_panels == len(given["panel_names"]) == 2 * len(groups)
+    sizes = [given["series_groups"].count(group) for group in range(len(groups))]
+    assert sizes == groups
+    # The first panel has the best ones: their order is that of the ranking.
+    first = {n for n, g in zip(given["series_names"], given["series_groups"], strict=True) if not g}
+    assert first == {f"init_{place}" for place in range(groups[0])}
+    assert ("in grey" in figure.caption) == (len(groups) > 1)
+
+
+def test_rows_have_one_order_in_all_figures(build: Build, behaviour: Any) -> None:
+    scores = {"low": 0.5, "high": 0.9, "middle": 0.7}
+    behaviours = {name: behaviour(score=score) for name, score in scores.items()}
+    behaviours["lossy"] = behaviour(score=0.3, ends={0: "diverged"})
+    found = drawn(load(build(behaviours, epochs=20)))
+    order = ["high", "middle", "low", "lossy"]
+    for name in ("scores", "differences", "movement", "statuses"):
+        layers = found[name].spec.get("layer", [found[name].spec])
+        rows = next(
+            layer["encoding"]["y"]["sort"] for layer in layers if "y" in layer.get("encoding", {})
+        )
+        assert rows == [title for title in order if title in rows], name
+
+
+def test_dashes_tell_series_apart_and_nothing_else(written: Path) -> None:
+    page = (written / "report.html").read_text("utf-8")
+    specs = json.loads(page.split('id="figures">')[1].split("</script>")[0])
+    for name, figure in specs.items():
+        assert not list(_found(figure["spec"], "mark", "strokeDash")), name
+
+
+def _found(node: Any, *keys: str) -> Iterator[Any]:
+    """Yields what stands under the last key anywhere within what stands under the first."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == keys[0]:
+                yield from [value] if len(keys) == 1 else _found(value, *keys[1:])
+            else:
+                yield from _found(value, *keys)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _found(value, *keys)
 
 
 def test_ten_series_differ_in_colour_and_forty_in_colour_or_dash() -> None:

@@ -90,7 +90,7 @@ def _seen(heat_map: HeatMap) -> str:
 
 
 def _layers(heat_map: HeatMap) -> list[alt.Chart]:
-    fits = f"bandwidth('x') > {_LETTER_WIDTH * max(map(len, heat_map.columns)) + 6:g}"
+    fits = f"!narrow && bandwidth('x') > {_LETTER_WIDTH * max(map(len, heat_map.columns)) + 6:g}"
     x_axis = alt.Axis(
         orient="bottom",
         labelAngle=alt.expr(f"{fits} ? 0 : -40"),
