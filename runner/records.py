@@ -548,9 +548,10 @@ def misfit(configuration: ConfigurationRecord, record: ReplicateRecord) -> str:
     least = epochs + 1 if epochs is not None and finished else 0
     most = math.inf if epochs is None else epochs + 1
     endpoint = configuration.endpoint
+    metrics = {*record.curves, *(f"test_{name}" for name in record.test)}
     return fault(
         (least <= len(record.steps) <= most, f"`steps`: not those of {epochs} epochs"),
-        (not finished or not endpoint or endpoint in record.curves, f"`curves`: no {endpoint}"),
+        (not finished or not endpoint or endpoint in metrics, f"`curves`: no {endpoint}"),
     )
 
 
