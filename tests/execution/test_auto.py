@@ -161,3 +161,20 @@ def test_a_single_look_in_a_file_is_not_for_auto(case):
     assert _with_looks(settings, typed)["report"] == {"looks": LOOKS[case], "margin": 1}
     number = {**settings, "seeds": 12}
     assert _with_looks(number, typed) == number
+
+
+@pytest.mark.slow
+def test_the_report_decides_who_goes_on(command, keras):
+    """All zeros never learn, which the first look shows; partners of a comparison stay together."""
+    done = command(
+        *("--multirun", "init=zero,glorot_uniform,he_normal", "model.width=16", "seeds=auto"),
+        *("training.epochs=2", "report.looks=[5,8]", "tracking=none", "report.figures=false"),
+    )
+    assert done.code == 0, done.output
+    table = read_configurations(done.folder)
+    assert {record.design.looks for record in table} == {(5, 8)}
+    assert asked(done.folder) == ended(done.folder)
+    counts = asked(done.folder)
+    assert counts[0] == 5  # as far from the baseline as it can be
+    assert counts[1] == counts[2]  # partners of a comparison
+    assert f"seeds=auto took {sum(counts.values())} trainings" in " ".join(done.output.split())
