@@ -118,6 +118,14 @@ def test_the_endpoint_at_an_epoch_has_a_column_where_it_was_asked_for():
     assert math.isnan(records.replicates_table([later], [FINISHED])["epoch_val_accuracy"][0])
 
 
+@pytest.mark.parametrize("endpoint", ["val_accuracy", "test_loss"])
+def test_an_endpoint_is_a_curve_or_measured_at_the_end(endpoint):
+    asked = dataclasses.replace(CONFIGURATION, endpoint=endpoint)
+    assert not records.misfit(asked, FINISHED)
+    without = dataclasses.replace(FINISHED, curves={"val_loss": [1.0] * 4}, test={})
+    assert records.misfit(asked, without) == f"`curves`: no {endpoint}"
+
+
 def test_curves_table_is_long_and_ends_where_the_replicate_diverged():
     table = records.curves_table([CONFIGURATION], [FINISHED, DIVERGED])
     assert list(table.columns) == [*records.KEY_COLUMNS, "epoch", "step", "metric", "value"]

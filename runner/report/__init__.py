@@ -40,7 +40,7 @@ def load(
 ) -> "Results":
     """Returns the records of one or several sweeps as tidy frames; see `runner.report.results`.
 
-    Of several sweeps, configurations that differ in nothing but their seeds become one, and where
+    Of several sweeps, the seeds of identical configurations are pooled, and where
     two sweeps have trained the same replicate, the first counts.
 
     Args:

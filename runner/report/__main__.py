@@ -25,7 +25,7 @@ examples:
   python -m runner.report results/A results/B                  both as one comparison
   python -m runner.report --where 'depth <= 8 and init.str.startswith("he_")'
   python -m runner.report --where 'init in ["zero", "he_normal"]' --where '`model.depth` > 2'
-  python -m runner.report --diff results/A results/B           what changed, and in the outcome
+  python -m runner.report --diff results/A results/B           what changed between two sweeps
   python -m runner.report --json                               the whole answer for programs
   python -m runner.report --by depth                           all of one depth with each other
   python -m runner.report --mlflow runner --tracking-uri http://localhost:5000
@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--diff", nargs=2, type=Path, metavar=("A", "B"),
-        help="what changed from one sweep to another, and in the outcome; --output takes diff.md",
+        help="what changed between two sweeps, in settings and results; --output takes diff.md",
     )  # fmt: skip
     parser.add_argument(
         "--json", action="store_true",

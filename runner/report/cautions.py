@@ -46,8 +46,8 @@ def _deselected(results: Results) -> str:
     count = names.counted(results.num_deselected, "replicate")
     verb = "is" if results.num_deselected == 1 else "are"
     return (
-        f"Picked by outcome: {count} that ended otherwise {verb} left out, as if never tried. All "
-        f"that is told of the others flatters a configuration that often fails."
+        f"Picked by outcome: {count} that ended otherwise {verb} left out. That makes a "
+        f"configuration that often fails look better than it is."
     )
 
 
@@ -65,8 +65,8 @@ def _same_weights(shown: Sequence[Standing]) -> str:
     if not told:
         return ""
     return (
-        f"Same kernels for every seed: {abridged(told, _MAX_LISTED, separator='; ')}. Intervals "
-        f"over these seeds do not cover other kernels, and more seeds would not either."
+        f"Same kernels for every seed: {abridged(told, _MAX_LISTED, separator='; ')}. Their "
+        f"intervals say nothing about other kernels, however many seeds there are."
     )
 
 
@@ -92,18 +92,19 @@ def _looks(results: Results, cells: Sequence[Cell]) -> str:
     compared = [cell for cell in cells if len(cell.standings) > 1 and cell.leader]
     if any(not cell.design.is_stamped for cell in compared):
         return (
-            "These records were made without looks fixed beforehand: the verdict is that of one "
-            "look at all of their seeds. Looks before or after it are not allowed for."
+            "No looks were fixed before these records were trained: the verdict treats all of "
+            "their seeds as one look. Looking earlier, or again with more seeds, makes false "
+            "differences more likely."
         )
     beyond = [cell for cell in compared if cell.look and cell.look < _ended(cell)]
     if not beyond or any(cell.design.looks is None for cell in compared):
         return ""
     cell = beyond[0]
     following = next((look for look in cell.design.looks or () if look > cell.look), None)
-    when = f"the next look is at {following} seeds" if following else "there is no later look"
+    when = f"The next look is at {following} seeds" if following else "It was the last look"
     return (
-        f"The verdict is that of the look at {cell.look} seeds; the seeds beyond it are "
-        f"exploratory: {when}."
+        f"The verdict is that of the look at {cell.look} seeds; means and curves include the seeds "
+        f"beyond it, which are exploratory. {when}."
     )
 
 
@@ -124,8 +125,8 @@ def _families(cells: Sequence[Cell]) -> str:
     )
     verb, whose = ("was", "its") if len(later) == 1 else ("were", "their")
     return (
-        f"{_some(list(later))} {verb} added later: {whose} comparisons are a family of their own, "
-        f"corrected apart from the first."
+        f"{_some(list(later))} {verb} added later: {whose} comparisons form a family of their own, "
+        f"which is corrected separately."
     )
 
 
@@ -144,7 +145,7 @@ def _missing(results: Results) -> str:
     asked = sum(record.num_replicates for record in results.configurations if not record.error)
     return (
         f"Missing: {sum(missing.values())} of {names.counted(asked, 'replicate')}, in "
-        f"{names.counted(len(missing), 'configuration')}; the sweep had not ended."
+        f"{names.counted(len(missing), 'configuration')}. The sweep has not ended."
     )
 
 
@@ -153,17 +154,20 @@ def _refused(results: Results) -> str:
     if not refused:
         return ""
     count = names.counted(len(refused), "configuration")
-    return f"{count} could not be trained; the reasons stand under Failures."
+    return f"{count} could not be trained: see Failures for the reasons."
 
 
 def _survivors(results: Results, shown: Sequence[Standing]) -> str:
-    lost = results.replicates["status"].isin(["diverged", "failed", "interrupted"]).sum()
+    status = results.replicates["status"]
+    lost = status.isin(["diverged", "failed", "interrupted"]).sum()
     if not lost or not shown:
         return ""
+    flattered = ""
+    if (status == "diverged").any():
+        flattered = " A configuration that often diverges looks better in them than it is."
     return (
         f"Means, intervals and curves are over finished replicates only; "
-        f"{names.counted(int(lost), 'replicate')} did not finish. A mean over the survivors "
-        f"flatters a configuration that often diverges."
+        f"{names.counted(int(lost), 'replicate')} did not finish.{flattered}"
     )
 
 
@@ -175,16 +179,16 @@ def _unpaired(results: Results, cells: Sequence[Cell]) -> str:
     }
     if len(seeds) < 2 or not any((cell.pairs["num_pairs"] > 0).any() for cell in cells):
         return ""
-    return "Not every configuration ended with the same seeds; pairs are those that both have."
+    return "Configurations ended with different seeds: a difference is over those that both have."
 
 
 def _crossed(results: Results, shown: Sequence[Standing]) -> str:
     if results.replicates["seed"].notna().all() or not shown:
         return ""
     return (
-        "Weight and batch seeds are crossed: replicates that share one are not independent. The "
-        "intervals of differences allow for that, those of single configurations and curves do not "
-        "and are too narrow."
+        "Weight and batch seeds are crossed, so replicates that share one are not independent. The "
+        "intervals of differences account for that; those of single configurations and of curves "
+        "do not, and are too narrow."
     )
 
 
@@ -194,24 +198,24 @@ def _incomplete(cells: Sequence[Cell]) -> str:
         return ""
     some = str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     return (
-        f"Differences of crossed seeds need every replicate of a seed: {some} that both finished "
-        f"are left out of {names.counted(len(counts), 'difference')}. Where a seed is left out "
-        f"because a replicate failed, that flatters what failed."
+        f"Of crossed seeds, a difference counts those whose replicates all finished: {some} that "
+        f"both finished are left out of {names.counted(len(counts), 'difference')}. What failed "
+        f"with such a seed looks better than it is."
     )
 
 
 def _mixed(shown: Sequence[Standing]) -> str:
     if len({comparable(standing.record) for standing in shown}) < 2:
         return ""
-    return "Data or endpoint differ between configurations; only what shares them is compared."
+    return "Configurations with other data or another endpoint are not compared with each other."
 
 
 def _best_epoch(shown: Sequence[Standing]) -> str:
     if all(standing.record.endpoint_at != "best" for standing in shown):
         return ""
     return (
-        "Scores are taken at each replicate's best epoch, chosen on the same data that they are "
-        "measured on, and so are too good."
+        "Scores are those of each replicate's best epoch, chosen on the same data that they are "
+        "measured on: they are too good."
     )
 
 
@@ -235,14 +239,14 @@ def _absent_baseline(results: Results, cells: Sequence[Cell]) -> str:
 
 def _fallbacks(results: Results) -> str:
     told = {
-        f"{record.init} draws {kernel.path} by {kernel.law}"
+        f"{record.init} is not defined for {kernel.path}, which {kernel.law} draws"
         for record in results.configurations
         for kernel in record.kernels
         if is_fallback(record.init, kernel.law)
     }
     if not told:
         return ""
-    return f"Fallback laws were used: {abridged(sorted(told), _MAX_LISTED, separator='; ')}."
+    return f"Fallbacks: {abridged(sorted(told), _MAX_LISTED, separator='; ')}."
 
 
 def is_fallback(init: str, law: str) -> bool:
@@ -261,7 +265,9 @@ def _reused(results: Results) -> str:
     sources = sorted(origins)
     if len(sources) > _MAX_LISTED:
         sources = [f"{len(sources)} earlier commands"]
-    told = f"{names.counted(len(reused), 'replicate')} were taken over from {names.listed(sources)}"
+    verb = "was" if len(reused) == 1 else "were"
+    count = names.counted(len(reused), "replicate")
+    told = f"{count} {verb} taken over from {names.listed(sources)}"
     others = [
         f"{library} {', '.join(versions)} (here {results.sweep.versions.get(library)})"
         for library, versions in results.sweep.mixed_versions.items()

@@ -16,7 +16,7 @@ _SETTINGS = ("dataset", "model", "optimizer", "training", "engine", "device")
 def combined(parts: Sequence[Records]) -> Records:
     """Returns the records of several sweeps under new numbers, in the order of the sweeps.
 
-    Configurations that differ in nothing but their seeds become one. Where two sweeps have trained
+    The seeds of identical configurations are pooled. Where two sweeps have trained
     the same replicate, the first counts.
 
     Args:

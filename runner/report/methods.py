@@ -101,16 +101,16 @@ def reading(cells: Sequence[Cell], confidence: float) -> str:
     if all(standing.score.count < 2 for standing in standings):
         return ""
     text = (
-        f"{_fixed_laws(cells)}Brackets: {100 * confidence:g} % Student t intervals over seeds, not "
-        f"corrected."
+        f"{_fixed_laws(cells)}Brackets: {100 * confidence:g} % Student t intervals over seeds, "
+        f"uncorrected."
     )
     compared = [cell for cell in cells if len(cell.standings) > 1]
-    if not compared:
+    if not num_comparisons(compared):
         return text
     told = [text, _rule(compared, confidence)]
     if any(s.difference and s.difference.margin > 0 for s in standings):
         told.append(
-            f"Equivalent: the difference is known to be less than the margin, at "
+            f"Equivalent: the difference is less than the margin, with an error of at most "
             f"{100 * (1 - confidence):.2g} % for each comparison."
         )
     return " ".join(told)
@@ -119,25 +119,25 @@ def reading(cells: Sequence[Cell], confidence: float) -> str:
 def _rule(cells: Sequence[Cell], confidence: float) -> str:
     size = num_comparisons(cells)
     level = f"{100 * (1 - confidence):.2g} %"
-    family = "comparison" if size == 1 else f"any of the {size} comparisons"
+    false = "a false difference" if size == 1 else f"any false difference in {size} comparisons"
     return (
-        f"Differences are paired by seed. A false difference in {family}{_over_looks(cells)} has a "
-        f"probability of at most {level}."
+        f"Differences are paired by seed. The probability of {false} is at most "
+        f"{level}{_over_looks(cells)}."
     )
 
 
 def _over_looks(cells: Sequence[Cell]) -> str:
-    designs = {cell.design.looks for cell in cells}
+    designs = {() if cell.design.grid else cell.design.looks for cell in cells}
     if len(designs) > 1:
-        return " over all looks"
+        return ", over all looks"
     (looks,) = designs
     if looks is None:
-        return " at any number of seeds"
+        return ", however often one looks"
     if not looks:
-        return " (one look at these seeds)"
+        return " (one look, at these seeds)"
     if len(looks) == 1:
         return f" (one look, at {looks[0]} seeds)"
-    return f" over all looks ({', '.join(map(str, looks))} seeds)"
+    return f", over all looks ({', '.join(map(str, looks))} seeds)"
 
 
 def num_comparisons(cells: Sequence[Cell]) -> int:
@@ -192,7 +192,7 @@ def _trained(results: Results, cells: Sequence[Cell]) -> list[Part]:
     return [
         (
             f"We compared {len(inits)} weight initializers{what} on {names.listed(datasets)} by "
-            f"{metric}. Each configuration was trained with {number} seeds; for one seed, all "
+            f"{metric}. Each configuration was trained with {number} seeds. With one seed, all "
             f"initializers saw the same data split, data order and dropout masks, so differences "
             f"are paired by seed.",
             (),
@@ -220,7 +220,7 @@ def _tested(cells: Sequence[Cell], level: float) -> list[Part]:
         )
         return [(text, (LAI, *holm))]
     test = f"We compared {against} by paired t tests [student1908]"
-    if len(design.looks) > 1:
+    if len(design.looks) > 1 and not design.grid:
         looks = names.listed([str(look) for look in design.looks])
         text = (
             f"{test} at looks fixed beforehand, at {looks} seeds, with Pocock's constant nominal "
@@ -244,8 +244,8 @@ def _equivalence(cells: Sequence[Cell], level: float) -> list[Part]:
         told += " (a margin named after the data were seen)"
     return [
         (
-            f"Two initializers are called equivalent where two one-sided tests [schuirmann1987] at "
-            f"the same looks show a difference of less than {told}, with an error of at most "
+            f"We call two initializers equivalent if two one-sided tests [schuirmann1987], at the "
+            f"same looks, show a difference of less than {told}; the error is at most "
             f"{100 * level:.2g} % for each comparison.",
             (SCHUIRMANN,),
         )
@@ -258,8 +258,8 @@ def _failures(cells: Sequence[Cell]) -> list[Part]:
         return []
     return [
         (
-            "Replicates that diverged or never learned are counted; how often initializers trained "
-            "was compared by Fisher's exact test [fisher1922] at half the level.",
+            "Replicates that diverged or never learned count as failures; we compared how often "
+            "initializers failed by Fisher's exact test [fisher1922] at half the level.",
             (FISHER,),
         )
     ]

@@ -263,9 +263,17 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def listed(words: Sequence[str]) -> str:
+def reference_word(are_baselines: Iterable[bool]) -> str:
+    """Returns what the reference of the cells is called in front of people."""
+    found = {bool(each) for each in are_baselines}
+    return (
+        "baseline or best mean" if len(found) > 1 else "baseline" if True in found else "best mean"
+    )
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
     """Returns such as `"a, b and c"`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def listed_some(items: Sequence[str], most: int = 4) -> str:

@@ -141,10 +141,7 @@ def metrics(cells: Sequence[Cell]) -> list[str]:
 
 
 def _numbers(cells: Sequence[Cell], confidence: float, compared: bool) -> list[Column]:
-    baselines = {cell.is_baseline for cell in cells}
-    reference = (
-        "reference" if len(baselines) > 1 else "baseline" if True in baselines else "best mean"
-    )
+    reference = names.reference_word(cell.is_baseline for cell in cells)
     columns: list[Column] = [
         ("mean", lambda place: _number(place, place.standing.score.mean)),
         (f"{100 * confidence:g} % interval", _interval),
@@ -154,7 +151,7 @@ def _numbers(cells: Sequence[Cell], confidence: float, compared: bool) -> list[C
     if compared:
         columns.append((f"difference to {reference}", _difference))
     if any(s.test for cell in cells for s in cell.standings):
-        columns += [("test ± its size", _test), ("test, interval over seeds", _test_interval)]
+        columns += [("test ± sampling error", _test), ("test, interval over seeds", _test_interval)]
     return columns
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from runner import tasks
 from runner.config import abridged
 from runner.design import DEFAULT_BASELINE
 from runner.records import lower_is_better
@@ -24,7 +25,14 @@ def headline(cells: Sequence[Cell]) -> str:
     scored = [cell for cell in cells if cell.leader]
     if not scored:
         return "No replicate has finished: there is nothing to compare."
-    return _answer(scored[0]) if len(scored) == 1 else _answer_of_many(scored)
+    if len(scored) == 1:
+        text = _answer(scored[0])
+    else:
+        text = " ".join(
+            part for part in (_answer_of_many(scored), _avoided_everywhere(scored)) if part
+        )
+    empty = len(cells) - len(scored)
+    return f"{text} Nothing finished in {names.counted(empty, 'other setting')}." if empty else text
 
 
 def _answer(cell: Cell) -> str:
@@ -33,27 +41,44 @@ def _answer(cell: Cell) -> str:
     if len(cell.standings) == 1:
         return f"{leader.name.series} reaches a {_metric(leader)} of {_score(leader, cell)}."
     if all(standing.never_learned for standing in scored):
-        return (
-            f"None of the {len(scored)} configurations with a score learned: try another learning "
-            f"rate or more epochs."
-        )
-    if not cell.look:
-        return f"{_no_verdict(cell)} {_highest(leader, cell)}{_avoided(cell, ['unlearned'])}"
-    parts = [_choice(cell), _open(cell), _avoided(cell, ["worse", "unlearned", "unfinished"])]
+        return "Nothing that finished has learned: try another learning rate or more epochs."
+    avoided = _avoided(cell, ["worse", "unlearned", "unfinished"])
+    if not cell.look and len(scored) == 1 and not _is_open(cell):
+        parts = [f"Only {leader.name.series} has a result: {_score(leader, cell)}.", avoided]
+    elif not cell.look:
+        parts = [_no_verdict(cell), _highest(leader, cell), _avoided(cell, ["unlearned"])]
+    else:
+        parts = [_choice(cell), _open(cell), avoided, _without_result(cell)]
     return " ".join(part.strip() for part in parts if part)
+
+
+def _is_open(cell: Cell) -> bool:
+    """Returns whether a replicate may still end."""
+    ended = [s.num_ended + s.statuses.get("failed", 0) for s in cell.standings]
+    asked = [s.record.num_replicates for s in cell.standings]
+    return any(number < of for number, of in zip(ended, asked, strict=True))
+
+
+def _always_diverges(standing: Standing) -> bool:
+    return 0 < standing.num_diverged == standing.num_ended
+
+
+def _without_result(cell: Cell) -> str:
+    """Returns who has no score, for another reason than that it always diverges."""
+    lost = [s for s in cell.having("unfinished") if not _always_diverges(s)]
+    return f"No result: {_some(_names(lost))}." if lost else ""
 
 
 def _no_verdict(cell: Cell) -> str:
     """Returns why there is no verdict: too few seeds for a look, or for a test."""
-    design, number = cell.design, names.counted(cell.num_seeds, "seed")
-    first = design.looks[0] if design.looks else MIN_PAIRS
+    first = cell.design.looks[0] if cell.design.looks else MIN_PAIRS
     are = "is" if cell.num_seeds == 1 else "are"
     if cell.num_seeds < first:
         return (
             f"No verdict yet: {_number_word(first)} seeds are needed for a verdict, "
             f"{cell.num_seeds} {are} trained."
         )
-    return f"No verdict yet: not all of the first {first} of {number} have ended."
+    return f"No verdict yet: not all of the first {_number_word(first)} seeds have ended."
 
 
 _SMALL = ("three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -64,7 +89,7 @@ def _number_word(number: int) -> str:
 
 
 def _highest(leader: Standing, cell: Cell) -> str:
-    best = names.best_word(leader.record.endpoint).capitalize()
+    best = _best(leader).capitalize()
     peers = [s for s in cell.standings if s.counted == leader.counted]
     told = names.listed([standing.name.series for standing in peers])
     return f"{best} mean so far: {told}, {_score(leader, cell)}."
@@ -84,33 +109,49 @@ def _choice(cell: Cell) -> str:
         return _baseline_fails(cell)
     equivalent = cell.having("equivalent")
     within = _within(cell) if equivalent else ""
+    tied = f"{_some(_names(equivalent))} {_are(equivalent)} equivalent"
     if choice is not reference:
         also = [standing for standing in cell.having("better") if standing is not choice]
-        text = f"Use {_named(choice)}: {_how(choice)} than {_named(reference)}"
+        text = f"Use {_named(choice)}: {_how(choice)} than {_named(reference)}."
         if also:
-            text += f", as {_are(also)} {_some([_and_by(s) for s in also])}"
-        tie = f" {_some(_names(equivalent))} {_are(equivalent)} equivalent to the latter {within}."
-        return f"{text}.{tie if equivalent else ''}"
+            text += f" Also better: {_some([_and_by(s) for s in also])}."
+        return f"{text} {tied} to {reference.name.series} {within}." if equivalent else text
     if equivalent:
-        tied = f"{_some(_names(equivalent))} {_are(equivalent)} equivalent {within}"
-        return f"Use {_named(choice)}: {tied}."
+        return f"Use {_named(choice)}: {tied} {within}."
     if not cell.is_decided:
-        what = (
-            f"differs from {_named(choice)}"
-            if cell.is_baseline
-            else f"is worse than {choice.name.series}, the best mean so far"
-        )
-        if not cell.having("unknown"):
-            return f"Use {_named(choice)}."
-        when = f"after {names.counted(cell.look, 'seed')}"
-        still = "still not known" if not _next_look(cell) else "not known yet"
-        return f"{still.capitalize()} {when} whether any initializer {what}."
+        return _nothing_known(cell, choice) if cell.having("unknown") else f"Use {_named(choice)}."
     if not cell.having("unknown"):
-        others = "all others are" if len(cell.standings) > 2 else "the other is"
-        return f"Use {_named(choice)}: {others} worse."
+        is_all = len(cell.standings) > 2 and not _without_result(cell)
+        return f"Use {_named(choice)}{': all others are worse' if is_all else ''}."
     if not cell.is_baseline:
-        return f"Use {choice.name.series}, {names.best_word(choice.record.endpoint)} mean so far."
+        return f"Use {choice.name.series}: it has the {_best(choice)} mean so far."
     return f"Use {_named(choice)}: no other is known to be better."
+
+
+def _nothing_known(cell: Cell, choice: Standing) -> str:
+    others = cell.having("unknown")
+    who = others[0].name.series if len(others) == 1 else f"any other {noun(cell)}"
+    what = "differs from" if cell.is_baseline else "is worse than"
+    after = f"after {names.counted(cell.look, 'seed')}"
+    return f"{_not_known(cell)} {after} whether {who} {what} {_named(choice)}."
+
+
+def _not_known(cell: Cell) -> str:
+    """Returns that something is not known, as surely as it will stay so."""
+    if not cell.design.is_stamped:
+        return "Not known"
+    is_last = cell.design.looks is not None and not _next_look(cell)
+    return "Still not known" if is_last else "Not known yet"
+
+
+def noun(cell: Cell) -> str:
+    """Returns what is compared in a cell: initializers, or settings of one."""
+    inits = {standing.record.init for standing in cell.standings}
+    return "initializer" if len(inits) > 1 else "setting"
+
+
+def _best(standing: Standing) -> str:
+    return names.best_word(standing.record.endpoint)
 
 
 def _baseline_fails(cell: Cell) -> str:
@@ -148,7 +189,7 @@ def _by(standing: Standing) -> str:
     if difference is None:
         return ""
     if not difference.sign:
-        return "more often trained" if difference.fails_less else "less often trained"
+        return "it trains more often" if difference.fails_less else "it trains less often"
     return f"{size(difference, standing.record.endpoint)} {_direction(standing)}"
 
 
@@ -170,7 +211,8 @@ def _direction(standing: Standing) -> str:
 def _and_by(standing: Standing) -> str:
     difference = standing.difference
     assert difference is not None, "a standing that was compared"
-    return f"{standing.name.series} ({size(difference, standing.record.endpoint)})"
+    how = size(difference, standing.record.endpoint) if difference.sign else "trains more often"
+    return f"{standing.name.series} ({how})"
 
 
 def size(difference: Difference, metric: str) -> str:
@@ -193,9 +235,9 @@ def _open(cell: Cell) -> str:
         leader = cell.leader
         best = "" if leader is None else f"{_highest(leader, cell)}"
         return f"{best}{f' Next look: {following} seeds.' if following else ''}"
-    start = "Not known yet" if following else f"Still not known after {cell.look} seeds"
-    if not cell.design.is_stamped:
-        start = f"Not known from {names.counted(cell.look, 'seed')}"
+    start = _not_known(cell)
+    if not following and cell.design.looks is not None:
+        start += f" after {names.counted(cell.look, 'seed')}"
     return f"{start}: {_some(_names(unknown))}{when}."
 
 
@@ -220,9 +262,7 @@ def _avoided(cell: Cell, outcomes: Sequence[str]) -> str:
     ]
     if never and "unlearned" in outcomes:
         told.append(f"{_some(_names(never))} (never {'learns' if len(never) == 1 else 'learn'})")
-    lost = [
-        s for s in cell.having("unfinished") if s.num_diverged and s.num_diverged == s.num_ended
-    ]
+    lost = [s for s in cell.having("unfinished") if _always_diverges(s)]
     if lost and "unfinished" in outcomes:
         told.append(f"{_some(_names(lost))} (always {'diverges' if len(lost) == 1 else 'diverge'})")
     return f" Avoid {names.listed(told)}." if told else ""
@@ -239,20 +279,21 @@ def _how_much(worse: Sequence[Standing]) -> str:
     unit = " points" if " " in sizes[0] else ""
     if sizes == ["1 point"]:
         unit = " point"
-    word = _direction(worse[0])
+    word, metric = _direction(worse[0]), worse[0].record.endpoint
+    what = f"{tasks.metric(tasks.parted(metric)[1]).words} " if lower_is_better(metric) else ""
     if len(worse) <= 3:
-        return f"{names.listed(plain)}{unit} {word}"
+        return f"{what}{names.listed(plain)}{unit} {word}"
     values = sorted(
         zip([abs(s.difference.mean) for s in worse if s.difference], plain, strict=True)
     )
-    return f"{values[0][1]} to {values[-1][1]}{unit} {word}"
+    return f"{what}{values[0][1]} to {values[-1][1]}{unit} {word}"
 
 
-def _some(items: Sequence[str]) -> str:
+def _some(items: Sequence[str], word: str = "and") -> str:
     shown = list(items)
     if len(shown) > _MAX_IN_HEADLINE:
         shown = [*shown[: _MAX_IN_HEADLINE - 1], f"{len(shown) - _MAX_IN_HEADLINE + 1} others"]
-    return names.listed(shown)
+    return names.listed(shown, word)
 
 
 def good(cell: Cell) -> list[Standing]:
@@ -261,7 +302,8 @@ def good(cell: Cell) -> list[Standing]:
         return []
     if cell.choice is not cell.reference:
         return cell.having("better")
-    return [cell.choice, *cell.having("equivalent")] if cell.is_decided else []
+    is_known = cell.is_decided or not cell.having("unknown")
+    return [cell.choice, *cell.having("equivalent")] if is_known else []
 
 
 def _answer_of_many(cells: Sequence[Cell]) -> str:
@@ -270,24 +312,35 @@ def _answer_of_many(cells: Sequence[Cell]) -> str:
     if all(len(cell.standings) == 1 for cell in cells):
         return f"There is one configuration in each of {number} settings: nothing is compared."
     unknown = [cell for cell in cells if not good(cell)]
-    counts: dict[str, int] = {}
-    for cell in cells:
+    where: dict[str, list[int]] = {}
+    for place, cell in enumerate(cells):
         for standing in good(cell):
-            counts[standing.name.series] = counts.get(standing.name.series, 0) + 1
+            where.setdefault(standing.name.series, []).append(place)
     least = min(cell.num_seeds for cell in cells)
-    if not counts:
+    which = "either setting" if number == 2 else f"any of the {number} settings"
+    if not where:
         if not any(cell.look for cell in cells):
-            return f"{_no_verdict(min(cells, key=lambda cell: cell.num_seeds))}"
-        return f"Not known yet in any of the {number} settings which initializer is best."
-    most = max(counts.values())
-    best = [name for name, count in counts.items() if count == most]
-    of = f"all {number}" if most == number else f"{most} of {number}"
-    text = f"Use {_some(best)}: best or tied in {of} settings."
+            return _no_verdict(min(cells, key=lambda cell: cell.num_seeds))
+        return f"Not known yet which {noun(cells[0])} is best in {which}."
+    most = max(map(len, where.values()))
+    best = [name for name, places in where.items() if len(places) == most]
+    of = f"{most} of {number}" if most < number else "both" if number == 2 else f"all {number}"
+    if len({tuple(where[name]) for name in best}) == 1:
+        each = "" if len(best) == 1 else "each of them is "
+        text = f"Use {_some(best, 'or')}: {each}best or tied in {of} settings."
+    else:
+        text = f"The best differs between settings: {_some(best)} are each best or tied in {of}."
     if unknown:
-        text += f" Not known yet in {len(unknown)} of them ({names.counted(least, 'seed')})."
+        text += f" Not known yet in {len(unknown)} of {number} ({names.counted(least, 'seed')})."
+    return text
+
+
+def _avoided_everywhere(cells: Sequence[Cell]) -> str:
+    if all(len(cell.standings) == 1 for cell in cells):
+        return ""
     bad = [{s.name.series for s in cell.having("worse", "unlearned")} for cell in cells]
     everywhere = [s.name.series for s in cells[0].standings if all(s.name.series in b for b in bad)]
-    return f"{text} Avoid {_some(everywhere)} everywhere." if everywhere else text
+    return f"Avoid {_some(everywhere)} everywhere." if everywhere else ""
 
 
 def sentences(cell: Cell) -> list[Sentence]:
@@ -307,11 +360,10 @@ def _comparisons(cell: Cell) -> list[Sentence]:
         return []
     who = cell.reference.name.series
     at = f"At {cell.name}: " if cell.name else ""
-    open_words = "Not known yet" if _next_look(cell) else "Not known"
     texts: list[tuple[Kind, str, Callable[[Standing], str]]] = [
         ("better", f"{at}Better than {who}: ", lambda s: _difference(s, cell)),
         ("equivalent", f"{at}Equivalent to {who}: ", lambda s: _difference(s, cell)),
-        ("unknown", f"{at}{open_words}, against {who}: ", lambda s: _difference(s, cell)),
+        ("unknown", f"{at}{_not_known(cell)}, against {who}: ", lambda s: _difference(s, cell)),
         ("worse", f"{at}Worse than {who}: ", lambda s: _difference(s, cell)),
     ]
     return [
@@ -329,7 +381,7 @@ def _difference(standing: Standing, cell: Cell) -> str:
     value = names.mean_and_interval(difference, difference_digits(cell), signed=True)
     parts = [value, _of_shared(standing, difference)]
     if standing.outcome == "unknown":
-        parts.append(_why_unknown(difference))
+        parts.append(_why_unknown(difference, cell.design.looks is None))
     elif difference.verdict == WITHIN:
         parts.append("differs, by less than the margin")
     return "; ".join(part for part in parts if part)
@@ -345,14 +397,17 @@ def _of_shared(standing: Standing, difference: Difference) -> str:
     return f"over {_replicates(standing, difference.count)} {which}"
 
 
-def _why_unknown(difference: Difference) -> str:
+def _why_unknown(difference: Difference, by_e_value: bool) -> str:
     if difference.mean == 0 and difference.std == 0:
-        return "no difference at all"
+        return "identical so far"
     if math.isnan(difference.p_value):
         return f"fewer than {MIN_PAIRS} seeds finished by both"
     if math.isnan(difference.level):
         return ""
-    return f"p {names.p_value(difference.p_value)}, needed {names.significant(difference.level, 2)}"
+    if by_e_value:
+        return f"e-value below {names.significant(1 / difference.level, 2)}"
+    needed = names.significant(difference.level, 2)
+    return f"p {names.p_value(difference.p_value)}, needed ≤ {needed}"
 
 
 def _failing(cell: Cell) -> str:
@@ -369,9 +424,10 @@ def _failing(cell: Cell) -> str:
     if not told:
         return ""
     known = [s.name.series for s in cell.standings if _fails(s) and s.outcome != "unlearned"]
-    how = "; not enough for Fisher's exact test"
+    how = "; not known to differ in that (Fisher's exact test)"
     if known:
-        how = "" if len(known) == len(told) else f"; Fisher's exact test: {names.listed(known)}"
+        some = f"; different by Fisher's exact test: {names.listed(known)}"
+        how = "" if len(known) == len(told) else some
     return f"Trained less often than {reference.name.series}: {_enumerated(told)}{how}."
 
 
@@ -388,7 +444,9 @@ def _share(standing: Standing) -> str:
     count = standing.score.count
     if not standing.never_learned:
         return f"{standing.num_unlearned} of {_replicates(standing, count)}"
-    return f"all {count} that finished" if count > 1 else "one seed"
+    if count == standing.record.num_replicates:
+        return f"all {_replicates(standing, count)}" if count > 1 else "one seed"
+    return f"all {count} that finished" if count > 1 else "the only one that finished"
 
 
 def _lost(cell: Cell) -> str:
@@ -402,7 +460,7 @@ def _lost(cell: Cell) -> str:
 
 def _start(standing: Standing) -> str:
     """Returns what was seen before training, where that was looked at."""
-    return f"; at step 0: {standing.start}" if standing.start else ""
+    return f"; before training: {standing.start}" if standing.start else ""
 
 
 def _enumerated(items: Sequence[str]) -> str:
@@ -452,11 +510,13 @@ def _next_seeds(cell: Cell) -> str:
     if len(scored) < 2:
         return ""
     if all(s.never_learned for s in scored):
-        return "another learning rate or more epochs, as nothing has learned with these."
+        return "another learning rate or more epochs."
     if any(_is_crossed(s) for s in scored):
         return ""
     looks = cell.design.looks
     following = _next_look(cell) if cell.look else (looks[0] if looks else MIN_PAIRS)
+    if not cell.look and _is_open(cell) and cell.num_seeds >= following:
+        return "the same command again, which trains what is missing."
     if not following or (cell.look and not cell.having("unknown")):
         return ""
     rivals = [s for s in scored if s is not cell.reference]
@@ -465,9 +525,10 @@ def _next_seeds(cell: Cell) -> str:
     fixed = [repeating(cell.reference.record, s.record) for s in rivals if cell.reference]
     if fixed and all(fixed):
         told = list(dict.fromkeys(record.init for records in fixed for record in records))
-        return f"nothing by more seeds: those of {names.listed(told)} start with the same kernels."
+        return f"no more seeds: all seeds of {names.listed(told)} start with the same kernels."
     until = ", or `seeds=auto` to go on until it is known" if cell.design.is_stamped else ""
-    return f"`seeds={following}` for the next look{until}."
+    what = "the next look" if cell.look else "a verdict"
+    return f"`seeds={following}` for {what}{until}."
 
 
 def _next_start(cell: Cell) -> str:
@@ -483,7 +544,7 @@ def _next_start(cell: Cell) -> str:
         advice += ", or a higher `training.divergence_limit`"
         state = "above it, or not finite"
     told = _enumerated([standing.name.series for standing in untrained])
-    return f"{advice}: the loss of the untrained model is {state} ({told})."
+    return f"{advice}: the untrained model's loss is {state} ({told})."
 
 
 def _next_rate(cell: Cell) -> str:
@@ -495,7 +556,7 @@ def _next_rate(cell: Cell) -> str:
     if not diverged or varies or len(tried) != 1 or not isinstance(rate, int | float):
         return ""
     return (
-        f"what diverged may train at a smaller learning rate: "
+        f"a smaller learning rate for what diverged: "
         f"`optimizer.learning_rate={_pasted([rate / 10, rate / 100])}`."
     )
 

@@ -136,7 +136,7 @@ def test_success_is_told_only_where_something_failed() -> None:
     )
     table = failures.success_block(frame, NAMES)
     assert texts(table, "success rate") == ["100 % [57, 100]", "60 % [23, 88]"]
-    assert texts(table, "at step 0") == ["", "exploding"]
+    assert texts(table, "before training") == ["", "exploding"]
     assert failures.success_block(frame[:1], NAMES) is None
 
 

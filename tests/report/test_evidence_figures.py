@@ -32,6 +32,7 @@ DIFFERENCES = pd.DataFrame(
     {
         "configuration": [1, 2, 3],
         "reference": 0,
+        "is_baseline": True,
         "metric": "val_accuracy",
         "num_pairs": [5, 5, 1],
         "mean": [0.02, -0.8, 0.01],

@@ -66,7 +66,7 @@ def test_a_sweep_of_refused_configurations_has_a_report(build: Build) -> None:
     folder = build({}, refused={"identity": "`init` must be defined for every kernel."})
     comparison = report.write(folder, figures=False)
     assert comparison.cautions == (
-        "1 configuration could not be trained; the reasons stand under Failures.",
+        "1 configuration could not be trained: see Failures for the reasons.",
     )
     assert "must be defined for every kernel" in (folder / "report.md").read_text()
 

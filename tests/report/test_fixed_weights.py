@@ -61,7 +61,7 @@ PAIRS = {
     "two that share a reason": (
         {"mine.A": ("custom", ()), "mine.B": ("custom", ())},
         "mine.A and mine.B",
-        "Same kernels for every seed: mine.A and mine.B, whose seeds differ in nothing. Intervals",
+        "Same kernels for every seed: mine.A and mine.B, whose seeds differ in nothing. Their ",
         "",
     ),
     "one named law in which nothing varies": (
@@ -93,7 +93,7 @@ def test_seeds_that_share_their_kernels(
     results = seeded(scored, of)
     text = told(results)
     assert ("`seeds=10` for the next look" in text) == (not vain)
-    assert (f"those of {vain} start with the same kernels" in text) == bool(vain)
+    assert (f"all seeds of {vain} start with the same kernels" in text) == bool(vain)
     monkeypatch.setattr("runner.report.progress.collect", lambda *_: results)
     assert bool(next_seeds(results.sweep, results.configurations, [])) == (not vain)
     cautions = [text for text in compare(results).cautions if "Same kernels" in text]
@@ -104,7 +104,7 @@ def test_seeds_that_share_their_kernels(
 
 def test_the_seeds_of_the_reference_are_named_where_they_are_in_vain(scored: Scored) -> None:
     results = seeded(scored, {"mine.A": ("custom", ()), "b": RANDOM})
-    assert "those of mine.A start with the same kernels" in told(results)
+    assert "all seeds of mine.A start with the same kernels" in told(results)
 
 
 def test_one_weight_that_nothing_draws_is_told_in_the_singular(scored: Scored) -> None:

@@ -40,9 +40,9 @@ def rankings(**changes: object) -> pd.DataFrame:
 
 def test_both_rankings_are_told_side_by_side() -> None:
     assert tuning.sentences(rankings(), 0.95) == [
-        "slow has the highest test accuracy with failures counted if each initializer trains at "
-        "its own best setting, 0.93 [0.92, 0.94] over 4 finished, 1 diverged at learning_rate=1; "
-        "at learning_rate=0.1 for all it is fast, 0.88 [0.86, 0.9]."
+        "Each initializer at its own best setting: slow has the highest test accuracy with "
+        "failures counted, 0.93 [0.92, 0.94] over 4 finished, 1 diverged at learning_rate=1. All "
+        "at learning_rate=0.1: fast, 0.88 [0.86, 0.9]."
     ]
 
 
@@ -52,18 +52,18 @@ def test_a_ranking_names_ties_and_whom_the_first_is_not_told_from() -> None:
     )
     level = rows.assign(rank=[1, 2, 1, 1], init=["a", "b", "c", "d"], p_to_first=0.31)
     assert tuning.sentences(level, 0.95) == [
-        "a has the highest test accuracy if each initializer trains at its own best setting, "
-        "0.93 [0.92, 0.94] at learning_rate=1, not distinguishable from b (p = 0.31); at "
-        "learning_rate=0.1 for all it is c and d, 0.88 [0.86, 0.9]."
+        "Each initializer at its own best setting: a has the highest test accuracy, 0.93 [0.92, "
+        "0.94] at learning_rate=1; not known to differ from it: b (p = 0.31). All at "
+        "learning_rate=0.1: c and d, 0.88 [0.86, 0.9]."
     ]
     (apart,) = tuning.sentences(level.assign(p_to_first=0.01), 0.95)
-    assert "distinguishable" not in apart
+    assert "not known" not in apart
 
 
 def test_a_choice_on_the_same_data_is_confessed() -> None:
     (text,) = tuning.sentences(rankings(same_data=True, problem="depth=2"), 0.95)
-    assert text.startswith("At depth=2: slow")
-    assert "(chosen and told on the same data, so too good)" in text
+    assert text.startswith("At depth=2, each initializer at its own best setting: slow")
+    assert "which is too good, as it was chosen on the same data" in text
 
 
 def ranks(friedman_p: float) -> pd.DataFrame:
@@ -178,23 +178,23 @@ def times_of(*rows: tuple[str, int, float, int, float]) -> list[str]:
 def test_soonest_is_who_is_told_from_all_others() -> None:
     rows = [("a", 0, 3.2, 5, math.nan), ("b", 0, 20.0, 0, 0.002), ("c", 0, 6.0, 5, 0.011)]
     assert times_of(*rows) == [
-        "a reaches validation accuracy ≥ 0.9 soonest, after 3.2 [2.9, 3.5] epochs on the average "
-        "over the first 20 (5 of 5 do); 1 of 3 configurations never; next is c (6.0; log-rank p = "
-        "0.011)."
+        "a reaches validation accuracy ≥ 0.9 soonest, after 3.2 [2.9, 3.5] epochs on average, "
+        "counted up to epoch 20 (5 of 5 do); 1 of 3 configurations never; next is c (6.0; "
+        "log-rank p = 0.011)."
     ]
     rows[2] = ("c", 0, 6.0, 5, 0.02)  # above the level of one of four looks
     assert "soonest" not in times_of(*rows)[0]
     rows[2] = ("c", 0, 6.0, 5, 0.2)
     (text,) = times_of(*rows)
     assert "soonest" not in text
-    assert text.endswith("never; not known to be sooner than c (6.0; log-rank p = 0.2).")
+    assert text.endswith("never; not known whether sooner than c (6.0; log-rank p = 0.2).")
 
 
 def test_equal_times_are_named_together() -> None:
     rows = [("a", 0, 11.0, 5, math.nan), ("b", 0, 11.0, 4, math.nan)]
     assert times_of(*rows) == [
-        "a and b reach validation accuracy ≥ 0.9 after 11.0 epochs on the average over the first "
-        "20 (9 of 10 do)."
+        "a and b reach validation accuracy ≥ 0.9 after 11.0 epochs on average, counted up to "
+        "epoch 20 (9 of 10 do)."
     ]
 
 

@@ -74,20 +74,74 @@ FIRST_LINES: dict[str, tuple[dict, dict, str]] = {
     "two are better": (
         {"glorot_uniform": TEN, "a": tied(0.03), "b": tied(0.02), "c": tied()},
         {"margin": 0.005},
-        f"Use a: 3 points better than {DEFAULT}, as is b (2 points). c is equivalent to the latter "
-        "within 0.005.",
+        f"Use a: 3 points better than {DEFAULT}. Also better: b (2 points). c is equivalent to "
+        "glorot_uniform within 0.005.",
     ),
     "nothing is known": (
         {"glorot_uniform": SAME, "good": GOOD},
         {"margin": 0.005},
-        f"Not known yet after 5 seeds whether any initializer differs from {DEFAULT}. "
+        f"Not known yet after 5 seeds whether good differs from {DEFAULT}. "
         f"{HIGHEST.format('good')} Next look: 10 seeds.",
     ),
     "nothing is known after the last look": (
         {"glorot_uniform": SAME, "good": GOOD},
         {"looks": (5,)},
-        f"Still not known after 5 seeds whether any initializer differs from {DEFAULT}. "
+        f"Still not known after 5 seeds whether good differs from {DEFAULT}. "
         f"{HIGHEST.format('good')}",
+    ),
+    "nothing is known of many": (
+        {"glorot_uniform": SAME, "good": GOOD, "b": SAME},
+        {},
+        f"Not known yet after 5 seeds whether any other initializer differs from {DEFAULT}. "
+        f"{HIGHEST.format('good')} Next look: 10 seeds.",
+    ),
+    "nothing is known without a baseline": (
+        {"a": SAME, "good": GOOD},
+        {},
+        "Not known yet after 5 seeds whether a is worse than good. "
+        f"{HIGHEST.format('good')} Next look: 10 seeds.",
+    ),
+    "nothing is known at any number of seeds": (
+        {"glorot_uniform": SAME, "good": GOOD},
+        {"looks": None},
+        f"Not known yet after 5 seeds whether good differs from {DEFAULT}. "
+        f"{HIGHEST.format('good')}",
+    ),
+    "nothing is known from old records": (
+        {"glorot_uniform": SAME, "good": GOOD},
+        {"looks": ()},
+        f"Not known after 5 seeds whether good differs from {DEFAULT}. {HIGHEST.format('good')}",
+    ),
+    "seven tie": (
+        {"glorot_uniform": TEN, **{f"i{n}": tied(-0.0001 * n) for n in range(7)}},
+        {"margin": 0.005},
+        f"Use {DEFAULT}: i0, i1, i2, i3, i4 and 2 others are equivalent within 0.005.",
+    ),
+    "many are worse": (
+        {"glorot_uniform": TEN, **{f"i{n}": tied(-0.02 - 0.01 * n) for n in range(7)}},
+        {},
+        f"Use {DEFAULT}: all others are worse. Avoid i0, i1, i2, i3, i4 and 2 others (2 to 8 "
+        "points worse).",
+    ),
+    "one has no result": (
+        {"glorot_uniform": TEN, "b": tied(-0.02), "lost": ["failed"] * 10},
+        {},
+        f"Use {DEFAULT}. Avoid b (2 points worse). No result: lost.",
+    ),
+    "only one has a result": (
+        {"good": GOOD, "lost": ["failed"] * 5},
+        {},
+        "Only good has a result: 0.940 [0.901, 0.979] (mean over 5 seeds).",
+    ),
+    "another trains more often": (
+        {"glorot_uniform": [*TEN[:1], *["diverged"] * 9], "b": tied(), "c": tied(0.02)},
+        {},
+        f"Use c: it trains more often than {DEFAULT}. Also better: b (trains more often).",
+    ),
+    "twelve seeds": (
+        {"glorot_uniform": [*TEN, 0.9, 0.9], "b": [*tied(-0.02), 0.9, 0.9]},
+        {},
+        f"Use {DEFAULT}. Avoid b (2 points worse).",
     ),
     "too few seeds": (
         {"good": GOOD[:3], "b": WORSE[:3]},
@@ -104,13 +158,13 @@ FIRST_LINES: dict[str, tuple[dict, dict, str]] = {
     "a look that has not ended": (
         {"good": GOOD, "b": [*WORSE[:4], None]},
         {},
-        f"No verdict yet: not all of the first 5 of 5 seeds have ended. {HIGHEST.format('good')}",
+        f"No verdict yet: not all of the first five seeds have ended. {HIGHEST.format('good')}",
     ),
     "no baseline": (
         {"a": GOOD, "b": WORSE, "c": SAME},
         {},
-        "Use a, highest mean so far. Not known yet: c (next look: 10 seeds). Avoid b (2 points "
-        "worse).",
+        "Use a: it has the highest mean so far. Not known yet: c (next look: 10 seeds). Avoid b (2 "
+        "points worse).",
     ),
     "no baseline, all worse": (
         {"a": GOOD, "b": WORSE, "c": [score - 0.01 for score in WORSE]},
@@ -127,6 +181,11 @@ FIRST_LINES: dict[str, tuple[dict, dict, str]] = {
         {"endpoint": "val_loss"},
         f"Use good: final validation loss 0.02 lower than {DEFAULT}.",
     ),
+    "a worse loss": (
+        {"glorot_uniform": WORSE, "good": GOOD},
+        {"endpoint": "val_loss"},
+        f"Use {DEFAULT}. Avoid good (loss 0.02 higher).",
+    ),
     "the default never learns": (
         {"glorot_uniform": [0.1] * 5, "good": GOOD},
         {"loss": {"glorot_uniform": [2.31] * 5}},
@@ -141,13 +200,12 @@ FIRST_LINES: dict[str, tuple[dict, dict, str]] = {
     "one trains less often": (
         {"glorot_uniform": TEN, "lossy": [*tied()[:2], *["diverged"] * 8]},
         {},
-        f"Use {DEFAULT}: the other is worse. Avoid lossy (trains in 2 of 10).",
+        f"Use {DEFAULT}. Avoid lossy (trains in 2 of 10).",
     ),
     "nothing learned": (
         {"zero": [0.1] * 5, "ones": [0.11] * 5},
         {"loss": {"zero": [2.3] * 5, "ones": [2.31] * 5}},
-        "None of the 2 configurations with a score learned: try another learning rate or more "
-        "epochs.",
+        "Nothing that finished has learned: try another learning rate or more epochs.",
     ),
     "nothing finished": (
         {"a": ["diverged", None], "b": ["failed", "interrupted"]},
@@ -190,21 +248,51 @@ MANY = {
             {"glorot_uniform": TEN, "he_normal": tied(), **ZERO},
             {"glorot_uniform": TEN, "he_normal": tied(0.05), **ZERO},
         ),
-        "Use he_normal: best or tied in all 2 settings. Avoid zero everywhere.",
+        "Use he_normal: best or tied in both settings. Avoid zero everywhere.",
     ),
     "each has its own": (
         deep(
             {"glorot_uniform": TEN, "he_normal": tied(-0.05), **ZERO},
             {"glorot_uniform": TEN, "he_normal": tied(0.05), **ZERO},
         ),
-        "Use glorot_uniform and he_normal: best or tied in 1 of 2 settings. Avoid zero everywhere.",
+        "The best differs between settings: glorot_uniform and he_normal are each best or tied in "
+        "1 of 2. Avoid zero everywhere.",
+    ),
+    "two are best in all": (
+        deep(
+            {"glorot_uniform": TEN, "he_normal": tied(), **ZERO},
+            {"glorot_uniform": TEN, "he_normal": tied(), **ZERO},
+        ),
+        "Use glorot_uniform or he_normal: each of them is best or tied in both settings. Avoid "
+        "zero everywhere.",
     ),
     "nothing is known": (
         deep(
             {"glorot_uniform": GOOD, "he_normal": SAME, "b": SAME},
             {"glorot_uniform": GOOD, "he_normal": SAME, "b": SAME},
         ),
-        "Not known yet in any of the 2 settings which initializer is best.",
+        "Not known yet which initializer is best in either setting.",
+    ),
+    "two tie in one": (
+        deep(
+            {"glorot_uniform": TEN, "he_normal": tied()},
+            {"glorot_uniform": TEN, "he_normal": [s + 0.03 * (-1) ** p for p, s in enumerate(TEN)]},
+        ),
+        "Use glorot_uniform or he_normal: each of them is best or tied in 1 of 2 settings. Not "
+        "known yet in 1 of 2 (10 seeds).",
+    ),
+    "all others never learn": (
+        deep({"glorot_uniform": TEN, **ZERO}, {"glorot_uniform": TEN, **ZERO}),
+        "Use glorot_uniform: best or tied in both settings. Avoid zero everywhere.",
+    ),
+    "nothing finished in one": (
+        deep({"a": LOST, "b": LOST}, {"a": TEN, "b": tied()}),
+        "Use a: b is equivalent within 0.005. Nothing finished in 1 other setting.",
+    ),
+    "too few seeds, and one never learns": (
+        deep({"a": GOOD[:2], "zero": [0.1] * 2}, {"a": GOOD[:2], "zero": [0.1] * 2}),
+        "No verdict yet: five seeds are needed for a verdict, 2 are trained. Avoid zero "
+        "everywhere.",
     ),
     "too few seeds": (
         deep(
@@ -219,7 +307,8 @@ MANY = {
 @pytest.mark.parametrize("name", MANY)
 def test_several_settings_have_one_answer(scored: Scored, name: str) -> None:
     scores, expected = MANY[name]
-    assert headline(scored(scores, factors=DEPTHS, margin=0.005, **UNLEARNED)) == expected
+    depths = [{"model.depth": depth} for depth in (2, 8) for _ in range(len(scores) // 2)]
+    assert headline(scored(scores, factors=depths, margin=0.005, **UNLEARNED)) == expected
 
 
 def test_the_matrix_marks_the_best_of_each_setting(scored: Scored) -> None:
@@ -252,14 +341,16 @@ def test_each_class_of_outcome_has_its_sentence(scored: Scored) -> None:
         "Equivalent to glorot_uniform: near (+0.00210 [+0.00135, +0.00285]; differs, by less than "
         "the margin), same (0.00000 [\N{MINUS SIGN}0.00075, +0.00075])."
     )
-    assert "open (0.00000 [\N{MINUS SIGN}0.02262, +0.02262]; p > 0.99, needed " in found["unknown"]
+    assert (
+        "open (0.00000 [\N{MINUS SIGN}0.02262, +0.02262]; p > 0.99, needed ≤ " in found["unknown"]
+    )
     assert found["worse"].startswith("Worse than glorot_uniform: worse (\N{MINUS SIGN}0.02000 [")
     assert found["fails"] == (
         "Trained less often than glorot_uniform: lossy (9 of 10 against 10 of 10), lost (0 of 10 "
-        "against 10 of 10); Fisher's exact test: lost."
+        "against 10 of 10); different by Fisher's exact test: lost."
     )
     assert found["unlearned"] == (
-        "Never learned, no better than a constant guess (loss 2.303): zero (all 10 that finished)."
+        "Never learned, no better than a constant guess (loss 2.303): zero (all 10 seeds)."
     )
     assert found["lost"] == (
         "Not all replicates finished: lossy (9 of 10; 1 diverged), lost (0 of 10; 10 diverged)."
@@ -290,11 +381,11 @@ def test_crossed_seeds_are_not_called_seeds(scored: Scored) -> None:
 
 
 READINGS = {
-    "looks": ({}, "any of the 2 comparisons over all looks (5, 10, 20, 40 seeds) has a"),
-    "one look": ({"looks": (5,)}, "any of the 2 comparisons (one look, at 5 seeds) has a"),
-    "any": ({"looks": None}, "any of the 2 comparisons at any number of seeds has a"),
-    "no stamp": ({"looks": ()}, "any of the 2 comparisons (one look at these seeds) has a"),
-    "a margin": ({"margin": 0.005}, "Equivalent: the difference is known to be less than the"),
+    "looks": ({}, "2 comparisons is at most 5 %, over all looks (5, 10, 20, 40 seeds)."),
+    "one look": ({"looks": (5,)}, "2 comparisons is at most 5 % (one look, at 5 seeds)."),
+    "any": ({"looks": None}, "2 comparisons is at most 5 %, however often one looks."),
+    "no stamp": ({"looks": ()}, "2 comparisons is at most 5 % (one look, at these seeds)."),
+    "a margin": ({"margin": 0.005}, "Equivalent: the difference is less than the margin, with"),
 }
 
 
@@ -314,7 +405,7 @@ METHODS = {
     "any": ({"looks": None}, ["lai1976", "holm1979"], "valid at any number of seeds"),
     "one look": ({"looks": (5,)}, ["student1908", "holm1979"], "at one look fixed beforehand"),
     "a margin": ({"margin": 0.01}, ["schuirmann1987"], "a difference of less than 0.01"),
-    "failures": ({}, ["fisher1922"], "how often initializers trained"),
+    "failures": ({}, ["fisher1922"], "how often initializers failed"),
 }
 
 
@@ -337,26 +428,34 @@ CAUTIONS: dict[str, tuple[dict, dict, str]] = {
     "beyond the look": (
         {"a": [*GOOD, 0.9], "b": [*WORSE, 0.9]},
         {},
-        "The verdict is that of the look at 5 seeds; the seeds beyond it are exploratory: the next "
-        "look is at 10 seeds.",
+        "The verdict is that of the look at 5 seeds; means and curves include the seeds beyond it, "
+        "which are exploratory. The next look is at 10 seeds.",
     ),
     "beyond the last look": (
         {"a": [*GOOD, 0.9], "b": [*WORSE, 0.9]},
         {"looks": (5,)},
-        "exploratory: there is no later look.",
+        "exploratory. It was the last look.",
     ),
-    "no stamp": ({"a": GOOD, "b": WORSE}, {"looks": ()}, "made without looks fixed beforehand"),
+    "no stamp": ({"a": GOOD, "b": WORSE}, {"looks": ()}, "No looks were fixed before these"),
     "added": (
         {"a": GOOD, "b": WORSE, "c": SAME},
         {"added": ["c"]},
-        "c was added later: its comparisons are a family of their own",
+        "c was added later: its comparisons form a family of their own",
     ),
     "missing": ({"a": [*GOOD, None]}, {}, "Missing: 1 of 6 replicates, in 1 configuration"),
     "survivors": ({"a": [*GOOD, "diverged"]}, {}, "are over finished replicates only; 1 replicate"),
-    "unpaired": ({"a": [*GOOD, None], "b": [*GOOD, 0.9]}, {}, "Not every configuration ended with"),
+    "unpaired": (
+        {"a": [*GOOD, None], "b": [*GOOD, 0.9]},
+        {},
+        "Configurations ended with different",
+    ),
     "crossed": ({"a": GOOD}, {"crossed": True}, "Weight and batch seeds are crossed"),
-    "mixed": ({"a": GOOD, "b": GOOD}, {"fingerprints": ["1", "2"]}, "Data or endpoint differ"),
-    "best": ({"a": GOOD}, {"at": "best"}, "at each replicate's best epoch"),
+    "mixed": (
+        {"a": GOOD, "b": GOOD},
+        {"fingerprints": ["1", "2"]},
+        "Configurations with other data or an",
+    ),
+    "best": ({"a": GOOD}, {"at": "best"}, "of each replicate's best epoch"),
     "baseline": ({"a": GOOD}, {"baseline": "b"}, "Unknown baseline 'b'; using the best mean."),
     "lost baseline": (
         {"a": GOOD, "b": ["diverged"] * 5},
@@ -382,7 +481,7 @@ def test_what_was_seen_before_training_explains_a_failure(scored: Scored) -> Non
     (cell,) = judge(results, {1: "exploding"})
     found = {sentence.kind: sentence.text for sentence in words.sentences(cell)}
     assert found["lost"] == (
-        "Not all replicates finished: lost (0 of 5; 5 diverged; at step 0: exploding)."
+        "Not all replicates finished: lost (0 of 5; 5 diverged; before training: exploding)."
     )
 
 
@@ -439,8 +538,7 @@ def test_only_smaller_rates_than_the_diverged_one_are_advised(
 ) -> None:
     results = changed(scored({"a": LOST, "b": LOST}), {"optimizer": {"learning_rate": rate}})
     assert told(results)["next"] == (
-        "Next: what diverged may train at a smaller learning rate: "
-        f"`optimizer.learning_rate={advised}`."
+        f"Next: a smaller learning rate for what diverged: `optimizer.learning_rate={advised}`."
     )
 
 
@@ -449,8 +547,8 @@ def test_only_smaller_rates_than_the_diverged_one_are_advised(
     [
         (False, "default", "`dataset.standardize=true`, or a higher `training", "above it, or "),
         (None, "default", "smaller initial weights, or a higher `training", "above it, or "),
-        (False, "none", "`dataset.standardize=true`: the loss", ""),
-        (None, "none", "smaller initial weights: the loss", ""),
+        (False, "none", "`dataset.standardize=true`: the untrained", ""),
+        (None, "none", "smaller initial weights: the untrained", ""),
     ],
 )
 def test_what_diverges_untrained_is_not_sent_to_another_rate(
@@ -464,7 +562,7 @@ def test_what_diverges_untrained_is_not_sent_to_another_rate(
     results = changed(scored({"a": LOST, "b": LOST}), settings, diverged_epoch=0)
     found = told(results)["next"]
     assert found.startswith(f"Next: {start}")
-    assert found.endswith(f" the loss of the untrained model is {state}not finite (a, b).")
+    assert found.endswith(f" the untrained model's loss is {state}not finite (a, b).")
 
 
 def test_the_test_part_stands_beside_what_chooses(scored: Scored) -> None:
@@ -475,7 +573,7 @@ def test_the_test_part_stands_beside_what_chooses(scored: Scored) -> None:
     ]
     rows = results.replicates.assign(test_accuracy=[*np.array(GOOD) - 0.04, *np.array(WORSE)])
     found = compare(dataclasses.replace(results, configurations=tuple(records), replicates=rows))
-    place = found.ranking.columns.index("test ± its size")
+    place = found.ranking.columns.index("test ± sampling error")
     # 1.96 √(0.9 · 0.1 / 400) = 0.029.
     texts = [entry.text for entry in found.ranking.rows[0][place:]]
     assert texts[:2] == ["0.900 ± 0.029", "[0.861, 0.939]"]

@@ -1,5 +1,6 @@
 """How each configuration differs from the reference, seed by seed, and how sure that is."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -43,20 +44,27 @@ _WORDS = {
 
 
 def ask(sweep: Sweep) -> Answer:
-    """By how much do the others differ from the reference?"""
+    """By how much do the others differ from the baseline, or from the best mean?"""
     differences = differences_table(sweep.results, sweep.cells)
     pairs = pairs_table(sweep.cells)
     ordered = sweep.ordered(differences)
+    shown, shown_pairs = ordered, pairs
+    if any(cell.design.looks is None for cell in sweep.cells):  # e-values decide, not p
+        shown, shown_pairs = (frame.assign(level=math.nan) for frame in (ordered, pairs))
     return Answer(
         "differences",
         "Differences and their uncertainty",
-        note="Seed by seed against the reference, up to the last look. The verdict allows for all "
-        "comparisons and looks; the intervals do not.",
+        note=f"Seed by seed, to the {names.reference_word(c.is_baseline for c in sweep.cells)}, up "
+        "to the last look. The verdict is corrected for all comparisons and looks; the intervals "
+        "are not.",
         figures=sweep.drawn(difference_figures, ordered, sweep.names),
         blocks=[
-            *blocks(differences_block(ordered, sweep.names), csv="differences.csv"),
+            *blocks(differences_block(shown, sweep.names), csv="differences.csv"),
             *blocks(
-                pairs_block(pairs, sweep.names), title="Every pair", csv="pairs.csv", folded=True
+                pairs_block(shown_pairs, sweep.names),
+                title="Every pair",
+                csv="pairs.csv",
+                folded=True,
             ),
         ],
         sentences=overall(_saved(sweep)),
@@ -76,8 +84,8 @@ def _saved(sweep: Sweep) -> list[str]:
     )
     at = [f"{number} at {seeds} seeds" for seeds, number in sorted(known.items())]
     told = f" Comparisons decided: {names.listed(at)}." if at else ""
-    saved = f"{most - total} fewer than" if most > total else "as many as"
-    return [f"seeds=auto took {total} trainings, {saved} the last look for all.{told}"]
+    saved = f"instead of {most}" if most > total else "as many as"
+    return [f"seeds=auto took {total} trainings, {saved} at the last look for all.{told}"]
 
 
 _REFERENCE = ["reference", "reference_init", "is_baseline", "metric"]
@@ -184,12 +192,14 @@ def _pairs_columns(frame: pd.DataFrame) -> list[Column]:
 
 
 def _known_columns(frame: pd.DataFrame) -> list[Column]:
+    is_level = frame["level"].notna().any()
+    needed: list[Column] = [("needed", p_value("level", "muted"))] if is_level else []
     failing: list[Column] = [("p (Fisher)", p_value("p_fisher"))]
     return [
         ("verdict", _verdict),
         ("known at", count("decided_at")),
         ("p", p_value("p_t")),
-        ("needed", p_value("level", "muted")),
+        *needed,
         ("effect size d_z", number("d_z", 2)),
         ("better in", share("probability_better")),
         *(failing if (frame["p_fisher"] < 1).any() else []),
@@ -232,15 +242,16 @@ def _figure(
 ) -> Figure:
     shown, others = first_rows(rows)
     references = list(dict.fromkeys(by[int(index)].series for index in shown["reference"]))
-    to = references[0] if len(references) == 1 else "the reference of each setting"
+    word = names.reference_word(shown["is_baseline"])
+    to = references[0] if len(references) == 1 else f"the {word} of each setting"
     what = names.metric_name(metric)
     better = "left" if lower_is_better(metric) else "right"
     data = _data(shown, by)
     title = f"Paired differences to {to}"
     caption = (
-        f"Mean difference in {what} to {to} over the seeds that both have, with its unadjusted "
-        f"interval. The colour is the verdict, which allows for all comparisons and looks, so an "
-        f"interval can exclude zero and still be grey."
+        f"Mean difference in {what} to {to} over the seeds that both have, with its uncorrected "
+        f"interval. The colour is the verdict, which is corrected for all comparisons and looks: "
+        f"an interval without zero can still be grey."
     )
     caption += aside_note(data) + others
     heading = names.row_heading(by.values())

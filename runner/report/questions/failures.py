@@ -55,7 +55,7 @@ def success_block(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
             ("diverged", count("num_diverged")),
             ("never learned", count("num_unlearned")),
             ("failed", count("num_failed")),
-            *([("at step 0", text("start"))] if _is_told(frame, "start") else []),
+            *([("before training", text("start"))] if _is_told(frame, "start") else []),
         ],
     )
 

@@ -34,7 +34,7 @@ def ask(sweep: Sweep) -> Answer:
     predictors = predictors_table(sweep.results, sweep.scores)
     return Answer(
         "predictors",
-        "Step 0 and the outcome",
+        "What predicts the outcome before training",
         sentences=overall(sentences(predictors, sweep.confidence)),
         figures=sweep.drawn(predictor_figures, predictors),
         blocks=blocks(
@@ -118,7 +118,7 @@ def predictors_block(frame: pd.DataFrame) -> Table | None:
 
 
 def sentences(table: pd.DataFrame, confidence: float) -> list[str]:
-    """Returns which number at step 0 goes with the outcome most closely, for each data set."""
+    """Returns which number at step 0 predicts the outcome best, for each data set."""
     known = table[table["rho"].notna()]
     groups = list(known.groupby("group", sort=False))
     told = [(str(group), _predictor(rows, confidence)) for group, rows in groups]
@@ -177,11 +177,11 @@ def predictor_figures(predictors: pd.DataFrame) -> list[Figure]:
             "aside": "",
         }
     )
-    title = "Does step 0 predict the outcome?"
+    title = "Does anything before training predict the outcome?"
     caption = (
         "Spearman's rank correlation of each number measured before training with the endpoint, "
-        "over the configurations, with its interval. An interval across zero says no more than "
-        "that this sweep cannot tell."
+        "over the configurations, with its interval. If the interval contains zero, this sweep "
+        "does not show whether they are related."
     )
     chart = forest(
         data, None, "rank correlation with the endpoint", zero="no relation", domain=(-1.0, 1.0)

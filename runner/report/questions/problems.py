@@ -259,9 +259,9 @@ def rank_figures(table: pd.DataFrame) -> list[Figure]:
     note = f"critical difference {names.significant(distance, 3)}"
     caption = (
         f"Average rank over {names.counted(num_problems, 'problem')} (1 is the best; small points: "
-        f"the single problems). A bar joins initializers that Nemenyi's test cannot tell apart: "
-        f"their ranks differ by less than the critical difference, "
-        f"{names.significant(distance, 3)}. Friedman's test of no difference at all: "
+        f"the single problems). A bar joins initializers that do not differ significantly by "
+        f"Nemenyi's test: their ranks differ by less than the critical difference, "
+        f"{names.significant(distance, 3)}. Friedman's test that all are equal: "
         f"p {names.p_value(float(rows['friedman_p'].iloc[0]))}."
     )
     means = rows.set_index("init")["average_rank"]
@@ -328,9 +328,9 @@ def profile_figures(profiles: pd.DataFrame, series: Sequence[Series]) -> list[Fi
         "step-before",
     )
     caption = (
-        "Share of the replicates of all problems whose score is at least as high: a curve further "
-        "up and to the right is better, and where two cross, neither is better throughout. "
-        "Diverged replicates lie below every score."
+        "Share of the replicates of all problems that reach a score. Curves further up and to the "
+        "right are better; where two cross, neither is better throughout. Diverged replicates "
+        "reach no score."
     )
     above = shares.data.groupby("series")["share"].mean()
     seen = f"Mean share above all scores: {extremes(above)}."

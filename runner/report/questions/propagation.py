@@ -144,9 +144,10 @@ def propagation_figures(sweep: Sweep) -> list[Figure]:
             _by_layer(correlation, by),
             sweep.series,
             name="propagation_correlation",
-            title="Are inputs told apart?",
-            caption="Correlation (not centred) of what a layer makes of two different inputs, "
-            "before training, means over pairs and replicates: at 1 they are no longer told apart.",
+            title="Can the network distinguish inputs?",
+            caption="Correlation (not centred) of a layer's outputs for two different inputs, "
+            "before training: means over pairs and replicates. At 1 the layer no longer "
+            "distinguishes them.",
             is_log=False,
         ),
         _map(_means(layers, ["preactivation_variance"], geometric=True), by),
@@ -156,7 +157,7 @@ def propagation_figures(sweep: Sweep) -> list[Figure]:
             name="propagation_spectrum",
             title=spectrum,
             caption=f"{spectrum} before training, largest first: geometric means over replicates "
-            "of means over examples. All of them 1, the grey line, is dynamical isometry.",
+            "of means over examples. Where all are 1 (grey line), that is dynamical isometry.",
             x_title="rank",
             level=1.0,
         ),
@@ -255,6 +256,8 @@ def _seen(shown: pd.DataFrame) -> str:
     ends = measured.groupby(["panel", "series"], sort=False)["value"].last()
     panels = ends.groupby(level="panel", sort=False)
     told = {str(panel): extremes(of.droplevel("panel"), words=_ENDS) for panel, of in panels}
+    if len(told) == 1:
+        return next(iter(told.values()))
     return "; ".join(f"{panel}, {text}" for panel, text in told.items())
 
 

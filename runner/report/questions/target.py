@@ -361,8 +361,8 @@ def target_figures(
     what = _target(times)
     caption = (
         f"Share of replicates that have reached {what} by each epoch (Kaplan and Meier's estimate "
-        f"with its interval): a replicate that was not watched for long enough counts as long as "
-        f"it was watched; one that diverged never reaches it."
+        f"with its interval). A replicate that was interrupted counts up to its last epoch; one "
+        f"that diverged never reaches it."
     )
     caption += first_of(min(len(cells), _MAX_PANELS), len(cells), " settings")
     shares = Shares(data, "epoch", "share at the target", "step-after")
@@ -429,7 +429,7 @@ def _soonest(rows: pd.DataFrame, target: str, by: Mapping[int, Name]) -> str:
     text = (
         f"{setting}{listed_some([places[index] for index in ties.index])} "
         f"{'reach' if len(ties) > 1 else 'reaches'} {target}{' soonest,' if is_soonest else ''} "
-        f"after {mean:.1f}{ends if len(ties) == 1 else ''} epochs on the average over the first "
+        f"after {mean:.1f}{ends if len(ties) == 1 else ''} epochs on average, counted up to epoch "
         f"{first['horizon']:g} ({ties['num_reached'].sum()} of {ties['num_replicates'].sum()} do)"
     )
     never = int((rows["num_reached"] == 0).sum())
@@ -437,7 +437,7 @@ def _soonest(rows: pd.DataFrame, target: str, by: Mapping[int, Name]) -> str:
         text += f"; {never} of {names.counted(len(rows), 'configuration')} never"
     if is_level.any():
         level = [told for told, is_one in zip(later, is_level, strict=True) if is_one]
-        text += f"; not known to be sooner than {listed_some(level)}"
+        text += f"; not known whether sooner than {listed_some(level)}"
     elif is_soonest:
         text += f"; next is {later[0]}"
     return f"{text}."

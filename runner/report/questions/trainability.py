@@ -94,8 +94,8 @@ def trainability_figures(trainability: pd.DataFrame) -> list[Figure]:
             what = names.metric_name(str(metric))
             title = f"{what[:1].upper()}{what[1:]} over {short[str(factor)]}"
             caption = (
-                f"Mean {what} over all replicates that ended; diverged ones count as failures, "
-                f"worth the best constant guess. Lighter is better. ✕: no replicate trained."
+                f"Mean {what} over all replicates that ended; diverged ones score as the best "
+                f"constant guess. Lighter is better. ✕: no replicate trained."
             )
             if rows["problem"].nunique() > _MAX_PANELS:
                 caption += f" The first {_MAX_PANELS} settings of the other factors are drawn."

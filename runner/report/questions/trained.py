@@ -21,7 +21,7 @@ _GROUPS = ("dataset", "model", "optimizer", "training")
 _DATASET_FACTS = {
     "name": "dataset",
     "task": "task",
-    "task_guess": "how the task was told",
+    "task_guess": "how the task was found",
     "num_train": "training examples",
     "num_validation": "validation examples",
     "num_test": "test examples",

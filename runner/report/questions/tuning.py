@@ -57,8 +57,8 @@ def ask(sweep: Sweep) -> Answer:
     return Answer(
         "tuning",
         "Fair to every initializer?",
-        note="A setting can suit one initializer and not another: the ranking at one shared "
-        "setting stands beside the one with each initializer at its own best.",
+        note="A setting can suit one initializer and not another, so there are two rankings: all "
+        "at one setting, and each initializer at its own best.",
         sentences=overall(sentences(rankings, sweep.confidence)),
         figures=sweep.drawn(choice_figures, rankings, sweep.success),
         blocks=blocks(rankings_block(rankings), csv="rankings.csv"),
@@ -200,23 +200,21 @@ def _ranking(rows: pd.DataFrame, confidence: float) -> str:
     own = rows[rows["ranking"] == "own best"]
     shared = rows[rows["ranking"] == "shared"]
     best = own.iloc[0]
-    problem = f"At {best['problem']}: " if best["problem"] else ""
-    flaw = " (chosen and told on the same data, so too good)" if best["same_data"] else ""
+    each = f"At {best['problem']}, each" if best["problem"] else "Each"
+    flaw = ", which is too good, as it was chosen on the same data" if best["same_data"] else ""
     counted = " with failures counted" if own["num_diverged"].any() else ""
     leading = _leading(own)
+    what = f"{names.best_word(best['metric'])} {names.metric_name(best['metric'])}{counted}"
     told = (
-        f"{problem}{names.listed_some(leading)} {'share' if len(leading) > 1 else 'has'} the "
-        f"{names.best_word(best['metric'])} {names.metric_name(best['metric'])}{counted} if each "
-        f"initializer trains at its own best setting{flaw}, {_value(best)} at "
-        f"{best['setting']}{_beside(own, confidence)}"
+        f"{each} initializer at its own best setting: {names.listed_some(leading)} "
+        f"{'have' if len(leading) > 1 else 'has'} the {what}, {_value(best)} at "
+        f"{best['setting']}{flaw}{_beside(own, confidence)}."
     )
     if shared.empty:
-        return f"{told}; no setting is shared by all."
+        return f"{told} No setting is shared by all."
     first = shared.iloc[0]
-    same = _leading(shared) == leading
     return (
-        f"{told}; at {first['setting']} for all it is "
-        f"{'the same' if same else names.listed_some(_leading(shared))}, {_value(first)}"
+        f"{told} All at {first['setting']}: {names.listed_some(_leading(shared))}, {_value(first)}"
         f"{_beside(shared, confidence)}."
     )
 
@@ -227,13 +225,13 @@ def _leading(rows: pd.DataFrame) -> list[str]:
 
 
 def _beside(rows: pd.DataFrame, confidence: float) -> str:
-    """Returns who is not told from the first of a ranking, which was picked from the data."""
+    """Returns who is not known to differ from the first of a ranking, picked from the data."""
     others = rows[rows["rank"] > rows["rank"].iloc[0]]
     level = others[~(others["p_to_first"] <= 1 - confidence) & (others["num_finished"] > 0)]
     if level.empty:
         return ""
     told = [f"{_init(row)} (p {names.p_value(row['p_to_first'])})" for _, row in level.iterrows()]
-    return f", not distinguishable from {names.listed_some(told)}"
+    return f"; not known to differ from it: {names.listed_some(told)}"
 
 
 def _init(row: pd.Series) -> str:
@@ -270,16 +268,16 @@ def _choice_figure(rows: pd.DataFrame, metric: str, is_one_of_many: bool) -> Fig
     at = f" ({names.one_line(shared[0])})" if len(shared) == 1 else ""
     title = "At a shared setting, and each at its own best"
     caption = (
-        f"Mean {what} of each initializer, failures counted: a ring at the setting that is best "
-        f"for all on the average{at}, a dot at its own best setting, with the interval over "
-        f"finished replicates. A long line is an initializer that the shared setting treats badly."
+        f"Mean {what} of each initializer, failures counted. Ring: at the setting that is best "
+        f"for all on average{at}. Dot: at its own best setting, with the interval over finished "
+        f"replicates. A long line: the shared setting does not suit this initializer."
     )
     data = _choice_data(rows)
     caption += aside_note(data)
     if rows["same_data"].any():
         caption += (
-            " Settings were chosen on the data that is shown, which flatters the dots; "
-            "a test part would mend that."
+            " Settings were chosen on the same data, so the dots are too good; with a test part "
+            "they would not be."
         )
     name = f"choices_{metric}" if is_one_of_many else "choices"
     panels = list(dict.fromkeys(rows["problem"]))

@@ -154,8 +154,9 @@ def variance_figures(variance: pd.DataFrame, by: Mapping[int, Name]) -> list[Fig
     )
     title = "Where the variance comes from"
     caption = (
-        "Estimated shares of the seeds of the initial weights and of the order of the data in the "
-        "variance of the endpoint, from seeds that are crossed; what is left is their interaction."
+        "Estimated shares of the variance of the endpoint that come from the seeds of the initial "
+        "weights and from those of the order of the data (crossed seeds); the rest is their "
+        "interaction."
     )
     means = data.groupby("source", sort=False)["share"].mean()
     told = ", ".join(f"{source} {share:.0%}" for source, share in means.items())

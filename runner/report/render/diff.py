@@ -87,7 +87,7 @@ def _tables(diff: SweepDiff) -> list[tuple[str, Table]]:
         ),
     )
     endpoints = {name for o in diff.outcomes for name in (o.endpoint_a, o.endpoint_b)}
-    came = f"What came of it: {' or '.join(sorted(endpoints))}"
+    came = f"Outcome: {' or '.join(sorted(endpoints))}"
     titled = [("What changed", changes), (came, _outcomes(diff.outcomes))]
     return [(title, table) for title, table in titled if table.rows]
 
