@@ -496,7 +496,7 @@ def measure(folder: Path, sweeps: int, head: str) -> int:
             print(f"{case.name}: {found.wrong} of {found.sweeps}", flush=True)
             counts.append(found)
             disagreeing += wrong
-    text = _page(head, counts)
+    text = _page(head, counts, len(disagreeing))
     (folder / "error_rates.md").write_text(text, "utf-8")
     print(f"{text}\n{time.perf_counter() - began_s:.0f} s in all")
     for sweep in disagreeing:
@@ -504,9 +504,9 @@ def measure(folder: Path, sweeps: int, head: str) -> int:
     return 1 if disagreeing else 0
 
 
-def _page(head: str, counts: Sequence[Counts]) -> str:
+def _page(head: str, counts: Sequence[Counts], others: int) -> str:
     """Returns the Markdown of everything."""
-    lines = [_HEAD.format(head=head, on_disk=_SWEEPS_ON_DISK * len(CASES))]
+    lines = [_HEAD.format(head=head, on_disk=_SWEEPS_ON_DISK * len(CASES), others=others)]
     for case, found in zip(CASES, counts, strict=True):
         power = found.known / found.right if found.right else math.nan
         cells = [
@@ -553,7 +553,7 @@ said, all initializers are equal, and have 40 seeds.
 - as advised: people look at 5 seeds, train what the report asks for while anything is open, and
   look again.
 
-{on_disk} of the sweeps were also written as records, read and judged, with the same verdicts.
+{on_disk} of the sweeps were also written as records, read and judged: {others} had other verdicts.
 
 Above 5, with a caution in the report where it occurs: two families (a configuration added later has
 its own 5), and a lognormal reference beside narrow normal ones of the same mean, whose differences
