@@ -5,6 +5,7 @@
     python scripts/benchmark.py --quick             # does it work at all? The numbers mean nothing
     python scripts/benchmark.py --whole-command     # the command line instead of the engines
     python scripts/benchmark.py --simulated-workers # what collects the events of many workers
+    python scripts/benchmark.py --error-rates       # how often the report's verdicts are wrong
 
 Writes benchmark.csv and README.md into results/benchmark/ after every work. Exit code 1 if a side
 did not reach the loss of the others.
@@ -48,6 +49,10 @@ def main() -> int:
         from benchmark.simulated_workers import measure
 
         return measure(options.output, options.quick, _circumstances(options))
+    if options.error_rates:
+        from benchmark.error_rates import measure
+
+        return measure(options.output, options.sweeps, _circumstances(options))
     prepare_processes()
     began, rows, peak = time.perf_counter(), [], 0.0
     for name in options.works:
@@ -87,10 +92,13 @@ def _options() -> argparse.Namespace:
     add("--quick", action="store_true", help="one short repetition, at most 10 replicates")
     add("--whole-command", action="store_true", help="measure `python -m runner` instead")
     add("--simulated-workers", action="store_true", help="measure the command with them")
+    add("--error-rates", action="store_true", help="simulate the report's verdicts")
+    add("--sweeps", type=int, default=2000, help="of each case of --error-rates")
     add("--output", type=Path, default=_FOLDER, help="folder to write into")
     options = parser.parse_args()
     if options.quick:
         options.repetitions, options.repetition_s = 1, 0.05
+        options.sweeps = 50
         options.replicates = options.replicates or [1, 10]
     if importlib.util.find_spec("jax") is None and "jax" in options.sides:
         print("JAX is not installed (pip install 'runner[benchmark]'): left out.", file=sys.stderr)

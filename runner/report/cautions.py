@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from runner.config import abridged
+from runner.records import lower_is_better
 from runner.report import names
 from runner.report.results import Results
 from runner.report.scores import comparable
@@ -10,6 +11,8 @@ from runner.report.tables import factor_keys, missing_replicates
 from runner.report.verdict import Cell, Standing, baseline_label
 
 _MAX_LISTED = 4
+# A lognormal law beside a narrow one is told apart at equal means in more than one sweep of twenty.
+_UNEVEN = 3
 
 
 def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
@@ -21,6 +24,7 @@ def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
         _undrawn(results),
         _looks(results, cells),
         _families(cells),
+        _uneven(cells),
         _damaged(results),
         _missing(results),
         _refused(results),
@@ -126,7 +130,33 @@ def _families(cells: Sequence[Cell]) -> str:
     verb, whose = ("was", "its") if len(later) == 1 else ("were", "their")
     return (
         f"{_some(list(later))} {verb} added later: {whose} comparisons form a family of their own, "
-        f"which is corrected separately."
+        f"which is corrected separately, each with the whole error rate."
+    )
+
+
+def _uneven(cells: Sequence[Cell]) -> str:
+    """Returns whose losses scatter so widely beside others that the t test may err too often.
+
+    Of two laws alike, however skewed, the differences are symmetric. Where one scatters more, they
+    have its skew: few seeds then miss its rare large losses, and show too small a mean and spread.
+    """
+    wide: dict[str, None] = {}
+    for cell in cells:
+        of = {s.record.index: s for s in cell.standings if not s.never_learned}
+        found = cell.pairs[cell.pairs["is_tested"] & (cell.pairs["sign"] != 0)]
+        for pair in found.to_dict("records"):
+            sides = [of.get(pair[f"configuration_{side}"]) for side in "ab"]
+            both = sorted(filter(None, sides), key=lambda standing: standing.score.std)
+            if len(both) < 2 or not lower_is_better(pair["metric"]):
+                continue
+            if both[1].score.std >= _UNEVEN * both[0].score.std:
+                wide[names.one_line(both[1].record.init)] = None
+    if not wide:
+        return ""
+    return (
+        f"The losses of {_some(list(wide))} scatter at least {_UNEVEN} times as much as those of "
+        f"an initializer that differs. If they are skewed, such a difference may be luck more "
+        f"often than the tests allow: compare the medians."
     )
 
 

@@ -1,74 +1,64 @@
-"""How often the verdict is wrong, through records and whole verdicts: one sweep in twenty at most.
+"""How often the verdict is wrong, as arrays and through records: one sweep in twenty at most.
 
-The tests alone are in `statistics/test_verdicts.py`; `scripts/error_rates.py` measures both with
-more sweeps, for the table of the documentation.
+A few of the cases of `scripts/benchmark.py --error-rates`, which measures all with more sweeps.
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
-import numpy as np
 import pytest
 from scipy import stats
 
-from runner.report.results import Results
-from runner.report.verdict import judge
-
-Scored = Callable[..., Results]
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
-def claims(results: Results) -> bool:
-    """Tells whether a verdict calls any two initializers different."""
-    (cell,) = judge(results)
-    return bool((cell.pairs[["sign", "fails"]] != 0).any(axis=None))
+@pytest.fixture(scope="module")
+def rates() -> Iterator[ModuleType]:
+    """Returns the module of the simulation."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPTS))
+        from benchmark import error_rates
 
-
-def wrong_verdicts(
-    scored: Scored, num_sweeps: int, num_seeds: int, first: str, share: float, **options: object
-) -> int:
-    """Returns how many sweeps of six equal initializers have a difference.
-
-    Args:
-      scored: Makes results.
-      num_sweeps: How many are looked at.
-      num_seeds: Of each initializer.
-      first: The name of the first initializer: the default baseline or another.
-      share: Of the replicates of all initializers that diverge.
-      options: Of `scored`.
-    """
-    generator = np.random.default_rng(num_seeds)
-    names = [first, "b", "c", "d", "e", "f"]
-    wrong = 0
-    for _ in range(num_sweeps):
-        shared = generator.normal(size=num_seeds)
-        values = 0.9 + 0.01 * shared + 0.01 * generator.normal(size=(6, num_seeds))
-        lost = generator.random(values.shape) < share
-        scores = {
-            name: ["diverged" if is_lost else score for score, is_lost in zip(*rows, strict=True)]
-            for name, *rows in zip(names, values.tolist(), lost.tolist(), strict=True)
-        }
-        wrong += claims(scored(scores, **options))
-    return wrong
+        yield error_rates
+        for name in [name for name in sys.modules if name.partition(".")[0] == "benchmark"]:
+            patch.delitem(sys.modules, name)
 
 
 CASES = [
-    ("glorot_uniform", 0.0, {}),
-    ("a", 0.0, {}),
-    ("glorot_uniform", 0.3, {}),
-    ("a", 0.1, {"looks": None}),
+    ("normal; six, baseline; looks 5, 10, 20, 40", 60),
+    ("normal; six, all pairs; any number of looks", 60),
+    ("0.3 diverge; six, baseline; looks 5, 10, 20, 40", 40),
+    ("normal; six, baseline; looked at 5, then as advised", 10),
 ]
 
 
-@pytest.mark.parametrize(("first", "share", "options"), CASES[2:])
-def test_whole_verdicts_over_all_looks_err_in_one_sweep_in_twenty(
-    scored: Scored, first: str, share: float, options: dict
+@pytest.mark.parametrize(("name", "sweeps"), CASES)
+def test_equal_initializers_are_called_different_in_one_sweep_in_twenty(
+    rates: ModuleType, name: str, sweeps: int
 ) -> None:
-    wrong = wrong_verdicts(scored, 15, 40, first, share, **options)
+    (case,) = (case for case in rates.CASES if case.name == name)
     # So many or more would happen by chance in one of a thousand runs if one in twenty erred.
-    assert wrong < stats.binom(15, 0.05).isf(0.001)
+    assert rates.simulate(case, sweeps).wrong < stats.binom(sweeps, 0.05).isf(0.001)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "0.3 diverge; two initializers; looks 5, 10, 20, 40",
+        pytest.param(CASES[3][0], marks=pytest.mark.slow),
+    ],
+)
+def test_records_give_the_verdicts_of_arrays(rates: ModuleType, name: str) -> None:
+    (case,) = (case for case in rates.CASES if case.name == name)
+    assert rates.disagreements(case, 1) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("first", "share", "options"), CASES)
-def test_so_they_do_in_many_sweeps(scored: Scored, first: str, share: float, options: dict) -> None:
-    wrong = wrong_verdicts(scored, 150, 40, first, share, **options)
-    assert wrong < stats.binom(150, 0.05).isf(0.001)
+def test_so_they_are_in_many_sweeps_of_every_case(rates: ModuleType) -> None:
+    for case in rates.CASES:
+        if "one mean" in case.name or "added later" in case.name:
+            continue  # above: the table tells, and the report warns of it
+        found = rates.simulate(case, 100)
+        assert found.wrong < stats.binom(100, 0.05).isf(1e-5), case.name

@@ -442,6 +442,11 @@ CAUTIONS: dict[str, tuple[dict, dict, str]] = {
         {"added": ["c"]},
         "c was added later: its comparisons form a family of their own",
     ),
+    "skewed losses": (
+        {"glorot_uniform": [1.00, 1.01, 0.99, 1.0, 1.01], "b": [0.6, 0.55, 0.62, 0.5, 0.66]},
+        {"endpoint": "val_loss"},
+        "The losses of b scatter at least 3 times as much as those of an initializer that differs.",
+    ),
     "missing": ({"a": [*GOOD, None]}, {}, "Missing: 1 of 6 replicates, in 1 configuration"),
     "survivors": ({"a": [*GOOD, "diverged"]}, {}, "are over finished replicates only; 1 replicate"),
     "unpaired": (

@@ -1,5 +1,7 @@
 """How often an initializer succeeds, and whether two differ in that."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
@@ -56,12 +58,13 @@ def fisher_exact(
       Fisher (1922), On the Interpretation of χ² from Contingency Tables.
     """
     counts = _counts(successes, trials, other_successes, other_trials)
-    tables, which = np.unique(counts, axis=0, return_inverse=True)
-    p = [
-        stats.fisher_exact(np.array([[a, n - a], [b, m - b]])).pvalue if n and m else np.nan
-        for a, n, b, m in tables.tolist()
-    ]
-    return np.asarray(p, float)[which.reshape(-1)]
+    return np.array(
+        [
+            _two_sided(n, m, a + b)[a - max(0, a + b - m)] if n and m else np.nan
+            for a, n, b, m in counts.tolist()
+        ],
+        float,
+    )
 
 
 def fisher_holm(
@@ -84,7 +87,7 @@ def fisher_holm(
     counts = _counts(successes, trials, other_successes, other_trials)
     margins = np.column_stack([counts[:, 1], counts[:, 3], counts[:, 0] + counts[:, 2]])
     kinds, kind = np.unique(margins, axis=0, return_inverse=True)
-    attainable = [_attainable(*margin) for margin in kinds.tolist()]
+    attainable = [np.unique(_two_sided(*margin)) for margin in kinds.tolist()]
     adjusted, least = np.full(p.shape, np.nan), 0.0
     for value in np.unique(p[~np.isnan(p)]):
         limit = value * (1 + _ROUNDING)
@@ -97,14 +100,15 @@ def fisher_holm(
     return adjusted
 
 
-def _attainable(trials: int, other_trials: int, succeeded: int) -> np.ndarray:
-    """Returns every p, in order, that Fisher's test can give with so many successes in all."""
+@lru_cache(maxsize=4096)
+def _two_sided(trials: int, other_trials: int, succeeded: int) -> np.ndarray:
+    """Returns Fisher's p for each number of successes of the first that so many in all allow."""
     lowest, highest = max(0, succeeded - other_trials), min(trials, succeeded)
     probability = stats.hypergeom.pmf(
         np.arange(lowest, highest + 1), trials + other_trials, trials, succeeded
     )
     as_extreme = probability <= probability[:, np.newaxis] * (1 + _ROUNDING)
-    return np.unique(np.minimum(as_extreme @ probability, 1.0))
+    return np.minimum(as_extreme @ probability, 1.0)
 
 
 def _counts(*columns: ArrayLike) -> np.ndarray:

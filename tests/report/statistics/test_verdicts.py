@@ -1,7 +1,5 @@
 """What is decided at which look: by hand for each rule, and how often by simulation."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,7 +75,7 @@ DECISIONS: dict[str, tuple[Pairs, dict, str, int | None]] = {
     "five identical differences show nothing": (pairs(np.full(5, 0.1)), {}, UNKNOWN, None),
     # 2 / 2^10 = 0.002.
     "ten identical differences have one sign": (pairs(np.full(10, 0.1)), {}, DIFFERENT, 10),
-    # Fisher: 2 / C(20, 10) = 1e-5; five against five 0.0079 > 0.0075, half of the level.
+    # Fisher: 2 / C(20, 10) = 1e-5; five against five 0.0079 > 0.003, a fifth of the level.
     "one never trains": (
         pairs(np.full(10, np.nan), trained=lost(10, 0)), {}, DIFFERENT, 10,
     ),
@@ -98,7 +96,7 @@ DECISIONS: dict[str, tuple[Pairs, dict, str, int | None]] = {
         pairs(noisy(0, 40)), {"looks": None, "margin": 3.0}, EQUIVALENT, 6,
     ),
     "failures at any number of seeds": (
-        pairs(np.full(10, np.nan), trained=lost(10, 0)), {"looks": None}, DIFFERENT, 5,
+        pairs(np.full(10, np.nan), trained=lost(10, 0)), {"looks": None}, DIFFERENT, 10,
     ),
 }  # fmt: skip
 
@@ -153,45 +151,25 @@ def repeated(effect: float, options: dict, number: int) -> pd.DataFrame:
 def test_differences_are_found_as_often_and_as_early_as_computed(
     effect: float, power: float, seeds: float
 ) -> None:
-    told = repeated(effect, {}, 400)
-    # Four standard errors of a share over 400, and half a unit of the last place.
+    told = repeated(effect, {}, 150)
+    # Four standard errors of a share over 150, and half a unit of the last place.
     assert (told["verdict"] == DIFFERENT).mean() == pytest.approx(
-        power, abs=4 * np.sqrt(power * (1 - power) / 400) + 0.005
+        power, abs=4 * np.sqrt(power * (1 - power) / 150) + 0.005
     )
-    assert told["decided_at"].fillna(40).mean() == pytest.approx(seeds, rel=0.08)
+    assert told["decided_at"].fillna(40).mean() == pytest.approx(seeds, rel=0.13)
 
 
 @pytest.mark.parametrize(("margin", "power", "seeds"), [(0.5, 0.65, 38), (1, 1, 15.5), (2, 1, 6.6)])
 def test_equivalence_is_found_as_often_and_as_early_as_computed(
     margin: float, power: float, seeds: float
 ) -> None:
-    told = repeated(0, {"margin": margin}, 400)
+    told = repeated(0, {"margin": margin}, 150)
     is_same = told["verdict"].isin([EQUIVALENT, WITHIN])
-    assert is_same.mean() == pytest.approx(power, abs=4 * np.sqrt(power * (1 - power) / 400) + 0.01)
-    assert told["decided_at"].fillna(40).mean() == pytest.approx(seeds, rel=0.08)
-
-
-def family(size: int, with_baseline: bool) -> Callable[[np.ndarray], Pairs]:
-    """Returns what makes pairs of scores of shape (initializers, seeds)."""
-    first, second = np.triu_indices(size, k=1)
-    chosen = first == 0 if with_baseline else first >= 0
-    return lambda scores: pairs(scores[first[chosen]] - scores[second[chosen]])
-
-
-@pytest.mark.parametrize("looks", [LOOKS, None])
-@pytest.mark.parametrize("with_baseline", [True, False])
-def test_equal_initializers_are_called_different_in_one_sweep_in_twenty(
-    looks: tuple | None, with_baseline: bool
-) -> None:
-    generator, number = np.random.default_rng(5), 300
-    made = family(6, with_baseline)
-    told = [decide(made(generator.normal(size=(6, 40))), looks, 0.05) for _ in range(number)]
-    wrong = sum((frame["verdict"] != UNKNOWN).any() for frame in told)
-    # So many or more would happen by chance in one of a thousand runs if one in twenty erred.
-    assert wrong < stats.binom(number, 0.05).isf(0.001)
+    assert is_same.mean() == pytest.approx(power, abs=4 * np.sqrt(power * (1 - power) / 150) + 0.01)
+    assert told["decided_at"].fillna(40).mean() == pytest.approx(seeds, rel=0.13)
 
 
 def test_a_difference_of_the_margin_is_called_equivalent_in_one_pair_in_twenty() -> None:
-    told = repeated(1.0, {"margin": 1.0}, 600)
+    told = repeated(1.0, {"margin": 1.0}, 300)
     wrong = int(told["verdict"].isin([EQUIVALENT, WITHIN]).sum())
-    assert wrong < stats.binom(600, 0.05).isf(0.001)
+    assert wrong < stats.binom(300, 0.05).isf(0.001)
