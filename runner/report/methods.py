@@ -259,7 +259,7 @@ def _failures(cells: Sequence[Cell]) -> list[Part]:
     return [
         (
             "Replicates that diverged or never learned count as failures; we compared how often "
-            "initializers failed by Fisher's exact test [fisher1922] at a fifth of the level.",
+            "initializers failed by Fisher's exact test [fisher1922], which has a fifth of the level of such a pair.",
             (FISHER,),
         )
     ]

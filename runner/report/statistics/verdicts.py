@@ -4,7 +4,8 @@ Everything is decided at the looks of a design, on the seeds up to each; what is
 
 - *Different*: the paired t test, by Holm's procedure over the family at the nominal levels of its
   looks (or its e-value at any number of seeds); or Fisher's exact test that one of the two trains
-  less often, at a fifth of the level, as it is a second question about the same replicates.
+  less often. Where replicates of a pair failed, that has a fifth of the level, and the values have
+  the rest.
 - *Equivalent*: two one-sided t tests against a margin, at the same looks, one comparison at a time,
   and only where both lost equally many replicates.
 """
@@ -28,9 +29,7 @@ WITHIN, UNKNOWN = "different_within_margin", "unknown"
 # With one degree of freedom a t test takes two seeds that failed alike for a difference: where one
 # in five does not learn, one of ten equal initializers differed from the first in 21 % of sweeps.
 MIN_PAIRS = 3
-# Of the level of the tests, for those of how many trained. Six equal initializers of which three in
-# ten replicates diverge were told apart, one way or the other, in 9 % of sweeps with all of it, in
-# 6.4 % with half, and in 5.6 % with a fifth (5.0 % by the values alone; standard error 0.5 %).
+# Of the level of a pair of which replicates failed, for the test of how many trained.
 _SUCCESS_LEVEL = 0.2
 # Where any number of looks is allowed, other tests than the e-value look at so many seeds, and
 # twice, four times, ... as many, with half, a quarter, ... of the level: all together at the level.
@@ -160,18 +159,17 @@ def decide(
     can_test = is_reached & (running.count[rows, columns] >= MIN_PAIRS)
     per_pair = np.broadcast_to(np.asarray(margin, float), num_pairs)[:, np.newaxis]
     per_pair = np.where(per_pair > 0, per_pair, np.nan)
+    lost = pairs.num_lost()
+    share = _share_of_values(lost)
+    nominal: Callable[[float], float] = _unchanged
     if looks is None:
         p = 1 / np.fmax(running.e_values(), _LEAST)
-        rejected, levels = sequential_holm(
-            np.where(can_test, p[rows, columns], np.nan), size, level, _unchanged
-        )
         is_within = running.e_within(per_pair) >= 1 / level
     else:
-        p = np.where(can_test, running.p_values()[rows, columns], np.nan)
-        nominal = partial(nominal_level, looks=looks)
-        rejected, levels = sequential_holm(p, size, level, nominal)
+        p, nominal = running.p_values(), partial(nominal_level, looks=looks)
         is_within = running.within(per_pair) <= nominal(level)
-    lost = pairs.num_lost()
+    p = np.where(can_test, (p / share)[rows, columns], np.nan)
+    rejected, levels = sequential_holm(p, size, level, nominal)
     is_same = can_test & (is_within & (lost[0] == lost[1]))[rows, columns]
     same = np.where(is_same.any(axis=0), is_same.argmax(axis=0), -1)
     signs = np.where(rejected >= 0, np.sign(running.mean[rows, columns[rejected, rows]]), 0)
@@ -185,7 +183,7 @@ def decide(
         look=(counts[:, np.newaxis] * is_reached).max(axis=0),
         seeds=np.stack([known[rejected], known[same], failed]),
         signs=np.stack([signs.astype(int), fails]),
-        level=levels,
+        level=levels * share[rows, columns[rejected, rows]],
     )
 
 
@@ -202,16 +200,22 @@ def decide_once(
       level: As in `decide`.
     """
     counts = pairs.is_asked.sum(axis=1)
-    rejected, levels = sequential_holm(p_values[np.newaxis], 0, level, _unchanged)
     lost = pairs.num_lost()[:, :, -1] if pairs.values.size else np.zeros((2, len(counts)))
+    share = _share_of_values(lost)
+    rejected, levels = sequential_holm((p_values / share)[np.newaxis], 0, level, _unchanged)
     fails = pairs.failing(np.full(len(counts), -1), level)
     is_same = (p_within <= level) & (lost[0] == lost[1])
     return _frame(
         look=counts,
         seeds=np.stack([found * counts for found in (rejected >= 0, is_same, fails != 0)]),
         signs=np.stack([np.where(rejected >= 0, np.sign(signs), 0).astype(int), fails]),
-        level=levels,
+        level=levels * share,
     )
+
+
+def _share_of_values(lost: np.ndarray) -> np.ndarray:
+    """Returns the share of the level that the values have: all where nothing failed."""
+    return np.where(lost.sum(axis=0) > 0, 1 - _SUCCESS_LEVEL, 1.0)
 
 
 def _unchanged(level: float) -> float:
