@@ -259,7 +259,8 @@ def _failures(cells: Sequence[Cell]) -> list[Part]:
     return [
         (
             "Replicates that diverged or never learned count as failures; we compared how often "
-            "initializers failed by Fisher's exact test [fisher1922], which has a fifth of the level of such a pair.",
+            "initializers failed by Fisher's exact test [fisher1922]. Where replicates of a pair "
+            "failed, it has a fifth of the level.",
             (FISHER,),
         )
     ]
