@@ -116,11 +116,6 @@ def told_scores(
 ) -> tuple[str, dict[int, list[float]], dict[int, list[float]]]:
     """Returns the metric that is told of configurations, and their values of it.
 
-    Args:
-      results: The sweep.
-      chosen: Configurations with the same endpoint.
-      on_test: Whether the test part counts, where every configuration has one.
-
     Returns:
       The metric; configuration -> values of its finished replicates; the same with failures
       counted, each worth what it is among all configurations that are comparable, chosen or not.

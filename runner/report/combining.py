@@ -18,9 +18,6 @@ def combined(parts: Sequence[Records]) -> Records:
 
     The seeds of identical configurations are pooled. Where two sweeps have trained
     the same replicate, the first counts.
-
-    Args:
-      parts: At least one.
     """
     same: dict[str, list[tuple[int, ConfigurationRecord]]] = {}
     for place, part in enumerate(parts):
@@ -122,11 +119,7 @@ def _endpoint(record: ConfigurationRecord) -> tuple[str, str, int | None]:
 
 
 def one_sweep(sweeps: Sequence[SweepRecord]) -> SweepRecord:
-    """Returns what is said of several sweeps where one is expected.
-
-    Args:
-      sweeps: At least one; a single one is returned as it is.
-    """
+    """Returns what is said of several sweeps where one is expected."""
     if len(sweeps) == 1:
         return sweeps[0]
     libraries = dict.fromkeys(library for sweep in sweeps for library in sweep.versions)

@@ -70,12 +70,7 @@ def compare(results: Results) -> Comparison:
 
 
 def summed_up(sweep: Sweep, answers: Sequence[Answer]) -> Comparison:
-    """Returns the comparison of a sweep.
-
-    Args:
-      sweep: The sweep.
-      answers: What it has to say to each question.
-    """
+    """Returns the comparison of a sweep."""
     cells, results = sweep.cells, sweep.results
     return Comparison(
         title=title(results),

@@ -63,12 +63,7 @@ def _untrained(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def constant_guess(dataset: Mapping[str, Any], metric: str) -> float:
-    """Returns what the best constant guess reaches; NaN where the record does not tell it.
-
-    Args:
-      dataset: What the record keeps of the data set.
-      metric: Of any part.
-    """
+    """Returns what the best constant guess reaches; NaN where the record does not tell it."""
     plain = parted(metric)[1]
     if plain == "accuracy":
         share = dataset.get("majority_share")

@@ -98,12 +98,7 @@ class Points:
 
 
 def curve_points(results: Results, names: Mapping[int, Name]) -> list[Points]:
-    """Returns the points of each plain metric over the finished replicates.
-
-    Args:
-      results: The sweep.
-      names: Of its configurations.
-    """
+    """Returns the points of each plain metric over the finished replicates."""
     curves = _finished(results)
     if curves.empty:
         return []

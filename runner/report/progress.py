@@ -19,11 +19,6 @@ def next_seeds(
     Both partners of a comparison get the same seeds. A configuration that is alone in its cell,
     whose last look was reached, or whose further seeds would start with the same kernels, needs
     none.
-
-    Args:
-      sweep: The command.
-      configurations: All of it.
-      records: Replicates that have ended.
     """
     wanted: dict[int, int] = {}
     by_index = {record.index: record for record in configurations}

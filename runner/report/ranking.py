@@ -37,12 +37,7 @@ Column = tuple[str, Callable[[Place], Entry]]
 
 
 def ranking(cells: Sequence[Cell], confidence: float) -> Table:
-    """Returns one row a configuration, best first within each cell.
-
-    Args:
-      cells: The comparison.
-      confidence: Level of its intervals.
-    """
+    """Returns one row a configuration, best first within each cell."""
     compared = any(len(cell.standings) > 1 for cell in cells)
     numbers = _numbers(cells, confidence, compared)
     columns: list[Column] = [

@@ -161,11 +161,6 @@ def _values(where: Sequence[str], frame: pd.DataFrame) -> str:
 def completed(key: str, known: Sequence[str], option: str) -> str:
     """Returns the key of `known` that `key` is or abbreviates.
 
-    Args:
-      key: Such as `"model.depth"` or `"depth"`.
-      known: Whole keys.
-      option: For the message.
-
     Raises:
       ResultsError: There is no such key.
     """

@@ -142,9 +142,6 @@ def start_texts(replicates: pd.DataFrame) -> dict[int, str]:
     """Returns what was seen before training, by configuration, such as `"exploding"`.
 
     Where replicates differ the most frequent is told with its count: `"dead in 3 of 5"`.
-
-    Args:
-      replicates: `replicates.csv`, which has a column `verdict` where anything was measured.
     """
     if "verdict" not in replicates:
         return {}

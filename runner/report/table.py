@@ -55,12 +55,7 @@ _TEXTS = frozenset({"configuration", "initializer", "a", "b", "verdict", "at ste
 
 
 def tabulated(frame: pd.DataFrame, columns: Sequence[Column]) -> Table | None:
-    """Returns the first rows of a frame, a column for each of the titles, or None without rows.
-
-    Args:
-      frame: One row each.
-      columns: Title, and what makes an entry of a row.
-    """
+    """Returns the first rows of a frame, a column for each of the titles, or None without rows."""
     if frame.empty:
         return None
     rows = frame.to_dict("records")

@@ -36,10 +36,6 @@ def endpoint_column(configuration: ConfigurationRecord) -> str:
 def endpoints(configurations: Sequence[ConfigurationRecord], replicates: pd.DataFrame) -> pd.Series:
     """Returns what each replicate contributes to the comparison.
 
-    Args:
-      configurations: All of the sweep.
-      replicates: `replicates.csv`.
-
     Returns:
       Float values by the index of `replicates`; missing unless the replicate finished.
     """
@@ -56,11 +52,6 @@ def comparison_table(
     configurations: Sequence[ConfigurationRecord], replicates: pd.DataFrame, confidence: float
 ) -> pd.DataFrame:
     """Returns `comparison.csv`: the endpoint of every configuration over its finished replicates.
-
-    Args:
-      configurations: All of the sweep; each has one row, in this order.
-      replicates: `replicates.csv`.
-      confidence: Level of the intervals.
 
     Returns:
       Columns `configuration, init, <factors>, metric, mean, median, std, ci_low, ci_high,
@@ -112,13 +103,7 @@ def _counts(statuses: Mapping[str, int]) -> dict[str, int]:
 def endpoint_numbers(
     configuration: ConfigurationRecord, records: Sequence[ReplicateRecord], confidence: float
 ) -> Mapping[str, float]:
-    """Returns one configuration's numbers of `comparison.csv`, by column name.
-
-    Args:
-      configuration: The configuration.
-      records: Those of its replicates that have ended, in whichever status.
-      confidence: Level of the interval.
-    """
+    """Returns one configuration's numbers of `comparison.csv`, by column name."""
     replicates = filled_replicates_table([configuration], records)
     row = comparison_table([configuration], replicates, confidence).iloc[0]
     return {name: float(row[name]) for name in (*NUMBERS, *COUNTS)}
@@ -193,10 +178,6 @@ def missing_replicates(
 def movement_medians(replicates: pd.DataFrame, movement: pd.DataFrame) -> pd.DataFrame:
     """Returns how far training moved each parameter, the median over the finished replicates.
 
-    Args:
-      replicates: `replicates.csv`.
-      movement: `movement.csv`.
-
     Returns:
       One row a configuration (the index), one column a parameter in the order of the models; NaN
       where a model has no such parameter. Configurations that were not trained have no row.
@@ -221,12 +202,7 @@ def replicate_name(weight_seed: int, batch_seed: int) -> str:
 
 
 def ordered(frame: pd.DataFrame, configurations: Sequence[int]) -> pd.DataFrame:
-    """Returns the rows of a table in the order of their configurations; others are left out.
-
-    Args:
-      frame: Has a column `configuration`.
-      configurations: Their numbers, in order.
-    """
+    """Returns the rows of a table in the order of their configurations; others are left out."""
     place = {index: position for position, index in enumerate(configurations)}
     known = frame[frame["configuration"].isin(list(place))]
     return known.sort_values(

@@ -9,18 +9,8 @@ from runner.records import bounds, lower_is_better
 from runner.report.answer import Answer
 from runner.report.names import Name
 from runner.report.points import Points, curve_points
+from runner.report.render import theme
 from runner.report.render.charts import BACK_LINE, IN_COLOUR, line_panels, spread
-from runner.report.render.theme import (
-    Figure,
-    Series,
-    color,
-    dash,
-    extremes,
-    finish,
-    unless_behind,
-    value_scale,
-    whole_axis,
-)
 from runner.report.results import Results
 from runner.report.sweep import Sweep
 from runner.report.verdict import comparable
@@ -36,16 +26,9 @@ def ask(sweep: Sweep) -> Answer:
 
 
 def curve_figures(
-    results: Results, names: Mapping[int, Name], series: Sequence[Series], note: str
-) -> list[Figure]:
-    """Returns one figure per plain metric: training and validation side by side.
-
-    Args:
-      results: The sweep.
-      names: Of its configurations.
-      series: How each is drawn.
-      note: Over which replicates the means are; part of every figure.
-    """
+    results: Results, names: Mapping[int, Name], series: Sequence[theme.Series], note: str
+) -> list[theme.Figure]:
+    """Returns one figure per plain metric: training and validation side by side."""
     trained = [record for record in results.configurations if record.error is None]
     shared_scale = len({comparable(record) for record in trained}) == 1
     return [
@@ -54,17 +37,19 @@ def curve_figures(
     ]
 
 
-def _figure(points: Points, series: Sequence[Series], note: str, shared_scale: bool) -> Figure:
+def _figure(
+    points: Points, series: Sequence[theme.Series], note: str, shared_scale: bool
+) -> theme.Figure:
     title = points.words.capitalize()
     subtitle = f"{series[0].name}; {note}" if len(series) == 1 else note
     chart, panels = _chart(points, series)
     if not shared_scale:
         chart = chart.resolve_scale(y="independent")
-    return Figure(
+    return theme.Figure(
         name=f"curves_{points.metric}",
         title=title,
         caption=_caption(points, note) + spread(points.panels, panels),
-        spec=finish(chart, title, subtitle, _seen(points)),
+        spec=theme.finish(chart, title, subtitle, _seen(points)),
         num_panels=len(panels),
         axes=points.axes,
     )
@@ -84,7 +69,7 @@ def _seen(points: Points) -> str:
         for panel, series in ends.index
     ]
     part = "validation " if any(validation) else ""
-    told = extremes(ends, lower_is_better(points.metric))
+    told = theme.extremes(ends, lower_is_better(points.metric))
     when = f"at epoch {points.last_epoch}" if points.last_epoch else "before training"
     return f"Mean {part}{points.words} {when}: {told}."
 
@@ -104,7 +89,7 @@ def _caption(points: Points, note: str) -> str:
     return " ".join(parts)
 
 
-def _chart(points: Points, series: Sequence[Series]) -> tuple[alt.FacetChart, list[str]]:
+def _chart(points: Points, series: Sequence[theme.Series]) -> tuple[alt.FacetChart, list[str]]:
     band = "isValid(datum.low)"
     drawn = _over_epochs if points.last_epoch else _untrained
     layers, lines = drawn(points, series)
@@ -125,18 +110,18 @@ def _chart(points: Points, series: Sequence[Series]) -> tuple[alt.FacetChart, li
 
 
 def _over_epochs(
-    points: Points, series: Sequence[Series]
+    points: Points, series: Sequence[theme.Series]
 ) -> tuple[list[alt.Chart], alt.Chart | None]:
-    axis = whole_axis(0, points.last_epoch, grid=False)
+    axis = theme.whole_axis(0, points.last_epoch, grid=False)
     scale = alt.Scale(domain=[0, points.last_epoch], nice=False)
     x = alt.X("epoch:Q", title="epoch", axis=axis, scale=scale)
     every = alt.Chart().encode(x=x, y=_value(points, "value"))
-    base = every.encode(color=color(series)).transform_filter(IN_COLOUR)
+    base = every.encode(color=theme.color(series)).transform_filter(IN_COLOUR)
     means = base.transform_filter(_MEANS) if points.has_replicates else base
     lines = means.mark_line(strokeWidth=2)
-    layers = [lines.encode(strokeDash=dash(series), strokeOpacity=unless_behind(0.1))]
+    layers = [lines.encode(strokeDash=theme.dash(series), strokeOpacity=theme.unless_behind(0.1))]
     if points.has_intervals:
-        band = means.mark_area().encode(fillOpacity=unless_behind(0.02, 0.15))
+        band = means.mark_area().encode(fillOpacity=theme.unless_behind(0.02, 0.15))
         layers.insert(0, band.encode(y=_value(points, "band_low"), y2="band_high:Q"))
     if points.has_replicates:
         thin = base.transform_filter(_REPLICATES).mark_line(strokeWidth=0.8, strokeOpacity=0.45)
@@ -153,10 +138,12 @@ def _over_epochs(
 _MEANS, _REPLICATES = "!isValid(datum.replicate)", "isValid(datum.replicate)"
 
 
-def _untrained(points: Points, series: Sequence[Series]) -> tuple[list[alt.Chart], None]:
+def _untrained(points: Points, series: Sequence[theme.Series]) -> tuple[list[alt.Chart], None]:
     """Points at epoch 0, one line a series."""
     y = alt.Y("series_name:N", title=None, sort=[item.name for item in series])
-    base = alt.Chart().encode(x=_value_x(points, "value"), y=y, color=color(series, legend=False))
+    base = alt.Chart().encode(
+        x=_value_x(points, "value"), y=y, color=theme.color(series, legend=False)
+    )
     means = base.transform_filter(_MEANS) if points.has_replicates else base
     layers = [means.mark_point(filled=True, size=80, opacity=1).encode(tooltip=_tooltip(points))]
     if points.has_intervals:
@@ -184,7 +171,7 @@ def _scale_and_axis(points: Points) -> tuple[alt.Scale, alt.Axis]:
         if points.is_log
         else alt.Axis(tickCount=5, labelFlush=True)
     )
-    return value_scale(points.frame["mean"], points.is_log), axis
+    return theme.value_scale(points.frame["mean"], points.is_log), axis
 
 
 def _tooltip(points: Points) -> list[alt.Tooltip]:

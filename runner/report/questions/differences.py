@@ -223,12 +223,7 @@ def _verdict(row: Row) -> Entry:
 
 
 def difference_figures(differences: pd.DataFrame, by: Mapping[int, Name]) -> list[Figure]:
-    """Returns one forest plot per metric of the paired differences to the reference.
-
-    Args:
-      differences: `differences.csv`.
-      by: Names of the configurations.
-    """
+    """Returns one forest plot per metric of the paired differences to the reference."""
     known = differences.dropna(subset="mean")
     metrics = list(dict.fromkeys(known["metric"]))
     return [

@@ -37,12 +37,7 @@ def ask(sweep: Sweep) -> Answer:
 
 
 def movement(medians: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
-    """Returns the median change of each parameter, or None where there is none to show.
-
-    Args:
-      medians: See `movement_medians`.
-      by: Names of the configurations.
-    """
+    """Returns the median change of each parameter, or None where there is none to show."""
     if len(medians.columns) > _MAX_PARAMETERS:
         return None
     parameters = [str(column) for column in medians.columns]

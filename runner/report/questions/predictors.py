@@ -53,10 +53,6 @@ def predictors_table(results: Results, found: Scores) -> pd.DataFrame:
     (Spearman's), `ci_low`, `ci_high`, `p_value`, `p_holm`
     (corrected for all rows). Each configuration counts once: with the median of the quantity over
     its replicates and its mean endpoint, failures counted; those that are not trained do not.
-
-    Args:
-      results: The sweep. Of `propagation.parquet` the rows about the whole network count.
-      found: Its endpoints.
     """
     if results.propagation.empty:
         return pd.DataFrame(columns=_COLUMNS)
@@ -146,11 +142,7 @@ def _predictor(rows: pd.DataFrame, confidence: float) -> str:
 
 
 def predictor_figures(predictors: pd.DataFrame) -> list[Figure]:
-    """Returns how well each number at step 0 ranks the outcomes, as a forest plot.
-
-    Args:
-      predictors: `predictors.csv`.
-    """
+    """Returns how well each number at step 0 ranks the outcomes, as a forest plot."""
     known = predictors.dropna(subset="rho")
     if known.empty:
         return []

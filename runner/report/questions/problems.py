@@ -12,22 +12,9 @@ from runner.report import names
 from runner.report.answer import Answer, blocks, overall
 from runner.report.choices import Chosen, choices, downward, is_tuned, own_best, told_scores
 from runner.report.learning import constant_guess
+from runner.report.render import theme
 from runner.report.render.charts import WIDTH
 from runner.report.render.shares import Shares, placed, share_figure
-from runner.report.render.theme import (
-    GRID,
-    INK,
-    MAX_ROWS,
-    MUTED,
-    PALETTE,
-    Figure,
-    Series,
-    csv_data,
-    extremes,
-    finish,
-    row_axis,
-    whole_axis,
-)
 from runner.report.results import Results
 from runner.report.scores import Scores, is_problem
 from runner.report.statistics import ranks
@@ -244,13 +231,9 @@ def sentence(table: pd.DataFrame, pairs: pd.DataFrame, confidence: float) -> str
     )
 
 
-def rank_figures(table: pd.DataFrame) -> list[Figure]:
-    """Returns the critical-difference diagram: average ranks, and which of them are alike.
-
-    Args:
-      table: `ranks.csv`.
-    """
-    rows = table.sort_values("average_rank", ignore_index=True).iloc[:MAX_ROWS]
+def rank_figures(table: pd.DataFrame) -> list[theme.Figure]:
+    """Returns the critical-difference diagram: average ranks, and which of them are alike."""
+    rows = table.sort_values("average_rank", ignore_index=True).iloc[: theme.MAX_ROWS]
     if len(rows) < 2:
         return []
     distance = float(rows["critical_difference"].iloc[0])
@@ -265,8 +248,12 @@ def rank_figures(table: pd.DataFrame) -> list[Figure]:
         f"p {names.p_value(float(rows['friedman_p'].iloc[0]))}."
     )
     means = rows.set_index("init")["average_rank"]
-    seen = f"Average rank: {extremes(means, lower_is_better=True)}."
-    return [Figure("ranks", title, caption, finish(_rank_chart(rows, distance), title, note, seen))]
+    seen = f"Average rank: {theme.extremes(means, lower_is_better=True)}."
+    return [
+        theme.Figure(
+            "ranks", title, caption, theme.finish(_rank_chart(rows, distance), title, note, seen)
+        )
+    ]
 
 
 def _rank_chart(rows: pd.DataFrame, distance: float) -> alt.LayerChart:
@@ -282,11 +269,15 @@ def _rank_chart(rows: pd.DataFrame, distance: float) -> alt.LayerChart:
     means = pd.DataFrame({"title": titles, "rank": rows["average_rank"].to_numpy(float)})
     last = math.ceil(max(len(rows), single["rank"].max()))
     scale = alt.Scale(domain=[1, last], nice=False, padding=12)
-    axis = whole_axis(1, last, orient="top", gridColor=GRID)
+    axis = theme.whole_axis(1, last, orient="top", gridColor=theme.GRID)
     x = alt.X("rank:Q", title="rank, 1 is the best", scale=scale, axis=axis)
     told = alt.Tooltip("title:N", title="initializer")
-    points = alt.Chart(csv_data(single)).mark_point(size=25, opacity=0.5, color=MUTED, filled=True)
-    dots = alt.Chart(csv_data(means)).mark_point(size=110, opacity=1, color=INK, filled=True)
+    points = alt.Chart(theme.csv_data(single)).mark_point(
+        size=25, opacity=0.5, color=theme.MUTED, filled=True
+    )
+    dots = alt.Chart(theme.csv_data(means)).mark_point(
+        size=110, opacity=1, color=theme.INK, filled=True
+    )
     layers = [
         points.encode(x=x, y=_row(titles), tooltip=[told, "problem:N", "rank:Q"]),
         dots.encode(x=x, y=_row(titles), tooltip=[told, alt.Tooltip("rank:Q", format=".3~g")]),
@@ -297,7 +288,7 @@ def _rank_chart(rows: pd.DataFrame, distance: float) -> alt.LayerChart:
 
 def _row(titles: Sequence[str], column: str = "title") -> alt.Y:
     scale = alt.Scale(domain=list(titles))
-    return alt.Y(f"{column}:N", title=None, scale=scale, sort=list(titles), axis=row_axis())
+    return alt.Y(f"{column}:N", title=None, scale=scale, sort=list(titles), axis=theme.row_axis())
 
 
 def _bars(titles: Sequence[str], average: Sequence[float], distance: float) -> list[alt.Chart]:
@@ -305,19 +296,14 @@ def _bars(titles: Sequence[str], average: Sequence[float], distance: float) -> l
     charts = []
     for place, (first, last) in enumerate(ranks.cliques(average, distance)):
         ends = alt.Data(values=[{"first": titles[first], "last": titles[last]}])
-        bar = alt.Chart(ends).mark_rule(strokeWidth=5, strokeCap="round", color=PALETTE[0])
+        bar = alt.Chart(ends).mark_rule(strokeWidth=5, strokeCap="round", color=theme.PALETTE[0])
         x = alt.value(alt.expr(f"width + {16 + 12 * place}"))
         charts.append(bar.encode(x=x, y=_row(titles, "first"), y2="last:N"))
     return charts
 
 
-def profile_figures(profiles: pd.DataFrame, series: Sequence[Series]) -> list[Figure]:
-    """Returns the performance profiles: the share of replicates above each normalized score.
-
-    Args:
-      profiles: `profiles.csv`.
-      series: How each is drawn.
-    """
+def profile_figures(profiles: pd.DataFrame, series: Sequence[theme.Series]) -> list[theme.Figure]:
+    """Returns the performance profiles: the share of replicates above each normalized score."""
     if profiles["init"].nunique() < 2:
         return []
     label = [names.one_line(str(init)) for init in profiles["init"]]
@@ -333,5 +319,5 @@ def profile_figures(profiles: pd.DataFrame, series: Sequence[Series]) -> list[Fi
         "reach no score."
     )
     above = shares.data.groupby("series")["share"].mean()
-    seen = f"Mean share above all scores: {extremes(above)}."
+    seen = f"Mean share above all scores: {theme.extremes(above)}."
     return [share_figure("profiles", "Performance profiles", caption, seen, shares, series)]

@@ -11,28 +11,8 @@ from runner.records import NETWORK
 from runner.report import names
 from runner.report.answer import Answer, Block, Choice, blocks
 from runner.report.names import Name
-from runner.report.render.charts import (
-    BACK_LINE,
-    IN_COLOUR,
-    first_of,
-    line_panels,
-    spread,
-    tooltips,
-)
+from runner.report.render import charts, theme
 from runner.report.render.heat_map import HeatMap, heat_map_figure
-from runner.report.render.theme import (
-    MAX_ROWS,
-    MUTED,
-    POWER_LABEL,
-    Figure,
-    Series,
-    color,
-    dash,
-    extremes,
-    finish,
-    unless_behind,
-    whole_axis,
-)
 from runner.report.sweep import Sweep
 from runner.report.table import Entry, Table
 
@@ -122,7 +102,7 @@ def _table(titles: Sequence[str], rows: Sequence[list[str]]) -> Table:
     )
 
 
-def propagation_figures(sweep: Sweep) -> list[Figure]:
+def propagation_figures(sweep: Sweep) -> list[theme.Figure]:
     """Returns the figures of step 0; none where nothing was measured."""
     results, by = sweep.results, sweep.names
     layers = sweep.ordered(results.propagation[results.propagation["layer"] != NETWORK])
@@ -179,7 +159,7 @@ def _means(layers: pd.DataFrame, quantities: list[str], geometric: bool) -> pd.D
 
 def _lines(
     frame: pd.DataFrame,
-    series: Sequence[Series],
+    series: Sequence[theme.Series],
     *,
     name: str,
     title: str,
@@ -187,17 +167,8 @@ def _lines(
     x_title: str = "layer",
     is_log: bool = True,
     level: float | None = None,
-) -> Figure | None:
-    """Returns a line per series, with the theory beside it where there is one.
-
-    Args:
-      frame: Columns `cell, panel, series, place, name, kind, value`; places count from 1.
-      series: How each is drawn.
-      name, title, caption: See `Figure`.
-      x_title: What the places are.
-      is_log: Whether the axis is logarithmic.
-      level: Where a grey line is drawn.
-    """
+) -> theme.Figure | None:
+    """Returns a line per series, with the theory beside it where there is one."""
     if frame.empty or frame["place"].nunique() < 2:  # a net without hidden layers
         return None
     cells = list(dict.fromkeys(frame["cell"]))
@@ -206,14 +177,14 @@ def _lines(
     has_theory = bool((shown["kind"] == "theory").any())
     if has_theory:
         caption += " Diamonds: what mean-field theory predicts."
-    caption += first_of(min(len(cells), _MAX_CELLS), len(cells), " settings")
+    caption += charts.first_of(min(len(cells), _MAX_CELLS), len(cells), " settings")
     scale = alt.Scale(type="log", nice=False) if is_log else alt.Scale(zero=False)
-    label = {"labelExpr": POWER_LABEL} if is_log else {"format": "~g"}
-    x_axis = whole_axis(1, int(shown["place"].max()), grid=False)
+    label = {"labelExpr": theme.POWER_LABEL} if is_log else {"format": "~g"}
+    x_axis = theme.whole_axis(1, int(shown["place"].max()), grid=False)
     every = alt.Chart().encode(
         x=alt.X("place:Q", title=x_title, axis=x_axis),
         y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5, **label)),
-        tooltip=tooltips(
+        tooltip=charts.tooltips(
             ("series_name:N", "initializer"),
             ("name:N", x_title),
             ("kind:N", " "),
@@ -221,30 +192,35 @@ def _lines(
         ),
     )
     drawn = [item for item in series if item.name in labels]
-    lines = every.transform_filter("datum.kind == 'measured'").mark_line(**BACK_LINE)
+    lines = every.transform_filter("datum.kind == 'measured'").mark_line(**charts.BACK_LINE)
     data = shown.assign(
         panel=shown["panel"].map(panels.index), series=shown["series"].map(labels.index)
     )
     layers = _layers(every, drawn, has_theory, level)
-    chart, names_of_panels = line_panels(layers, lines, data, panels, labels, drawn, _WIDTHS)
+    chart, names_of_panels = charts.line_panels(layers, lines, data, panels, labels, drawn, _WIDTHS)
     chart = chart.resolve_scale(y="independent")
     subtitle = "diamonds: mean-field theory" if has_theory else ""
-    spec = finish(chart, title, subtitle, f"At the last {x_title}: {_seen(shown)}.")
-    caption += spread(panels, names_of_panels)
-    return Figure(name, title, caption, spec, len(names_of_panels))
+    spec = theme.finish(chart, title, subtitle, f"At the last {x_title}: {_seen(shown)}.")
+    caption += charts.spread(panels, names_of_panels)
+    return theme.Figure(name, title, caption, spec, len(names_of_panels))
 
 
 def _layers(
-    every: alt.Chart, series: Sequence[Series], has_theory: bool, level: float | None
+    every: alt.Chart, series: Sequence[theme.Series], has_theory: bool, level: float | None
 ) -> list[alt.Chart]:
-    shown = every.encode(color=color(series)).transform_filter(IN_COLOUR)
+    shown = every.encode(color=theme.color(series)).transform_filter(charts.IN_COLOUR)
     measured = shown.transform_filter("datum.kind == 'measured'")
     theory = shown.transform_filter("datum.kind == 'theory'")
     rings = theory.mark_point(shape="diamond", size=70, strokeWidth=1.2)
-    faded = unless_behind(0.1)
+    faded = theme.unless_behind(0.1)
     return [
-        *([alt.Chart().mark_rule(color=MUTED).encode(y=alt.datum(level))] * (level is not None)),
-        measured.mark_line(strokeWidth=2).encode(strokeDash=dash(series), strokeOpacity=faded),
+        *(
+            [alt.Chart().mark_rule(color=theme.MUTED).encode(y=alt.datum(level))]
+            * (level is not None)
+        ),
+        measured.mark_line(strokeWidth=2).encode(
+            strokeDash=theme.dash(series), strokeOpacity=faded
+        ),
         measured.mark_point(filled=True, size=24).encode(opacity=faded),
         *([rings.encode(opacity=faded)] * has_theory),
     ]
@@ -255,7 +231,7 @@ def _seen(shown: pd.DataFrame) -> str:
     measured = shown[shown["kind"] == "measured"]
     ends = measured.groupby(["panel", "series"], sort=False)["value"].last()
     panels = ends.groupby(level="panel", sort=False)
-    told = {str(panel): extremes(of.droplevel("panel"), words=_ENDS) for panel, of in panels}
+    told = {str(panel): theme.extremes(of.droplevel("panel"), words=_ENDS) for panel, of in panels}
     if len(told) == 1:
         return next(iter(told.values()))
     return "; ".join(f"{panel}, {text}" for panel, text in told.items())
@@ -297,10 +273,10 @@ def _by_rank(propagation: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
     )[_COLUMNS]
 
 
-def _map(means: pd.DataFrame, by: Mapping[int, Name]) -> Figure | None:
+def _map(means: pd.DataFrame, by: Mapping[int, Name]) -> theme.Figure | None:
     """Returns the variance of the pre-activations over configuration and layer."""
     known = means[np.isfinite(means["measured"])]
-    indices = list(dict.fromkeys(known["configuration"]))[:MAX_ROWS]
+    indices = list(dict.fromkeys(known["configuration"]))[: theme.MAX_ROWS]
     if len(indices) < 2:
         return None
     # In the order of the deepest net; a shallower one has its last layer there too.

@@ -10,21 +10,8 @@ import pandas as pd
 from runner.records import bounds, lower_is_better
 from runner.report import names
 from runner.report.answer import Answer
+from runner.report.render import theme
 from runner.report.render.charts import aside_note, rows, spans_decades, tall, tooltips
-from runner.report.render.theme import (
-    INK,
-    LOST,
-    MAX_ROWS,
-    TICK_COUNT,
-    Figure,
-    Series,
-    aside_layers,
-    color,
-    csv_data,
-    extremes,
-    finish,
-    value_scale,
-)
 from runner.report.scores import comparable
 from runner.report.sweep import Sweep
 from runner.report.tables import endpoints, replicate_name
@@ -40,7 +27,7 @@ def ask(sweep: Sweep) -> Answer:
     return Answer("scores", "Every replicate", figures=sweep.drawn(score_figures, sweep))
 
 
-def score_figures(sweep: Sweep) -> list[Figure]:
+def score_figures(sweep: Sweep) -> list[theme.Figure]:
     """Returns one figure per endpoint in which any replicate finished."""
     groups: dict[tuple[str, str], list[Standing]] = {}  # by the metric and where it is taken
     for standing in sweep.standings:
@@ -60,8 +47,10 @@ def score_figures(sweep: Sweep) -> list[Figure]:
     ]
 
 
-def _figure(name: str, standings: Sequence[Standing], points: pd.DataFrame, sweep: Sweep) -> Figure:
-    best = {standing.record.index for standing in rank(standings)[:MAX_ROWS]}
+def _figure(
+    name: str, standings: Sequence[Standing], points: pd.DataFrame, sweep: Sweep
+) -> theme.Figure:
+    best = {standing.record.index for standing in rank(standings)[: theme.MAX_ROWS]}
     drawn = [standing for standing in standings if standing.record.index in best]
     off_axis = _off_axis(drawn)
     on_axis = [standing for standing in drawn if standing.record.index not in off_axis]
@@ -78,9 +67,9 @@ def _figure(name: str, standings: Sequence[Standing], points: pd.DataFrame, swee
     if len(drawn) < len(standings):
         caption += f" The best {len(drawn)} of {len(standings)} configurations are drawn."
     means = pd.Series({s.name.short_title: s.score.mean for s in drawn if s.score.count})
-    seen = f"Mean {metric}: {extremes(means, lower_is_better(drawn[0].record.endpoint))}."
+    seen = f"Mean {metric}: {theme.extremes(means, lower_is_better(drawn[0].record.endpoint))}."
     chart = _chart(data, drawn, sweep.series)
-    return Figure(name, title, caption, finish(chart, title, sweep.coverage, seen))
+    return theme.Figure(name, title, caption, theme.finish(chart, title, sweep.coverage, seen))
 
 
 def _cut(endpoint: str) -> str:
@@ -134,21 +123,21 @@ def _mean(standing: Standing, off_axis: bool) -> dict[str, str | float]:
     }
 
 
-def _chart(data: pd.DataFrame, drawn: Sequence[Standing], series: Sequence[Series]) -> Any:
+def _chart(data: pd.DataFrame, drawn: Sequence[Standing], series: Sequence[theme.Series]) -> Any:
     order = [standing.name.short_title for standing in drawn]
     metric = names.endpoint_name(drawn[0].record)
     is_log = spans_decades(data["score"], drawn[0].record.endpoint)
-    scale = value_scale(data["score"], is_log)
+    scale = theme.value_scale(data["score"], is_log)
 
     def x(column: str) -> alt.X:
-        axis = alt.Axis(tickCount=TICK_COUNT)
+        axis = alt.Axis(tickCount=theme.TICK_COUNT)
         return alt.X(f"{column}:Q", title=metric, scale=scale, axis=axis)
 
     base = alt.Chart().encode(y=rows(order, names.row_heading(row.name for row in drawn)))
     points = base.transform_filter("datum.kind == 'replicate'").encode(
         x=x("score"),
         yOffset=alt.YOffset("offset:Q", scale=alt.Scale(domain=[-1, 1])),
-        color=color([s for s in series if s.name in set(data["series_name"])], legend=False),
+        color=theme.color([s for s in series if s.name in set(data["series_name"])], legend=False),
         tooltip=tooltips(
             ("title:N", "configuration"), ("text:N", "replicate"), ("score:Q", metric, ".4~g")
         ),
@@ -162,18 +151,18 @@ def _chart(data: pd.DataFrame, drawn: Sequence[Standing], series: Sequence[Serie
             ("text:N", "replicates"),
         )
     )
-    interval = means.mark_rule(strokeWidth=2, color=INK).encode(x=x("low"), x2="high:Q")
+    interval = means.mark_rule(strokeWidth=2, color=theme.INK).encode(x=x("low"), x2="high:Q")
     lost = base.transform_filter("isValid(datum.lost)").transform_calculate(
         shown="narrow ? datum.lost_count : datum.lost"
     )
     layers = alt.layer(
         points.mark_point(filled=True, size=45, fillOpacity=0.75, opacity=1),
         *([interval] if data["low"].notna().any() else []),
-        means.mark_tick(thickness=3, size=16, color=INK).encode(x=x("score")),
-        lost.mark_text(align="left", dx=8, color=LOST, fontWeight="bold").encode(
+        means.mark_tick(thickness=3, size=16, color=theme.INK).encode(x=x("score")),
+        lost.mark_text(align="left", dx=8, color=theme.LOST, fontWeight="bold").encode(
             x=alt.value("width"), text="shown:N"
         ),
-        *aside_layers(base),
-        data=csv_data(data),
+        *theme.aside_layers(base),
+        data=theme.csv_data(data),
     )
     return tall(layers, len(order), _ROW_HEIGHT)

@@ -340,13 +340,7 @@ def target_figures(
     by: Mapping[int, Name],
     series: Sequence[Series],
 ) -> list[Figure]:
-    """Returns the share of replicates that have reached the target by each epoch.
-
-    Args:
-      survival, times: `survival.csv` and `times.csv`.
-      by: Names of the configurations.
-      series: How each is drawn.
-    """
+    """Returns the share of replicates that have reached the target by each epoch."""
     rows = survival[survival["unit"] == "epochs"]
     if rows.empty:
         return []
@@ -383,12 +377,7 @@ def _target(times: pd.DataFrame) -> str:
 
 
 def sentences(means: pd.DataFrame, times: pd.DataFrame, by: Mapping[int, Name]) -> list[str]:
-    """Returns who reaches the target soonest in each cell, and of whom that is not known.
-
-    Args:
-      means, times: `mean_times.csv` and `times.csv`.
-      by: Names of the configurations.
-    """
+    """Returns who reaches the target soonest in each cell, and of whom that is not known."""
     rows = means[means["unit"] == "epochs"]
     targets = times[["target_metric", "target_value"]].drop_duplicates()
     if rows.empty or len(targets) > 1:

@@ -80,11 +80,7 @@ def _numeric(records: Iterable[ConfigurationRecord]) -> list[str]:
 
 
 def trainability_figures(trainability: pd.DataFrame) -> list[Figure]:
-    """Returns a map of the endpoint over initializer and each numeric factor.
-
-    Args:
-      trainability: `trainability.csv`.
-    """
+    """Returns a map of the endpoint over initializer and each numeric factor."""
     groups = trainability.groupby(["factor", "metric"], sort=False)
     short = names.short_keys(str(factor) for factor in trainability["factor"])
     figures: list[Figure] = []

@@ -13,28 +13,7 @@ from runner.records import bounds, lower_is_better
 from runner.report import names, pairs
 from runner.report.answer import Answer, blocks, overall
 from runner.report.choices import Chosen, choices, is_tuned, own_best, shared_best, told_scores
-from runner.report.render.charts import (
-    WIDTH,
-    aside_note,
-    in_panels,
-    rows,
-    spans_decades,
-    tall,
-    tooltips,
-)
-from runner.report.render.theme import (
-    MAX_ROWS,
-    MUTED,
-    PALETTE,
-    TICK_COUNT,
-    Figure,
-    aside_layers,
-    bottom_legend,
-    csv_data,
-    extremes,
-    finish,
-    value_scale,
-)
+from runner.report.render import charts, theme
 from runner.report.results import Results
 from runner.report.scores import SEEDS, Scores
 from runner.report.statistics import Summary, summarize
@@ -248,12 +227,8 @@ def _short(value: float) -> str:
     return names.significant(float(value), 3)
 
 
-def choice_figures(rankings: pd.DataFrame, success: pd.DataFrame) -> list[Figure]:
-    """Returns each initializer at the shared setting beside its own best, one panel a problem.
-
-    Args:
-      rankings, success: `rankings.csv` and `success.csv`.
-    """
+def choice_figures(rankings: pd.DataFrame, success: pd.DataFrame) -> list[theme.Figure]:
+    """Returns each initializer at the shared setting beside its own best, one panel a problem."""
     rates = success.set_index("configuration")["success_rate"]
     told = rankings.assign(success_rate=rankings["configuration"].map(rates).astype(float))
     return [
@@ -262,7 +237,7 @@ def choice_figures(rankings: pd.DataFrame, success: pd.DataFrame) -> list[Figure
     ]
 
 
-def _choice_figure(rows: pd.DataFrame, metric: str, is_one_of_many: bool) -> Figure:
+def _choice_figure(rows: pd.DataFrame, metric: str, is_one_of_many: bool) -> theme.Figure:
     what = names.metric_name(metric)
     shared = list(dict.fromkeys(rows.loc[rows["ranking"] == _SHARED, "setting"]))
     at = f" ({names.one_line(shared[0])})" if len(shared) == 1 else ""
@@ -273,7 +248,7 @@ def _choice_figure(rows: pd.DataFrame, metric: str, is_one_of_many: bool) -> Fig
         f"replicates. A long line: the shared setting does not suit this initializer."
     )
     data = _choice_data(rows)
-    caption += aside_note(data)
+    caption += charts.aside_note(data)
     if rows["same_data"].any():
         caption += (
             " Settings were chosen on the same data, so the dots are too good; with a test part "
@@ -283,9 +258,9 @@ def _choice_figure(rows: pd.DataFrame, metric: str, is_one_of_many: bool) -> Fig
     panels = list(dict.fromkeys(rows["problem"]))
     own = data[data["ranking"] == _OWN]
     best = pd.Series(own["order"].to_numpy(float), own["title"].tolist())
-    seen = f"Mean {what} at the own best setting: {extremes(best, lower_is_better(metric))}."
-    spec = finish(_choice_chart(data, what, metric, panels), title, "", seen)
-    return Figure(name, title, caption, spec, len(panels) if len(panels) > 1 else None)
+    seen = f"Mean {what} at the own best setting: {theme.extremes(best, lower_is_better(metric))}."
+    spec = theme.finish(_choice_chart(data, what, metric, panels), title, "", seen)
+    return theme.Figure(name, title, caption, spec, len(panels) if len(panels) > 1 else None)
 
 
 def _choice_data(rows: pd.DataFrame) -> pd.DataFrame:
@@ -323,13 +298,15 @@ def _never_learned(rows: pd.DataFrame) -> pd.Series:
 
 def _choice_chart(data: pd.DataFrame, what: str, metric: str, panels: list[str]) -> alt.Chart:
     order = _by_own_best(data, lower_is_better(metric))
-    scale = value_scale(data["value"], spans_decades(data["value"], metric))
-    base = alt.Chart().encode(y=rows(order[:MAX_ROWS]))
+    scale = theme.value_scale(data["value"], charts.spans_decades(data["value"], metric))
+    base = alt.Chart().encode(y=charts.rows(order[: theme.MAX_ROWS]))
 
     def x(column: str) -> alt.X:
-        return alt.X(f"{column}:Q", title=what, scale=scale, axis=alt.Axis(tickCount=TICK_COUNT))
+        return alt.X(
+            f"{column}:Q", title=what, scale=scale, axis=alt.Axis(tickCount=theme.TICK_COUNT)
+        )
 
-    told = tooltips(
+    told = charts.tooltips(
         ("title:N", "initializer"),
         ("ranking:N", "ranking"),
         ("setting:N", "setting"),
@@ -340,16 +317,16 @@ def _choice_chart(data: pd.DataFrame, what: str, metric: str, panels: list[str])
     shared_rings = dots.transform_filter("datum.ranking == 'shared'")
     own = base.transform_filter("datum.ranking == 'own best'")
     chart: alt.LayerChart = alt.layer(
-        base.mark_line(color=MUTED, strokeWidth=1.5).encode(x=x("value"), detail="title:N"),
-        own.mark_rule(strokeWidth=2, color=PALETTE[0]).encode(x=x("low"), x2="high:Q"),
+        base.mark_line(color=theme.MUTED, strokeWidth=1.5).encode(x=x("value"), detail="title:N"),
+        own.mark_rule(strokeWidth=2, color=theme.PALETTE[0]).encode(x=x("low"), x2="high:Q"),
         own_dots.mark_point(size=50, strokeWidth=2, opacity=1),
         shared_rings.mark_point(size=150, strokeWidth=2, opacity=1),
-        *aside_layers(base),
+        *theme.aside_layers(base),
     )
-    chart = tall(chart, len(order[:MAX_ROWS]), _ROW_HEIGHT)
+    chart = charts.tall(chart, len(order[: theme.MAX_ROWS]), _ROW_HEIGHT)
     if len(panels) == 1:
-        return chart.properties(data=csv_data(data))
-    return in_panels(chart.properties(width=WIDTH // 2), panels, csv_data(data))
+        return chart.properties(data=theme.csv_data(data))
+    return charts.in_panels(chart.properties(width=charts.WIDTH // 2), panels, theme.csv_data(data))
 
 
 def _rings_and_dots() -> dict[str, Any]:
@@ -357,11 +334,11 @@ def _rings_and_dots() -> dict[str, Any]:
 
     def looks(values: list[Any]) -> dict[str, Any]:
         scale = alt.Scale(domain=[_SHARED, _OWN], range=values)
-        return {"scale": scale, "legend": bottom_legend([_SHARED, _OWN], WIDTH)}
+        return {"scale": scale, "legend": theme.bottom_legend([_SHARED, _OWN], charts.WIDTH)}
 
     return {
-        "fill": alt.Fill("ranking:N", **looks(["transparent", PALETTE[0]])),
-        "stroke": alt.Stroke("ranking:N", **looks([MUTED, PALETTE[0]])),
+        "fill": alt.Fill("ranking:N", **looks(["transparent", theme.PALETTE[0]])),
+        "stroke": alt.Stroke("ranking:N", **looks([theme.MUTED, theme.PALETTE[0]])),
     }
 
 

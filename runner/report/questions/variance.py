@@ -116,12 +116,7 @@ def _told_by_f(table: pd.DataFrame, source: str, confidence: float) -> str:
 
 
 def variance_figures(variance: pd.DataFrame, by: Mapping[int, Name]) -> list[Figure]:
-    """Returns the shares of weights and batches in the variance, a bar for each configuration.
-
-    Args:
-      variance: `variance.csv`.
-      by: Names of the configurations.
-    """
+    """Returns the shares of weights and batches in the variance, a bar for each configuration."""
     known = variance.dropna(subset="share")
     if known.empty:
         return []

@@ -7,16 +7,7 @@ import altair as alt
 import pandas as pd
 
 from runner.records import lower_is_better
-from runner.report.render.theme import (
-    BEHIND,
-    MAX_LINES,
-    MAX_ROWS,
-    Series,
-    bottom_legend,
-    csv_data,
-    panel_facet,
-    row_axis,
-)
+from runner.report.render import theme
 
 WIDTH = 560
 _ROW_HEIGHT, _LEAST_HEIGHT = 24, 60
@@ -32,7 +23,7 @@ def tooltips(*told: Sequence[str]) -> list[alt.Tooltip]:
 
 def rows(titles: Sequence[str], heading: str | None = None) -> alt.Y:
     """Returns the channel of figures that have a row for each configuration, in this order."""
-    return alt.Y("title:N", title=heading, sort=list(titles), axis=row_axis())
+    return alt.Y("title:N", title=heading, sort=list(titles), axis=theme.row_axis())
 
 
 def tall(chart: Any, num_rows: int, row_height: int = _ROW_HEIGHT) -> Any:
@@ -47,7 +38,7 @@ def first_of(num_shown: int, num: int, noun: str = "") -> str:
 
 def first_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Returns as many rows as a figure may have, and what its caption says if there are more."""
-    shown = frame.iloc[:MAX_ROWS]
+    shown = frame.iloc[: theme.MAX_ROWS]
     return shown, first_of(len(shown), len(frame))
 
 
@@ -55,11 +46,11 @@ def in_panels(
     chart: Any, panels: Sequence[str], data: alt.Data, field: str = "panel", columns: int = 2
 ) -> Any:
     """Returns a chart once for each panel, each with the axis titles of its own."""
-    laid_out = chart.facet(facet=panel_facet(field, panels), columns=columns, data=data)
+    laid_out = chart.facet(facet=theme.panel_facet(field, panels), columns=columns, data=data)
     return laid_out.resolve_axis(x="independent")
 
 
-BACK_LINE = {"strokeWidth": 1, "color": BEHIND}
+BACK_LINE = {"strokeWidth": 1, "color": theme.BEHIND}
 """Looks of the lines that stand behind the others."""
 IN_COLOUR = "!datum.is_behind"
 """Filter of the lines that a panel shows in colour; see `line_panels`."""
@@ -71,7 +62,7 @@ def line_panels(
     data: pd.DataFrame,
     panels: Sequence[str],
     labels: Sequence[str],
-    series: Sequence[Series],
+    series: Sequence[theme.Series],
     widths: Mapping[int, int],
     height: int = 220,
     **calculated: str,
@@ -92,7 +83,7 @@ def line_panels(
       height: Of each.
       calculated: Further columns, as Vega expressions; they may use `series_name`.
     """
-    num_groups = -(-len(series) // MAX_LINES) if lines is not None else 1
+    num_groups = -(-len(series) // theme.MAX_LINES) if lines is not None else 1
     size = -(-len(series) // num_groups)
     group = {item.name: place // size for place, item in enumerate(series)}
     names = [
@@ -114,7 +105,7 @@ def line_panels(
     }
     panel = alt.layer(*layers).properties(width=widths[columns], height=height)
     chart = (
-        in_panels(panel, names, csv_data(data), "panel_name", columns)
+        in_panels(panel, names, theme.csv_data(data), "panel_name", columns)
         .transform_calculate(
             series_name="series_names[datum.series]", group=f"sequence({num_groups})", **calculated
         )
@@ -147,18 +138,11 @@ def spread(panels: Sequence[str], names: Sequence[str]) -> str:
 def word_colors(
     column: str, colors: Mapping[str, str], used: Iterable[str], told_alone: bool = True
 ) -> alt.Color:
-    """Returns the colour channel of a column of words, with those that occur told below.
-
-    Args:
-      column: Its name.
-      colors: Word -> colour, in the order of the legend.
-      used: The column.
-      told_alone: Whether a single word has a legend too.
-    """
+    """Returns the colour channel of a column of words, with those that occur told below."""
     found = set(used)
     words = [word for word in colors if word in found]
     scale = alt.Scale(domain=words, range=[colors[word] for word in words])
-    legend = bottom_legend(words, WIDTH) if told_alone or len(words) > 1 else None
+    legend = theme.bottom_legend(words, WIDTH) if told_alone or len(words) > 1 else None
     return alt.Color(f"{column}:N", scale=scale, legend=legend)
 
 

@@ -5,23 +5,16 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from runner.report.render import theme
 from runner.report.render.charts import rows, tall, tooltips, word_colors
-from runner.report.render.theme import (
-    GOOD,
-    GRID,
-    INK,
-    LOST,
-    MUTED,
-    PALETTE,
-    SIGNED_LABEL,
-    TICK_COUNT,
-    aside_layers,
-    csv_data,
-    extremes,
-)
 
 EQUIVALENT, UNKNOWN = "equivalent", "not known yet"
-_COLORS = {"better": GOOD, EQUIVALENT: PALETTE[0], UNKNOWN: MUTED, "worse": LOST}
+_COLORS = {
+    "better": theme.GOOD,
+    EQUIVALENT: theme.PALETTE[0],
+    UNKNOWN: theme.MUTED,
+    "worse": theme.LOST,
+}
 
 
 def forest(
@@ -55,33 +48,30 @@ def forest(
         ),
     )
     scale = alt.Scale(domain=list(domain), nice=False) if domain else alt.Scale(zero=True)
-    axis = alt.Axis(tickCount=TICK_COUNT, format="+~g", labelExpr=SIGNED_LABEL, gridColor=GRID)
+    axis = alt.Axis(
+        tickCount=theme.TICK_COUNT, format="+~g", labelExpr=theme.SIGNED_LABEL, gridColor=theme.GRID
+    )
 
     def x(column: str) -> alt.X:
         return alt.X(f"{column}:Q", title=x_title, scale=scale, axis=axis)
 
     layers = [
         alt.Chart(alt.Data(values=[{"zero": 0, "what": zero}]))
-        .mark_rule(color=INK)
+        .mark_rule(color=theme.INK)
         .encode(x=x("zero"), tooltip="what:N"),
         estimates.transform_filter("isValid(datum.low)")
         .mark_rule(strokeWidth=2.5)
         .encode(x=x("low"), x2="high:Q"),
         estimates.mark_point(filled=True, size=70, opacity=1).encode(x=x("value")),
-        *aside_layers(base),
+        *theme.aside_layers(base),
     ]
-    return tall(alt.layer(*layers, data=csv_data(data)), len(data))
+    return tall(alt.layer(*layers, data=theme.csv_data(data)), len(data))
 
 
 def seen(data: pd.DataFrame, what: str) -> str:
-    """Returns what one sees in a forest plot.
-
-    Args:
-      data: See `forest`.
-      what: The estimates are of.
-    """
+    """Returns what one sees in a forest plot."""
     values = pd.Series(data["value"].to_numpy(float), data["title"].tolist())
-    parts = [f"{what}: {extremes(values, words=('highest', 'lowest'))}"]
+    parts = [f"{what}: {theme.extremes(values, words=('highest', 'lowest'))}"]
     for outcome in _COLORS:
         titles = data.loc[data["outcome"] == outcome, "title"].tolist()
         if titles and outcome != UNKNOWN:

@@ -8,18 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from runner.report.render.theme import (
-    INK,
-    LOST,
-    PAPER,
-    POWER_LABEL,
-    Figure,
-    csv_data,
-    extremes,
-    finish,
-    panel_facet,
-    row_axis,
-)
+from runner.report.render import theme
 
 _EMPTY = "#dfe3e8"
 _ON_LIGHT = "#1c2733"  # in a cell, whose colours are the same on a dark page
@@ -65,27 +54,29 @@ class HeatMap:
         return list(dict.fromkeys(self.cells["row"]))
 
 
-def heat_map_figure(name: str, title: str, caption: str, heat_map: HeatMap) -> Figure:
+def heat_map_figure(name: str, title: str, caption: str, heat_map: HeatMap) -> theme.Figure:
     """Returns a heat map as a figure."""
     chart: Any = alt.layer(*_layers(heat_map))
-    data = csv_data(heat_map.cells)
+    data = theme.csv_data(heat_map.cells)
     height = _ROW_HEIGHT * len(heat_map.rows)
     width = max(_CELL_WIDTH * len(heat_map.columns), 120)
     if heat_map.panels:
         columns = max(1, _WIDTH // width)
         chart = chart.properties(width=width, height=height).facet(
-            facet=panel_facet("panel", heat_map.panels), columns=columns, data=data
+            facet=theme.panel_facet("panel", heat_map.panels), columns=columns, data=data
         )
     else:
         chart = chart.properties(data=data, width=min(max(width, 240), 1200), height=height)
     num_panels = len(heat_map.panels) or None
-    return Figure(name, title, caption, finish(chart, title, "", _seen(heat_map)), num_panels)
+    return theme.Figure(
+        name, title, caption, theme.finish(chart, title, "", _seen(heat_map)), num_panels
+    )
 
 
 def _seen(heat_map: HeatMap) -> str:
     cells, what = heat_map.cells, heat_map.legend
     values = cells["value"].astype(float).set_axis(cells["row"] + " (" + cells["column"] + ")")
-    told = extremes(values, words=("highest", "lowest"))
+    told = theme.extremes(values, words=("highest", "lowest"))
     return f"{what[0].upper()}{what[1:]}: {told}."
 
 
@@ -96,11 +87,11 @@ def _layers(heat_map: HeatMap) -> list[alt.Chart]:
         labelAngle=alt.expr(f"{fits} ? 0 : -40"),
         labelAlign=alt.expr(f"{fits} ? 'center' : 'right'"),
         labelBaseline="top",
-        labelColor=INK,
+        labelColor=theme.INK,
         ticks=False,
         domain=False,
     )
-    y_axis = row_axis(grid=False, ticks=False, domain=False, labelPadding=6)
+    y_axis = theme.row_axis(grid=False, ticks=False, domain=False, labelPadding=6)
     base = alt.Chart().encode(
         x=alt.X("column:N", title=heat_map.x_title, sort=heat_map.columns, axis=x_axis),
         y=alt.Y("row:N", title=heat_map.y_title, sort=heat_map.rows, axis=y_axis),
@@ -111,13 +102,13 @@ def _layers(heat_map: HeatMap) -> list[alt.Chart]:
             alt.Tooltip("hint:N", title="replicates" if heat_map.x_title else "note"),
         ],
     )
-    cells = base.mark_rect(stroke=PAPER, strokeWidth=1.5)
+    cells = base.mark_rect(stroke=theme.PAPER, strokeWidth=1.5)
     known = cells.transform_filter("isValid(datum.value)")
     unknown = base.transform_filter("!isValid(datum.value)")
     shown = alt.expr(f"bandwidth('x') < {_NARROW} ? 0 : 1")
     text = base.mark_text(fontSize=11, opacity=shown)
     ink = alt.when(_IS_DARK).then(alt.value("white")).otherwise(alt.value(_ON_LIGHT))
-    missing = LOST if heat_map.x_title else _ON_LIGHT
+    missing = theme.LOST if heat_map.x_title else _ON_LIGHT
     return [
         cells.transform_filter("!isValid(datum.value)").encode(color=alt.value(_EMPTY)),
         *([known.encode(color=_color(heat_map))] if heat_map.cells["value"].notna().any() else []),
@@ -156,5 +147,5 @@ def _color(heat_map: HeatMap) -> alt.Color:
     legend = alt.Legend(title=heat_map.legend, orient="top", gradientThickness=10, tickCount=3)
     if heat_map.is_log:
         legend["values"] = log_ticks(heat_map.cells["value"])
-        legend["labelExpr"] = POWER_LABEL
+        legend["labelExpr"] = theme.POWER_LABEL
     return alt.Color("value:Q", scale=scale, legend=legend)

@@ -198,13 +198,7 @@ class SweepReport:
 
 
 def sweep_report(sweep: Sweep, comparison: Comparison, files: Sequence[str]) -> SweepReport:
-    """Returns what a report says, for programs.
-
-    Args:
-      sweep: The sweep.
-      comparison: What people read of it.
-      files: What the report wrote.
-    """
+    """Returns what a report says, for programs."""
     results = sweep.results
     return SweepReport(
         kind="report",

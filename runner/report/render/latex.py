@@ -83,13 +83,7 @@ def cited(methods: Methods) -> str:
 
 
 def table(content: Table, caption: str, label: str) -> str:
-    """Returns one floating table.
-
-    Args:
-      content: What it shows.
-      caption: As LaTeX.
-      label: What follows `tab:`.
-    """
+    """Returns one floating table."""
     numeric = [column in content.numeric for column in content.columns]
     head = _row([escaped(column) for column in content.columns])
     rows = [_row([_entry(entry) for entry in row]) for row in content.rows]

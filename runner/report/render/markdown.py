@@ -21,14 +21,7 @@ _LIST_MARKER = re.compile(r"^([-+]|\d+(?=[.)](\s|$)))")
 
 
 def markdown(comparison: Comparison, answers: Sequence[Answer], command: str, origin: Table) -> str:
-    """Returns the whole report.
-
-    Args:
-      comparison: What it says first.
-      answers: What follows.
-      command: The command line.
-      origin: Machine, versions, seeds.
-    """
+    """Returns the whole report."""
     blocks = [
         f"# {escaped(comparison.title)}",
         escaped(comparison.conditions),

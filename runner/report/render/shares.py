@@ -6,16 +6,8 @@ from dataclasses import dataclass
 import altair as alt
 import pandas as pd
 
+from runner.report.render import theme
 from runner.report.render.charts import BACK_LINE, IN_COLOUR, WIDTH, line_panels, spread, tooltips
-from runner.report.render.theme import (
-    Figure,
-    Series,
-    color,
-    dash,
-    finish,
-    series_of,
-    unless_behind,
-)
 
 _HEIGHT, _WIDTHS = 240, {1: WIDTH, 2: 340}
 
@@ -47,8 +39,8 @@ def placed(
 
 
 def share_figure(
-    name: str, title: str, caption: str, seen: str, shares: Shares, series: Sequence[Series]
-) -> Figure:
+    name: str, title: str, caption: str, seen: str, shares: Shares, series: Sequence[theme.Series]
+) -> theme.Figure:
     """Returns a panel or several with a curve for each series.
 
     Args:
@@ -58,18 +50,20 @@ def share_figure(
       series: How each is drawn; where none of them occurs, by their places.
     """
     panels, labels = (list(dict.fromkeys(shares.data[key])) for key in ("panel", "series"))
-    drawn = [item for item in series if item.name in labels] or series_of(labels)
+    drawn = [item for item in series if item.name in labels] or theme.series_of(labels)
     data = shares.data.assign(
         panel=shares.data["panel"].map(panels.index), series=shares.data["series"].map(labels.index)
     )
     layers, lines = _layers(shares, drawn, any(panels))
     chart, names = line_panels(layers, lines, data, panels, labels, drawn, _WIDTHS, _HEIGHT)
     caption += spread(panels, names)
-    return Figure(name, title, caption, finish(chart, title, "", seen), num_panels=len(names))
+    return theme.Figure(
+        name, title, caption, theme.finish(chart, title, "", seen), num_panels=len(names)
+    )
 
 
 def _layers(
-    shares: Shares, series: Sequence[Series], has_panels: bool
+    shares: Shares, series: Sequence[theme.Series], has_panels: bool
 ) -> tuple[list[alt.Chart], alt.Chart]:
     scale = alt.Scale(domain=[shares.data["x"].min(), shares.data["x"].max()], nice=False)
     x = alt.X("x:Q", title=shares.x_title, axis=alt.Axis(grid=False, tickCount=6), scale=scale)
@@ -79,12 +73,12 @@ def _layers(
         return alt.Y(f"{column}:Q", title=shares.y_title, axis=axis, scale=alt.Scale(domain=[0, 1]))
 
     every = alt.Chart().encode(x=x, y=y("share"))
-    base = every.encode(color=color(series)).transform_filter(IN_COLOUR)
+    base = every.encode(color=theme.color(series)).transform_filter(IN_COLOUR)
     line = base.mark_line(strokeWidth=2, clip=True, interpolate=shares.steps)
-    layers = [line.encode(strokeDash=dash(series), strokeOpacity=unless_behind(0.1))]
+    layers = [line.encode(strokeDash=theme.dash(series), strokeOpacity=theme.unless_behind(0.1))]
     if shares.data["low"].notna().any():
         band = base.mark_area(clip=True, interpolate=shares.steps)
-        band = band.encode(y=y("low"), y2="high:Q", fillOpacity=unless_behind(0.02, 0.12))
+        band = band.encode(y=y("low"), y2="high:Q", fillOpacity=theme.unless_behind(0.02, 0.12))
         layers.insert(0, band)
     hover = base.transform_filter("interactive").mark_point(size=70, opacity=0, filled=True)
     told = tooltips(

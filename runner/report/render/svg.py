@@ -29,11 +29,7 @@ class Drawer:
     """Processes that draw while this one goes on; to be used in a `with` statement."""
 
     def __init__(self, num_processes: int) -> None:
-        """Starts nothing yet.
-
-        Args:
-          num_processes: How many figures are drawn at once, at most.
-        """
+        """Starts nothing yet."""
         self.pool = ProcessPoolExecutor(
             num_processes, multiprocessing.get_context("spawn"), initializer=_start
         )

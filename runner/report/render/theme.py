@@ -168,11 +168,6 @@ def extremes(
 ) -> str:
     """Returns the best and the worst in words, for those who do not see the figure.
 
-    Args:
-      values: By name.
-      lower_is_better: Whether the least value is the best.
-      words: What the first and the last one are called.
-
     >>> extremes(pd.Series({"zero": 0.1, "he_normal": 0.97}), lower_is_better=False)
     'best he_normal 0.97, worst zero 0.1'
     """
@@ -228,11 +223,7 @@ def panel_facet(field: str, panels: Sequence[str]) -> alt.Facet:
 
 
 def aside_layers(base: alt.Chart) -> list[alt.Chart]:
-    """Returns what the column `aside` says in place of numbers, on a white ground for legibility.
-
-    Args:
-      base: Has the rows of the figure.
-    """
+    """Returns what the column `aside` says in place of numbers, on a white ground."""
     told = base.transform_filter("isValid(datum.aside)").encode(x=alt.value(0), text="aside:N")
     looks: dict[str, Any] = {"align": "left", "dx": 8, "fontStyle": "italic"}
     return [
