@@ -13,7 +13,7 @@ import pytest
 from runner.report.names import Name
 from runner.report.questions.differences import difference_figures
 from runner.report.questions.predictors import predictor_figures
-from runner.report.questions.problems import profile_figures, rank_figures
+from runner.report.questions.problems import rank_figures
 from runner.report.questions.target import target_figures
 from runner.report.questions.trainability import trainability_figures
 from runner.report.questions.tuning import choice_figures
@@ -63,15 +63,6 @@ RANKS = pd.DataFrame(
         "critical_difference": 1.66,
         "rank: digits": [1.0, 2.0, 3.0],
         "rank: wine": [1.0, 2.0, 3.0],
-    }
-)
-PROFILES = pd.DataFrame(
-    {
-        "init": ["he_normal"] * 2 + ["zero"] * 2,
-        "threshold": [0.0, 0.9] * 2,
-        "share": [1.0, 0.5, 1.0, 0.0],
-        "ci_low": [0.7, 0.2, 0.7, 0.0],
-        "ci_high": [1.0, 0.8, 1.0, 0.3],
     }
 )
 RANKINGS = pd.DataFrame(
@@ -126,7 +117,6 @@ DRAWN: dict[str, Any] = {
     "differences": lambda: difference_figures(DIFFERENCES, NAMES),
     "target": lambda: target_figures(SURVIVAL, TIMES, NAMES, SERIES),
     "ranks": lambda: rank_figures(RANKS),
-    "profiles": lambda: profile_figures(PROFILES, SERIES),
     "choices": lambda: choice_figures(RANKINGS, SUCCESS),
     "trainability": lambda: trainability_figures(TRAINABILITY),
     "variance": lambda: variance_figures(VARIANCE, NAMES),
@@ -136,7 +126,6 @@ EMPTY: dict[str, Any] = {
     "differences": lambda: difference_figures(DIFFERENCES[:0], NAMES),
     "target": lambda: target_figures(SURVIVAL[:0], TIMES[:0], NAMES, SERIES),
     "ranks": lambda: rank_figures(RANKS[:0]),
-    "profiles": lambda: profile_figures(PROFILES[:0], SERIES),
     "choices": lambda: choice_figures(RANKINGS[:0], SUCCESS),
     "trainability": lambda: trainability_figures(TRAINABILITY[:0]),
     "variance": lambda: variance_figures(VARIANCE[:0], NAMES),

@@ -17,7 +17,7 @@ TABLES = {
 }
 NUMBERS = {
     *("differences.csv", "pairs.csv", "success.csv", "trainability.csv"),
-    *("ranks.csv", "rank_pairs.csv", "profiles.csv"),
+    *("ranks.csv", "rank_pairs.csv"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Several data sets or models: ranks of the initializers, and how often they reach what score."""
+"""Several data sets or models: ranks of the initializers."""
 
 import math
 from collections.abc import Sequence
@@ -7,25 +7,20 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from runner.records import ConfigurationRecord, lower_is_better
+from runner.records import ConfigurationRecord
 from runner.report import names
 from runner.report.answer import Answer, blocks, overall
 from runner.report.choices import Chosen, choices, downward, is_tuned, own_best, told_scores
-from runner.report.learning import constant_guess
 from runner.report.render import theme
 from runner.report.render.charts import WIDTH
-from runner.report.render.shares import Shares, placed, share_figure
 from runner.report.results import Results
 from runner.report.scores import Scores, is_problem
 from runner.report.statistics import ranks
-from runner.report.statistics.proportions import wilson_interval
 from runner.report.sweep import Sweep
 from runner.report.table import Table, number, tabulated, text
 
 _RANKS = ["init", "average_rank", "num_problems", "friedman_p", "critical_difference"]
 _PAIRS = ["init_a", "init_b", "rank_difference", "p_nemenyi", "distinguishable"]
-_PROFILES = ["init", "threshold", "share", "ci_low", "ci_high", "num_replicates"]
-_MAX_THRESHOLDS = 200
 _ROW_HEIGHT = 26
 _PROBLEM = "rank: "
 
@@ -33,18 +28,13 @@ _PROBLEM = "rank: "
 def ask(sweep: Sweep) -> Answer:
     """Who is best over all problems?"""
     ranked, rank_pairs = rank_tables(sweep.results, sweep.scores)
-    profiles = profiles_table(sweep.results, sweep.scores)
     return Answer(
         "problems",
         "Over all problems",
         sentences=overall([sentence(ranked, rank_pairs, sweep.confidence)]),
-        figures=[
-            *sweep.drawn(rank_figures, ranked),
-            *sweep.drawn(profile_figures, profiles, sweep.series),
-        ],
+        figures=sweep.drawn(rank_figures, ranked),
         blocks=blocks(ranks_block(ranked), csv="ranks.csv"),
-        tables={"ranks.csv": ranked, "rank_pairs.csv": rank_pairs, "profiles.csv": profiles},
-        has_legend=True,
+        tables={"ranks.csv": ranked, "rank_pairs.csv": rank_pairs},
     )
 
 
@@ -134,62 +124,6 @@ def _means(results: Results, chosen: Sequence[Chosen]) -> list[float]:
 def _is_chosen(results: Results) -> bool:
     """Whether the setting of training is chosen by the endpoint, which then flatters."""
     return any(is_tuned(key) for record in results.configurations for key in record.factors)
-
-
-def profiles_table(results: Results, found: Scores) -> pd.DataFrame:
-    """Returns `profiles.csv`: the share of replicates, over all problems, that reach a score.
-
-    Scores are normalized: 0 is the best constant guess, 1 is perfect; a replicate that diverged is
-    below every threshold. Columns `init, threshold, share, ci_low, ci_high` (Wilson, pointwise),
-    `num_replicates`. Empty below two problems.
-    """
-    of = _best_of_problems(results, found)
-    inits = _everywhere(of)
-    if len(of) < 2 or not inits:
-        return pd.DataFrame(columns=_PROFILES)
-    normalized = [_normalized(results, [chosen[init] for init in inits]) for chosen in of.values()]
-    scores = {
-        init: np.concatenate([of_problem[place] for of_problem in normalized])
-        for place, init in enumerate(inits)
-    }
-    thresholds = _thresholds(np.concatenate(list(scores.values())))
-    blocks = []
-    for init, values in scores.items():
-        reached = ranks.profile(values, thresholds)
-        low, high = wilson_interval(
-            reached, np.full(len(reached), len(values)), results.sweep.confidence
-        )
-        share = reached / len(values) if len(values) else np.full(len(reached), np.nan)
-        columns = {"threshold": thresholds, "share": share, "ci_low": low, "ci_high": high}
-        blocks.append(pd.DataFrame({"init": init, **columns, "num_replicates": len(values)}))
-    return pd.concat(blocks, ignore_index=True)[_PROFILES]
-
-
-def _normalized(results: Results, chosen: Sequence[Chosen]) -> list[np.ndarray]:
-    """Returns the normalized scores of each configuration of a problem, -inf for failures."""
-    records = [choice.record for choice in chosen]
-    metric, finished, _ = told_scores(results, records, on_test=_is_chosen(results))
-    rows = results.replicates
-    diverged = rows.loc[rows["status"] == "diverged", "configuration"]
-    guess = constant_guess(records[0].dataset, metric)
-    perfect = 0.0 if lower_is_better(metric) else 1.0
-    span = (perfect - guess) or np.nan  # of targets that are all equal a guess is perfect
-    found = []
-    for record in records:
-        values = np.array(finished.get(record.index, []), float)
-        lost = np.full(int((diverged == record.index).sum()), -np.inf)
-        scores = np.concatenate([(values - guess) / span, lost])
-        found.append(scores[~np.isnan(scores)])
-    return found
-
-
-def _thresholds(values: np.ndarray) -> np.ndarray:
-    """Returns at most so many of the scores that occur, evenly among them."""
-    distinct = np.unique(values[np.isfinite(values)])
-    if len(distinct) <= _MAX_THRESHOLDS:
-        return distinct
-    places = np.linspace(0, len(distinct) - 1, _MAX_THRESHOLDS).round().astype(int)
-    return distinct[places]
 
 
 def ranks_block(frame: pd.DataFrame) -> Table | None:
@@ -300,24 +234,3 @@ def _bars(titles: Sequence[str], average: Sequence[float], distance: float) -> l
         x = alt.value(alt.expr(f"width + {16 + 12 * place}"))
         charts.append(bar.encode(x=x, y=_row(titles, "first"), y2="last:N"))
     return charts
-
-
-def profile_figures(profiles: pd.DataFrame, series: Sequence[theme.Series]) -> list[theme.Figure]:
-    """Returns the performance profiles: the share of replicates above each normalized score."""
-    if profiles["init"].nunique() < 2:
-        return []
-    label = [names.one_line(str(init)) for init in profiles["init"]]
-    shares = Shares(
-        placed(profiles, [""] * len(profiles), label, "threshold", "share"),
-        "score: 0 a constant guess, 1 perfect",
-        "share of replicates above it",
-        "step-before",
-    )
-    caption = (
-        "Share of the replicates of all problems that reach a score. Curves further up and to the "
-        "right are better; where two cross, neither is better throughout. Diverged replicates "
-        "reach no score."
-    )
-    above = shares.data.groupby("series")["share"].mean()
-    seen = f"Mean share above all scores: {theme.extremes(above)}."
-    return [share_figure("profiles", "Performance profiles", caption, seen, shares, series)]

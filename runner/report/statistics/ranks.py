@@ -2,7 +2,6 @@
 
 Demšar (2006), Statistical Comparisons of Classifiers over Multiple Data Sets: ranks within each
 problem, Friedman's test that all are alike, Nemenyi's critical difference of average ranks.
-Performance profiles: Dolan & Moré (2002); Agarwal et al. (2021).
 """
 
 from collections.abc import Sequence
@@ -86,14 +85,3 @@ def cliques(average_ranks: Sequence[float], critical: float) -> list[tuple[int, 
         if last > first and (not bars or last > bars[-1][1]):
             bars.append((first, last))
     return bars
-
-
-def profile(scores: ArrayLike, thresholds: ArrayLike) -> np.ndarray:
-    """Returns the number of scores that reach each threshold, shape (thresholds,).
-
-    Args:
-      scores: Shape (replicates,); -inf for one that diverged.
-      thresholds: Shape (thresholds,).
-    """
-    ordered = np.sort(np.asarray(scores, float))
-    return len(ordered) - np.searchsorted(ordered, np.asarray(thresholds, float), side="left")

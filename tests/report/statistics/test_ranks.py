@@ -70,8 +70,3 @@ def test_too_little_for_friedman(scores: list) -> None:
 )
 def test_the_bars_of_a_diagram(average: list, critical: float, expected: list) -> None:
     assert ranks.cliques(average, critical) == expected
-
-
-def test_a_profile_counts_who_reaches_the_threshold() -> None:
-    reached = ranks.profile([0.5, 0.9, -np.inf, 0.9], [0.0, 0.5, 0.9, 0.95])
-    assert reached.tolist() == [3, 3, 2, 0]
