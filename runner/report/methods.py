@@ -1,69 +1,16 @@
 """How the verdict came about: a line to read the tables by, and a paragraph for a paper."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from runner.report import names
 from runner.report.results import Results
 from runner.report.verdict import Cell
 
-
-@dataclass(frozen=True)
-class Source:
-    """A work that a methods paragraph cites.
-
-    Attributes:
-      key: Of its BibTeX entry.
-      short: Authors and year.
-      bibtex: The entry.
-    """
-
-    key: str
-    short: str
-    bibtex: str
-
-
-STUDENT = Source(
-    "student1908",
-    "Student, 1908",
-    "@article{student1908, author={Student}, title={The Probable Error of a Mean}, "
-    "journal={Biometrika}, volume={6}, number={1}, pages={1--25}, year={1908}}",
-)
-POCOCK = Source(
-    "pocock1977",
-    "Pocock, 1977",
-    "@article{pocock1977, author={Pocock, Stuart J.}, title={Group Sequential Methods in the "
-    "Design and Analysis of Clinical Trials}, journal={Biometrika}, volume={64}, number={2}, "
-    "pages={191--199}, year={1977}}",
-)
-HOLM = Source(
-    "holm1979",
-    "Holm, 1979",
-    "@article{holm1979, author={Holm, Sture}, title={A Simple Sequentially Rejective Multiple Test "
-    "Procedure}, journal={Scandinavian Journal of Statistics}, volume={6}, number={2}, "
-    "pages={65--70}, year={1979}}",
-)
-LAI = Source(
-    "lai1976",
-    "Lai, 1976",
-    "@article{lai1976, author={Lai, Tze Leung}, title={On Confidence Sequences}, journal={The "
-    "Annals of Statistics}, volume={4}, number={2}, pages={265--280}, year={1976}}",
-)
-SCHUIRMANN = Source(
-    "schuirmann1987",
-    "Schuirmann, 1987",
-    "@article{schuirmann1987, author={Schuirmann, Donald J.}, title={A Comparison of the Two "
-    "One-Sided Tests Procedure and the Power Approach for Assessing the Equivalence of Average "
-    "Bioavailability}, journal={Journal of Pharmacokinetics and Biopharmaceutics}, volume={15}, "
-    "number={6}, pages={657--680}, year={1987}}",
-)
-FISHER = Source(
-    "fisher1922",
-    "Fisher, 1922",
-    "@article{fisher1922, author={Fisher, R. A.}, title={On the Interpretation of {$\\chi^2$} from "
-    "Contingency Tables, and the Calculation of {P}}, journal={Journal of the Royal Statistical "
-    "Society}, volume={85}, number={1}, pages={87--94}, year={1922}}",
-)
+_ENTRIES = Path(__file__).with_name("methods.bib")  # one a line
+CITED = re.compile(r" \[([a-z]+)(\d{4})\]")
 
 
 @dataclass(frozen=True)
@@ -71,32 +18,25 @@ class Methods:
     """A methods paragraph.
 
     Attributes:
-      text: With the works cited as `[key]`.
-      sources: The works, in the order in which they are cited.
+      text: It cites works as `[key]`, by the keys of their BibTeX entries: author and year.
     """
 
     text: str
-    sources: tuple[Source, ...]
 
     def plain(self) -> str:
         """Returns the paragraph with authors and years."""
-        text = self.text
-        for source in self.sources:
-            text = text.replace(f"[{source.key}]", f"({source.short})")
-        return text
+        return CITED.sub(lambda cited: f" ({cited[1].capitalize()}, {cited[2]})", self.text)
 
     def bibtex(self) -> str:
-        """Returns the entries of all works."""
-        return "\n".join(source.bibtex for source in self.sources)
+        """Returns the entries of all works, in the order in which they are cited."""
+        lines = _ENTRIES.read_text("utf-8").splitlines()
+        entries = {line.partition("{")[2].partition(",")[0]: line for line in lines}
+        keys = dict.fromkeys("".join(found) for found in CITED.findall(self.text))
+        return "\n".join(entries[key] for key in keys)
 
 
 def reading(cells: Sequence[Cell], confidence: float) -> str:
-    """Returns how to read the intervals and the verdict, or nothing where there is neither.
-
-    Args:
-      cells: The comparison.
-      confidence: Level of its intervals.
-    """
+    """Returns how to read the intervals and the verdict, or nothing where there is neither."""
     standings = [standing for cell in cells for standing in cell.standings]
     if all(standing.score.count < 2 for standing in standings):
         return ""
@@ -167,20 +107,16 @@ def methods(results: Results, cells: Sequence[Cell]) -> Methods | None:
         return None
     level = 1 - results.sweep.confidence
     parts = [
-        *_trained(results, compared),
-        *_tested(compared, level),
-        *_equivalence(compared, level),
-        *_failures(compared),
-        *_versions(results),
+        _trained(results, compared),
+        _tested(compared, level),
+        _equivalence(compared, level),
+        _failures(compared),
+        _versions(results),
     ]
-    sources = tuple(dict.fromkeys(source for _, own in parts for source in own))
-    return Methods(" ".join(text for text, _ in parts), sources)
+    return Methods(" ".join(part for part in parts if part))
 
 
-Part = tuple[str, tuple[Source, ...]]
-
-
-def _trained(results: Results, cells: Sequence[Cell]) -> list[Part]:
+def _trained(results: Results, cells: Sequence[Cell]) -> str:
     records = [standing.record for cell in cells for standing in cell.standings]
     inits = list(dict.fromkeys(names.one_line(record.init) for record in records))
     datasets = list(dict.fromkeys(str(record.dataset.get("name", "data")) for record in records))
@@ -189,83 +125,71 @@ def _trained(results: Results, cells: Sequence[Cell]) -> list[Part]:
     number = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     what = f" of {names.listed(models[:3])}" if models else ""
     metric = names.listed(list(dict.fromkeys(names.endpoint_name(record) for record in records)))
-    return [
-        (
-            f"We compared {len(inits)} weight initializers{what} on {names.listed(datasets)} by "
-            f"{metric}. Each configuration was trained with {number} seeds. With one seed, all "
-            f"initializers saw the same data split, data order and dropout masks, so differences "
-            f"are paired by seed.",
-            (),
-        )
-    ]
+    return (
+        f"We compared {len(inits)} weight initializers{what} on {names.listed(datasets)} by "
+        f"{metric}. Each configuration was trained with {number} seeds. With one seed, all "
+        f"initializers saw the same data split, data order and dropout masks, so differences "
+        f"are paired by seed."
+    )
 
 
-def _tested(cells: Sequence[Cell], level: float) -> list[Part]:
+def _tested(cells: Sequence[Cell], level: float) -> str:
     size = num_comparisons(cells)
-    references = list(
-        dict.fromkeys(c.reference.record.init for c in cells if c.is_baseline and c.reference)
+    references = dict.fromkeys(
+        c.reference.record.init for c in cells if c.is_baseline and c.reference
     )
-    against = f"each initializer with {names.listed(references)}" if references else "all pairs"
-    correction = (
-        f", corrected for {names.counted(size, 'comparison')} by Holm's procedure [holm1979]"
+    against = (
+        f"each initializer with {names.listed(list(references))}" if references else "all pairs"
     )
-    holm = (HOLM,) if size > 1 else ()
+    count = names.counted(size, "comparison")
+    holm = f", corrected for {count} by Holm's procedure [holm1979]" if size > 1 else ""
     design = cells[0].design
-    shown = f"{100 * level:.2g} %"
+    over = ""
+    how = "paired t tests [student1908]"
     if design.looks is None:
-        text = (
-            f"We compared {against} by the e-value of a Gaussian mixture of paired t statistics "
-            f"[lai1976], valid at any number of seeds{correction if size > 1 else ''}; the "
-            f"family-wise error is at most {shown}."
+        how = (
+            "the e-value of a Gaussian mixture of paired t statistics [lai1976], valid at any "
+            "number of seeds"
         )
-        return [(text, (LAI, *holm))]
-    test = f"We compared {against} by paired t tests [student1908]"
-    if len(design.looks) > 1 and not design.grid:
+    elif len(design.looks) > 1 and not design.grid:
         looks = names.listed([str(look) for look in design.looks])
-        text = (
-            f"{test} at looks fixed beforehand, at {looks} seeds, with Pocock's constant nominal "
-            f"level for t statistics [pocock1977]{correction if size > 1 else ''}; the family-wise "
-            f"error over all looks is at most {shown}."
+        how += (
+            f" at looks fixed beforehand, at {looks} seeds, with Pocock's constant nominal level "
+            f"for t statistics [pocock1977]"
         )
-        return [(text, (STUDENT, POCOCK, *holm))]
-    when = ", at one look fixed beforehand" if design.is_stamped else ", at one look"
-    text = (
-        f"{test}{when}{correction if size > 1 else ''}; the family-wise error is at most {shown}."
+        over = " over all looks"
+    else:
+        how += ", at one look fixed beforehand" if design.is_stamped else ", at one look"
+    return (
+        f"We compared {against} by {how}{holm}; the family-wise error{over} is at most "
+        f"{100 * level:.2g} %."
     )
-    return [(text, (STUDENT, *holm))]
 
 
-def _equivalence(cells: Sequence[Cell], level: float) -> list[Part]:
+def _equivalence(cells: Sequence[Cell], level: float) -> str:
     margins = sorted({cell.design.margin for cell in cells if cell.design.margin})
     if not margins:
-        return []
+        return ""
     told = names.listed([names.scalar_text(float(margin)) for margin in margins])
     if any(cell.design.has_late_margin for cell in cells):
         told += " (a margin named after the data were seen)"
-    return [
-        (
-            f"We call two initializers equivalent if two one-sided tests [schuirmann1987], at the "
-            f"same looks, show a difference of less than {told}; the error is at most "
-            f"{100 * level:.2g} % for each comparison.",
-            (SCHUIRMANN,),
-        )
-    ]
+    return (
+        f"We call two initializers equivalent if two one-sided tests [schuirmann1987], at the "
+        f"same looks, show a difference of less than {told}; the error is at most "
+        f"{100 * level:.2g} % for each comparison."
+    )
 
 
-def _failures(cells: Sequence[Cell]) -> list[Part]:
-    standings = [standing for cell in cells for standing in cell.standings]
-    if all(s.num_succeeded == s.num_ended for s in standings):
-        return []
-    return [
-        (
-            "Replicates that diverged or never learned count as failures; we compared how often "
-            "initializers failed by Fisher's exact test [fisher1922]. Where replicates of a pair "
-            "failed, it has a fifth of the level.",
-            (FISHER,),
-        )
-    ]
+def _failures(cells: Sequence[Cell]) -> str:
+    if all(s.num_succeeded == s.num_ended for cell in cells for s in cell.standings):
+        return ""
+    return (
+        "Replicates that diverged or never learned count as failures; we compared how often "
+        "initializers failed by Fisher's exact test [fisher1922]. Where replicates of a pair "
+        "failed, it has a fifth of the level."
+    )
 
 
-def _versions(results: Results) -> list[Part]:
+def _versions(results: Results) -> str:
     versions = [f"{library} {text}" for library, text in results.sweep.versions.items()]
-    return [(f"Software: {names.listed(versions)}.", ())] if versions else []
+    return f"Software: {names.listed(versions)}." if versions else ""

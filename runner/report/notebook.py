@@ -37,7 +37,7 @@ class Results(results.Results):
     @property
     def differences(self) -> pd.DataFrame:
         """`differences.csv`: each configuration to its reference, seed by seed."""
-        return differences_table(self, self._sweep.cells)
+        return differences_table(self._sweep)
 
     def plot(self, metric: str | None = None) -> Any:
         """Returns mean curves with their interval bands, by initializer, as an Altair chart.

@@ -1,7 +1,7 @@
 """A sweep as the questions see it: what several of them need, each worked out once."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,12 @@ from runner.report.verdict import Cell, Standing, judge
 
 if TYPE_CHECKING:
     from runner.report.render.theme import Figure, Series
+
+
+_SUCCESS = [
+    *("num_asked", "num_ended", "num_diverged", "num_unlearned", "num_failed", "num_succeeded"),
+    *("success_rate", "ci_low", "ci_high", "counted_mean", "start"),
+]
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,34 @@ class Sweep:
 
     @cached_property
     def success(self) -> pd.DataFrame:
-        """`success.csv`: how often each configuration trained."""
-        return success_table(self.results, self.standings)
+        """`success.csv`: one row a configuration that could be trained.
+
+        Columns `configuration, init, <factors>, num_asked, num_ended` (finished or diverged),
+        `num_diverged`, `num_unlearned` (finished where a constant guess would be), `num_failed`
+        (raised: an error, no outcome), `num_succeeded` (finished and learned), `success_rate` (of
+        those that ended), `ci_low`, `ci_high` (Wilson), `counted_mean` (of the endpoint, failures
+        counted), `start` (what was seen before training, where that was looked at).
+        """
+        counts = pd.DataFrame(
+            {
+                "configuration": s.record.index,
+                "num_asked": s.record.num_replicates,
+                "num_ended": s.num_ended,
+                "num_diverged": s.num_diverged,
+                "num_unlearned": s.num_unlearned,
+                "num_failed": s.statuses.get("failed", 0),
+                "num_succeeded": s.num_succeeded,
+                "success_rate": s.success_rate,
+                "counted_mean": s.counted,
+                "start": s.start,
+            }
+            for s in self.standings
+        )
+        if len(counts):
+            counts["ci_low"], counts["ci_high"] = wilson_interval(
+                counts["num_succeeded"], counts["num_ended"], self.confidence
+            )
+        return self.keyed([counts], _SUCCESS)
 
     @cached_property
     def series(self) -> list["Series"]:
@@ -97,45 +129,26 @@ class Sweep:
         """Returns the figures that a function makes of some arguments, if any are wanted."""
         return figures(*arguments) if self.draws else []
 
+    def keyed(self, blocks: Iterable[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+        """Returns rows by configuration, each behind its columns `configuration, init, <factors>`.
+
+        Args:
+          blocks: The rows, with a column `configuration`; perhaps none.
+          columns: What follows the keys.
+        """
+        of = keys(self.results, self.trained)
+        filled = [block for block in blocks if len(block)]
+        wanted = [*of.columns, *columns]
+        if not filled:
+            return pd.DataFrame(columns=wanted)
+        return of.merge(pd.concat(filled), on="configuration")[wanted]
+
     def ordered(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Returns the rows of a table in the order of `standings`, by the column `configuration`.
 
         Configurations that were refused have no row in it.
         """
         return ordered(frame, [standing.record.index for standing in self.standings])
-
-
-def success_table(results: Results, standings: Sequence[Standing]) -> pd.DataFrame:
-    """Returns `success.csv`: one row a configuration that could be trained, in their order.
-
-    Columns `configuration, init, <factors>, num_asked, num_ended` (finished or diverged),
-    `num_diverged`, `num_unlearned` (finished where a constant guess would be), `num_failed`
-    (raised: an error, no outcome), `num_succeeded` (finished and learned), `success_rate` (of those
-    that ended), `ci_low`, `ci_high` (Wilson), `counted_mean` (of the endpoint, failures counted),
-    `start` (what was seen before training, where that was looked at).
-    """
-    rows = sorted(standings, key=lambda standing: standing.record.index)
-    counts = pd.DataFrame(
-        {
-            "num_asked": [s.record.num_replicates for s in rows],
-            "num_ended": [s.num_ended for s in rows],
-            "num_diverged": [s.num_diverged for s in rows],
-            "num_unlearned": [s.num_unlearned for s in rows],
-            "num_failed": [s.statuses.get("failed", 0) for s in rows],
-            "num_succeeded": [s.num_succeeded for s in rows],
-            "success_rate": [s.success_rate for s in rows],
-        }
-    )
-    low, high = wilson_interval(
-        counts["num_succeeded"], counts["num_ended"], results.sweep.confidence
-    )
-    told = counts.assign(
-        ci_low=low,
-        ci_high=high,
-        counted_mean=[s.counted for s in rows],
-        start=[s.start for s in rows],
-    )
-    return pd.concat([keys(results, [s.record for s in rows]), told], axis=1)
 
 
 def start_texts(replicates: pd.DataFrame) -> dict[int, str]:

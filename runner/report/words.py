@@ -1,7 +1,7 @@
 """The verdict in sentences, written by rule from the numbers, never surer than the tests."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -72,20 +72,18 @@ def _without_result(cell: Cell) -> str:
 def _no_verdict(cell: Cell) -> str:
     """Returns why there is no verdict: too few seeds for a look, or for a test."""
     first = cell.design.looks[0] if cell.design.looks else MIN_PAIRS
+    number = _NUMBERS.get(first, str(first))
     are = "is" if cell.num_seeds == 1 else "are"
     if cell.num_seeds < first:
         return (
-            f"No verdict yet: {_number_word(first)} seeds are needed for a verdict, "
+            f"No verdict yet: {number} seeds are needed for a verdict, "
             f"{cell.num_seeds} {are} trained."
         )
-    return f"No verdict yet: not all of the first {_number_word(first)} seeds have ended."
+    return f"No verdict yet: not all of the first {number} seeds have ended."
 
 
 _SMALL = ("three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-
-
-def _number_word(number: int) -> str:
-    return _SMALL[number - 3] if 3 <= number < 3 + len(_SMALL) else str(number)
+_NUMBERS = dict(enumerate(_SMALL, start=3))
 
 
 def _highest(leader: Standing, cell: Cell) -> str:
@@ -106,7 +104,7 @@ def _choice(cell: Cell) -> str:
     """Returns what to use, and what ties with it."""
     choice, reference = cell.choice, cell.reference
     if choice is None or reference is None:
-        return _baseline_fails(cell)
+        return _highest(cell.leader, cell) if cell.leader else ""
     equivalent = cell.having("equivalent")
     within = _within(cell) if equivalent else ""
     tied = f"{_some(_names(equivalent))} {_are(equivalent)} equivalent"
@@ -152,12 +150,6 @@ def noun(cell: Cell) -> str:
 
 def _best(standing: Standing) -> str:
     return names.best_word(standing.record.endpoint)
-
-
-def _baseline_fails(cell: Cell) -> str:
-    """Returns what there is to say where the baseline never learned and nothing beats it."""
-    leader = cell.leader
-    return "" if leader is None else _highest(leader, cell)
 
 
 def _named(standing: Standing) -> str:
@@ -232,8 +224,7 @@ def _open(cell: Cell) -> str:
     following = _next_look(cell)
     when = f" (next look: {following} seeds)" if following else ""
     if not cell.is_decided:
-        leader = cell.leader
-        best = "" if leader is None else f"{_highest(leader, cell)}"
+        best = _highest(cell.leader, cell) if cell.leader else ""
         return f"{best}{f' Next look: {following} seeds.' if following else ''}"
     start = _not_known(cell)
     if not following and cell.design.looks is not None:
@@ -360,16 +351,22 @@ def _comparisons(cell: Cell) -> list[Sentence]:
         return []
     who = cell.reference.name.series
     at = f"At {cell.name}: " if cell.name else ""
-    texts: list[tuple[Kind, str, Callable[[Standing], str]]] = [
-        ("better", f"{at}Better than {who}: ", lambda s: _difference(s, cell)),
-        ("equivalent", f"{at}Equivalent to {who}: ", lambda s: _difference(s, cell)),
-        ("unknown", f"{at}{_not_known(cell)}, against {who}: ", lambda s: _difference(s, cell)),
-        ("worse", f"{at}Worse than {who}: ", lambda s: _difference(s, cell)),
-    ]
+    texts: dict[Kind, str] = {
+        "better": f"Better than {who}",
+        "equivalent": f"Equivalent to {who}",
+        "unknown": f"{_not_known(cell)}, against {who}",
+        "worse": f"Worse than {who}",
+    }
     return [
-        Sentence(kind, start + _enumerated([f"{s.name.series} ({detail(s)})" for s in group]) + ".")
-        for kind, start, detail in texts
-        if (group := [s for s in cell.standings if s.outcome == kind])
+        Sentence(kind, f"{at}{text}: {_enumerated(told)}.")
+        for kind, text in texts.items()
+        if (
+            told := [
+                f"{s.name.series} ({_difference(s, cell)})"
+                for s in cell.standings
+                if s.outcome == kind
+            ]
+        )
     ]
 
 

@@ -15,8 +15,6 @@ from runner.report.names import Name
 from runner.report.render.charts import aside_note, first_rows
 from runner.report.render.forest import EQUIVALENT, UNKNOWN, forest, seen
 from runner.report.render.theme import Figure, finish
-from runner.report.results import Results
-from runner.report.scores import keys
 from runner.report.sweep import Sweep
 from runner.report.table import (
     Column,
@@ -45,7 +43,7 @@ _WORDS = {
 
 def ask(sweep: Sweep) -> Answer:
     """By how much do the others differ from the baseline, or from the best mean?"""
-    differences = differences_table(sweep.results, sweep.cells)
+    differences = differences_table(sweep)
     pairs = pairs_table(sweep.cells)
     ordered = sweep.ordered(differences)
     shown, shown_pairs = ordered, pairs
@@ -96,7 +94,7 @@ _COLUMNS = [
 ]
 
 
-def differences_table(results: Results, cells: Sequence[Cell]) -> pd.DataFrame:
+def differences_table(sweep: Sweep) -> pd.DataFrame:
     """Returns `differences.csv`: one row a configuration that is compared with a reference.
 
     Columns `configuration, init, <factors>, reference` (a configuration), `reference_init`,
@@ -109,14 +107,7 @@ def differences_table(results: Results, cells: Sequence[Cell]) -> pd.DataFrame:
     that trained), `p_fisher`, `family` (the sweep whose comparisons are corrected together),
     `outcome`.
     """
-    blocks = [_of_cell(cell) for cell in cells]
-    of = keys(results, results.configurations)
-    columns = [*of.columns, *_REFERENCE, *_COLUMNS, "outcome"]
-    filled = [block for block in blocks if len(block)]
-    if not filled:
-        return pd.DataFrame(columns=columns)
-    table = of.merge(pd.concat(filled), on="configuration")[columns]
-    return table.sort_values("configuration", ignore_index=True)
+    return sweep.keyed(map(_of_cell, sweep.cells), [*_REFERENCE, *_COLUMNS, "outcome"])
 
 
 def _of_cell(cell: Cell) -> pd.DataFrame:

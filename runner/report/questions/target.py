@@ -6,8 +6,7 @@ planned: it would not have reached it by then. One that raised or was interrupte
 last epoch that it saw. Seconds are the replicate's wall time in proportion to its epochs.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from runner.report.render.charts import first_of
 from runner.report.render.shares import Shares, placed, share_figure
 from runner.report.render.theme import Figure, Series, extremes
 from runner.report.results import Results
-from runner.report.scores import SEEDS, keys
+from runner.report.scores import SEEDS
 from runner.report.statistics import survival
 from runner.report.statistics.looks import sequential_holm
 from runner.report.statistics.verdicts import schedule
@@ -36,12 +35,11 @@ from runner.report.table import (
     tabulated,
     title,
 )
-from runner.report.verdict import Cell, Standing
+from runner.report.verdict import Cell
 
 UNITS = {"epochs": "epochs", "steps": "steps", "seconds": "time_s"}
 TIMES = [*KEY_COLUMNS, "target_metric", "target_value", "reached", *UNITS.values()]
-_SURVIVAL = [*survival.COLUMNS, "ci_low", "ci_high"]
-
+Sample = tuple[np.ndarray, np.ndarray]  # times, and whether the target was reached
 
 _MAX_TOLD = 4
 # More panels are neither read nor drawn in a reasonable time.
@@ -51,7 +49,7 @@ _MAX_PANELS = 8
 def ask(sweep: Sweep) -> Answer:
     """Who reaches the target soonest?"""
     times = times_table(sweep.results)
-    curves = survival_table(sweep.results, times)
+    curves = survival_table(sweep, times)
     means = mean_times_table(sweep, times)
     return Answer(
         "target",
@@ -114,32 +112,28 @@ def _steps_per_epoch(results: Results) -> dict[int, float]:
     return dict(zip(first["configuration"].tolist(), rates.tolist(), strict=True))
 
 
-def survival_table(results: Results, times: pd.DataFrame) -> pd.DataFrame:
+def survival_table(sweep: Sweep, times: pd.DataFrame) -> pd.DataFrame:
     """Returns `survival.csv`: which share has reached the target by when, by Kaplan and Meier.
 
     Columns `configuration, init, <factors>, unit` (epochs, steps, seconds), then those of
     `survival.kaplan_meier`: one row a time at which something happens.
     """
-    blocks = []
-    for (index, unit), when, reached in _samples(times):
-        curve = survival.kaplan_meier(when, reached, results.sweep.confidence)
-        blocks.append(curve.assign(configuration=index, unit=unit))
-    of = keys(results, results.configurations)
-    if not blocks:
-        return pd.DataFrame(columns=[*of.columns, "unit", *_SURVIVAL])
-    table = of.merge(pd.concat(blocks), on="configuration")
-    return table[[*of.columns, "unit", *_SURVIVAL]]
+    blocks = [
+        survival.kaplan_meier(*sample, sweep.confidence).assign(configuration=index, unit=unit)
+        for (index, unit), sample in _samples(times).items()
+    ]
+    return sweep.keyed(blocks, ["unit", *survival.COLUMNS, "ci_low", "ci_high"])
 
 
-def _samples(times: pd.DataFrame) -> list[tuple[tuple[int, str], np.ndarray, np.ndarray]]:
+def _samples(times: pd.DataFrame) -> dict[tuple[int, str], Sample]:
     """Returns the times of each configuration in each unit in which they are known."""
-    found = []
+    found = {}
     for index, rows in times.groupby("configuration"):
         for unit, column in UNITS.items():
-            known = rows[column].notna()
-            if known.any():
-                when = rows.loc[known, column].to_numpy(float)
-                found.append(((int(str(index)), unit), when, rows.loc[known, "reached"].to_numpy()))
+            known = rows[rows[column].notna()]
+            if len(known):
+                sample = known[column].to_numpy(float), known["reached"].to_numpy(bool)
+                found[int(str(index)), unit] = sample
     return found
 
 
@@ -163,153 +157,97 @@ def mean_times_table(sweep: Sweep, times: pd.DataFrame) -> pd.DataFrame:
     alone, the nearest one's would be so by chance only. Where targets differ within a cell, those
     with the same one count as its cell.
     """
-    results = sweep.results
-    samples = {key: (when, reached) for key, when, reached in _samples(times)}
-    looked = [_looked_at(cell, sweep) for cell in sweep.cells]
-    rows = [
-        row | {"cell": place}
-        for place, (cell, look) in enumerate(zip(sweep.cells, looked, strict=True))
-        for target in dict.fromkeys(standing.record.target for standing in cell.standings)
-        for unit in UNITS
-        for row in _rows(cell, target, unit, samples, look, times, sweep.confidence)
-    ]
-    of = keys(results, results.configurations)
-    columns = [*of.columns, "unit", *_MEANS]
-    if not rows:
-        return pd.DataFrame(columns=columns)
+    samples = _samples(times)
+    seeds = pd.MultiIndex.from_frame(times[["configuration", *SEEDS]])
+    rows: list[dict] = []
+    nominal: list[Callable[[float], float]] = []
+    for place, cell in enumerate(sweep.cells):
+        look, replicates, at_look = _last_look(cell, sweep)
+        nominal.append(at_look)
+        tested = _samples(times[seeds.isin(replicates)])
+        shared = {"cell": place, "look": look, "level_soonest": at_look(1 - sweep.confidence)}
+        reference = cell.reference.record.index if cell.reference else None
+        for target in dict.fromkeys(standing.record.target for standing in cell.standings):
+            members = [s.record.index for s in cell.standings if s.record.target == target]
+            for unit in UNITS:
+                own = {index: samples[index, unit] for index in members if (index, unit) in samples}
+                looked = {i: tested[i, unit] for i in sorted(own) if (i, unit) in tested}
+                found = _rows(own, looked, reference, sweep.confidence)
+                rows += [shared | {"unit": unit, "reference": reference} | row for row in found]
     table = pd.DataFrame(rows)
-    size = table.groupby("unit")["p_logrank"].transform("count")
-    for (place, _), own in table.groupby(["cell", "unit"]):
-        p = own["p_logrank"].to_numpy(float)[np.newaxis]
-        nominal, level = looked[int(str(place))].nominal, 1 - sweep.confidence
-        table.loc[own.index, "level"] = sequential_holm(p, size[own.index[0]], level, nominal)[1]
-    return table.merge(of, on="configuration")[columns].sort_values(
-        ["configuration", "unit"], ignore_index=True
-    )
+    if rows:
+        size = table.groupby("unit")["p_logrank"].transform("count")
+        for (place, _), cell_rows in table.groupby(["cell", "unit"]):
+            p = cell_rows["p_logrank"].to_numpy(float)[np.newaxis]
+            num, level = size[cell_rows.index[0]], 1 - sweep.confidence
+            holm = sequential_holm(p, num, level, nominal[int(str(place))])
+            table.loc[cell_rows.index, "level"] = holm[1]
+        table = table.sort_values("unit", kind="stable")
+    return sweep.keyed([table], ["unit", *_MEANS])
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What the tests of a cell are of.
+def _last_look(cell: Cell, sweep: Sweep) -> tuple[int, pd.MultiIndex, Callable[[float], float]]:
+    """Returns the last look of a cell: its seeds, its replicates, and its nominal level for one.
 
-    Attributes:
-      count: Number of seeds; 0 before the first look, when nothing is tested.
-      replicates: Configuration and seeds of the replicates.
-      nominal: From the level over all looks to that of this one.
+    Of a cell without a design it is all that is there; before the first look it is nothing.
     """
-
-    count: int
-    replicates: pd.MultiIndex
-    nominal: Callable[[float], float]
-
-    def samples(self, times: pd.DataFrame, unit: str) -> dict[int, tuple]:
-        """Returns the times of each configuration at this look, in a unit."""
-        own = pd.MultiIndex.from_frame(times[["configuration", *SEEDS]]).isin(self.replicates)
-        return {
-            index: (when, reached)
-            for (index, of), when, reached in _samples(times[own])
-            if of == unit
-        }
-
-
-def _whole(level: float) -> float:
-    return level
-
-
-def _looked_at(cell: Cell, sweep: Sweep) -> _Look:
-    """Returns the last look of a cell; of one without a design, all that is there."""
     asked = sweep.scores.asked
-    count: int = len(asked)
-    nominal: Callable[[float], float] = _whole
+    count, nominal = len(asked), float  # the level itself
     if cell.design.is_stamped and cell.design.grid is None:
         reached = schedule(cell.design.looks, cell.look)
         count, nominal = reached[-1] if reached else (0, nominal)
-    seeds = [
-        (standing.record.index, *pair)
-        for standing in cell.standings
-        for pair in asked.index[asked[standing.record.index]][:count]
-    ]
-    return _Look(count, pd.MultiIndex.from_tuples(seeds or [(-1, -1, -1)]), nominal)
+    members = [standing.record.index for standing in cell.standings]
+    seeds = [(i, *pair) for i in members for pair in asked.index[asked[i]][:count]]
+    return count, pd.MultiIndex.from_tuples(seeds or [(-1, -1, -1)]), nominal
 
 
 def _rows(
-    cell: Cell,
-    target: tuple[str, float] | None,
-    unit: str,
-    samples: Mapping[tuple[int, str], tuple],
-    look: _Look,
-    times: pd.DataFrame,
+    samples: Mapping[int, Sample],
+    looked: Mapping[int, Sample],
+    reference: int | None,
     confidence: float,
 ) -> list[dict]:
-    same = [standing for standing in cell.standings if standing.record.target == target]
-    standings = [s for s in same if (s.record.index, unit) in samples]
-    if not standings:
-        return []
-    of = {s.record.index: samples[s.record.index, unit] for s in standings}
-    tested = {index: own for index, own in look.samples(times, unit).items() if index in of}
-    horizon = _horizon(of.values())
-    p_all = survival.logrank(list(tested.values())) if len(tested) > 1 else np.nan
-    reference = cell.reference.record.index if cell.reference else None
-    rows = [_row(s, unit, of, horizon, confidence) for s in standings]
-    soonest = min(rows, key=lambda row: row["restricted_mean"])["configuration"]
-    shared = {
-        "look": look.count,
-        "reference": reference,
-        "p_all": p_all,
-        "soonest": soonest,
-        "level_soonest": look.nominal(1 - confidence),
-    }
-    return [
-        row
-        | shared
-        | {
-            "p_logrank": _logrank(tested, row["configuration"], reference),
-            "p_soonest": _logrank(tested, row["configuration"], soonest),
-        }
-        for row in rows
-    ]
+    """Returns a row a configuration of those with the same target, in one unit.
 
-
-def _horizon(samples: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Returns the time up to which it is known of every configuration who has reached the target.
-
-    Where all have reached it nothing is left to be known.
+    Args:
+      samples: Configuration -> its times.
+      looked: The same up to the last look, for the tests.
+      reference: What they are compared with.
+      confidence: Level of the intervals.
     """
-    watched = list(samples)
-    open_ends = [float(when.max()) for when, reached in watched if not reached.all()]
-    return min(open_ends, default=max(float(when.max()) for when, _ in watched))
-
-
-def _row(
-    standing: Standing,
-    unit: str,
-    of: Mapping[int, tuple[np.ndarray, np.ndarray]],
-    horizon: float,
-    confidence: float,
-) -> dict:
-    index = standing.record.index
-    when, reached = of[index]
-    mean, low, high = survival.restricted_mean(when, reached, horizon, confidence)
-    return {
-        "configuration": index,
-        "unit": unit,
-        "horizon": horizon,
-        "num_replicates": len(when),
-        "num_reached": int(reached.sum()),
-        "median": survival.median_time(when, reached),
-        "restricted_mean": mean,
-        "ci_low": np.maximum(low, 0.0),
-        "ci_high": np.minimum(high, horizon),
+    if not samples:
+        return []
+    # Up to when it is known of each who has reached the target; of those that all have, for ever.
+    open_ends = [when.max() for when, reached in samples.values() if not reached.all()]
+    horizon = float(min(open_ends, default=max(when.max() for when, _ in samples.values())))
+    means = {
+        index: survival.restricted_mean(*sample, horizon, confidence)
+        for index, sample in samples.items()
     }
+    soonest = min(means, key=lambda index: means[index][0])
 
+    def logrank(*members: int | None) -> float:
+        chosen = [looked[index] for index in dict.fromkeys(members) if index in looked]
+        return survival.logrank(chosen) if len(chosen) == len(members) > 1 else np.nan
 
-def _logrank(
-    of: Mapping[int, tuple[np.ndarray, np.ndarray]], index: int, other: int | None
-) -> float:
-    """Returns the p of one configuration against another; NaN for itself or without times."""
-    if other is None or other == index or not {index, other} <= of.keys():
-        return np.nan
-    return survival.logrank([of[index], of[other]])
+    p_all = logrank(*looked)
+    return [
+        {
+            "configuration": index,
+            "horizon": horizon,
+            "num_replicates": len(when),
+            "num_reached": int(reached.sum()),
+            "median": survival.median_time(when, reached),
+            "restricted_mean": means[index][0],
+            "ci_low": np.maximum(means[index][1], 0.0),
+            "ci_high": np.minimum(means[index][2], horizon),
+            "p_logrank": logrank(index, reference),
+            "p_all": p_all,
+            "soonest": soonest,
+            "p_soonest": logrank(index, soonest),
+        }
+        for index, (when, reached) in samples.items()
+    ]
 
 
 def times_block(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:

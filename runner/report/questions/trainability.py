@@ -13,7 +13,7 @@ from runner.report.answer import Answer
 from runner.report.render.charts import spans_decades
 from runner.report.render.heat_map import HeatMap, heat_map_figure
 from runner.report.render.theme import Figure
-from runner.report.scores import keys, setting_text
+from runner.report.scores import setting_text
 from runner.report.sweep import Sweep
 
 _MAX_PANELS = 6
@@ -55,14 +55,10 @@ def trainability_table(sweep: Sweep) -> pd.DataFrame:
         for key in _numeric(trained)
         if key in record.factors
     ]
-    of = keys(sweep.results, trained)
     told = ["factor", "value", "problem", "metric", "counted_mean", "mean"]
-    columns = [*of.columns, *told, "success_rate", "num_ended"]
-    if not rows:
-        return pd.DataFrame(columns=columns)
-    rates = sweep.success[["configuration", "success_rate", "num_ended"]]
-    table = of.merge(pd.DataFrame(rows), on="configuration").merge(rates, on="configuration")
-    return table[columns]
+    rates = sweep.success.set_index("configuration")[["success_rate", "num_ended"]]
+    blocks = [pd.DataFrame(rows).join(rates, on="configuration")] if rows else []
+    return sweep.keyed(blocks, [*told, *rates])
 
 
 def _numeric(records: Iterable[ConfigurationRecord]) -> list[str]:

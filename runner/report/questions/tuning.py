@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -16,9 +16,10 @@ from runner.report.choices import Chosen, choices, is_tuned, own_best, shared_be
 from runner.report.render import charts, theme
 from runner.report.results import Results
 from runner.report.scores import SEEDS, Scores
-from runner.report.statistics import Summary, summarize
+from runner.report.statistics import summarize
 from runner.report.sweep import Sweep
 from runner.report.table import Table, interval_digits, number, tabulated, text
+from runner.report.tables import status_counts
 
 _COLUMNS = [
     *("ranking", "problem", "configuration", "init", "setting", "chosen_by", "chosen_mean"),
@@ -59,28 +60,21 @@ def rankings_table(results: Results, found: Scores) -> pd.DataFrame:
     Empty unless a way to train varies and two initializers are there.
     """
     tuned = any(is_tuned(key) for record in results.configurations for key in record.factors)
-    blocks: list[pd.DataFrame] = []
-    if tuned:
-        for problem, inits in choices(results, found).items():
-            if len(inits) > 1:
-                shared = shared_best(inits)
-                best = [own_best(of_init) for of_init in inits]
-                blocks.append(_ranked("shared", problem, shared, results, found))
-                blocks.append(_ranked("own best", problem, best, results, found))
-    filled = [block for block in blocks if len(block)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=_COLUMNS)
+    blocks = [
+        _ranked(ranking, problem, chosen, results, found)
+        for problem, inits in (choices(results, found) if tuned else {}).items()
+        if len(inits) > 1
+        for ranking, chosen in ((_SHARED, shared_best(inits)), (_OWN, [*map(own_best, inits)]))
+        if chosen
+    ]
+    return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=_COLUMNS)
 
 
 def _ranked(
-    ranking: Literal["shared", "own best"],
-    problem: str,
-    chosen: Sequence[Chosen],
-    results: Results,
-    found: Scores,
+    ranking: str, problem: str, chosen: Sequence[Chosen], results: Results, found: Scores
 ) -> pd.DataFrame:
-    if not chosen:
-        return pd.DataFrame(columns=_COLUMNS)
     metric, values, counted = told_scores(results, [choice.record for choice in chosen])
+    statuses = status_counts(results.replicates)
     rows = [
         {
             "ranking": ranking,
@@ -91,16 +85,20 @@ def _ranked(
             "chosen_by": choice.record.endpoint,
             "chosen_mean": choice.chosen_mean,
             "metric": metric,
-            **_numbers(
-                summarize(values[choice.record.index], results.sweep.confidence, bounds(metric))
-            ),
-            "counted_mean": float(np.mean(of)) if len(of := counted[choice.record.index]) else None,
-            "num_diverged": _num_diverged(results, choice.record.index),
+            "mean": score.mean,
+            "ci_low": score.low,
+            "ci_high": score.high,
+            "num_finished": score.count,
+            "counted_mean": float(np.mean(of)) if len(of) else np.nan,
+            "num_diverged": statuses.get(index, {}).get("diverged", 0),
             "same_data": metric == choice.record.endpoint,
         }
         for choice in chosen
+        for index in [choice.record.index]
+        for of in [counted[index]]
+        for score in [summarize(values[index], results.sweep.confidence, bounds(metric))]
     ]
-    table = pd.DataFrame(rows).astype({"counted_mean": float})
+    table = pd.DataFrame(rows)
     ranks = table["counted_mean"].rank(ascending=lower_is_better(metric), method="min")
     ranked = table.assign(rank=ranks).sort_values("rank", ignore_index=True)
     to_first = _to_first(ranked, results, found)
@@ -123,27 +121,13 @@ def _to_first(ranked: pd.DataFrame, results: Results, found: Scores) -> pd.DataF
     )
 
 
-def _numbers(score: Summary) -> dict[str, Any]:
-    return {
-        "mean": score.mean,
-        "ci_low": score.low,
-        "ci_high": score.high,
-        "num_finished": score.count,
-    }
-
-
-def _num_diverged(results: Results, index: int) -> int:
-    rows = results.replicates
-    return int(((rows["configuration"] == index) & (rows["status"] == "diverged")).sum())
-
-
 def rankings_block(frame: pd.DataFrame) -> Table | None:
     """Returns the two rankings side by side, or None where no way to train varies."""
     if frame.empty:
         return None
     keys = ["problem", "init"]
-    shared = frame[frame["ranking"] == "shared"].set_index(keys).add_prefix("shared_")
-    own = frame[frame["ranking"] == "own best"].set_index(keys)
+    shared = frame[frame["ranking"] == _SHARED].set_index(keys).add_prefix("shared_")
+    own = frame[frame["ranking"] == _OWN].set_index(keys)
     both = own.join(shared).reset_index()
     digits = interval_digits(both)
     several = both["problem"].nunique() > 1
@@ -176,8 +160,8 @@ def sentences(table: pd.DataFrame, confidence: float) -> list[str]:
 
 
 def _ranking(rows: pd.DataFrame, confidence: float) -> str:
-    own = rows[rows["ranking"] == "own best"]
-    shared = rows[rows["ranking"] == "shared"]
+    own = rows[rows["ranking"] == _OWN]
+    shared = rows[rows["ranking"] == _SHARED]
     best = own.iloc[0]
     each = f"At {best['problem']}, each" if best["problem"] else "Each"
     flaw = ", which is too good, as it was chosen on the same data" if best["same_data"] else ""

@@ -10,16 +10,10 @@ from runner.report.answer import Answer, blocks, overall
 from runner.report.names import Name
 from runner.report.render.charts import rows, tall, tooltips, word_colors
 from runner.report.render.theme import GRID, MAX_ROWS, PALETTE, Figure, csv_data, finish
-from runner.report.results import Results
-from runner.report.scores import Scores, keys
 from runner.report.statistics import crossed, paired
 from runner.report.sweep import Sweep
 from runner.report.table import Column, Table, number, p_value, share, tabulated, title
 
-_COLUMNS = [
-    *("metric", "source", "num_weights", "num_batches", "mean_square", "df"),
-    *("variance", "truncated", "share", "std", "p_value"),
-]
 _TITLES = {
     "weights": "initial weights",
     "batches": "order of the data",
@@ -30,7 +24,7 @@ _COLORS = dict(zip(_TITLES.values(), (PALETTE[0], PALETTE[1], GRID), strict=True
 
 def ask(sweep: Sweep) -> Answer:
     """Is it the luck of the weights, or that of the order of the data?"""
-    variance = variance_table(sweep.results, sweep.scores)
+    variance = variance_table(sweep)
     return Answer(
         "variance",
         "Luck of the weights, luck of the order",
@@ -41,24 +35,19 @@ def ask(sweep: Sweep) -> Answer:
     )
 
 
-def variance_table(results: Results, found: Scores) -> pd.DataFrame:
+def variance_table(sweep: Sweep) -> pd.DataFrame:
     """Returns `variance.csv`: one row a configuration and source of variance.
 
     Columns `configuration, init, <factors>, metric`, then those of `crossed.variance_components`.
     Over the finished replicates; seeds of which one is missing are left out.
     """
-    of = keys(results, results.configurations)
-    columns = [*of.columns, *_COLUMNS]
     blocks = []
-    for record in results.configurations:
-        if record.index in found.crossed:
-            grid = found.finished[record.index].dropna().unstack()
+    for record in sweep.trained:
+        if record.index in sweep.scores.crossed:
+            grid = sweep.scores.finished[record.index].dropna().unstack()
             parts = crossed.variance_components(grid.to_numpy(float))
             blocks.append(parts.assign(configuration=record.index, metric=record.endpoint))
-    blocks = [block for block in blocks if len(block)]
-    if not blocks:
-        return pd.DataFrame(columns=columns)
-    return of.merge(pd.concat(blocks), on="configuration")[columns]
+    return sweep.keyed(blocks, ["metric", *crossed.COMPONENTS])
 
 
 def variance_block(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:

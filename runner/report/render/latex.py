@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from runner.report.comparison import Comparison
-from runner.report.methods import Methods
+from runner.report.methods import CITED, Methods
 from runner.report.names import MINUS
 from runner.report.table import Entry, Table
 
@@ -76,10 +76,7 @@ def latex(comparison: Comparison) -> str:
 
 def cited(methods: Methods) -> str:
     """Returns a methods paragraph as LaTeX, which cites sources by the keys of their entries."""
-    text = escaped(methods.text)
-    for source in methods.sources:
-        text = text.replace(f" [{source.key}]", rf"~\cite{{{source.key}}}")
-    return text
+    return CITED.sub(r"~\\cite{\1\2}", escaped(methods.text))
 
 
 def table(content: Table, caption: str, label: str) -> str:

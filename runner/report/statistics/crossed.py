@@ -101,7 +101,7 @@ def variance_components(table: ArrayLike) -> pd.DataFrame:
     """
     squares = mean_squares(complete_part(table))
     if squares is None:
-        return pd.DataFrame(columns=_COMPONENTS)
+        return pd.DataFrame(columns=COMPONENTS)
     noise = squares.residual
     raw = {
         "weights": (squares.weights - noise) / squares.num_batches,
@@ -125,10 +125,10 @@ def variance_components(table: ArrayLike) -> pd.DataFrame:
         }
         for source, degrees in zip(SOURCES, squares.degrees, strict=True)
     ]
-    return pd.DataFrame(rows, columns=_COMPONENTS)
+    return pd.DataFrame(rows, columns=COMPONENTS)
 
 
-_COMPONENTS = [
+COMPONENTS = [
     *("source", "num_weights", "num_batches", "mean_square", "df"),
     *("variance", "truncated", "share", "std", "p_value"),
 ]
