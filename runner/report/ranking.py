@@ -40,6 +40,9 @@ def ranking(cells: Sequence[Cell], confidence: float) -> Table:
     """Returns one row a configuration, best first within each cell."""
     compared = any(len(cell.standings) > 1 for cell in cells)
     numbers = _numbers(cells, confidence, compared)
+    tests: list[Column] = []
+    if any(standing.test for cell in cells for standing in cell.standings):
+        tests = [("test ± sampling error", _test), ("test, interval over seeds", _test_interval)]
     columns: list[Column] = [
         *([("#", _rank)] if compared else []),
         ("initializer", lambda place: Entry(names.one_line(place.standing.record.init))),
@@ -48,12 +51,13 @@ def ranking(cells: Sequence[Cell], confidence: float) -> Table:
         *numbers,
         *([("outcome", _outcome)] if compared else []),
         ("finished", _coverage),
+        *tests,
     ]
     places = [place for cell in cells for place in _places(cell, confidence)]
     return Table(
         columns=tuple(title for title, _ in columns),
         rows=tuple(tuple(entry(place) for _, entry in columns) for place in places),
-        numeric=frozenset(("#", *(title for title, _ in numbers))),
+        numeric=frozenset(("#", *(title for title, _ in (*numbers, *tests)))),
     )
 
 
@@ -145,8 +149,6 @@ def _numbers(cells: Sequence[Cell], confidence: float, compared: bool) -> list[C
     ]
     if compared:
         columns.append((f"difference to {reference}", _difference))
-    if any(s.test for cell in cells for s in cell.standings):
-        columns += [("test ± sampling error", _test), ("test, interval over seeds", _test_interval)]
     return columns
 
 
