@@ -1,15 +1,16 @@
 """The ranked table, and the table of several settings."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from runner.records import lower_is_better
 from runner.report import names, words
 from runner.report.statistics.proportions import half_width_of_share
 from runner.report.table import Entry, Table
 from runner.report.verdict import Cell, Standing
+from runner.summary import Summary
 
 # More settings than these do not fit beside each other; the ranked table has all.
 _MAX_COLUMNS = 12
@@ -40,14 +41,15 @@ def ranking(cells: Sequence[Cell], confidence: float) -> Table:
     """Returns one row a configuration, best first within each cell."""
     compared = any(len(cell.standings) > 1 for cell in cells)
     numbers = _numbers(cells, confidence, compared)
+    metric: Column = ("metric", lambda place: Entry(names.endpoint_name(place.standing.record)))
     tests: list[Column] = []
     if any(standing.test for cell in cells for standing in cell.standings):
-        tests = [("test ± sampling error", _test), ("test, interval over seeds", _test_interval)]
+        tests = [("test ± sampling error", _test), ("test, interval over seeds", _over_seeds)]
     columns: list[Column] = [
         *([("#", _rank)] if compared else []),
         ("initializer", lambda place: Entry(names.one_line(place.standing.record.init))),
         *_factors(cells),
-        *([("metric", _metric)] if len(metrics(cells)) > 1 else []),
+        *([metric] if len(metrics(cells)) > 1 else []),
         *numbers,
         *([("outcome", _outcome)] if compared else []),
         ("finished", _coverage),
@@ -75,17 +77,14 @@ def matrix(cells: Sequence[Cell]) -> Table | None:
     series = list(dict.fromkeys(name for own in of for name in own))
     if len(scored) < 2 or len(series) == sum(map(len, of)):
         return None
-    order = sorted(series, key=lambda name: -_num_good(name, scored))
+    num_good = Counter(s.name.series for cell in scored for s in words.good(cell))
+    order = sorted(series, key=lambda name: -num_good[name])
     rows = [
         (Entry(name), *(_marked(own.get(name), cell) for own, cell in zip(of, scored, strict=True)))
         for name in order
     ]
     columns = tuple(cell.name or f"setting {place}" for place, cell in enumerate(scored, start=1))
     return Table(("initializer", *columns), tuple(rows), frozenset(columns))
-
-
-def _num_good(series: str, cells: Sequence[Cell]) -> int:
-    return sum(series == s.name.series for cell in cells for s in words.good(cell))
 
 
 def _marked(standing: Standing | None, cell: Cell) -> Entry:
@@ -96,10 +95,9 @@ def _marked(standing: Standing | None, cell: Cell) -> Entry:
     if not standing.score.count:
         return Entry("diverges" if standing.num_diverged else "–", -math.inf, "bad")
     text = names.number(standing.score.mean, words.digits(cell))
-    is_good = any(standing is other for other in words.good(cell))
-    if is_good:
-        choice = cell.choice is standing
-        return Entry(f"{text} {'★' if choice else '='}", standing.score.mean, "good")
+    if any(standing is other for other in words.good(cell)):
+        mark = "★" if cell.choice is standing else "="
+        return Entry(f"{text} {mark}", standing.score.mean, "good")
     if standing.outcome == "unknown" or not words.good(cell):
         return Entry(f"{text} ?", standing.score.mean)
     return Entry(text, standing.score.mean, "muted")
@@ -143,7 +141,7 @@ def _numbers(cells: Sequence[Cell], confidence: float, compared: bool) -> list[C
     reference = names.reference_word(cell.is_baseline for cell in cells)
     columns: list[Column] = [
         ("mean", lambda place: _number(place, place.standing.score.mean)),
-        (f"{100 * confidence:g} % interval", _interval),
+        (f"{100 * confidence:g} % interval", lambda p: _interval(p.standing.score, p.digits)),
         ("median", lambda place: _number(place, place.standing.score.median)),
         ("std", _std),
     ]
@@ -159,16 +157,13 @@ def _factors(cells: Sequence[Cell]) -> list[Column]:
     def column(key: str) -> Callable[[Place], Entry]:
         def entry(place: Place) -> Entry:
             value = place.standing.record.factors.get(key)
-            return Entry(names.one_line(names.scalar_text(value)), _as_number(value))
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            text = names.one_line(names.scalar_text(value))
+            return Entry(text, float(value) if is_number else None)
 
         return entry
 
     return [(title, column(key)) for key, title in keys.items()]
-
-
-def _as_number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
 
 
 def _rank(place: Place) -> Entry:
@@ -177,17 +172,16 @@ def _rank(place: Place) -> Entry:
     return Entry(str(place.rank), place.rank)
 
 
-def _metric(place: Place) -> Entry:
-    return Entry(names.endpoint_name(place.standing.record))
-
-
 def _number(place: Place, value: float) -> Entry:
     return Entry(names.number(value, place.digits), value)
 
 
-def _interval(place: Place) -> Entry:
-    score = place.standing.score
-    return Entry(names.interval(score, place.digits), score.low, "muted")
+def _interval(score: Summary | None, digits: int) -> Entry:
+    return Entry(names.interval(score, digits), score.low, "muted") if score else Entry("")
+
+
+def _over_seeds(place: Place) -> Entry:
+    return _interval(place.standing.test, place.digits)
 
 
 def _std(place: Place) -> Entry:
@@ -213,13 +207,6 @@ def _test(place: Place) -> Entry:
         width = half_width_of_share(test.mean, int(size), place.confidence)
         text += f" ± {names.significant(width, 2)}"
     return Entry(text, test.mean)
-
-
-def _test_interval(place: Place) -> Entry:
-    test = place.standing.test
-    if test is None:
-        return Entry("")
-    return Entry(names.interval(test, place.digits), test.low, "muted")
 
 
 # Outcome -> what it is called, and its emphasis.
