@@ -108,17 +108,13 @@ def _asked(rows: pd.DataFrame, trained: Sequence[ConfigurationRecord]) -> pd.Dat
         listed = named if len(named) == record.num_replicates else []
         wanted[record.index] = dict.fromkeys([*first, *listed, *present])
     order = list(dict.fromkeys(pair for of in wanted.values() for pair in of))
-    index = pd.MultiIndex.from_tuples(order, names=SEEDS) if order else _no_seeds()
+    index = pd.MultiIndex.from_arrays(list(zip(*order, strict=True)) or [[], []], names=SEEDS)
     return pd.DataFrame(
         {number: [pair in of for pair in order] for number, of in wanted.items()},
         index=index,
         columns=list(wanted),
         dtype=bool,
     )
-
-
-def _no_seeds() -> pd.MultiIndex:
-    return pd.MultiIndex.from_arrays([[], []], names=SEEDS)
 
 
 def _crossed(replicates: pd.DataFrame) -> frozenset[int]:
@@ -139,20 +135,19 @@ def with_failures(
       values: The endpoint, or another metric of that kind, by the index of `results.replicates`.
     """
     counted = values.copy()
-    for group in _groups(trained).values():
+    for group in groups(trained):
         of_group = results.replicates["configuration"].isin([record.index for record in group])
         diverged = of_group & (results.replicates["status"] == "diverged")
         counted[diverged] = _failure_score(group[0], values[of_group])
     return counted
 
 
-def _groups(
-    trained: Sequence[ConfigurationRecord],
-) -> Mapping[tuple[str, ...], list[ConfigurationRecord]]:
-    groups: dict[tuple[str, ...], list[ConfigurationRecord]] = {}
+def groups(trained: Sequence[ConfigurationRecord]) -> list[list[ConfigurationRecord]]:
+    """Returns the configurations that are comparable with each other."""
+    found: dict[tuple[str, ...], list[ConfigurationRecord]] = {}
     for record in trained:
-        groups.setdefault(comparable(record), []).append(record)
-    return groups
+        found.setdefault(comparable(record), []).append(record)
+    return list(found.values())
 
 
 def _failure_score(record: ConfigurationRecord, finished: pd.Series) -> float:

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from runner.records import ConfigurationRecord
 from runner.report import names
 from runner.report.answer import Answer, blocks, overall
 from runner.report.render.charts import first_rows
 from runner.report.render.forest import UNKNOWN, forest, seen
 from runner.report.render.theme import Figure, finish
 from runner.report.results import Results
-from runner.report.scores import Scores, comparable
+from runner.report.scores import Scores, groups
 from runner.report.statistics.correlation import rank_correlation
 from runner.report.statistics.paired import holm
 from runner.report.sweep import Sweep
@@ -59,7 +58,8 @@ def predictors_table(results: Results, found: Scores) -> pd.DataFrame:
     headline = _medians(results.propagation)
     outcome = found.counted.mean()
     rows = []
-    for group in _groups(results):
+    trained = [r for r in results.configurations if r.error is None and r.is_trained]
+    for group in groups(trained):
         indices = [record.index for record in group]
         of_group = headline.reindex(indices)
         for quantity in of_group.columns:
@@ -71,14 +71,6 @@ def predictors_table(results: Results, found: Scores) -> pd.DataFrame:
                 rows.append((*names, count, rho, low, high, p, np.nan))
     table = pd.DataFrame(rows, columns=_COLUMNS)
     return table.assign(p_holm=holm(table["p_value"])) if len(table) else table
-
-
-def _groups(results: Results) -> list[list[ConfigurationRecord]]:
-    groups: dict[tuple[str, ...], list[ConfigurationRecord]] = {}
-    for record in results.configurations:
-        if record.error is None and record.is_trained:
-            groups.setdefault(comparable(record), []).append(record)
-    return list(groups.values())
 
 
 def _medians(propagation: pd.DataFrame) -> pd.DataFrame:
