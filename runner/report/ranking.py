@@ -1,8 +1,8 @@
 """The ranked table, and the table of several settings."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 from runner.records import lower_is_better
@@ -15,45 +15,39 @@ from runner.report.verdict import Cell, Standing
 _MAX_COLUMNS = 12
 
 
-@dataclass(frozen=True)
-class Place:
-    """A standing with what its row needs to know of its cell.
-
-    Attributes:
-      rank: Its place in the cell, from 1.
-      digits, difference_digits: Decimals of the cell's scores and of its differences.
-      confidence: Level of its intervals.
-    """
-
-    rank: int
-    standing: Standing
-    cell: Cell
-    digits: int
-    difference_digits: int
-    confidence: float
-
-
-Column = tuple[str, Callable[[Place], Entry]]
-
-
 def ranking(cells: Sequence[Cell], confidence: float) -> Table:
     """Returns one row a configuration, best first within each cell."""
+    standings = [standing for cell in cells for standing in cell.standings]
+    factors = names.short_keys(key for standing in standings for key in standing.record.factors)
     compared = any(len(cell.standings) > 1 for cell in cells)
-    numbers = _numbers(cells, confidence, compared)
-    columns: list[Column] = [
-        *([("#", _rank)] if compared else []),
-        ("initializer", lambda place: Entry(names.one_line(place.standing.record.init))),
-        *_factors(cells),
-        *([("metric", _metric)] if len(metrics(cells)) > 1 else []),
-        *numbers,
-        *([("outcome", _outcome)] if compared else []),
-        ("finished", _coverage),
+    tested = any(standing.test for standing in standings)
+    reference = names.reference_word(cell.is_baseline for cell in cells)
+    titles = {
+        "#": compared,
+        "initializer": True,
+        "metric": len(metrics(cells)) > 1,
+        "mean": True,
+        f"{100 * confidence:g} % interval": True,
+        "median": True,
+        "std": True,
+        f"difference to {reference}": compared,
+        "test ± sampling error": tested,
+        "test, interval over seeds": tested,
+        "outcome": compared,
+        "finished": True,
+    }
+    shown = list(compress(titles, titles.values()))
+    at = shown.index("initializer") + 1
+    rows = [
+        (*row[:at], *_factors(standing, factors), *row[at:])
+        for cell in cells
+        for standing, entries in zip(cell.standings, _entries(cell, confidence), strict=True)
+        for row in [tuple(compress(entries, titles.values()))]
     ]
-    places = [place for cell in cells for place in _places(cell, confidence)]
     return Table(
-        columns=tuple(title for title, _ in columns),
-        rows=tuple(tuple(entry(place) for _, entry in columns) for place in places),
-        numeric=frozenset(("#", *(title for title, _ in numbers))),
+        columns=(*shown[:at], *factors.values(), *shown[at:]),
+        rows=tuple(rows),
+        numeric=frozenset(["#", *list(titles)[3:10]]),
     )
 
 
@@ -71,17 +65,13 @@ def matrix(cells: Sequence[Cell]) -> Table | None:
     series = list(dict.fromkeys(name for own in of for name in own))
     if len(scored) < 2 or len(series) == sum(map(len, of)):
         return None
-    order = sorted(series, key=lambda name: -_num_good(name, scored))
+    good = [s.name.series for cell in scored for s in words.good(cell)]
     rows = [
         (Entry(name), *(_marked(own.get(name), cell) for own, cell in zip(of, scored, strict=True)))
-        for name in order
+        for name in sorted(series, key=good.count, reverse=True)
     ]
     columns = tuple(cell.name or f"setting {place}" for place, cell in enumerate(scored, start=1))
     return Table(("initializer", *columns), tuple(rows), frozenset(columns))
-
-
-def _num_good(series: str, cells: Sequence[Cell]) -> int:
-    return sum(series == s.name.series for cell in cells for s in words.good(cell))
 
 
 def _marked(standing: Standing | None, cell: Cell) -> Entry:
@@ -114,19 +104,11 @@ def ranks(cells: Sequence[Cell]) -> dict[int, int]:
 def outcomes(cells: Sequence[Cell]) -> dict[int, str]:
     """Returns what the table calls the outcome of each configuration; none that is alone."""
     return {
-        place.standing.record.index: _outcome(place).text
+        standing.record.index: _outcome(standing, cell).text
         for cell in cells
         if len(cell.standings) > 1
-        for place in _places(cell, 0.0)
+        for standing in cell.standings
     }
-
-
-def _places(cell: Cell, confidence: float) -> list[Place]:
-    digits, difference_digits = words.digits(cell), words.difference_digits(cell)
-    return [
-        Place(rank, standing, cell, digits, difference_digits, confidence)
-        for rank, standing in enumerate(cell.standings, start=1)
-    ]
 
 
 def metrics(cells: Sequence[Cell]) -> list[str]:
@@ -135,89 +117,56 @@ def metrics(cells: Sequence[Cell]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _numbers(cells: Sequence[Cell], confidence: float, compared: bool) -> list[Column]:
-    reference = names.reference_word(cell.is_baseline for cell in cells)
-    columns: list[Column] = [
-        ("mean", lambda place: _number(place, place.standing.score.mean)),
-        (f"{100 * confidence:g} % interval", _interval),
-        ("median", lambda place: _number(place, place.standing.score.median)),
-        ("std", _std),
-    ]
-    if compared:
-        columns.append((f"difference to {reference}", _difference))
-    if any(s.test for cell in cells for s in cell.standings):
-        columns += [("test ± sampling error", _test), ("test, interval over seeds", _test_interval)]
-    return columns
+def _entries(cell: Cell, confidence: float) -> Iterator[list[Entry]]:
+    """Yields the row of each standing, without its factors."""
+    digits, difference_digits = words.digits(cell), words.difference_digits(cell)
+    for rank, standing in enumerate(cell.standings, start=1):
+        record, score, test = standing.record, standing.score, standing.test
+        is_whole = score.count >= record.num_replicates
+        yield [
+            Entry(str(rank), rank) if score.count else Entry("–", len(cell.standings)),
+            Entry(names.one_line(record.init)),
+            Entry(names.endpoint_name(record)),
+            Entry(names.number(score.mean, digits), score.mean),
+            Entry(names.interval(score, digits), score.low, "muted"),
+            Entry(names.number(score.median, digits), score.median),
+            Entry(names.significant(score.std, 2), score.std),
+            _difference(standing, difference_digits),
+            _test(standing, digits, confidence),
+            Entry(names.interval(test, digits), test.low, "muted") if test else Entry(""),
+            _outcome(standing, cell),
+            Entry(
+                names.coverage(record.num_replicates, standing.statuses),
+                score.count,
+                "" if is_whole else "bad",
+            ),
+        ]
 
 
-def _factors(cells: Sequence[Cell]) -> list[Column]:
-    records = [standing.record for cell in cells for standing in cell.standings]
-    keys = names.short_keys(key for record in records for key in record.factors)
-
-    def column(key: str) -> Callable[[Place], Entry]:
-        def entry(place: Place) -> Entry:
-            value = place.standing.record.factors.get(key)
-            return Entry(names.one_line(names.scalar_text(value)), _as_number(value))
-
-        return entry
-
-    return [(title, column(key)) for key, title in keys.items()]
+def _factors(standing: Standing, keys: Iterable[str]) -> Iterator[Entry]:
+    for key in keys:
+        value: Any = standing.record.factors.get(key)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        yield Entry(names.one_line(names.scalar_text(value)), float(value) if is_number else None)
 
 
-def _as_number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
-
-
-def _rank(place: Place) -> Entry:
-    if not place.standing.score.count:
-        return Entry("–", len(place.cell.standings))
-    return Entry(str(place.rank), place.rank)
-
-
-def _metric(place: Place) -> Entry:
-    return Entry(names.endpoint_name(place.standing.record))
-
-
-def _number(place: Place, value: float) -> Entry:
-    return Entry(names.number(value, place.digits), value)
-
-
-def _interval(place: Place) -> Entry:
-    score = place.standing.score
-    return Entry(names.interval(score, place.digits), score.low, "muted")
-
-
-def _std(place: Place) -> Entry:
-    value = place.standing.score.std
-    return Entry(names.significant(value, 2), value)
-
-
-def _difference(place: Place) -> Entry:
-    difference = place.standing.difference
+def _difference(standing: Standing, digits: int) -> Entry:
+    difference = standing.difference
     if difference is None or not difference.count:
         return Entry("")
-    text = names.mean_and_interval(difference, place.difference_digits, signed=True)
-    return Entry(text, difference.mean)
+    return Entry(names.mean_and_interval(difference, digits, signed=True), difference.mean)
 
 
-def _test(place: Place) -> Entry:
+def _test(standing: Standing, digits: int, confidence: float) -> Entry:
     """Returns the mean score on the test part, and what the part's size leaves open of a share."""
-    test, record = place.standing.test, place.standing.record
+    test, record = standing.test, standing.record
     if test is None:
         return Entry("")
-    text, size = names.number(test.mean, place.digits), record.dataset.get("num_test")
+    text, size = names.number(test.mean, digits), record.dataset.get("num_test")
     if size and not lower_is_better(record.endpoint):
-        width = half_width_of_share(test.mean, int(size), place.confidence)
+        width = half_width_of_share(test.mean, int(size), confidence)
         text += f" ± {names.significant(width, 2)}"
     return Entry(text, test.mean)
-
-
-def _test_interval(place: Place) -> Entry:
-    test = place.standing.test
-    if test is None:
-        return Entry("")
-    return Entry(names.interval(test, place.digits), test.low, "muted")
 
 
 # Outcome -> what it is called, and its emphasis.
@@ -231,17 +180,11 @@ OUTCOMES: dict[str, tuple[str, str]] = {
 }
 
 
-def _outcome(place: Place) -> Entry:
-    outcome = "unlearned" if place.standing.never_learned else place.standing.outcome
+def _outcome(standing: Standing, cell: Cell) -> Entry:
+    outcome = "unlearned" if standing.never_learned else standing.outcome
     if outcome == "reference":
-        return Entry("baseline") if place.cell.is_baseline else Entry("best mean", emphasis="good")
+        return Entry("baseline") if cell.is_baseline else Entry("best mean", emphasis="good")
     text, emphasis = OUTCOMES[outcome]
-    if outcome == "unknown" and not place.cell.look:
+    if outcome == "unknown" and not cell.look:
         text = "no verdict"
     return Entry(text, emphasis=emphasis)
-
-
-def _coverage(place: Place) -> Entry:
-    score, record = place.standing.score, place.standing.record
-    text = names.coverage(record.num_replicates, place.standing.statuses)
-    return Entry(text, score.count, "" if score.count >= record.num_replicates else "bad")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 
@@ -10,7 +11,7 @@ from runner.report.answer import Answer
 from runner.report.names import Name
 from runner.report.points import Points, curve_points
 from runner.report.render import theme
-from runner.report.render.charts import BACK_LINE, IN_COLOUR, line_panels, spread
+from runner.report.render.charts import BACK_LINE, IN_COLOUR, line_panels, spread, tooltips
 from runner.report.results import Results
 from runner.report.sweep import Sweep
 from runner.report.verdict import comparable
@@ -142,44 +143,32 @@ def _untrained(points: Points, series: Sequence[theme.Series]) -> tuple[list[alt
     """Points at epoch 0, one line a series."""
     y = alt.Y("series_name:N", title=None, sort=[item.name for item in series])
     base = alt.Chart().encode(
-        x=_value_x(points, "value"), y=y, color=theme.color(series, legend=False)
+        x=_value(points, "value", alt.X), y=y, color=theme.color(series, legend=False)
     )
     means = base.transform_filter(_MEANS) if points.has_replicates else base
     layers = [means.mark_point(filled=True, size=80, opacity=1).encode(tooltip=_tooltip(points))]
     if points.has_intervals:
         rule = means.mark_rule(strokeWidth=2)
-        layers.insert(0, rule.encode(x=_value_x(points, "band_low"), x2="band_high:Q"))
+        layers.insert(0, rule.encode(x=_value(points, "band_low", alt.X), x2="band_high:Q"))
     if points.has_replicates:
         single = base.transform_filter(_REPLICATES)
         layers.append(single.mark_tick(opacity=0.5, thickness=1.5))
     return layers, None
 
 
-def _value(points: Points, column: str) -> alt.Y:
-    scale, axis = _scale_and_axis(points)
-    return alt.Y(f"{column}:Q", title=points.words, scale=scale, axis=axis)
-
-
-def _value_x(points: Points, column: str) -> alt.X:
-    scale, axis = _scale_and_axis(points)
-    return alt.X(f"{column}:Q", title=points.words, scale=scale, axis=axis)
-
-
-def _scale_and_axis(points: Points) -> tuple[alt.Scale, alt.Axis]:
-    axis = (
-        alt.Axis(format="~g", tickCount=5)
-        if points.is_log
-        else alt.Axis(tickCount=5, labelFlush=True)
-    )
-    return theme.value_scale(points.frame["mean"], points.is_log), axis
+def _value(points: Points, column: str, channel: Any = alt.Y) -> Any:
+    how = {"format": "~g"} if points.is_log else {"labelFlush": True}
+    axis = alt.Axis(tickCount=5, **how)
+    scale = theme.value_scale(points.frame["mean"], points.is_log)
+    return channel(f"{column}:Q", title=points.words, scale=scale, axis=axis)
 
 
 def _tooltip(points: Points) -> list[alt.Tooltip]:
-    return [
-        alt.Tooltip("series_name:N", title="initializer"),
-        alt.Tooltip("panel_name:N", title="panel"),
-        alt.Tooltip("epoch:Q"),
-        alt.Tooltip("mean:Q", title=f"mean {points.words}", format=".4~g"),
-        alt.Tooltip("low:Q", title="interval from", format=".4~g"),
-        alt.Tooltip("high:Q", title="to", format=".4~g"),
-    ]
+    return tooltips(
+        ("series_name:N", "initializer"),
+        ("panel_name:N", "panel"),
+        ("epoch:Q", "epoch"),
+        ("mean:Q", f"mean {points.words}", ".4~g"),
+        ("low:Q", "interval from", ".4~g"),
+        ("high:Q", "to", ".4~g"),
+    )

@@ -55,7 +55,7 @@ def success_block(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
             ("diverged", count("num_diverged")),
             ("never learned", count("num_unlearned")),
             ("failed", count("num_failed")),
-            *([("before training", text("start"))] if _is_told(frame, "start") else []),
+            *([("before training", text("start"))] if frame["start"].any() else []),
         ],
     )
 
@@ -65,10 +65,6 @@ def _rate(row: Row) -> Entry:
     if math.isnan(rate):
         return Entry("–", rate)
     return Entry(f"{100 * rate:.0f} % [{100 * low:.0f}, {100 * high:.0f}]", rate)
-
-
-def _is_told(frame: pd.DataFrame, column: str) -> bool:
-    return column in frame and bool(frame[column].replace("", None).notna().any())
 
 
 def failures(results: Results) -> Table | None:

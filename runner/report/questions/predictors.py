@@ -5,14 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from runner.records import ConfigurationRecord
 from runner.report import names
 from runner.report.answer import Answer, blocks, overall
 from runner.report.render.charts import first_rows
 from runner.report.render.forest import UNKNOWN, forest, seen
 from runner.report.render.theme import Figure, finish
 from runner.report.results import Results
-from runner.report.scores import Scores, comparable
+from runner.report.scores import Scores, grouped
 from runner.report.statistics.correlation import rank_correlation
 from runner.report.statistics.paired import holm
 from runner.report.sweep import Sweep
@@ -23,6 +22,7 @@ _COLUMNS = [
     *("rho", "ci_low", "ci_high", "p_value", "p_holm"),
 ]
 VALUE, FROM_ONE, FROM_ZERO = "value", "distance from 1", "distance from 0"
+_TRANSFORMED = {VALUE: "{}", FROM_ONE: "|log {}|", FROM_ZERO: "|{}|"}
 # Already on a logarithmic scale.
 _LOGARITHM = "log10_"
 # The largest singular value is a headline number; those after it are a spectrum.
@@ -59,7 +59,9 @@ def predictors_table(results: Results, found: Scores) -> pd.DataFrame:
     headline = _medians(results.propagation)
     outcome = found.counted.mean()
     rows = []
-    for group in _groups(results):
+    for group in grouped(
+        r for r in results.configurations if not r.error and r.is_trained
+    ).values():
         indices = [record.index for record in group]
         of_group = headline.reindex(indices)
         for quantity in of_group.columns:
@@ -71,14 +73,6 @@ def predictors_table(results: Results, found: Scores) -> pd.DataFrame:
                 rows.append((*names, count, rho, low, high, p, np.nan))
     table = pd.DataFrame(rows, columns=_COLUMNS)
     return table.assign(p_holm=holm(table["p_value"])) if len(table) else table
-
-
-def _groups(results: Results) -> list[list[ConfigurationRecord]]:
-    groups: dict[tuple[str, ...], list[ConfigurationRecord]] = {}
-    for record in results.configurations:
-        if record.error is None and record.is_trained:
-            groups.setdefault(comparable(record), []).append(record)
-    return list(groups.values())
 
 
 def _medians(propagation: pd.DataFrame) -> pd.DataFrame:
@@ -153,7 +147,7 @@ def predictor_figures(predictors: pd.DataFrame) -> list[Figure]:
         {
             "title": [
                 names.one_line(
-                    f"{_transformed(str(quantity).replace('_', ' '), str(transform))}"
+                    f"{_TRANSFORMED[transform].format(quantity.replace('_', ' '))}"
                     f"{f' · {group}' if groups else ''}"
                 )
                 for quantity, transform, group in told
@@ -180,9 +174,3 @@ def predictor_figures(predictors: pd.DataFrame) -> list[Figure]:
     )
     spec = finish(chart, title, "", seen(data, "Rank correlation"))
     return [Figure("predictors", title, caption + others, spec)]
-
-
-def _transformed(quantity: str, transform: str) -> str:
-    """Returns such as `"|log10 signal gain|"` for its distance from 0."""
-    told = {FROM_ZERO: f"|{quantity}|", FROM_ONE: f"|log {quantity}|"}
-    return told.get(transform, quantity)
