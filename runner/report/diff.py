@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from runner.records import ConfigurationRecord, SweepRecord
 from runner.report import names
-from runner.report.render.json import SCHEMA_VERSION, Command, command, number
+from runner.report.render.json import SCHEMA_VERSION, Command, command
 from runner.report.results import Results
 from runner.report.selection import settings
 from runner.report.sweep import Sweep
@@ -275,9 +275,9 @@ def _outcome(
 def _score(cell: Cell, standing: Standing) -> Score:
     score = standing.score
     return Score(
-        mean=number(score.mean),
-        ci_low=number(score.low),
-        ci_high=number(score.high),
+        mean=score.mean,
+        ci_low=score.low,
+        ci_high=score.high,
         num_asked=standing.record.num_replicates,
         num_finished=score.count,
         outcome=standing.outcome,
@@ -315,4 +315,4 @@ def _difference(
     summary = paired_difference(b, a, sides[0].command.confidence)
     if not summary.count:
         return None
-    return Paired(number(summary.mean), number(summary.low), number(summary.high), summary.count)
+    return Paired(summary.mean, summary.low, summary.high, summary.count)

@@ -10,7 +10,7 @@ import numpy as np
 from runner import tasks
 from runner.plan import Scalar
 from runner.records import ConfigurationRecord, lower_is_better
-from runner.report.statistics import Summary
+from runner.summary import Summary
 
 # What is narrower than this, relatively, is the rounding of equal numbers.
 _ROUNDING = 1e-12

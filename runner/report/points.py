@@ -99,30 +99,23 @@ class Points:
 
 def curve_points(results: Results, names: Mapping[int, Name]) -> list[Points]:
     """Returns the points of each plain metric over the finished replicates."""
-    curves = _finished(results)
+    finished = results.replicates.loc[results.replicates["status"] == "finished", _REPLICATE]
+    curves = results.curves.merge(finished, on=_REPLICATE) if len(finished) else results.curves[:0]
     if curves.empty:
         return []
     cells = list(dict.fromkeys(names[index].cell for index in sorted(set(curves.configuration))))
     series = {name.series for name in names.values()}
     num_shown = max(1, MAX_CURVES // (len(_PARTS) * len(series)))
     shown = [index for index, name in names.items() if name.cell in cells[:num_shown]]
-    curves = curves[curves["configuration"].isin(shown) & _kept_epochs(curves)]
+    # Epochs at even distances, and the last of each configuration.
+    last = curves.groupby("configuration")["epoch"].transform("max")
+    kept = curves["epoch"].isin(thinned(int(last.max()))) | (curves["epoch"] == last)
+    curves = curves[curves["configuration"].isin(shown) & kept]
     plain = curves["metric"].str.removeprefix("val_")
     return [
         _points(str(metric), part, names, cells, results.sweep.confidence)
         for metric, part in curves.groupby(plain, sort=False)
     ]
-
-
-def _finished(results: Results) -> pd.DataFrame:
-    finished = results.replicates.loc[results.replicates["status"] == "finished", _REPLICATE]
-    return results.curves.merge(finished, on=_REPLICATE) if len(finished) else results.curves[:0]
-
-
-def _kept_epochs(curves: pd.DataFrame) -> pd.Series:
-    """Tells which rows are drawn: epochs at even distances, and the last of each configuration."""
-    last = curves.groupby("configuration")["epoch"].transform("max")
-    return curves["epoch"].isin(thinned(int(last.max()))) | (curves["epoch"] == last)
 
 
 def thinned(last: int) -> list[int]:
@@ -150,8 +143,8 @@ def _points(
     panels = [name for name in laid_out if name in set(panel)]
     label = [names[index].series for index in frame["configuration"]]
     series = list(dict.fromkeys(label))
-    frame.insert(0, "panel", _places(panel, panels))
-    frame.insert(1, "series", _places(label, series))
+    frame.insert(0, "panel", [panels.index(name) for name in panel])
+    frame.insert(1, "series", [series.index(name) for name in label])
     return Points(
         metric=metric,
         frame=frame.drop(columns=["configuration", "metric"]),
@@ -176,8 +169,3 @@ def _thin_lines(curves: pd.DataFrame) -> list[pd.DataFrame]:
 def _panel(metric: str, cell: str) -> str:
     part = _PARTS["val_" if metric.startswith("val_") else ""]
     return f"{part} · {cell}" if cell else part
-
-
-def _places(values: list[str], names: list[str]) -> list[int]:
-    place = {name: index for index, name in enumerate(names)}
-    return [place[value] for value in values]

@@ -31,10 +31,10 @@ def ranking(cells: Sequence[Cell], confidence: float) -> Table:
         "median": True,
         "std": True,
         f"difference to {reference}": compared,
-        "test ± sampling error": tested,
-        "test, interval over seeds": tested,
         "outcome": compared,
         "finished": True,
+        "test ± sampling error": tested,
+        "test, interval over seeds": tested,
     }
     shown = list(compress(titles, titles.values()))
     at = shown.index("initializer") + 1
@@ -47,7 +47,7 @@ def ranking(cells: Sequence[Cell], confidence: float) -> Table:
     return Table(
         columns=(*shown[:at], *factors.values(), *shown[at:]),
         rows=tuple(rows),
-        numeric=frozenset(["#", *list(titles)[3:10]]),
+        numeric=frozenset(titles) - {"initializer", "metric", "outcome", "finished"},
     )
 
 
@@ -132,14 +132,14 @@ def _entries(cell: Cell, confidence: float) -> Iterator[list[Entry]]:
             Entry(names.number(score.median, digits), score.median),
             Entry(names.significant(score.std, 2), score.std),
             _difference(standing, difference_digits),
-            _test(standing, digits, confidence),
-            Entry(names.interval(test, digits), test.low, "muted") if test else Entry(""),
             _outcome(standing, cell),
             Entry(
                 names.coverage(record.num_replicates, standing.statuses),
                 score.count,
                 "" if is_whole else "bad",
             ),
+            _test(standing, digits, confidence),
+            Entry(names.interval(test, digits), test.low, "muted") if test else Entry(""),
         ]
 
 

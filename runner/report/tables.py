@@ -1,6 +1,7 @@
 """The tidy tables of a report: one row a configuration, or one row a thing that went wrong."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,10 +15,11 @@ from runner.records import (
     bounds,
     replicates_table,
 )
-from runner.summary import Summary, summarize
+from runner.summary import summarize
 
 NUMBERS = ("mean", "median", "std", "ci_low", "ci_high")
-COUNTS = ("num_finished", "num_diverged", "num_failed")
+_ENDS = ("finished", "diverged", "failed")
+COUNTS = tuple(f"num_{status}" for status in _ENDS)
 FAILURE_COLUMNS = (*KEY_COLUMNS, "status", "epoch", "step", "reason")
 
 
@@ -65,26 +67,19 @@ def comparison_table(
         {"configuration": record.index, "init": record.init}
         | {key: record.factors.get(key) for key in factors}
         | {"metric": record.endpoint or None}
-        | _numbers(summarize(values.get(record.index, ()), confidence, bounds(record.endpoint)))
-        | _counts(statuses.get(record.index, {}))
+        | dict(zip(NUMBERS, (of.mean, of.median, of.std, of.low, of.high), strict=True))
+        | {f"num_{status}": statuses.get(record.index, {}).get(status, 0) for status in _ENDS}
         for record in configurations
+        for of in [summarize(values.get(record.index, ()), confidence, bounds(record.endpoint))]
     ]
     columns = ["configuration", "init", *factors, "metric", *NUMBERS, *COUNTS]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _numbers(summary: Summary) -> dict[str, float]:
-    ends = (summary.low, summary.high)
-    return dict(zip(NUMBERS, (summary.mean, summary.median, summary.std, *ends), strict=True))
-
-
 def status_counts(replicates: pd.DataFrame) -> dict[int, dict[str, int]]:
     """Returns for each configuration with a replicate: status -> number of its replicates."""
-    counts: dict[int, dict[str, int]] = {}
-    for index, status in zip(replicates["configuration"], replicates["status"], strict=True):
-        of = counts.setdefault(int(index), {})
-        of[status] = of.get(status, 0) + 1
-    return counts
+    of = replicates.groupby("configuration")["status"]
+    return {int(str(index)): dict(Counter(statuses)) for index, statuses in of}
 
 
 def num_untrained(replicates: pd.DataFrame) -> dict[int, int]:
@@ -94,10 +89,6 @@ def num_untrained(replicates: pd.DataFrame) -> dict[int, int]:
     at_once = (replicates["status"] == "diverged") & (replicates["diverged_epoch"] == 0)
     counts = replicates.loc[at_once.fillna(False), "configuration"].value_counts()
     return {int(str(index)): int(count) for index, count in counts.items()}
-
-
-def _counts(statuses: Mapping[str, int]) -> dict[str, int]:
-    return {count: int(statuses.get(count.removeprefix("num_"), 0)) for count in COUNTS}
 
 
 def endpoint_numbers(
@@ -142,12 +133,8 @@ def failures_table(
 
 def _failure(labels: Mapping[int, str], record: ReplicateRecord) -> dict[str, Any]:
     return {
-        "configuration": record.configuration,
+        **{key: getattr(record, key) for key in (*KEY_COLUMNS, "status") if key != "init"},
         "init": labels[record.configuration],
-        "seed": record.seed,
-        "weight_seed": record.weight_seed,
-        "batch_seed": record.batch_seed,
-        "status": record.status,
         "epoch": record.diverged_epoch,
         "step": record.diverged_step,
         "reason": record.error or _reason(record),

@@ -12,7 +12,7 @@ shown beside the *leader*, the best mean with failures counted.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 import pandas as pd
@@ -25,9 +25,9 @@ from runner.report import names, pairs
 from runner.report.names import Name
 from runner.report.results import Results
 from runner.report.scores import Scores, comparable, scores
-from runner.report.statistics import Summary, summarize
 from runner.report.statistics.verdicts import EQUIVALENT, UNKNOWN, WITHIN
 from runner.report.tables import num_untrained, status_counts
+from runner.summary import Summary, summarize
 
 Outcome = Literal[
     "reference", "better", "equivalent", "worse", "unknown", "unlearned", "unfinished"
@@ -280,8 +280,8 @@ def _baselines(standings: Sequence[Standing]) -> dict[str, int]:
     """Returns for each family the configuration that was fixed beforehand as the reference."""
     found = {}
     for design in {standing.record.design or UNSTAMPED for standing in standings}:
-        asked = baseline_label(standings[0].record) or DEFAULT_BASELINE
-        wanted = design.reference if design.is_stamped else asked
+        named_late = baseline_label(standings[0].record) or DEFAULT_BASELINE
+        wanted = design.reference if design.is_stamped else named_late
         named = [standing for standing in standings if standing.record.init == wanted]
         # Where the factors of one initializer are compared, its name singles out none of them.
         if len(named) == 1 and named[0].score.count:
@@ -313,27 +313,19 @@ def _cell(
 
 def _differences(table: pd.DataFrame, to: Standing) -> dict[int, Difference]:
     """Returns how each other configuration differs from one of its cell."""
-    return {
-        int(row["configuration"]): Difference(
-            mean=row["mean"],
-            median=row["median"],
-            std=row["std"],
-            low=row["ci_low"],
-            high=row["ci_high"],
-            count=int(row["num_pairs"]),
-            num_left_out=int(row["num_left_out"]),
-            p_value=row["p_t"],
-            level=row["level"],
-            verdict=row["verdict"],
-            decided_at=0 if pd.isna(row["decided_at"]) else int(row["decided_at"]),
-            look=int(row["look"]),
-            next_look=int(row["next_look"]),
-            sign=int(row["sign"]),
-            fails_more=row["fails"] > 0,
-            margin=row["margin"],
-        )
-        for row in pairs.oriented(table, to.record.index).to_dict("records")
-    }
+    told = pairs.oriented(table, to.record.index).rename(columns=_CALLED)
+    told = told.assign(
+        decided_at=told["decided_at"].fillna(0).astype(int),
+        sign=told["sign"].astype(int),
+        fails_more=told["fails"] > 0,
+    )
+    own = [field.name for field in fields(Difference)]
+    rows = zip(told["configuration"].tolist(), told[own].to_dict("records"), strict=True)
+    return {int(index): Difference(**{str(key): row[key] for key in row}) for index, row in rows}
+
+
+# Column of a comparison -> what `Difference` calls it.
+_CALLED = {"ci_low": "low", "ci_high": "high", "num_pairs": "count", "p_t": "p_value"}
 
 
 def _outcome(

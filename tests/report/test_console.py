@@ -56,24 +56,3 @@ def test_of_many_cells_the_first_are_told(scored: Scored, num_cells: int) -> Non
     assert ("2 more settings in the report" in text) == (num_cells == 7)
     assert text.count("depth=") == min(num_cells, 5)
     assert text.count(" ?") == 2 * min(num_cells, 5) + 1
-
-
-FOLDED = {
-    "ini.KwOnly(weights=fixed)": ["ini.KwOnly(", "weights=fixed)"],
-    "keras1/he_normal(scale=0.123456)": ["keras1/he_normal(", "scale=0.123456)"],
-    "package.module.Initial(a=1.5,b=0.25)": ["package.module.Initial(", "a=1.5,b=0.25)"],
-    "Init(distribution=truncated_normal)": ["Init(distribution=", "truncated_normal)"],
-    "he_normal": ["he_normal"],
-}
-
-
-@pytest.mark.parametrize("label", FOLDED)
-def test_a_long_label_is_folded_at_its_signs(scored: Scored, label: str) -> None:
-    near = [score - 0.001 * (-1) ** place for place, score in enumerate(GOOD)]
-    text = shown(scored({label: near, "other": GOOD}), width=74)
-    rows = text[text.index("#  init") :].split("\n\n")[0].splitlines()
-    assert max(map(len, rows)) <= 74
-    end = rows[0].index("mean")
-    named = [line[3:end].strip() for line in rows[1:] if not line.startswith("1")]
-    assert named == FOLDED[label]
-    assert f"  {label} " in shown(scored({label: near, "other": GOOD}), width=120)

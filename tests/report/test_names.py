@@ -6,7 +6,7 @@ import pytest
 
 from runner.records import ConfigurationRecord
 from runner.report import names
-from runner.report.statistics import summarize
+from runner.summary import summarize
 
 
 def configurations(*pairs: tuple[str, dict]) -> list[ConfigurationRecord]:

@@ -156,10 +156,10 @@ def _untrained(points: Points, series: Sequence[theme.Series]) -> tuple[list[alt
     return layers, None
 
 
-def _value(points: Points, column: str, channel: Any = alt.Y) -> Any:
-    how = {"format": "~g"} if points.is_log else {"labelFlush": True}
-    axis = alt.Axis(tickCount=5, **how)
+def _value(points: Points, column: str, channel: type = alt.Y) -> Any:
+    options: dict[str, Any] = {"format": "~g"} if points.is_log else {"labelFlush": True}
     scale = theme.value_scale(points.frame["mean"], points.is_log)
+    axis = alt.Axis(tickCount=5, **options)
     return channel(f"{column}:Q", title=points.words, scale=scale, axis=axis)
 
 

@@ -50,8 +50,7 @@ def rank_tables(results: Results, found: Scores) -> tuple[pd.DataFrame, pd.DataF
       `rank: <problem>` each, best first; and `init_a, init_b, rank_difference, p_nemenyi,
       distinguishable` of every two.
     """
-    of = _best_of_problems(results, found)
-    inits = _everywhere(of)
+    of, inits = _best_of_problems(results, found)
     if len(of) < 2 or len(inits) < 2:
         return pd.DataFrame(columns=_RANKS), pd.DataFrame(columns=_PAIRS)
     scores = np.array([_means(results, [chosen[init] for init in inits]) for chosen in of.values()])
@@ -89,28 +88,26 @@ def _rank_pairs(
     )
 
 
-def _best_of_problems(results: Results, found: Scores) -> dict[str, dict[str, Chosen]]:
-    """Returns problem -> initializer -> the configuration that stands for it."""
+def _best_of_problems(
+    results: Results, found: Scores
+) -> tuple[dict[str, dict[str, Chosen]], list[str]]:
+    """Returns problem -> initializer -> what stands for it, and the initializers that all have."""
     first: dict[tuple, str] = {}
     of = choices(results, found)
     for problem, inits in of.items():
         first.setdefault(_posed(inits[0][0].record), problem)
-    return {
+    best = {
         problem: {of_init[0].record.init: own_best(of_init) for of_init in of[problem]}
         for problem in first.values()
     }
+    inits = dict.fromkeys(init for chosen in best.values() for init in chosen)
+    return best, [init for init in inits if all(init in chosen for chosen in best.values())]
 
 
 def _posed(record: ConfigurationRecord) -> tuple:
     """Returns data and model, whatever else varies."""
     given = [item for item in record.factors.items() if is_problem(item[0])]
     return record.dataset.get("fingerprint"), *given
-
-
-def _everywhere(of: dict[str, dict[str, Chosen]]) -> list[str]:
-    """Returns the initializers that every problem has, in their order."""
-    inits = dict.fromkeys(init for chosen in of.values() for init in chosen)
-    return [init for init in inits if all(init in chosen for chosen in of.values())]
 
 
 def _means(results: Results, chosen: Sequence[Chosen]) -> list[float]:

@@ -16,10 +16,10 @@ from runner.report.choices import Chosen, choices, is_tuned, own_best, shared_be
 from runner.report.render import charts, theme
 from runner.report.results import Results
 from runner.report.scores import SEEDS, Scores
-from runner.report.statistics import summarize
 from runner.report.sweep import Sweep
 from runner.report.table import Table, interval_digits, number, tabulated, text
 from runner.report.tables import status_counts
+from runner.summary import summarize
 
 _COLUMNS = [
     *("ranking", "problem", "configuration", "init", "setting", "chosen_by", "chosen_mean"),

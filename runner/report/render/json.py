@@ -4,7 +4,6 @@
 is null.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -247,15 +246,11 @@ def _cell(cell: Cell, comparison: Comparison, sentences: Sequence[str]) -> CellA
         choice=choice.record.init if choice else None,
         ties=[s.record.init for s in best if s is not choice],
         unknown=[s.record.init for s in cell.having("unknown")],
-        avoid=[s.record.init for s in cell.standings if _is_bad(s)],
+        avoid=[s.record.init for s in cell.having("worse", "unlearned", "unfinished")],
         ranking=[_row(standing, comparison) for standing in cell.standings],
         pairs=_pairs(cell),
         sentences=sentences,
     )
-
-
-def _is_bad(standing: Standing) -> bool:
-    return standing.outcome in ("worse", "unlearned", "unfinished")
 
 
 def _row(standing: Standing, comparison: Comparison) -> Row:
@@ -265,12 +260,12 @@ def _row(standing: Standing, comparison: Comparison) -> Row:
         rank=comparison.ranks.get(record.index),
         init=record.init,
         factors=record.factors,
-        mean=number(score.mean),
-        median=number(score.median),
-        std=number(score.std),
-        ci_low=number(score.low),
-        ci_high=number(score.high),
-        test_mean=number(standing.test.mean) if standing.test else None,
+        mean=score.mean,
+        median=score.median,
+        std=score.std,
+        ci_low=score.low,
+        ci_high=score.high,
+        test_mean=standing.test.mean if standing.test else None,
         num_asked=record.num_replicates,
         num_finished=statuses.get("finished", 0),
         num_diverged=statuses.get("diverged", 0),
@@ -290,19 +285,14 @@ def _pairs(cell: Cell) -> list[Pair]:
             init_a=inits[row["configuration_a"]],
             init_b=inits[row["configuration_b"]],
             is_tested=row["is_tested"],
-            mean=number(row["mean"]),
-            ci_low=number(row["ci_low"]),
-            ci_high=number(row["ci_high"]),
+            mean=row["mean"],
+            ci_low=row["ci_low"],
+            ci_high=row["ci_high"],
             num_pairs=int(row["num_pairs"]),
-            p_value=number(row["p_t"]),
-            level=number(row["level"]),
+            p_value=row["p_t"],
+            level=row["level"],
             verdict=row["verdict"],
             decided_at=None if pd.isna(row["decided_at"]) else int(row["decided_at"]),
         )
         for row in cell.pairs.to_dict("records")
     ]
-
-
-def number(value: float) -> float | None:
-    """Returns a number as JSON has it: null where there is none."""
-    return float(value) if math.isfinite(value) else None

@@ -7,21 +7,3 @@ What `runner.summary` has comes with the package and needs scipy's special funct
 modules here import the statistics of scipy and statsmodels, which takes a second: a report needs
 them, a sweep that is starting does not.
 """
-
-from runner.summary import (
-    Summary,
-    half_width,
-    interquartile_mean,
-    paired_difference,
-    summarize,
-    summarize_curves,
-)
-
-__all__ = [
-    "Summary",
-    "half_width",
-    "interquartile_mean",
-    "paired_difference",
-    "summarize",
-    "summarize_curves",
-]
