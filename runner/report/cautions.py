@@ -100,7 +100,8 @@ def _looks(results: Results, cells: Sequence[Cell]) -> str:
             "their seeds as one look. Looking earlier, or again with more seeds, makes false "
             "differences more likely."
         )
-    beyond = [cell for cell in compared if cell.look and cell.look < _ended(cell)]
+    most = [max(standing.num_ended for standing in cell.standings) for cell in compared]
+    beyond = [cell for cell, num in zip(compared, most, strict=True) if 0 < cell.look < num]
     if not beyond or any(cell.design.looks is None for cell in compared):
         return ""
     cell = beyond[0]
@@ -110,10 +111,6 @@ def _looks(results: Results, cells: Sequence[Cell]) -> str:
         f"The verdict is that of the look at {cell.look} seeds; means and curves include the seeds "
         f"beyond it, which are exploratory. {when}."
     )
-
-
-def _ended(cell: Cell) -> int:
-    return max(standing.num_ended for standing in cell.standings)
 
 
 def _families(cells: Sequence[Cell]) -> str:

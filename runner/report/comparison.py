@@ -23,17 +23,13 @@ class Comparison:
     """What a report says first, and what the console shows.
 
     Attributes:
-      title: What was compared.
       conditions: Which part of the records it is of; empty where all count.
-      headline: The outcome in a sentence or two.
       findings: For each cell, its sentences.
       overall: What is told of the sweep as a whole.
       method: How to read the intervals and the verdict.
       paper: A paragraph on the methods, to paste; None where nothing is compared.
-      cautions: What limits the comparison.
       matrix: One row an initializer, one column a setting, where there are several settings.
       metric: What the ranked table shows, in words.
-      ranking: One row a configuration, best first.
       table: `comparison.csv`.
       ranks: Configuration -> its place in its cell, where it has a score.
       outcomes: Configuration -> what the ranked table calls its outcome.

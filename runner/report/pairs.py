@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -104,13 +105,9 @@ def statistics(of: Differences, lower: Sequence[bool], confidence: float) -> pd.
         grids, _ = _grids(of.values[of.is_crossed], of.seeds)
         told = np.array([crossed.crossed_mean(grid, confidence) for grid in grids])
         frame.loc[of.is_crossed, ["mean", "ci_low", "ci_high", "p_t", "degrees"]] = told
-    of_shares = frame[~np.asarray(lower, bool)]  # two differ by 1 at most
-    frame.loc[of_shares.index, "ci_low"] = of_shares["ci_low"].clip(
-        lower=np.minimum(-1, of_shares["mean"])
-    )
-    frame.loc[of_shares.index, "ci_high"] = of_shares["ci_high"].clip(
-        upper=np.maximum(1, of_shares["mean"])
-    )
+    most = np.where(lower, np.inf, np.fmax(1, frame["mean"].abs()))  # two shares differ by 1
+    frame["ci_low"] = frame["ci_low"].clip(lower=-most)
+    frame["ci_high"] = frame["ci_high"].clip(upper=most)
     frame["p_t"] = frame["p_t"].where(frame["degrees"] >= verdicts.MIN_PAIRS - 1)
     return frame[STATISTICS]
 
@@ -154,15 +151,17 @@ def compare(groups: Sequence[Group], found: Scores, confidence: float) -> pd.Dat
     seeds = _seeds(found, of, first, second)
     told = _judged(table, of, seeds, designs, 1 - confidence)
     lower = [lower_is_better(metric) for metric in table["metric"]]
-    upto = _up_to(seeds.is_asked, told["look"].to_numpy(int))
-    looked = replace(of, values=np.where(upto | of.is_crossed[:, np.newaxis], of.values, np.nan))
+    counts = np.cumsum(seeds.is_asked, axis=1)
+    last = told[["look"]].to_numpy(int)
+    is_looked = (last == 0) | (counts <= last) | of.is_crossed[:, np.newaxis]
+    looked = replace(of, values=np.where(is_looked, of.values, np.nan))
     return pd.concat(
         [
             table.assign(
                 num_asked=seeds.is_asked.sum(axis=1),
                 margin=[design.margin or np.nan for design in designs],
                 next_look=[
-                    _next_look(design, look)
+                    next((count for count in design.looks or () if count > look), 0)
                     for design, look in zip(designs, told["look"], strict=True)
                 ],
             ),
@@ -199,28 +198,18 @@ def explore(found: Scores, members: Sequence[int], metric: str) -> pd.DataFrame:
     )
 
 
-def _next_look(design: Design, look: int) -> int:
-    """Returns the look after one; 0 where there is none, or where any number of seeds is one."""
-    return next((count for count in design.looks or () if count > look), 0)
-
-
 def _all_pairs(groups: Sequence[Group]) -> tuple[pd.DataFrame, list[Design]]:
     """Returns the pairs, and the design of each."""
     rows: list[tuple[int, int, int, str, str, bool]] = []
     designs: list[Design] = []
     for number, group in enumerate(groups):
-        members = list(group.members)
-        for place, first in enumerate(members):
-            for second in members[place + 1 :]:
-                of = [group.members[first], group.members[second]]
-                design = max(of, key=lambda each: each.family)
-                reference = group.references.get(design.family)
-                is_tested = reference is None or reference in (first, second)
-                rows.append((number, first, second, group.metric, design.family, is_tested))
-                designs.append(design)
+        for pair in combinations(group.members, 2):
+            design = max((group.members[index] for index in pair), key=lambda each: each.family)
+            is_tested = group.references.get(design.family, pair[0]) in pair
+            rows.append((number, *pair, group.metric, design.family, is_tested))
+            designs.append(design)
     columns = ["group", "configuration_a", "configuration_b", "metric", "family", "is_tested"]
-    table = pd.DataFrame(rows, columns=columns)
-    return table.astype({"is_tested": bool}), designs
+    return pd.DataFrame(rows, columns=columns).astype({"is_tested": bool}), designs
 
 
 def _seeds(
@@ -285,18 +274,6 @@ def _once(
         sign[place], count[place] = np.sign(mean), degrees + 1
     p = np.where(count >= verdicts.MIN_PAIRS, p, np.nan)
     return verdicts.decide_once(seeds.of(places), p, sign, within, level)
-
-
-def _up_to(is_asked: np.ndarray, look: np.ndarray) -> np.ndarray:
-    """Returns which seeds count at each pair's last look, all where there was none."""
-    limit = np.where(look > 0, look, is_asked.shape[1])
-    return np.cumsum(is_asked, axis=1) <= limit[:, np.newaxis]
-
-
-def by_group(table: pd.DataFrame, num_groups: int) -> list[pd.DataFrame]:
-    """Returns the rows of each group."""
-    found = dict(list(table.groupby("group")))
-    return [found.get(number, table.iloc[:0]) for number in range(num_groups)]
 
 
 _SIGNED = ["mean", "median", "d_z", "success_difference", "sign", "fails"]

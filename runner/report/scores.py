@@ -1,6 +1,6 @@
 """The endpoint of every replicate as a table, with and without the replicates that diverged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,33 +56,27 @@ def comparable(record: ConfigurationRecord) -> tuple[str, str, str]:
 
 
 def scores(results: Results, trained: Sequence[ConfigurationRecord]) -> Scores:
-    """Returns the endpoints of the configurations that could be trained.
-
-    Args:
-      results: The sweep.
-      trained: Its configurations without those that were refused.
-    """
-    values = endpoints(trained, results.replicates)
-    columns = [record.index for record in trained]
-    rows = results.replicates
+    """Returns the endpoints of the configurations that could be trained."""
+    rows, values = results.replicates, endpoints(trained, results.replicates)
     asked = _asked(rows, trained)
+    column = asked.columns.get_indexer(pd.Index(rows["configuration"], dtype=int))
+    known = column >= 0
+    seeds = pd.MultiIndex.from_frame(rows.loc[known, SEEDS])
+    places = asked.index.get_indexer(seeds), column[known]
 
-    def by_seed(of: pd.Series) -> pd.DataFrame:
-        keyed = rows[["configuration", *SEEDS]].assign(value=of.astype(float))
-        table = keyed.pivot_table("value", SEEDS, "configuration")
-        return table.reindex(index=asked.index, columns=columns).astype(float)
+    def placed(of: pd.Series, missing: float | bool) -> pd.DataFrame:
+        table = np.full(asked.shape, missing)
+        table[places] = of.to_numpy(table.dtype)[known]
+        return pd.DataFrame(table, asked.index, asked.columns)
 
-    def having(condition: pd.Series) -> pd.DataFrame:
-        return by_seed(condition) == 1
-
-    is_finished = rows["status"] == "finished"
+    has_outcome = rows["status"].isin(["finished", "diverged"])
     return Scores(
-        finished=by_seed(values),
-        counted=by_seed(with_failures(results, trained, values)),
+        finished=placed(values, np.nan),
+        counted=placed(with_failures(results, trained, values), np.nan),
         asked=asked,
-        ended=having(rows["status"].isin(["finished", "diverged", "failed"])),
-        outcome=having(rows["status"].isin(["finished", "diverged"])),
-        trained=having(is_finished & ~unlearned(results)),
+        ended=placed(has_outcome | (rows["status"] == "failed"), False),
+        outcome=placed(has_outcome, False),
+        trained=placed((rows["status"] == "finished") & ~unlearned(results), False),
         crossed=_crossed(rows),
     )
 
@@ -92,29 +86,22 @@ def _asked(rows: pd.DataFrame, trained: Sequence[ConfigurationRecord]) -> pd.Dat
 
     What was taken over from an earlier command was asked for before what is new.
     """
-    own = {int(str(index)): of for index, of in rows.groupby("configuration")}
+    own = dict(list(rows.groupby("configuration")))
     wanted: dict[int, dict[tuple[int, int], None]] = {}
     for record in trained:
         of = own.get(record.index, rows[:0])
-        present = list(zip(*(of[key].tolist() for key in SEEDS), strict=True))
+        present = list(of[SEEDS].itertuples(index=False, name=None))
+        sources = of.get("reused_from", [None] * len(of))
+        reused = {pair for pair, source in zip(present, sources, strict=True) if source}
         named = [(each.weight_seed, each.batch_seed) for each in asked_replicates(record)]
-        reused = (
-            [pair for pair, source in zip(present, of["reused_from"], strict=True) if source]
-            if "reused_from" in of
-            else []
-        )
-        first = [pair for pair in named if pair in set(reused)]
+        first = [pair for pair in named if pair in reused]
         # Of a part of the records only what is there counts, of joined ones all that is.
         listed = named if len(named) == record.num_replicates else []
         wanted[record.index] = dict.fromkeys([*first, *listed, *present])
     order = list(dict.fromkeys(pair for of in wanted.values() for pair in of))
-    index = pd.MultiIndex.from_arrays(list(zip(*order, strict=True)) or [[], []], names=SEEDS)
-    return pd.DataFrame(
-        {number: [pair in of for pair in order] for number, of in wanted.items()},
-        index=index,
-        columns=list(wanted),
-        dtype=bool,
-    )
+    index = pd.MultiIndex.from_arrays(list(np.array(order, int).reshape(-1, 2).T), names=SEEDS)
+    asked = {number: [pair in of for pair in order] for number, of in wanted.items()}
+    return pd.DataFrame(asked, index, list(wanted), bool)
 
 
 def _crossed(replicates: pd.DataFrame) -> frozenset[int]:
@@ -127,34 +114,29 @@ def _crossed(replicates: pd.DataFrame) -> frozenset[int]:
 def with_failures(
     results: Results, trained: Sequence[ConfigurationRecord], values: pd.Series
 ) -> pd.Series:
-    """Returns the values with a score for each replicate that diverged.
-
-    Args:
-      results: The sweep.
-      trained: Configurations.
-      values: The endpoint, or another metric of that kind, by the index of `results.replicates`.
-    """
+    """Returns `values`, by the index of `results.replicates`, with a score for what diverged."""
     counted = values.copy()
-    for group in groups(trained):
+    for group in grouped(trained).values():
         of_group = results.replicates["configuration"].isin([record.index for record in group])
         diverged = of_group & (results.replicates["status"] == "diverged")
         counted[diverged] = _failure_score(group[0], values[of_group])
     return counted
 
 
-def groups(trained: Sequence[ConfigurationRecord]) -> list[list[ConfigurationRecord]]:
-    """Returns the configurations that are comparable with each other."""
-    found: dict[tuple[str, ...], list[ConfigurationRecord]] = {}
-    for record in trained:
-        found.setdefault(comparable(record), []).append(record)
-    return list(found.values())
+def grouped(
+    records: Iterable[ConfigurationRecord],
+) -> dict[tuple[str, ...], list[ConfigurationRecord]]:
+    """Returns the configurations whose endpoints may be compared, by what they share."""
+    groups: dict[tuple[str, ...], list[ConfigurationRecord]] = {}
+    for record in records:
+        groups.setdefault(comparable(record), []).append(record)
+    return groups
 
 
 def _failure_score(record: ConfigurationRecord, finished: pd.Series) -> float:
     """Returns what a replicate that diverged is worth among those on the same data."""
-    found = [value for value in finished if np.isfinite(value)]
     guess = constant_guess(record.dataset, record.endpoint)
-    known = found if np.isnan(guess) else [*found, guess]
+    known = [value for value in [*finished, guess] if np.isfinite(value)]
     worst = max if lower_is_better(record.endpoint) else min
     return float(worst(known)) if known else np.nan
 
@@ -176,11 +158,6 @@ def is_problem(key: str) -> bool:
 
 
 def setting_text(factors: Mapping[str, Scalar], shortened: Mapping[str, str]) -> str:
-    """Returns factors in words, such as `"depth=2, learning_rate=0.1"`.
-
-    Args:
-      factors: Key -> value.
-      shortened: Key -> how it is called.
-    """
+    """Returns factors in words, such as `"depth=2, learning_rate=0.1"`, by their short keys."""
     told = (f"{shortened[key]}={names.scalar_text(value)}" for key, value in factors.items())
     return names.one_line(", ".join(told))

@@ -61,7 +61,7 @@ class Sweep:
     @cached_property
     def cells(self) -> list[Cell]:
         """The comparisons."""
-        return judge(self.results, start_texts(self.results.replicates))
+        return judge(self.results, start_texts(self.results.replicates), self.scores)
 
     @cached_property
     def standings(self) -> list[Standing]:

@@ -11,7 +11,6 @@ shown beside the *leader*, the best mean with failures counted.
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
@@ -50,7 +49,7 @@ class Difference(Summary):
       look: Number of seeds at the last look that was reached; 0 where none was.
       next_look: The next one; 0 after the last.
       sign: Of the difference when it was found; 0 where none was.
-      fails_more, fails_less: Whether it is known to train less, or more, often.
+      fails_more: Whether it is known to train less often.
       margin: Difference that does not matter; NaN for none.
     """
 
@@ -63,7 +62,6 @@ class Difference(Summary):
     next_look: int = 0
     sign: int = 0
     fails_more: bool = False
-    fails_less: bool = False
     margin: float = math.nan
 
     @property
@@ -77,10 +75,7 @@ class Standing:
     """One configuration in its cell.
 
     Attributes:
-      record: The configuration.
-      name: What it is called.
       score: Its endpoint over the finished replicates.
-      statuses: Status -> number of replicates.
       num_unlearned: Finished replicates that never learned; see `runner.report.learning`.
       num_untrained: Replicates that diverged before any training.
       counted: Mean of its endpoint over the replicates that finished or diverged, the latter with
@@ -125,12 +120,6 @@ class Standing:
     def success_rate(self) -> float:
         """Share of the replicates with an outcome that finished and learned."""
         return self.num_succeeded / self.num_ended if self.num_ended else math.nan
-
-    @property
-    def mostly_finished(self) -> bool:
-        """Whether at least half of the replicates that came to an end finished."""
-        lost = self.num_diverged + self.statuses.get("failed", 0)
-        return self.score.count > 0 and self.score.count >= lost
 
     @property
     def never_learned(self) -> bool:
@@ -206,16 +195,19 @@ def repeating(first: ConfigurationRecord, second: ConfigurationRecord) -> list[C
     return own or (both if all(record.has_fixed_kernels for record in both) else [])
 
 
-def judge(results: Results, start: Mapping[int, str] | None = None) -> list[Cell]:
+def judge(
+    results: Results, start: Mapping[int, str] | None = None, found: Scores | None = None
+) -> list[Cell]:
     """Returns the comparison within each cell, in the order of the configurations.
 
     Args:
       results: The sweep.
       start: Configuration -> what was seen before training, where that was looked at.
+      found: Its endpoints, where they are known already.
     """
     trained = [record for record in results.configurations if record.error is None]
     by = results.names
-    found = scores(results, trained)
+    found = found or scores(results, trained)
     statuses = status_counts(results.replicates)
     untrained = num_untrained(results.replicates)
     lost = (found.finished.notna() & ~found.trained).sum()
@@ -247,46 +239,41 @@ def _on_test(results: Results, record: ConfigurationRecord) -> Summary | None:
         return None
     is_own = (rows["configuration"] == record.index) & (rows["status"] == "finished")
     values = rows.loc[is_own, column].astype(float)
-    if values.notna().sum() == 0:
-        return None
-    return summarize(values, results.sweep.confidence, bounds(column))
+    test = summarize(values, results.sweep.confidence, bounds(column))
+    return test if test.count else None
 
 
 def rank(standings: Sequence[Standing]) -> list[Standing]:
     """Returns the standings best first: mostly finished ones, the others, those without a score."""
-    return sorted(standings, key=_order)
 
+    def order(standing: Standing) -> tuple[int, float]:
+        if not standing.score.count:
+            return 2, 0.0
+        lost = standing.num_diverged + standing.statuses.get("failed", 0)
+        down = 1 if lower_is_better(standing.record.endpoint) else -1
+        return int(standing.score.count < lost), down * standing.counted
 
-def _order(standing: Standing) -> tuple[int, float]:
-    if not standing.score.count:
-        return 2, 0.0
-    down = 1 if lower_is_better(standing.record.endpoint) else -1
-    return int(not standing.mostly_finished), down * standing.counted
+    return sorted(standings, key=order)
 
 
 def _compared(ranked: Sequence[Sequence[Standing]], found: Scores, confidence: float) -> list[Cell]:
     """Returns the cells with all their comparisons."""
     baselines = [_baselines(group) for group in ranked]
     groups = [
-        pairs.Group(
-            members={
-                s.record.index: s.record.design or UNSTAMPED
-                for s in sorted(group, key=lambda s: s.record.index)
-                if s.num_ended
-            },
-            references=references,
-            metric=group[0].record.endpoint,
-        )
+        pairs.Group(_designs(group), references, group[0].record.endpoint)
         for group, references in zip(ranked, baselines, strict=True)
     ]
     table = pairs.compare(groups, found, confidence)
-    tables = pairs.by_group(table, len(ranked))
     return [
-        _cell(name, group, references, own)
-        for name, group, references, own in zip(
-            _called(ranked), ranked, baselines, tables, strict=True
-        )
+        _cell(name, group, baselines[place], table[table["group"] == place])
+        for place, (name, group) in enumerate(zip(_called(ranked), ranked, strict=True))
     ]
+
+
+def _designs(standings: Sequence[Standing]) -> dict[int, Design]:
+    """Returns how each configuration with an outcome is compared, in their order."""
+    found = {s.record.index: s.record.design or UNSTAMPED for s in standings if s.num_ended}
+    return dict(sorted(found.items()))
 
 
 def _baselines(standings: Sequence[Standing]) -> dict[str, int]:
@@ -314,34 +301,23 @@ def _cell(
     by_index = {standing.record.index: standing for standing in standings}
     first = by_index[references[min(references)]] if references else standings[0]
     reference = first if first.score.count else None
-    told = _differences(table, first, by_index)
+    told = _differences(table, first)
     judged = tuple(
-        replace(
-            standing,
-            difference=told.get(standing.record.index),
-            outcome=_outcome(standing, reference, told.get(standing.record.index)),
-        )
+        replace(standing, difference=of, outcome=_outcome(standing, reference, of))
         for standing in standings
+        for of in [told.get(standing.record.index)]
     )
-    return Cell(
-        name=name,
-        standings=judged,
-        reference=next((s for s in judged if s.outcome == "reference"), None),
-        is_baseline=bool(references),
-        pairs=table,
-    )
+    found = next((s for s in judged if s.outcome == "reference"), None)
+    return Cell(name, judged, found, is_baseline=bool(references), pairs=table)
 
 
-def _differences(
-    table: pd.DataFrame, to: Standing, by_index: Mapping[int, Standing]
-) -> dict[int, Difference]:
+def _differences(table: pd.DataFrame, to: Standing) -> dict[int, Difference]:
     """Returns how each other configuration differs from one of its cell."""
     told = pairs.oriented(table, to.record.index).rename(columns=_CALLED)
     told = told.assign(
         decided_at=told["decided_at"].fillna(0).astype(int),
         sign=told["sign"].astype(int),
         fails_more=told["fails"] > 0,
-        fails_less=told["fails"] < 0,
     )
     own = [field.name for field in fields(Difference)]
     rows = zip(told["configuration"].tolist(), told[own].to_dict("records"), strict=True)
@@ -355,11 +331,9 @@ _CALLED = {"ci_low": "low", "ci_high": "high", "num_pairs": "count", "p_t": "p_v
 def _outcome(
     standing: Standing, reference: Standing | None, difference: Difference | None
 ) -> Outcome:
-    if reference is None:
-        return "unfinished"
     if standing is reference:
         return "reference"
-    if not standing.score.count:
+    if reference is None or not standing.score.count:
         return "unfinished"
     if standing.never_learned:
         return "unlearned"
@@ -369,32 +343,24 @@ def _outcome(
         return "worse"
     if difference.is_within:
         return "equivalent"
-    if not difference.sign:
-        return "better"  # it trains more often
     is_lower = difference.sign < 0
-    return "better" if is_lower == lower_is_better(standing.record.endpoint) else "worse"
+    if not difference.sign or is_lower == lower_is_better(standing.record.endpoint):
+        return "better"  # without a sign: it trains more often
+    return "worse"
 
 
 def _called(groups: Sequence[Sequence[Standing]]) -> list[str]:
     """Returns the name of each cell: the factors' values, and what else tells it from others."""
     called = [group[0].name.cell for group in groups]
-    alike = Counter(called)
-    return [
-        ", ".join(filter(None, (name, _own(group, groups)))) if alike[name] > 1 else name
-        for name, group in zip(called, groups, strict=True)
-    ]
-
-
-def _own(group: Sequence[Standing], groups: Sequence[Sequence[Standing]]) -> str:
-    """Returns what tells a group from the others whose factors have the same values."""
-    alike = [of for of in groups if of is not group and of[0].name.cell == group[0].name.cell]
-    own, others = _marks(group), [_marks(of) for of in alike]
-    apart = [
-        sum(mark != of[place] for of in others) if mark else 0 for place, mark in enumerate(own)
-    ]
-    if max(apart) == len(others):
-        return own[apart.index(len(others))]
-    return ", ".join(mark for mark, count in zip(own, apart, strict=True) if count)
+    marks = [_marks(group) for group in groups]
+    told = []
+    for name, own in zip(called, marks, strict=True):
+        alike = [of for of, other in zip(marks, called, strict=True) if other == name]
+        same = [sum(of[place] == mark for of in alike) for place, mark in enumerate(own)]
+        apart = [(n, mark) for n, mark in zip(same, own, strict=True) if mark and n < len(alike)]
+        unique = [mark for n, mark in apart if n == 1]
+        told.append(", ".join(filter(None, [name, *(unique[:1] or [mark for _, mark in apart])])))
+    return told
 
 
 def _marks(group: Sequence[Standing]) -> list[str]:

@@ -12,7 +12,7 @@ from runner.records import lower_is_better
 from runner.report import names
 from runner.report.answer import Kind, Sentence
 from runner.report.statistics.verdicts import MIN_PAIRS, WITHIN
-from runner.report.verdict import Cell, Difference, Standing, repeating
+from runner.report.verdict import Cell, Difference, Outcome, Standing, repeating
 
 _MAX_LISTED = 12
 _MAX_IN_HEADLINE = 6
@@ -94,9 +94,14 @@ def _highest(leader: Standing, cell: Cell) -> str:
 
 
 def _score(standing: Standing, cell: Cell) -> str:
+    """Returns a mean, its interval, over how many replicates it is, what became of the others."""
     value = names.mean_and_interval(standing.score, digits(cell))
-    count = standing.score.count
-    over = "one seed" if count == 1 else f"mean over {_coverage(standing)}"
+    count, num_asked = standing.score.count, standing.record.num_replicates
+    over = f"mean over {_replicates(standing, count)}"
+    if count < num_asked:
+        noun = "replicate" if _is_crossed(standing) else "seed"
+        over = f"mean over {names.coverage(num_asked, standing.statuses, noun)}"
+    over = "one seed" if count == 1 else over
     return f"{value} ({over}{', never learned' if standing.never_learned else ''})"
 
 
@@ -107,7 +112,8 @@ def _choice(cell: Cell) -> str:
         return _highest(cell.leader, cell) if cell.leader else ""
     equivalent = cell.having("equivalent")
     within = _within(cell) if equivalent else ""
-    tied = f"{_some(_names(equivalent))} {_are(equivalent)} equivalent"
+    are = "is" if len(equivalent) == 1 else "are"
+    tied = f"{_some(_names(equivalent))} {are} equivalent"
     if choice is not reference:
         also = [standing for standing in cell.having("better") if standing is not choice]
         text = f"Use {_named(choice)}: {_how(choice)} than {_named(reference)}."
@@ -164,10 +170,6 @@ def _names(standings: Sequence[Standing]) -> list[str]:
     return [standing.name.series for standing in standings]
 
 
-def _are(standings: Sequence[Standing]) -> str:
-    return "is" if len(standings) == 1 else "are"
-
-
 def _within(cell: Cell) -> str:
     """Returns within which margin, and that it was named late."""
     design = next(s.record.design for s in cell.having("equivalent") if s.record.design)
@@ -175,22 +177,13 @@ def _within(cell: Cell) -> str:
     return f"within {names.scalar_text(design.margin)}{late}"
 
 
-def _by(standing: Standing) -> str:
-    """Returns such as `"1.2 points better"`; of a loss, how much lower."""
-    difference = standing.difference
-    if difference is None:
-        return ""
-    if not difference.sign:
-        return "it trains more often" if difference.fails_less else "it trains less often"
-    return f"{size(difference, standing.record.endpoint)} {_direction(standing)}"
-
-
 def _how(standing: Standing) -> str:
-    """Returns `_by`, with the metric where it is none in points."""
-    metric = standing.record.endpoint
-    if not lower_is_better(metric) or not (standing.difference and standing.difference.sign):
-        return _by(standing)
-    return f"{_metric(standing)} {_by(standing)}"
+    """Returns such as `"1.2 points better"`; of a loss, which and how much lower."""
+    difference, metric = standing.difference, standing.record.endpoint
+    if difference is None or not difference.sign:
+        return "it trains more often"
+    what = f"{_metric(standing)} " if lower_is_better(metric) else ""
+    return f"{what}{size(difference, metric)} {_direction(standing)}"
 
 
 def _direction(standing: Standing) -> str:
@@ -201,9 +194,9 @@ def _direction(standing: Standing) -> str:
 
 
 def _and_by(standing: Standing) -> str:
-    difference = standing.difference
-    assert difference is not None, "a standing that was compared"
-    how = size(difference, standing.record.endpoint) if difference.sign else "trains more often"
+    difference, how = standing.difference, "trains more often"
+    if difference is not None and difference.sign:
+        how = size(difference, standing.record.endpoint)
     return f"{standing.name.series} ({how})"
 
 
@@ -237,25 +230,23 @@ def _next_look(cell: Cell) -> int:
     return max((s.difference.next_look for s in unknown if s.difference), default=0)
 
 
-def _avoided(cell: Cell, outcomes: Sequence[str]) -> str:
+def _avoided(cell: Cell, outcomes: Sequence[Outcome]) -> str:
     """Returns what to avoid and why."""
-    worse = [s for s in cell.standings if s.outcome == "worse" and "worse" in outcomes]
-    told = []
+    worse = [s for s in cell.having(*outcomes) if s.outcome == "worse"]
     measured = [s for s in worse if s.difference and s.difference.sign and not _fails(s)]
-    failing = [s for s in worse if s not in measured]
-    if measured:
-        told.append(f"{_some(_names(measured))} ({_how_much(measured)})")
-    told += [f"{s.name.series} (trains in {s.num_succeeded} of {s.num_ended})" for s in failing]
-    never = [
-        s
-        for s in cell.standings
-        if s.outcome == "unlearned" or (s.never_learned and s.outcome == "reference")
+    never = [s for s in cell.having("unlearned", "reference") if s.never_learned]
+    lost = [s for s in cell.having(*outcomes) if s.outcome == "unfinished" and _always_diverges(s)]
+    groups = [
+        (measured, _how_much(measured)),
+        *(
+            ([s], f"trains in {s.num_succeeded} of {s.num_ended}")
+            for s in worse
+            if s not in measured
+        ),
+        (never, "never learns" if len(never) == 1 else "never learn"),
+        (lost, "always diverges" if len(lost) == 1 else "always diverge"),
     ]
-    if never and "unlearned" in outcomes:
-        told.append(f"{_some(_names(never))} (never {'learns' if len(never) == 1 else 'learn'})")
-    lost = [s for s in cell.having("unfinished") if _always_diverges(s)]
-    if lost and "unfinished" in outcomes:
-        told.append(f"{_some(_names(lost))} (always {'diverges' if len(lost) == 1 else 'diverge'})")
+    told = [f"{_some(_names(group))} ({why})" for group, why in groups if group]
     return f" Avoid {names.listed(told)}." if told else ""
 
 
@@ -265,6 +256,8 @@ def _fails(standing: Standing) -> bool:
 
 def _how_much(worse: Sequence[Standing]) -> str:
     """Returns such as `"0.7 and 1.7 points worse"`; of many the least and the most."""
+    if not worse:
+        return ""
     sizes = [size(s.difference, s.record.endpoint) for s in worse if s.difference]
     plain = [text.partition(" ")[0] for text in sizes]
     unit = " points" if " " in sizes[0] else ""
@@ -462,14 +455,6 @@ def _start(standing: Standing) -> str:
 
 def _enumerated(items: Sequence[str]) -> str:
     return abridged(items, _MAX_LISTED, "more (see the table)")
-
-
-def _coverage(standing: Standing) -> str:
-    """Returns over how many replicates a mean is, and what became of the others."""
-    if standing.score.count == standing.record.num_replicates:
-        return _replicates(standing, standing.score.count)
-    noun = "replicate" if _is_crossed(standing) else "seed"
-    return names.coverage(standing.record.num_replicates, standing.statuses, noun)
 
 
 def _replicates(standing: Standing, count: int) -> str:

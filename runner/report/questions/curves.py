@@ -11,7 +11,7 @@ from runner.report.answer import Answer
 from runner.report.names import Name
 from runner.report.points import Points, curve_points
 from runner.report.render import theme
-from runner.report.render.charts import BACK_LINE, IN_COLOUR, line_panels, spread
+from runner.report.render.charts import BACK_LINE, IN_COLOUR, line_panels, spread, tooltips
 from runner.report.results import Results
 from runner.report.sweep import Sweep
 from runner.report.verdict import comparable
@@ -164,11 +164,11 @@ def _value(points: Points, column: str, channel: type = alt.Y) -> Any:
 
 
 def _tooltip(points: Points) -> list[alt.Tooltip]:
-    return [
-        alt.Tooltip("series_name:N", title="initializer"),
-        alt.Tooltip("panel_name:N", title="panel"),
-        alt.Tooltip("epoch:Q"),
-        alt.Tooltip("mean:Q", title=f"mean {points.words}", format=".4~g"),
-        alt.Tooltip("low:Q", title="interval from", format=".4~g"),
-        alt.Tooltip("high:Q", title="to", format=".4~g"),
-    ]
+    return tooltips(
+        ("series_name:N", "initializer"),
+        ("panel_name:N", "panel"),
+        ("epoch:Q", "epoch"),
+        ("mean:Q", f"mean {points.words}", ".4~g"),
+        ("low:Q", "interval from", ".4~g"),
+        ("high:Q", "to", ".4~g"),
+    )

@@ -17,7 +17,6 @@ from runner.report.render.forest import EQUIVALENT, UNKNOWN, forest, seen
 from runner.report.render.theme import Figure, finish
 from runner.report.sweep import Sweep
 from runner.report.table import (
-    Column,
     Entry,
     Row,
     Table,
@@ -59,7 +58,9 @@ def ask(sweep: Sweep) -> Answer:
         blocks=[
             *blocks(differences_block(shown, sweep.names), csv="differences.csv"),
             *blocks(
-                pairs_block(shown_pairs, sweep.names),
+                differences_block(shown_pairs, sweep.names, _SIDES, "a minus b")
+                if len(pairs) > 1  # else the differences tell it
+                else None,
                 title="Every pair",
                 csv="pairs.csv",
                 folded=True,
@@ -86,6 +87,7 @@ def _saved(sweep: Sweep) -> list[str]:
     return [f"seeds=auto took {total} trainings, {saved} at the last look for all.{told}"]
 
 
+_SIDES = [("a", "configuration_a"), ("b", "configuration_b")]
 _REFERENCE = ["reference", "reference_init", "is_baseline", "metric"]
 _COLUMNS = [
     *("verdict", "decided_at", "look", "next_look", "margin", "num_pairs", "num_left_out"),
@@ -147,54 +149,31 @@ def pairs_table(cells: Sequence[Cell]) -> pd.DataFrame:
     )[columns]
 
 
-def differences_block(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
-    """Returns each configuration beside its reference, or None if there is nothing to compare."""
+def differences_block(
+    frame: pd.DataFrame,
+    by: Mapping[int, Name],
+    sides: Sequence[tuple[str, str]] = (("configuration", "configuration"),),
+    difference: str = "difference",
+) -> Table | None:
+    """Returns one row a pair, or None where there is none; `sides` has titles and columns."""
+    is_crossed, is_level = frame["num_left_out"].any(), frame["level"].notna().any()
+    is_failing = (frame["p_fisher"] < 1).any()
     return tabulated(
         frame,
         [
-            ("configuration", title(by)),
-            *_pairs_columns(frame),
-            ("difference", estimate("mean", "ci_low", "ci_high", interval_digits(frame))),
-            *_known_columns(frame),
+            *((heading, title(by, column)) for heading, column in sides),
+            ("pairs", count("num_pairs")),
+            *([("left out", count("num_left_out"))] if is_crossed else []),
+            (difference, estimate("mean", "ci_low", "ci_high", interval_digits(frame))),
+            ("verdict", _verdict),
+            ("known at", count("decided_at")),
+            ("p", p_value("p_t")),
+            *([("needed", p_value("level", "muted"))] if is_level else []),
+            ("effect size d_z", number("d_z", 2)),
+            ("better in", share("probability_better")),
+            *([("p (Fisher)", p_value("p_fisher"))] if is_failing else []),
         ],
     )
-
-
-def pairs_block(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
-    """Returns every two configurations of a cell, or None where the differences tell them all."""
-    if len(frame) < 2:
-        return None
-    return tabulated(
-        frame,
-        [
-            ("a", title(by, "configuration_a")),
-            ("b", title(by, "configuration_b")),
-            *_pairs_columns(frame),
-            ("a minus b", estimate("mean", "ci_low", "ci_high", interval_digits(frame))),
-            *_known_columns(frame),
-        ],
-    )
-
-
-def _pairs_columns(frame: pd.DataFrame) -> list[Column]:
-    """Returns the number of pairs, and of those that crossed seeds with a gap leave out."""
-    left_out: Column = ("left out", count("num_left_out"))
-    return [("pairs", count("num_pairs")), *([left_out] if frame["num_left_out"].any() else [])]
-
-
-def _known_columns(frame: pd.DataFrame) -> list[Column]:
-    is_level = frame["level"].notna().any()
-    needed: list[Column] = [("needed", p_value("level", "muted"))] if is_level else []
-    failing: list[Column] = [("p (Fisher)", p_value("p_fisher"))]
-    return [
-        ("verdict", _verdict),
-        ("known at", count("decided_at")),
-        ("p", p_value("p_t")),
-        *needed,
-        ("effect size d_z", number("d_z", 2)),
-        ("better in", share("probability_better")),
-        *(failing if (frame["p_fisher"] < 1).any() else []),
-    ]
 
 
 # Verdict of a pair -> what it is called, and its emphasis.

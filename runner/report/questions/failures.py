@@ -45,7 +45,6 @@ def success_block(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
     """Returns how often each configuration trained, or None if all did."""
     if frame.empty or (frame["num_succeeded"] == frame["num_asked"]).all():
         return None
-    is_told = "start" in frame and frame["start"].fillna("").ne("").any()
     return tabulated(
         frame,
         [
@@ -55,7 +54,7 @@ def success_block(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
             ("diverged", count("num_diverged")),
             ("never learned", count("num_unlearned")),
             ("failed", count("num_failed")),
-            *([("before training", text("start"))] if is_told else []),
+            *([("before training", text("start"))] if frame["start"].any() else []),
         ],
     )
 

@@ -11,7 +11,7 @@ from runner.report.render.charts import first_rows
 from runner.report.render.forest import UNKNOWN, forest, seen
 from runner.report.render.theme import Figure, finish
 from runner.report.results import Results
-from runner.report.scores import Scores, groups
+from runner.report.scores import Scores, grouped
 from runner.report.statistics.correlation import rank_correlation
 from runner.report.statistics.paired import holm
 from runner.report.sweep import Sweep
@@ -22,6 +22,7 @@ _COLUMNS = [
     *("rho", "ci_low", "ci_high", "p_value", "p_holm"),
 ]
 VALUE, FROM_ONE, FROM_ZERO = "value", "distance from 1", "distance from 0"
+_TRANSFORMED = {VALUE: "{}", FROM_ONE: "|log {}|", FROM_ZERO: "|{}|"}
 # Already on a logarithmic scale.
 _LOGARITHM = "log10_"
 # The largest singular value is a headline number; those after it are a spectrum.
@@ -58,8 +59,9 @@ def predictors_table(results: Results, found: Scores) -> pd.DataFrame:
     headline = _medians(results.propagation)
     outcome = found.counted.mean()
     rows = []
-    trained = [r for r in results.configurations if r.error is None and r.is_trained]
-    for group in groups(trained):
+    for group in grouped(
+        r for r in results.configurations if not r.error and r.is_trained
+    ).values():
         indices = [record.index for record in group]
         of_group = headline.reindex(indices)
         for quantity in of_group.columns:
@@ -145,7 +147,7 @@ def predictor_figures(predictors: pd.DataFrame) -> list[Figure]:
         {
             "title": [
                 names.one_line(
-                    f"{_transformed(str(quantity).replace('_', ' '), str(transform))}"
+                    f"{_TRANSFORMED[transform].format(quantity.replace('_', ' '))}"
                     f"{f' · {group}' if groups else ''}"
                 )
                 for quantity, transform, group in told
@@ -172,9 +174,3 @@ def predictor_figures(predictors: pd.DataFrame) -> list[Figure]:
     )
     spec = finish(chart, title, "", seen(data, "Rank correlation"))
     return [Figure("predictors", title, caption + others, spec)]
-
-
-def _transformed(quantity: str, transform: str) -> str:
-    """Returns such as `"|log10 signal gain|"` for its distance from 0."""
-    told = {FROM_ZERO: f"|{quantity}|", FROM_ONE: f"|log {quantity}|"}
-    return told.get(transform, quantity)

@@ -150,16 +150,11 @@ def sentence(table: pd.DataFrame, pairs: pd.DataFrame, confidence: float) -> str
     apart = int(of_first["distinguishable"].sum())
     p = first["friedman_p"]
     test = "" if pd.isna(p) else f"; Friedman p {names.p_value(p)}"
+    end = f"(Nemenyi, critical difference {first['critical_difference']:.2f}{test})."
     if not apart or p > 1 - confidence:
-        return (
-            f"{start}; no other differs significantly from it (Nemenyi, critical difference "
-            f"{first['critical_difference']:.2f}{test})."
-        )
-    return (
-        f"{start}; {apart} of the {len(table) - 1} others {'differs' if apart == 1 else 'differ'} "
-        f"significantly from it (Nemenyi, critical difference "
-        f"{first['critical_difference']:.2f}{test})."
-    )
+        return f"{start}; no other differs significantly from it {end}"
+    differ = "differs" if apart == 1 else "differ"
+    return f"{start}; {apart} of the {len(table) - 1} others {differ} significantly from it {end}"
 
 
 def rank_figures(table: pd.DataFrame) -> list[theme.Figure]:

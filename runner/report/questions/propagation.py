@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from runner.propagation.tables import Opinion, card_table, layers_table, shortened
+from runner.propagation.tables import card_table, layers_table, shortened
 from runner.records import NETWORK
 from runner.report import names
 from runner.report.answer import Answer, Block, Choice, blocks
@@ -27,7 +27,6 @@ _PANELS = {
     "gradient_variance": "variance of their gradient",
 }
 _SINGULAR = "singular_value_"
-_COLUMNS = ["cell", "panel", "series", "place", "name", "kind", "value"]
 _KEY = ["configuration", "layer_index", "layer", "quantity"]
 # Of so many configurations each has its tables.
 _MAX_CHOICES = 100
@@ -56,19 +55,16 @@ def verdicts(sweep: Sweep) -> Table | None:
     rows = [
         (
             Entry(standing.name.title, standing.record.index),
-            Entry(opinion.verdict.name, emphasis=_emphasis(opinion)),
-            Entry(opinion.verdict.reason),
+            Entry(verdict.name, emphasis="good" if verdict.name == "healthy" else "bad"),
+            Entry(verdict.reason),
             Entry(opinion.advice),
         )
         for standing in sweep.standings
         if (opinion := sweep.results.opinions.get(standing.record.index)) is not None
+        for verdict in [opinion.verdict]
     ]
     columns = ("configuration", "verdict", "why", "what would help")
     return Table(columns, tuple(rows)) if rows else None
-
-
-def _emphasis(opinion: Opinion) -> str:
-    return "good" if opinion.verdict.name == "healthy" else "bad"
 
 
 def starts(sweep: Sweep) -> list[Choice]:
@@ -113,16 +109,16 @@ def propagation_figures(sweep: Sweep) -> list[theme.Figure]:
     spectrum = "Singular values of the input-output Jacobian"
     figures = [
         _lines(
-            _by_layer(variance, by),
-            sweep.series,
+            _by_layer(variance),
+            sweep,
             name="propagation_variance",
             title="Signal and gradient before training",
             caption="Variance of the pre-activations of each layer, and of the gradient with "
             "respect to them, before training: geometric means over replicates.",
         ),
         _lines(
-            _by_layer(correlation, by),
-            sweep.series,
+            _by_layer(correlation),
+            sweep,
             name="propagation_correlation",
             title="Can the network distinguish inputs?",
             caption="Correlation (not centred) of a layer's outputs for two different inputs, "
@@ -132,8 +128,8 @@ def propagation_figures(sweep: Sweep) -> list[theme.Figure]:
         ),
         _map(_means(layers, ["preactivation_variance"], geometric=True), by),
         _lines(
-            _by_rank(results.propagation, by),
-            sweep.series,
+            _by_rank(results.propagation),
+            sweep,
             name="propagation_spectrum",
             title=spectrum,
             caption=f"{spectrum} before training, largest first: geometric means over replicates "
@@ -159,7 +155,7 @@ def _means(layers: pd.DataFrame, quantities: list[str], geometric: bool) -> pd.D
 
 def _lines(
     frame: pd.DataFrame,
-    series: Sequence[theme.Series],
+    sweep: Sweep,
     *,
     name: str,
     title: str,
@@ -168,11 +164,23 @@ def _lines(
     is_log: bool = True,
     level: float | None = None,
 ) -> theme.Figure | None:
-    """Returns a line per series, with the theory beside it where there is one."""
-    if frame.empty or frame["place"].nunique() < 2:  # a net without hidden layers
+    """Returns a line per series, with the theory beside it where there is one.
+
+    `frame` has the columns `configuration, quantity, place` (on the axis), `name` (of the place),
+    `kind` (`measured` or `theory`), `value`.
+    """
+    known = frame[frame["value"].abs() < np.inf]
+    if known["place"].nunique() < 2:  # a net without hidden layers
         return None
-    cells = list(dict.fromkeys(frame["cell"]))
-    shown = frame[frame["cell"].isin(cells[:_MAX_CELLS])].drop(columns="cell")
+    called = known["configuration"].map(sweep.names)
+    cell = called.map(lambda of: of.cell)
+    cells = list(dict.fromkeys(cell))
+    told = zip(known["quantity"], cell, strict=True)
+    parts = [filter(None, [_PANELS.get(quantity), text]) for quantity, text in told]
+    shown = known.assign(
+        panel=[" · ".join(texts) or f"all {x_title}s" for texts in parts],
+        series=called.map(lambda of: of.series),
+    )[cell.isin(cells[:_MAX_CELLS])]
     panels, labels = (list(dict.fromkeys(shown[key])) for key in ("panel", "series"))
     has_theory = bool((shown["kind"] == "theory").any())
     if has_theory:
@@ -191,9 +199,9 @@ def _lines(
             ("value:Q", "value", ".3~g"),
         ),
     )
-    drawn = [item for item in series if item.name in labels]
+    drawn = [item for item in sweep.series if item.name in labels]
     lines = every.transform_filter("datum.kind == 'measured'").mark_line(**charts.BACK_LINE)
-    data = shown.assign(
+    data = shown[["place", "name", "kind", "value"]].assign(
         panel=shown["panel"].map(panels.index), series=shown["series"].map(labels.index)
     )
     layers = _layers(every, drawn, has_theory, level)
@@ -237,40 +245,24 @@ def _seen(shown: pd.DataFrame) -> str:
     return "; ".join(f"{panel}, {text}" for panel, text in told.items())
 
 
-def _by_layer(means: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
-    """Returns the columns of `_lines`, measured and predicted, of so many layers as are drawn."""
-    if means.empty:
-        return pd.DataFrame(columns=_COLUMNS)
-    parts = []
-    for (index, quantity), part in means.groupby(["configuration", "quantity"], sort=False):
-        name = by[index]  # type: ignore[index]
-        panel = " · ".join(text for text in (_PANELS.get(str(quantity), ""), name.cell) if text)
-        step = -(-len(part) // _MAX_LAYERS)
-        kept = part.assign(place=np.arange(1, len(part) + 1)).iloc[::step]
-        for kind, column in (("measured", "measured"), ("theory", "predicted")):
-            columns = {"panel": panel or "all layers", "series": name.series, "kind": kind}
-            shown = kept.assign(cell=name.cell, **columns)
-            parts.append(shown.assign(name=kept["layer"], value=kept[column])[_COLUMNS])
-    frame = pd.concat(parts, ignore_index=True)
-    return frame[np.isfinite(frame["value"])]
+def _by_layer(means: pd.DataFrame) -> pd.DataFrame:
+    """Returns measured and predicted values of so many layers as are drawn."""
+    groups = means.groupby(["configuration", "quantity"])
+    place, size = groups.cumcount(), groups["layer"].transform("size")
+    drawn = means.assign(place=place + 1)[place % -(-size // _MAX_LAYERS) == 0]
+    return drawn.rename(columns={"layer": "name", "predicted": "theory"}).melt(
+        ["configuration", "quantity", "name", "place"], ["measured", "theory"], "kind"
+    )
 
 
-def _by_rank(propagation: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
-    """Returns the columns of `_lines` of the Jacobian's singular values, if they were measured."""
+def _by_rank(propagation: pd.DataFrame) -> pd.DataFrame:
+    """Returns the Jacobian's singular values, if they were measured."""
     values = propagation[propagation["quantity"].str.startswith(_SINGULAR)]
     rank = pd.to_numeric(values["quantity"].str.removeprefix(_SINGULAR), errors="coerce")
     known = values[rank.notna() & (values["measured"] > 0)]
-    logs = known.assign(rank=rank, value=np.log(known["measured"].astype(float)))
-    frame = logs.groupby(["configuration", "rank"])["value"].mean().map(np.exp).reset_index()
-    cells = [by[index].cell for index in frame["configuration"]]
-    return frame.assign(
-        cell=cells,
-        panel=[cell or "all ranks" for cell in cells],
-        series=[by[index].series for index in frame["configuration"]],
-        place=frame["rank"],
-        name=frame["rank"],
-        kind="measured",
-    )[_COLUMNS]
+    logs = known.assign(place=rank, value=np.log(known["measured"].astype(float)))
+    means = logs.groupby(["configuration", "place"])["value"].mean().map(np.exp).reset_index()
+    return means.assign(name=means["place"], kind="measured", quantity="")
 
 
 def _map(means: pd.DataFrame, by: Mapping[int, Name]) -> theme.Figure | None:

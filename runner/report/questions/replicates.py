@@ -57,9 +57,11 @@ def _figure(
     data = pd.concat([_points(on_axis, points), _means(drawn, off_axis)], ignore_index=True)
     metric = names.endpoint_name(drawn[0].record)
     title = f"{metric[0].upper()}{metric[1:]} of every replicate"
+    is_bounded = math.isfinite(bounds(drawn[0].record.endpoint)[1])
+    cut = " (cut at 0 and 1)" if is_bounded else ""
     caption = (
         f"Each point is the {metric} of one replicate, the bar the mean with its Student t "
-        f"interval{_cut(drawn[0].record.endpoint)}, in the order of the ranking; {sweep.coverage}."
+        f"interval{cut}, in the order of the ranking; {sweep.coverage}."
     )
     if data["lost"].any():
         caption += " Replicates that did not finish have no score: they are counted at the right."
@@ -70,10 +72,6 @@ def _figure(
     seen = f"Mean {metric}: {theme.extremes(means, lower_is_better(drawn[0].record.endpoint))}."
     chart = _chart(data, drawn, sweep.series)
     return theme.Figure(name, title, caption, theme.finish(chart, title, sweep.coverage, seen))
-
-
-def _cut(endpoint: str) -> str:
-    return " (cut at 0 and 1)" if math.isfinite(bounds(endpoint)[1]) else ""
 
 
 def _off_axis(drawn: Sequence[Standing]) -> set[int]:
@@ -103,24 +101,21 @@ def _points(rows: Sequence[Standing], points: pd.DataFrame) -> pd.DataFrame:
 
 def _means(rows: Sequence[Standing], off_axis: set[int]) -> pd.DataFrame:
     """Returns a row with `kind` "mean" for each configuration."""
-    return pd.DataFrame([_mean(row, row.record.index in off_axis) for row in rows])
-
-
-def _mean(standing: Standing, off_axis: bool) -> dict[str, str | float]:
-    score, num_asked = standing.score, standing.record.num_replicates
-    lost = names.lost(num_asked, standing.statuses)
-    told = ", ".join(f"{count} {status}" for status, count in lost.items())
-    return {
-        "title": standing.name.short_title,
-        "kind": "mean",
-        "score": math.nan if off_axis else score.mean,
-        "low": math.nan if off_axis else score.low,
-        "high": math.nan if off_axis else score.high,
-        "text": names.coverage(num_asked, standing.statuses),
-        "lost": f"✕ {told}" if lost else "",
-        "lost_count": f"✕ {sum(lost.values())}" if lost else "",
-        "aside": f"never learned: {names.significant(score.mean)}" if off_axis else "",
-    }
+    return pd.DataFrame(
+        {
+            "title": row.name.short_title,
+            "kind": "mean",
+            **dict.fromkeys(("score", "low", "high"), math.nan),
+            **({} if aside else {"score": score.mean, "low": score.low, "high": score.high}),
+            "text": names.coverage(row.record.num_replicates, row.statuses),
+            "lost": f"✕ {', '.join(f'{n} {status}' for status, n in lost.items())}" if lost else "",
+            "lost_count": f"✕ {sum(lost.values())}" if lost else "",
+            "aside": f"never learned: {names.significant(score.mean)}" if aside else "",
+        }
+        for row in rows
+        for score, aside in [(row.score, row.record.index in off_axis)]
+        for lost in [names.lost(row.record.num_replicates, row.statuses)]
+    )
 
 
 def _chart(data: pd.DataFrame, drawn: Sequence[Standing], series: Sequence[theme.Series]) -> Any:

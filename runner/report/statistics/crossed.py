@@ -7,8 +7,6 @@ Estimators are those of the analysis of variance (Searle, Casella & McCulloch 19
 E[MS_w] = σ²_e + B σ²_w, E[MS_b] = σ²_e + W σ²_b, E[MS_e] = σ²_e for W weight and B batch seeds.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -16,28 +14,6 @@ from scipy import stats
 from scipy.special import stdtr, stdtrit
 
 SOURCES = ("weights", "batches", "residual")
-
-
-@dataclass(frozen=True)
-class MeanSquares:
-    """The analysis of variance of a table.
-
-    Attributes:
-      weights, batches, residual: Mean squares.
-      num_weights, num_batches: Size of the table.
-    """
-
-    weights: float
-    batches: float
-    residual: float
-    num_weights: int
-    num_batches: int
-
-    @property
-    def degrees(self) -> tuple[int, int, int]:
-        """Degrees of freedom of the three."""
-        rows, columns = self.num_weights - 1, self.num_batches - 1
-        return rows, columns, rows * columns
 
 
 def complete_part(table: ArrayLike) -> np.ndarray:
@@ -65,27 +41,20 @@ def complete_seeds(table: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     return rows[:, np.newaxis], columns
 
 
-def mean_squares(table: ArrayLike) -> MeanSquares | None:
-    """Returns the analysis of variance, or None below two seeds of either kind.
+def mean_squares(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean squares of `SOURCES` and their degrees of freedom.
 
     Args:
-      table: Shape (weight seeds, batch seeds), without gaps.
+      values: Shape (weight seeds, batch seeds), at least two of each, without gaps.
     """
-    values = np.asarray(table, float)
     rows, columns = values.shape
-    if rows < 2 or columns < 2:
-        return None
     # The rounding of a mean must not pass for spread.
     values = values - values.mean() if np.ptp(values) else np.zeros_like(values)
     of_rows, of_columns = values.mean(axis=1), values.mean(axis=0)
     residual = values - of_rows[:, np.newaxis] - of_columns
-    return MeanSquares(
-        weights=float(columns * np.sum(of_rows**2) / (rows - 1)),
-        batches=float(rows * np.sum(of_columns**2) / (columns - 1)),
-        residual=float(np.sum(residual**2) / ((rows - 1) * (columns - 1))),
-        num_weights=rows,
-        num_batches=columns,
-    )
+    squares = columns * np.sum(of_rows**2), rows * np.sum(of_columns**2), np.sum(residual**2)
+    degrees = np.array([rows - 1, columns - 1, (rows - 1) * (columns - 1)])
+    return np.array(squares) / degrees, degrees
 
 
 def variance_components(table: ArrayLike) -> pd.DataFrame:
@@ -99,46 +68,35 @@ def variance_components(table: ArrayLike) -> pd.DataFrame:
       `truncated` (whether the estimate was negative and is set to zero), `share`, `std`, `p_value`
       (F test that the source has no variance). No rows below two seeds of either kind.
     """
-    squares = mean_squares(complete_part(table))
-    if squares is None:
+    values = complete_part(table)
+    if min(values.shape) < 2:
         return pd.DataFrame(columns=COMPONENTS)
-    noise = squares.residual
-    raw = {
-        "weights": (squares.weights - noise) / squares.num_batches,
-        "batches": (squares.batches - noise) / squares.num_weights,
-        "residual": noise,
-    }
-    variances = {source: max(value, 0.0) for source, value in raw.items()}
-    total = sum(variances.values())
-    rows = [
-        {
-            "source": source,
-            "num_weights": squares.num_weights,
-            "num_batches": squares.num_batches,
-            "mean_square": getattr(squares, source),
-            "df": degrees,
-            "variance": variances[source],
-            "truncated": raw[source] < 0,
-            "share": variances[source] / total if total else np.nan,
-            "std": np.sqrt(variances[source]),
-            "p_value": _f_test(squares, source, degrees),
-        }
-        for source, degrees in zip(SOURCES, squares.degrees, strict=True)
-    ]
-    return pd.DataFrame(rows, columns=COMPONENTS)
+    squares, degrees = mean_squares(values)
+    noise = squares[2]
+    raw = np.array([*(squares[:2] - noise) / values.shape[::-1], noise])
+    variance = np.maximum(raw, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = stats.f.sf(squares[:2] / noise, degrees[:2], degrees[2])
+        return pd.DataFrame(
+            {
+                "source": SOURCES,
+                "num_weights": values.shape[0],
+                "num_batches": values.shape[1],
+                "mean_square": squares,
+                "df": degrees,
+                "variance": variance,
+                "truncated": raw < 0,
+                "share": variance / variance.sum(),
+                "std": np.sqrt(variance),
+                "p_value": [*np.where(noise > 0, p, np.nan), np.nan],
+            }
+        )
 
 
 COMPONENTS = [
     *("source", "num_weights", "num_batches", "mean_square", "df"),
     *("variance", "truncated", "share", "std", "p_value"),
 ]
-
-
-def _f_test(squares: MeanSquares, source: str, degrees: int) -> float:
-    if source == "residual" or squares.residual == 0:
-        return np.nan
-    ratio = getattr(squares, source) / squares.residual
-    return float(stats.f.sf(ratio, degrees, squares.degrees[2]))
 
 
 def crossed_mean(table: ArrayLike, confidence: float) -> tuple[float, float, float, float, int]:
@@ -159,12 +117,11 @@ def crossed_mean(table: ArrayLike, confidence: float) -> tuple[float, float, flo
       table of equal numbers, whose spread tells nothing, has p 1 if they are zero and else NaN.
     """
     values = complete_part(table)
-    squares = mean_squares(values)
     mean = float(values.mean()) if values.size else np.nan
-    if squares is None:
+    if min(values.shape) < 2:
         return mean, np.nan, np.nan, np.nan, 0
-    degrees = min(squares.degrees[:2])
-    spread = squares.weights + squares.batches
+    squares, of_sources = mean_squares(values)
+    degrees, spread = int(of_sources[:2].min()), squares[:2].sum()
     if not spread > (1e-12 * abs(mean)) ** 2:
         return mean, mean, mean, 1.0 if mean == 0 else np.nan, degrees
     error = np.sqrt(spread / values.size)

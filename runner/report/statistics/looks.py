@@ -24,7 +24,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import betaincinv, stdtr, stdtrit
+from scipy.special import betaincinv, stdtrit
 
 # Nodes of the quadratures. With one new value w is 1 or -1, and what is integrated has steps:
 # levels are right to a thousandth of themselves then, else to a millionth.
@@ -137,9 +137,7 @@ def _normalization(count: int) -> float:
     return math.sqrt(math.pi) * math.exp(math.lgamma((count - 1) / 2) - math.lgamma(count / 2))
 
 
-@lru_cache(maxsize=8)
-def _nodes(number: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.polynomial.legendre.leggauss(number)
+_nodes = lru_cache(maxsize=8)(np.polynomial.legendre.leggauss)
 
 
 def _legendre(low: float, high: float, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -206,8 +204,3 @@ def sequential_holm(
                 break
             rejected[hypothesis] = look
     return rejected, levels
-
-
-def one_sided(t: ArrayLike, count: ArrayLike) -> np.ndarray:
-    """Returns the p of the test that a mean is at most zero, from Student's t of n values."""
-    return np.asarray(stdtr(np.asarray(count, float) - 1, -np.asarray(t, float)))

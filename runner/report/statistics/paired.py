@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import stdtr
 
-from runner.report.statistics.looks import e_value, one_sided
+from runner.report.statistics.looks import e_value
 from runner.summary import half_width
 
 # Digits that a difference is worth: equal accuracies of 1,000 examples must be ties.
@@ -46,36 +46,24 @@ def paired_statistics(values: ArrayLike, confidence: float) -> pd.DataFrame:
       positive, ties half), `median`. What cannot be computed is NaN.
     """
     rows = np.atleast_2d(np.asarray(values, float))
-    counts = np.sum(~np.isnan(rows), axis=1)
-    table = np.full((len(rows), len(_COLUMNS)), np.nan)
-    table[:, 0] = counts
-    for count in np.unique(counts[counts > 0]):
-        chosen = counts == count
-        sample = rows[chosen]
-        table[chosen, 1:] = _statistics(sample[~np.isnan(sample)].reshape(-1, count), confidence)
-    return pd.DataFrame(table, columns=_COLUMNS).astype({"num_pairs": int})
+    if not rows.size:
+        return pd.DataFrame(np.nan, range(len(rows)), _COLUMNS).assign(num_pairs=0)
+    frame, running = pd.DataFrame(rows), Running(rows)
+    count, p_t = running.count[:, -1], running.p_values()[:, -1]
+    mean = np.where(count == 1, frame.mean(axis=1), running.mean[:, -1])
+    std = np.where(count > 1, running.error[:, -1] * np.sqrt(count), np.nan)
+    width = half_width(std, count, confidence)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effect = np.where((std == 0) & (mean == 0), 0.0, mean / np.where(std == 0, np.nan, std))
+    higher = ((np.sign(frame) + 1) / 2).mean(axis=1)
+    told = count, mean, mean - width, mean + width, std, p_t, effect, higher, frame.median(axis=1)
+    return pd.DataFrame(dict(zip(_COLUMNS, told, strict=True)))
 
 
 _COLUMNS = [
     *("num_pairs", "mean", "ci_low", "ci_high", "std", "p_t"),
     *("d_z", "probability_higher", "median"),
 ]
-
-
-def _statistics(sample: np.ndarray, confidence: float) -> np.ndarray:
-    count = sample.shape[1]
-    equal = sample.min(axis=1) == sample.max(axis=1)
-    mean = np.where(equal, sample[:, 0], sample.mean(axis=1))
-    higher = np.mean((np.sign(sample) + 1) / 2, axis=1)
-    if count == 1:
-        return np.column_stack([mean, *[np.full(len(sample), np.nan)] * 5, higher, mean])
-    std = np.where(equal, 0.0, sample.std(axis=1, ddof=1))
-    width = half_width(std, count, confidence)
-    p_t = Running(sample).p_values()[:, -1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        effect = np.where(equal, np.where(mean == 0, 0.0, np.nan), mean / std)
-    median = np.median(sample, axis=1)
-    return np.column_stack([mean, mean - width, mean + width, std, p_t, effect, higher, median])
 
 
 class Running:
@@ -141,7 +129,7 @@ class Running:
           Approach for Assessing the Equivalence of Average Bioavailability.
         """
         above, below = self.t(np.negative(margin)), -self.t(margin)
-        p = np.maximum(one_sided(above, self.count), one_sided(below, self.count))
+        p = stdtr(self.count - 1.0, -np.minimum(above, below))
         return np.where(self._shows_nothing(), 1.0, p)
 
     def e_within(self, margin: ArrayLike) -> np.ndarray:

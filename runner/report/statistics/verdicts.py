@@ -118,12 +118,8 @@ def schedule(
     """
     if looks is not None:
         return [(count, partial(nominal_level, looks=looks)) for count in looks if count <= most]
-    found: list[tuple[int, Callable[[float], float]]] = []
-    count = _FIRST_OF_ANY
-    while count <= most:
-        found.append((count, partial(operator.mul, 0.5 ** (len(found) + 1))))
-        count *= 2
-    return found
+    doublings = range((most // _FIRST_OF_ANY).bit_length())
+    return [(_FIRST_OF_ANY * 2**n, partial(operator.mul, 0.5 ** (n + 1))) for n in doublings]
 
 
 def decide(
@@ -161,7 +157,7 @@ def decide(
     per_pair = np.where(per_pair > 0, per_pair, np.nan)
     lost = pairs.num_lost()
     share = _share_of_values(lost)
-    nominal: Callable[[float], float] = _unchanged
+    nominal: Callable[[float], float] = float
     if looks is None:
         p = 1 / np.fmax(running.e_values(), _LEAST)
         is_within = running.e_within(per_pair) >= 1 / level
@@ -202,7 +198,7 @@ def decide_once(
     counts = pairs.is_asked.sum(axis=1)
     lost = pairs.num_lost()[:, :, -1] if pairs.values.size else np.zeros((2, len(counts)))
     share = _share_of_values(lost)
-    rejected, levels = sequential_holm((p_values / share)[np.newaxis], 0, level, _unchanged)
+    rejected, levels = sequential_holm((p_values / share)[np.newaxis], 0, level, float)
     fails = pairs.failing(np.full(len(counts), -1), level)
     is_same = (p_within <= level) & (lost[0] == lost[1])
     return _frame(
@@ -216,10 +212,6 @@ def decide_once(
 def _share_of_values(lost: np.ndarray) -> np.ndarray:
     """Returns the share of the level that the values have: all where nothing failed."""
     return np.where(lost.sum(axis=0) > 0, 1 - _SUCCESS_LEVEL, 1.0)
-
-
-def _unchanged(level: float) -> float:
-    return level
 
 
 def _frame(
