@@ -52,9 +52,8 @@ class Comparison:
 
     def beyond_headline(self) -> list[list[Sentence]]:
         """Returns the findings without what the headline or, of many cells, the table tells."""
-        if len(self.findings) > 1:
-            return [list(sentences) for sentences in self.findings[:MAX_CELLS]]
-        return [list(sentences) for sentences in self.findings if sentences]
+        several = len(self.findings) > 1
+        return [list(told) for told in self.findings[:MAX_CELLS] if told or several]
 
 
 def compare(results: Results) -> Comparison:

@@ -15,7 +15,7 @@ from runner.report.sweep import Sweep
 from runner.report.table import Table
 
 _MAX_ROWS = 12
-_LEFT_OUT = ["median", "std"]
+_LEFT_OUT = ("median", "std")
 
 
 class Results(results.Results):
@@ -78,11 +78,16 @@ class Results(results.Results):
 
 def _table(table: Table) -> str:
     """Returns the first rows of a table as HTML."""
-    rows = [[entry.text for entry in row] for row in table.rows]
-    frame = pd.DataFrame(rows, columns=table.columns).drop(columns=_LEFT_OUT)
-    rest = len(rows) - _MAX_ROWS
-    more = f"<p>{rest} more rows: see the report.</p>" if rest > 0 else ""
-    return frame.head(_MAX_ROWS).to_html(index=False, border=0) + more
+    shown = [place for place, title in enumerate(table.columns) if title not in _LEFT_OUT]
+    head = "".join(f"<th>{escape(table.columns[place])}</th>" for place in shown)
+    rows = [
+        "".join(f"<td>{escape(row[place].text)}</td>" for place in shown)
+        for row in table.rows[:_MAX_ROWS]
+    ]
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    rest = len(table.rows) - len(rows)
+    more = f"<p>{rest} more rows: see the report.</p>" if rest else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
 def shown(found: results.Results) -> Results:

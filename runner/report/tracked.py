@@ -50,7 +50,7 @@ def _sweeps(client: Any, name: str) -> list[Any]:
     chosen = [key for key, found in experiments.items() if name in (key, found.name)]
     level = "tags.level = 'sweep'"
     if chosen:
-        found = _with_records(client, _runs(client, chosen, level))
+        found = [run for run in _runs(client, chosen, level) if _has_ended(client, run)]
     elif "'" not in name:
         everywhere = list(experiments)
         found = _runs(client, everywhere, f"{level} and tags.sweep = '{name}'")
@@ -66,15 +66,12 @@ def _sweeps(client: Any, name: str) -> list[Any]:
     return found
 
 
-def _with_records(client: Any, runs: list[Any]) -> list[Any]:
-    """Returns the sweeps of an experiment that have ended; the others are told."""
-    ended = []
-    for run in runs:
-        if _has_records(client, run):
-            ended.append(run)
-        else:
-            log.warning("%s is left out: MLflow has no %s of it.", _title(run), archive.NAME)
-    return ended
+def _has_ended(client: Any, run: Any) -> bool:
+    """Tells whether a sweep has ended; the log tells of one that has not."""
+    has_ended = _has_records(client, run)
+    if not has_ended:
+        log.warning("%s is left out: MLflow has no %s of it.", _title(run), archive.NAME)
+    return has_ended
 
 
 def _runs(client: Any, experiments: list[str], condition: str) -> list[Any]:

@@ -100,8 +100,8 @@ def _best_of_problems(
         problem: {of_init[0].record.init: own_best(of_init) for of_init in of[problem]}
         for problem in first.values()
     }
-    inits = dict.fromkeys(init for chosen in best.values() for init in chosen)
-    return best, [init for init in inits if all(init in chosen for chosen in best.values())]
+    every = dict.fromkeys(init for chosen in best.values() for init in chosen)
+    return best, [n for n in every if all(n in chosen for chosen in best.values())]
 
 
 def _posed(record: ConfigurationRecord) -> tuple:

@@ -177,11 +177,11 @@ def mean_times_table(sweep: Sweep, times: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     if rows:
         size = table.groupby("unit")["p_logrank"].transform("count")
-        for (place, _), cell_rows in table.groupby(["cell", "unit"]):
-            p = cell_rows["p_logrank"].to_numpy(float)[np.newaxis]
-            num, level = size[cell_rows.index[0]], 1 - sweep.confidence
-            holm = sequential_holm(p, num, level, nominal[int(str(place))])
-            table.loc[cell_rows.index, "level"] = holm[1]
+        for (number, _), of_cell in table.groupby(["cell", "unit"]):
+            p = of_cell["p_logrank"].to_numpy(float)[np.newaxis]
+            num, level = size[of_cell.index[0]], 1 - sweep.confidence
+            holm = sequential_holm(p, num, level, nominal[int(str(number))])
+            table.loc[of_cell.index, "level"] = holm[1]
         table = table.sort_values("unit", kind="stable")
     return sweep.keyed([table], ["unit", *_MEANS])
 
@@ -192,7 +192,8 @@ def _last_look(cell: Cell, sweep: Sweep) -> tuple[int, pd.MultiIndex, Callable[[
     Of a cell without a design it is all that is there; before the first look it is nothing.
     """
     asked = sweep.scores.asked
-    count, nominal = len(asked), float  # the level itself
+    count = len(asked)
+    nominal: Callable[[float], float] = float  # the level itself
     if cell.design.is_stamped and cell.design.grid is None:
         reached = schedule(cell.design.looks, cell.look)
         count, nominal = reached[-1] if reached else (0, nominal)
@@ -227,7 +228,7 @@ def _rows(
     soonest = min(means, key=lambda index: means[index][0])
 
     def logrank(*members: int | None) -> float:
-        chosen = [looked[index] for index in dict.fromkeys(members) if index in looked]
+        chosen = [looked[i] for i in dict.fromkeys(members) if i is not None and i in looked]
         return survival.logrank(chosen) if len(chosen) == len(members) > 1 else np.nan
 
     p_all = logrank(*looked)

@@ -111,7 +111,10 @@ def _outcomes(outcomes: Sequence[Common]) -> Table:
 
 
 def _summary(of: Score | Paired) -> Summary:
-    return Summary(of.mean, math.nan, math.nan, of.ci_low, of.ci_high, count=0)
+    mean, low, high = (
+        math.nan if value is None else value for value in (of.mean, of.ci_low, of.ci_high)
+    )
+    return Summary(mean, math.nan, math.nan, low, high, count=0)
 
 
 def _reached(score: Score, digits: int, with_interval: bool) -> str:
