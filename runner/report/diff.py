@@ -134,10 +134,6 @@ class _Side:
     settings: Mapping[int, Mapping[str, Any]]
 
     @property
-    def records(self) -> list[ConfigurationRecord]:
-        return self.sweep.trained
-
-    @property
     def command(self) -> SweepRecord:
         return self.sweep.results.sweep
 
@@ -154,7 +150,7 @@ _Found = tuple[Cell, Standing]
 def sweep_diff(a: Results, b: Results) -> SweepDiff:
     """Returns what changed from one sweep to another."""
     sides = _side(a), _side(b)
-    inits = [list(dict.fromkeys(record.init for record in side.records)) for side in sides]
+    inits = [list(dict.fromkeys(record.init for record in side.sweep.trained)) for side in sides]
     keys = _keys(sides)
     return SweepDiff(
         kind="diff",
@@ -202,13 +198,13 @@ def _changes(sides: _Sides, keys: Sequence[str]) -> Iterator[Change]:
             told = [[] if own == ["null"] else own for own in values]  # as good as not there
             yield change("seeds" if is_seed else "settings", key, told)
     for fact in ("fingerprint", "num_train", "num_validation", "num_test"):
-        yield change("data", fact, [[r.dataset.get(fact) for r in s.records] for s in sides])
+        yield change("data", fact, [[r.dataset.get(fact) for r in s.sweep.trained] for s in sides])
     versions = [side.command.versions for side in sides]
     for library in _libraries(sides):
         yield change("versions", library, [[own.get(library)] for own in versions])
     yield change("machine", "machine", [[side.command.machine] for side in sides])
     for name, value in _DESIGN.items():
-        yield change("design", name, [[value(r) for r in side.records] for side in sides])
+        yield change("design", name, [[value(r) for r in side.sweep.trained] for side in sides])
     yield change("design", "confidence", [[side.command.confidence] for side in sides])
 
 

@@ -81,11 +81,14 @@ def configuration_names(
         texts = {"initializer": record.init, **texts}
         within = {key: text for key, text in texts.items() if key in {shared[k] for k in by}}
         apart = {key: text for key, text in texts.items() if key not in within}
+        own = dict(apart)
+        if one_init and len(own) > 1:
+            del own["initializer"]
         names[record.index] = Name(
-            series=one_line(_series(apart, one_init) or record.init),
+            series=one_line(", ".join(_assignments(own)) or record.init),
             cell=one_line(", ".join(_assignments(within))),
             values=one_line(", ".join(within.values())),
-            heading=f"{_series_heading(apart)} · {heading}" if within else "",
+            heading=f"{', '.join(apart) or 'initializer'} · {heading}" if within else "",
             shared=tuple(within),
         )
     repeated = Counter(names.values())
@@ -95,20 +98,8 @@ def configuration_names(
     }
 
 
-def _series(apart: Mapping[str, str], one_init: bool) -> str:
-    """Returns the initializer and the factors that a configuration has of its own in its cell."""
-    told = dict(apart)
-    if one_init and len(told) > 1:
-        del told["initializer"]
-    return ", ".join(_assignments(told))
-
-
 def _assignments(texts: Mapping[str, str]) -> list[str]:
     return [text if key == "initializer" else f"{key}={text}" for key, text in texts.items()]
-
-
-def _series_heading(apart: Mapping[str, str]) -> str:
-    return ", ".join(apart) or "initializer"
 
 
 def row_heading(names: Iterable[Name]) -> str | None:
@@ -205,14 +196,10 @@ def number(value: float, digits: int, signed: bool = False) -> str:
     elif is_zero:
         return "0"
     else:
-        mantissa, exponent = f"{value:{sign}.{_places(value, digits)}e}".split("e")
+        places = max(digits + math.floor(math.log10(abs(value))), 0)
+        mantissa, exponent = f"{value:{sign}.{places}e}".split("e")
         text = f"{mantissa}e{int(exponent)}"
     return text.removeprefix("-" if is_zero else "").replace("-", MINUS)
-
-
-def _places(value: float, digits: int) -> int:
-    """Returns the decimals of the mantissa where so many are after a number's point."""
-    return max(digits + math.floor(math.log10(abs(value))), 0)
 
 
 def significant(value: float, digits: int = 4) -> str:

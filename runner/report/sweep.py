@@ -159,9 +159,9 @@ def start_texts(replicates: pd.DataFrame) -> dict[int, str]:
     if "verdict" not in replicates:
         return {}
     groups = replicates.dropna(subset=["verdict"]).groupby("configuration")["verdict"]
-    return {int(str(index)): _most(list(verdicts)) for index, verdicts in groups}
-
-
-def _most(verdicts: Sequence[str]) -> str:
-    (verdict, count), *others = Counter(verdicts).most_common()
-    return f"{verdict} in {count} of {len(verdicts)}" if others else str(verdict)
+    told = {}
+    for index, verdicts in groups:
+        (verdict, count), *others = Counter(verdicts).most_common()
+        most = f"{verdict} in {count} of {len(verdicts)}"
+        told[int(str(index))] = most if others else str(verdict)
+    return told

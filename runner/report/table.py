@@ -113,12 +113,14 @@ def part_of(part: str, whole: str) -> Callable[[Row], Entry]:
     return entry
 
 
-def share(column: str) -> Callable[[Row], Entry]:
-    """Makes entries of a percentage."""
+def share(column: str, *ends: str) -> Callable[[Row], Entry]:
+    """Makes entries of a percentage, such as `"80 %"`, or with its interval `"80 % [44, 97]"`."""
 
     def entry(row: Row) -> Entry:
         found = value(row, column)
-        return Entry("–" if math.isnan(found) else f"{100 * found:.0f} %", found)
+        around = ", ".join(f"{100 * value(row, end):.0f}" for end in ends)
+        text = f"{100 * found:.0f} %" + (f" [{around}]" if ends else "")
+        return Entry("–" if math.isnan(found) else text, found)
 
     return entry
 

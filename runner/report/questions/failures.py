@@ -1,6 +1,5 @@
 """What did not finish, or finished without having learned, and why."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import altair as alt
@@ -13,7 +12,7 @@ from runner.report.render.charts import rows, tall, word_colors
 from runner.report.render.theme import INK, LOST, MAX_ROWS, Figure, csv_data, finish, whole_axis
 from runner.report.results import Results
 from runner.report.sweep import Sweep
-from runner.report.table import Entry, Row, Table, count, part_of, tabulated, text, title, value
+from runner.report.table import Entry, Row, Table, count, part_of, share, tabulated, text, title
 from runner.report.tables import replicate_name
 from runner.report.verdict import Standing
 
@@ -51,20 +50,13 @@ def success_block(frame: pd.DataFrame, by: Mapping[int, Name]) -> Table | None:
         [
             ("configuration", title(by)),
             ("trained", part_of("num_succeeded", "num_ended")),
-            ("success rate", _rate),
+            ("success rate", share("success_rate", "ci_low", "ci_high")),
             ("diverged", count("num_diverged")),
             ("never learned", count("num_unlearned")),
             ("failed", count("num_failed")),
             *([("before training", text("start"))] if frame["start"].any() else []),
         ],
     )
-
-
-def _rate(row: Row) -> Entry:
-    rate, low, high = (value(row, key) for key in ("success_rate", "ci_low", "ci_high"))
-    if math.isnan(rate):
-        return Entry("–", rate)
-    return Entry(f"{100 * rate:.0f} % [{100 * low:.0f}, {100 * high:.0f}]", rate)
 
 
 def failures(results: Results) -> Table | None:

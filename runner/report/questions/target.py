@@ -16,7 +16,7 @@ from runner.report import names
 from runner.report.answer import Answer, blocks, overall
 from runner.report.names import Name, listed_some
 from runner.report.render.charts import first_of
-from runner.report.render.shares import Shares, placed, share_figure
+from runner.report.render.shares import share_figure
 from runner.report.render.theme import Figure, Series, extremes
 from runner.report.results import Results
 from runner.report.scores import SEEDS
@@ -284,9 +284,16 @@ def target_figures(
         return []
     cells = list(dict.fromkeys(by[index].cell for index in rows["configuration"]))
     shown = rows[[by[index].cell in cells[:_MAX_PANELS] for index in rows["configuration"]]]
-    panel = [by[index].cell for index in shown["configuration"]]
-    label = [by[index].series for index in shown["configuration"]]
-    data = placed(shown, panel, label, "time", "share_reached")
+    data = pd.DataFrame(
+        {
+            "panel": [by[index].cell for index in shown["configuration"]],
+            "series": [by[index].series for index in shown["configuration"]],
+            "x": shown["time"].to_numpy(float),
+            "share": shown["share_reached"].to_numpy(float),
+            "low": shown["ci_low"].to_numpy(float),
+            "high": shown["ci_high"].to_numpy(float),
+        }
+    )
     # Each curve goes on with its last share up to the end of the axis.
     last = data.groupby(["panel", "series"], sort=False).tail(1).assign(x=data["x"].max())
     data = pd.concat([data, last]).drop_duplicates(["panel", "series", "x"], ignore_index=True)
@@ -297,12 +304,11 @@ def target_figures(
         f"that diverged never reaches it."
     )
     caption += first_of(min(len(cells), _MAX_PANELS), len(cells), " settings")
-    shares = Shares(data, "epoch", "share at the target", "step-after")
     reached = last["share"].set_axis(
         [" · ".join(filter(None, pair)) for pair in zip(last["series"], last["panel"], strict=True)]
     )
     seen = f"Share that has reached it in the end: {extremes(reached)}."
-    return [share_figure("target", f"Time to {what}", caption, seen, shares, series)]
+    return [share_figure(f"Time to {what}", caption, seen, data, series)]
 
 
 def _target(times: pd.DataFrame) -> str:

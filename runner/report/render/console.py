@@ -1,6 +1,7 @@
 """The comparison on a terminal."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -70,15 +71,22 @@ def answer(comparison: Comparison) -> RenderableType:
 def _matrix(table: Table) -> list[RenderableType]:
     """Returns the means of the first settings, the best of each marked."""
     width = 1 + _MAX_SETTINGS
-    rich_table = RichTable(**_LOOKS)
-    for place, title in enumerate(table.columns[:width]):
-        rich_table.add_column(Text(title), justify="right" if place else "left", overflow="fold")
-    for row in table.rows[:_MAX_ROWS]:
-        shown = row[:width]
-        rich_table.add_row(*(Text(entry.text, _EMPHASIS[entry.emphasis]) for entry in shown))
+    rows = tuple(row[:width] for row in table.rows[:_MAX_ROWS])
     left_out = len(table.columns[width:])
     more = f"; {left_out} more settings in the report" if left_out else ""
-    return [rich_table, Text(f"{MARKS}{more}", style="dim")]
+    shown = rich_table(replace(table, columns=table.columns[:width], rows=rows))
+    return [shown, Text(f"{MARKS}{more}", style="dim")]
+
+
+def rich_table(table: Table) -> RichTable:
+    """Returns a table for a terminal."""
+    found = RichTable(**_LOOKS)
+    for title in table.columns:
+        justify: Any = "right" if title in table.numeric else "left"
+        found.add_column(Text(title), justify=justify, overflow="fold")
+    for row in table.rows:
+        found.add_row(*(Text(entry.text, _EMPHASIS[entry.emphasis]) for entry in row))
+    return found
 
 
 def _findings(findings: Sequence[Sequence[Sentence]]) -> list[RenderableType]:
@@ -115,22 +123,22 @@ def _ranking(table: Table) -> list[RenderableType]:
         # The arguments of a long label have a line of their own.
         return text.replace("(", "(\n", 1) if len(text) > _MAX_LABEL else text
 
-    rich_table = RichTable(**_LOOKS)
+    found = RichTable(**_LOOKS)
     for place in shown:
         title = table.columns[place]
         header = f"mean [{table.columns[interval]}]" if place == mean else title
         width = max(len(header), *(len(told(row, place)) for row in table.rows))
         is_fixed = place == mean or title in _UNBROKEN
-        rich_table.add_column(
+        found.add_column(
             Text(header),
             min_width=None if is_fixed else min(width, _LEAST_WIDTHS.get(title, _NAME_WIDTH)),
             no_wrap=is_fixed,
             overflow="fold",
         )
     for row in table.rows[:_MAX_ROWS]:
-        rich_table.add_row(*(Text(told(row, p), _EMPHASIS[row[p].emphasis]) for p in shown))
+        found.add_row(*(Text(told(row, p), _EMPHASIS[row[p].emphasis]) for p in shown))
     more = len(table.rows[_MAX_ROWS:])
-    return [rich_table, *([Text(f"… {more} more in the report")] if more else [])]
+    return [found, *([Text(f"… {more} more in the report")] if more else [])]
 
 
 def _position(table: Table, text: str) -> int:

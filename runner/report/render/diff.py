@@ -4,13 +4,13 @@ import math
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from runner.config import abridged
 from runner.report import names
 from runner.report.diff import Common, Paired, Score, SweepDiff
 from runner.report.ranking import OUTCOMES
+from runner.report.render.console import rich_table
 from runner.report.render.markdown import escaped
 from runner.report.render.markdown import table as markdown_table
 from runner.report.table import Entry, Table
@@ -18,7 +18,6 @@ from runner.summary import Summary
 
 _AGREES = {True: ("yes", ""), False: ("no", "bad"), None: ("–", "muted")}
 _MAX_LISTED = 6
-_STYLES = {"good": "green", "bad": "red", "muted": "dim", "": ""}
 
 
 def headline(diff: SweepDiff) -> str:
@@ -52,7 +51,7 @@ def view(diff: SweepDiff) -> RenderableType:
     """Returns the whole difference for a terminal."""
     parts: list[RenderableType] = [Text(), Text(_title(diff), style="bold"), Text(headline(diff))]
     for title, table in _tables(diff):
-        parts += [Text(), Text(title, style="bold"), _rich(table)]
+        parts += [Text(), Text(title, style="bold"), rich_table(table)]
     return Group(*parts, *[Text(note, style="dim") for note in _notes(diff)])
 
 
@@ -105,7 +104,8 @@ def _outcomes(outcomes: Sequence[Common]) -> Table:
         row += [names.one_line(outcome.setting)] if settings else []
         row += [_reached(score, digits, not paired) for score in (outcome.a, outcome.b)]
         row += [_difference(outcome, digits)] if paired else []
-        row += [" / ".join(dict.fromkeys(map(_verdict, (outcome.a, outcome.b))))]
+        verdicts = dict.fromkeys((outcome.a.outcome, outcome.b.outcome))
+        row += [" / ".join(OUTCOMES.get(name, (name, ""))[0] for name in verdicts)]
         rows.append((*map(Entry, row), Entry(text, emphasis=emphasis)))
     return Table(tuple(columns), tuple(rows))
 
@@ -115,30 +115,14 @@ def _summary(of: Score | Paired) -> Summary:
 
 
 def _reached(score: Score, digits: int, with_interval: bool) -> str:
-    text = names.mean_and_interval if with_interval else _mean
-    all_finished = score.num_finished == score.num_asked
+    summary, all_finished = _summary(score), score.num_finished == score.num_asked
     of = "" if all_finished else f" ({score.num_finished} of {score.num_asked})"
-    return text(_summary(score), digits) + of
-
-
-def _mean(summary: Summary, digits: int) -> str:
-    return names.number(summary.mean, digits)
+    if with_interval:
+        return names.mean_and_interval(summary, digits) + of
+    return names.number(summary.mean, digits) + of
 
 
 def _difference(outcome: Common, digits: int) -> str:
     if outcome.difference is None:
         return f"changed: {abridged(outcome.changed, 3)}" if len(outcome.changed) > 1 else "–"
     return names.mean_and_interval(_summary(outcome.difference), digits, signed=True)
-
-
-def _verdict(score: Score) -> str:
-    return OUTCOMES.get(score.outcome, (score.outcome, ""))[0]
-
-
-def _rich(table: Table) -> RichTable:
-    found = RichTable(box=None, pad_edge=False, header_style="bold")
-    for column in table.columns:
-        found.add_column(Text(column), overflow="fold")
-    for row in table.rows:
-        found.add_row(*(Text(entry.text, _STYLES[entry.emphasis]) for entry in row))
-    return found

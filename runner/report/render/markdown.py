@@ -26,7 +26,7 @@ def markdown(comparison: Comparison, answers: Sequence[Answer], command: str, or
         f"# {escaped(comparison.title)}",
         escaped(comparison.conditions),
         escaped(comparison.headline),
-        *_matrix(comparison),
+        *([] if comparison.matrix is None else [table(comparison.matrix), MARKS + "."]),
         *_findings(comparison),
         f"## {escaped(comparison.metric[:1].upper() + comparison.metric[1:])}",
         table(comparison.ranking),
@@ -96,11 +96,6 @@ def table(content: Table) -> str:
     return f"{text}\n\n{content.omitted} more rows." if content.omitted else text
 
 
-def _matrix(comparison: Comparison) -> list[str]:
-    """Returns the table of several settings, and what its marks mean."""
-    return [] if comparison.matrix is None else [table(comparison.matrix), MARKS + "."]
-
-
 def _methods(comparison: Comparison) -> list[str]:
     """Returns the paragraph for a paper, as Markdown and as LaTeX."""
     if comparison.paper is None:
@@ -135,12 +130,8 @@ def _section(answer: Answer) -> list[str]:
 
 
 def _figure(figure: "Figure") -> list[str]:
-    title, name = escaped(figure.title), figure.name
-    return [
-        f"### {title}",
-        f"![{escaped(figure.alt)}](figures/{name}.svg)",
-        escaped(figure.caption),
-    ]
+    image = f"![{escaped(figure.alt)}](figures/{figure.name}.svg)"
+    return [f"### {escaped(figure.title)}", image, escaped(figure.caption)]
 
 
 def _block(block: Block) -> list[str]:
