@@ -225,7 +225,7 @@ def _figure(
 
 def _data(rows: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
     learned = rows["outcome"] != "unlearned"
-    aside = ~learned & learned.any()
+    aside = ~learned & bool(learned.any())
     words = [f"never learned: {names.significant(value, 3)}" for value in rows["mean"]]
     count = [names.counted(int(number), "pair") for number in rows["num_pairs"]]
     return pd.DataFrame(
