@@ -45,25 +45,21 @@ def reading(cells: Sequence[Cell], confidence: float) -> str:
         f"uncorrected."
     )
     compared = [cell for cell in cells if len(cell.standings) > 1]
-    if not num_comparisons(compared):
+    size = num_comparisons(compared)
+    if not size:
         return text
-    told = [text, _rule(compared, confidence)]
-    if any(s.difference and s.difference.margin > 0 for s in standings):
-        told.append(
-            f"Equivalent: the difference is less than the margin, with an error of at most "
-            f"{100 * (1 - confidence):.2g} % for each comparison."
-        )
-    return " ".join(told)
-
-
-def _rule(cells: Sequence[Cell], confidence: float) -> str:
-    size = num_comparisons(cells)
     level = f"{100 * (1 - confidence):.2g} %"
     false = "a false difference" if size == 1 else f"any false difference in {size} comparisons"
-    return (
-        f"Differences are paired by seed. The probability of {false} is at most "
-        f"{level}{_over_looks(cells)}."
+    text += (
+        f" Differences are paired by seed. The probability of {false} is at most "
+        f"{level}{_over_looks(compared)}."
     )
+    if any(s.difference and s.difference.margin > 0 for s in standings):
+        text += (
+            f" Equivalent: the difference is less than the margin, with an error of at most "
+            f"{level} for each comparison."
+        )
+    return text
 
 
 def _over_looks(cells: Sequence[Cell]) -> str:

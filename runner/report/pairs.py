@@ -17,7 +17,6 @@ STATISTICS = [
     *("num_pairs", "num_left_out", "mean", "ci_low", "ci_high", "std", "p_t"),
     *("d_z", "probability_better", "median"),
 ]
-VERDICTS = ["verdict", "decided_at", "look", "sign", "fails", "level"]
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,6 @@ def differences(found: Scores, first: Sequence[int], second: Sequence[int]) -> D
     A pair is crossed where both configurations are and some of the replicates that both have share
     a seed: crossed seeds beside plain ones have only the diagonal in common, which is independent.
     Of a crossed pair, seeds of which a replicate is missing are left out.
-
-    Args:
-      found: The endpoints.
-      first, second: Configurations, shape (pairs,).
     """
     table = found.finished
     values = table.to_numpy(float).T
@@ -86,11 +81,6 @@ def _grids(rows: np.ndarray, seeds: pd.Index) -> tuple[np.ndarray, tuple[np.ndar
 
 def statistics(of: Differences, lower: Sequence[bool], confidence: float) -> pd.DataFrame:
     """Returns what the differences of each pair of configurations tell, one row a pair.
-
-    Args:
-      of: The differences.
-      lower: Whether lower is better, shape (pairs,).
-      confidence: Level of the intervals.
 
     Returns:
       The columns `STATISTICS`; `p_t` is missing below `verdicts.MIN_PAIRS`. Of crossed seeds:
@@ -134,16 +124,10 @@ def compare(groups: Sequence[Group], found: Scores, confidence: float) -> pd.Dat
     A pair belongs to the family of its later configuration. Statistics are of the seeds up to the
     last look that was reached, of all seeds where none was.
 
-    Args:
-      groups: The cells.
-      found: The endpoints.
-      confidence: Level of the intervals; 1 - confidence is that of the tests.
-
     Returns:
       Columns `group` (its position), `configuration_a`, `configuration_b`, `metric`, `family`,
       `is_tested` (whether the family has this pair), `num_asked`, `margin`, `next_look` (0 after
-      the last), `STATISTICS` of a minus b, `VERDICTS` and `success_difference`, `p_fisher`; see
-      `verdicts.decide`.
+      the last), `STATISTICS` of a minus b, those of `verdicts.decide` and of `verdicts.success`.
     """
     table, designs = _all_pairs(groups)
     first, second = table["configuration_a"].tolist(), table["configuration_b"].tolist()
@@ -176,10 +160,7 @@ def compare(groups: Sequence[Group], found: Scores, confidence: float) -> pd.Dat
 def explore(found: Scores, members: Sequence[int], metric: str) -> pd.DataFrame:
     """Returns all pairs of configurations that were picked from the data, corrected by Holm.
 
-    Args:
-      found: Scores of which `finished` is compared.
-      members: Configurations; in a pair the one that comes later is a, the earlier one b.
-      metric: What is compared.
+    In a pair the one that comes later is a, the earlier one b.
 
     Returns:
       Columns `configuration_a`, `configuration_b`, `mean` (a minus b), `p_holm`.
@@ -282,13 +263,7 @@ _SIGNED = ["mean", "median", "d_z", "success_difference", "sign", "fails"]
 def oriented(table: pd.DataFrame, to: int) -> pd.DataFrame:
     """Returns the comparisons with one configuration, all as the other minus this one.
 
-    Args:
-      table: What `compare` returns.
-      to: The configuration.
-
-    Returns:
-      The same columns but for `configuration_a` and `configuration_b`, which become
-      `configuration`: the other.
+    Instead of `configuration_a` and `configuration_b` they have `configuration`: the other.
     """
     is_first = table["configuration_a"] == to
     rows = table[is_first | (table["configuration_b"] == to)]

@@ -64,11 +64,6 @@ class Difference(Summary):
     fails_more: bool = False
     margin: float = math.nan
 
-    @property
-    def is_within(self) -> bool:
-        """Whether it is known to be less than the margin."""
-        return self.verdict in (EQUIVALENT, WITHIN)
-
 
 @dataclass(frozen=True)
 class Standing:
@@ -341,7 +336,7 @@ def _outcome(
         return "unknown"
     if difference.fails_more:
         return "worse"
-    if difference.is_within:
+    if difference.verdict in (EQUIVALENT, WITHIN):
         return "equivalent"
     is_lower = difference.sign < 0
     if not difference.sign or is_lower == lower_is_better(standing.record.endpoint):

@@ -350,16 +350,11 @@ def _comparisons(cell: Cell) -> list[Sentence]:
         "unknown": f"{_not_known(cell)}, against {who}",
         "worse": f"Worse than {who}",
     }
+    of = {kind: [s for s in cell.standings if s.outcome == kind] for kind in texts}
     return [
         Sentence(kind, f"{at}{text}: {_enumerated(told)}.")
         for kind, text in texts.items()
-        if (
-            told := [
-                f"{s.name.series} ({_difference(s, cell)})"
-                for s in cell.standings
-                if s.outcome == kind
-            ]
-        )
+        if (told := [f"{s.name.series} ({_difference(s, cell)})" for s in of[kind]])
     ]
 
 

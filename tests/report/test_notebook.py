@@ -21,7 +21,7 @@ def test_a_cell_shows_the_verdict_and_a_short_table(folder: Path) -> None:
     results = load(folder)
     shown = results._repr_html_()
     assert f"<p>{escape(results.verdict)}</p>" in shown
-    assert shown.count("<tr>") == 1 + 2
+    assert shown.count("<tr") == 1 + 2
     assert "<td>glorot_uniform</td>" in shown
     assert "glorot_uniform" in repr(results)
     assert "\n" not in repr(results)
@@ -30,7 +30,7 @@ def test_a_cell_shows_the_verdict_and_a_short_table(folder: Path) -> None:
 def test_a_cell_shows_so_many_rows(build: Build, behaviour: Any) -> None:
     many = build({f"init_{n}": behaviour() for n in range(15)}, seeds=range(1), epochs=1)
     shown = load(many)._repr_html_()
-    assert shown.count("<tr>") == 1 + 12
+    assert shown.count("<tr") == 1 + 12
     assert "3 more rows" in shown
 
 

@@ -195,11 +195,8 @@ def _verdict(row: Row) -> Entry:
 def difference_figures(differences: pd.DataFrame, by: Mapping[int, Name]) -> list[Figure]:
     """Returns one forest plot per metric of the paired differences to the reference."""
     known = differences.dropna(subset="mean")
-    metrics = list(dict.fromkeys(known["metric"]))
-    return [
-        _figure(known[known["metric"] == metric], metric, by, len(metrics) > 1)
-        for metric in metrics
-    ]
+    of = known.groupby("metric", sort=False)
+    return [_figure(rows, str(metric), by, of.ngroups > 1) for metric, rows in of]
 
 
 def _figure(
@@ -228,7 +225,7 @@ def _figure(
 
 def _data(rows: pd.DataFrame, by: Mapping[int, Name]) -> pd.DataFrame:
     learned = rows["outcome"] != "unlearned"
-    aside = ~learned if learned.any() else pd.Series(False, rows.index)
+    aside = ~learned & bool(learned.any())
     words = [f"never learned: {names.significant(value, 3)}" for value in rows["mean"]]
     count = [names.counted(int(number), "pair") for number in rows["num_pairs"]]
     return pd.DataFrame(

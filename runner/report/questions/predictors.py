@@ -59,9 +59,8 @@ def predictors_table(results: Results, found: Scores) -> pd.DataFrame:
     headline = _medians(results.propagation)
     outcome = found.counted.mean()
     rows = []
-    for group in grouped(
-        r for r in results.configurations if not r.error and r.is_trained
-    ).values():
+    trained = [r for r in results.configurations if r.error is None and r.is_trained]
+    for group in grouped(trained).values():
         indices = [record.index for record in group]
         of_group = headline.reindex(indices)
         for quantity in of_group.columns:

@@ -94,14 +94,14 @@ def _best_of_problems(
     """Returns problem -> initializer -> what stands for it, and the initializers that all have."""
     first: dict[tuple, str] = {}
     of = choices(results, found)
-    for problem, inits in of.items():
-        first.setdefault(_posed(inits[0][0].record), problem)
+    for problem, chosen in of.items():
+        first.setdefault(_posed(chosen[0][0].record), problem)
     best = {
         problem: {of_init[0].record.init: own_best(of_init) for of_init in of[problem]}
         for problem in first.values()
     }
-    every = dict.fromkeys(init for chosen in best.values() for init in chosen)
-    return best, [n for n in every if all(n in chosen for chosen in best.values())]
+    inits = dict.fromkeys(init for of_init in best.values() for init in of_init)
+    return best, [init for init in inits if all(init in of_init for of_init in best.values())]
 
 
 def _posed(record: ConfigurationRecord) -> tuple:

@@ -277,7 +277,7 @@ def _never_learned(rows: pd.DataFrame) -> pd.Series:
     """Tells which rows are of an initializer that trained at no setting shown, where others did."""
     success = rows.groupby(["problem", "init"])["success_rate"].transform("max")
     learned = success.isna() | (success > 0)
-    return ~learned if learned.any() else pd.Series(False, rows.index)
+    return ~learned & bool(learned.any())
 
 
 def _choice_chart(data: pd.DataFrame, what: str, metric: str, panels: list[str]) -> alt.Chart:

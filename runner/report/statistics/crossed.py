@@ -20,9 +20,6 @@ def complete_part(table: ArrayLike) -> np.ndarray:
     """Returns the table without the weight or batch seeds of which a replicate is missing.
 
     Whichever of the two keeps more replicates is dropped, one seed after the other.
-
-    Args:
-      table: Shape (weight seeds, batch seeds), NaN where a replicate has no value.
     """
     values = np.asarray(table, float)
     return values[complete_seeds(values)]

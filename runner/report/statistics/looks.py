@@ -57,9 +57,7 @@ def nominal_level(level: float, looks: tuple[int, ...]) -> float:
 def rejection_probability(level: float, looks: Sequence[int]) -> float:
     """Returns how likely t tests at this two-sided level reject a true null hypothesis at any look.
 
-    Args:
-      level: Of each look's test.
-      looks: Numbers of values at the looks, rising, each at least 2.
+    See `nominal_level`.
     """
     bounds = [_bound(level, count) for count in looks]
     states = [bound * chebyshev.chebpts1(_NUM_STATES) for bound in bounds]

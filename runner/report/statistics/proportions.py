@@ -18,11 +18,6 @@ def wilson_interval(
 
     It stays within 0 and 1 and does not shrink to a point when all or none succeed.
 
-    Args:
-      successes: Numbers of successes.
-      trials: Numbers of trials, same shape.
-      confidence: Level of the interval.
-
     Reference:
       Wilson (1927), Probable Inference, the Law of Succession, and Statistical Inference.
     """
@@ -50,10 +45,6 @@ def fisher_exact(
 ) -> np.ndarray:
     """Returns the two-sided p of Fisher's exact test that two shares are equal, shape (pairs,).
 
-    Args:
-      successes, trials: Of the first, shape (pairs,).
-      other_successes, other_trials: Of the second.
-
     Reference:
       Fisher (1922), On the Interpretation of χ² from Contingency Tables.
     """
@@ -75,10 +66,6 @@ def fisher_holm(
     A pair with few failures cannot have a small p, whatever the truth. So p counts for each pair
     that is left only with the probability that its test gives so small a one: adjusted is the sum
     of these, but not below that of a smaller p. Holm's own correction counts p itself for all.
-
-    Args:
-      successes, trials: Of the first, shape (pairs,).
-      other_successes, other_trials: Of the second.
 
     Reference:
       Westfall & Wolfinger (1997), Multiple Tests with Discrete Distributions.

@@ -38,25 +38,15 @@ def friedman(scores: ArrayLike) -> float:
 def critical_difference(num_initializers: int, num_problems: int, level: float) -> float:
     """Returns Nemenyi's critical difference of average ranks, q √(k (k + 1) / (6 N)).
 
-    q is the studentized range's quantile over √2, for k initializers and N problems.
-
-    Args:
-      num_initializers: k, at least 2.
-      num_problems: N, at least 1.
-      level: Level of the family of all pairs.
+    q is the studentized range's quantile over √2, for k initializers and N problems; all pairs of
+    them are one family.
     """
     quantile = stats.studentized_range.ppf(1 - level, num_initializers, np.inf)
     return float(quantile * _rank_error(num_initializers, num_problems))
 
 
 def nemenyi(rank_differences: ArrayLike, num_initializers: int, num_problems: int) -> np.ndarray:
-    """Returns Nemenyi's p, adjusted for all pairs, of differences of average ranks.
-
-    Args:
-      rank_differences: Any shape.
-      num_initializers: k.
-      num_problems: N.
-    """
+    """Returns Nemenyi's p, adjusted for all pairs, of differences of average ranks, any shape."""
     error = _rank_error(num_initializers, num_problems)
     quotient = np.abs(np.asarray(rank_differences, float)) / error
     p = stats.studentized_range.sf(quotient, num_initializers, np.inf)

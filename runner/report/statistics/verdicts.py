@@ -12,7 +12,7 @@ Everything is decided at the looks of a design, on the seeds up to each; what is
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 
 import numpy as np
@@ -59,13 +59,7 @@ class Pairs:
 
     def of(self, rows: np.ndarray) -> "Pairs":
         """Returns some of the pairs."""
-        return Pairs(
-            self.values[rows],
-            self.is_asked[rows],
-            self.has_ended[rows],
-            self.has_outcome[:, rows],
-            self.has_trained[:, rows],
-        )
+        return Pairs(*(getattr(self, field.name)[..., rows, :] for field in fields(self)))
 
     def at(self, counts: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the column of each look, and whether it was reached, shape (looks, pairs)."""
@@ -107,14 +101,9 @@ class Pairs:
 def schedule(
     looks: tuple[int, ...] | None, most: int
 ) -> list[tuple[int, Callable[[float], float]]]:
-    """Returns the looks of tests by p-values up to a number of seeds.
+    """Returns the looks of tests by p-values up to `most` seeds.
 
-    Args:
-      looks: Those of the design; None for any number.
-      most: Number of seeds.
-
-    Returns:
-      For each look the number of seeds, and its nominal level for a level over all looks.
+    For each the number of seeds, and its nominal level for a level over all looks.
     """
     if looks is not None:
         return [(count, partial(nominal_level, looks=looks)) for count in looks if count <= most]
@@ -188,12 +177,7 @@ def decide_once(
 ) -> pd.DataFrame:
     """Returns the verdicts of one look at all seeds; see `decide`.
 
-    Args:
-      pairs: The family.
-      p_values: Of no difference, shape (pairs,).
-      signs: Of the differences.
-      p_within: Of the differences not being within the margin.
-      level: As in `decide`.
+    `p_values` are of no difference, `p_within` of a difference that is not within the margin.
     """
     counts = pairs.is_asked.sum(axis=1)
     lost = pairs.num_lost()[:, :, -1] if pairs.values.size else np.zeros((2, len(counts)))
