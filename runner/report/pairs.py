@@ -243,9 +243,10 @@ def _once(
     count = running.count[:, -1]
     p, sign = running.p_values()[:, -1], np.sign(running.mean[:, -1])
     within = running.within(margins[:, np.newaxis])[:, -1]
-    grids, _ = _grids(of.values[places], of.seeds)
-    for place in np.flatnonzero(of.is_crossed[places]):
-        grid, margin = grids[place], margins[place]
+    is_crossed = of.is_crossed[places]
+    grids, _ = _grids(of.values[places[is_crossed]], of.seeds)
+    for place, grid in zip(np.flatnonzero(is_crossed), grids, strict=True):
+        margin = margins[place]
         if size := designs[places[place]].grid:
             grid = grid[: size[0], : size[1]]
         mean, _, _, p[place], degrees = crossed.crossed_mean(grid, 1 - level)
