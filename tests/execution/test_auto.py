@@ -74,11 +74,9 @@ def test_seeds_are_added_look_by_look(command, keras, looks, trained, database, 
     assert pd.read_csv(done.folder / "comparison.csv")["num_finished"].tolist() == [4, 3, 6]
 
 
-SLOW = pytest.mark.slow
-
-
 # In the first round, at the start of the second, within the third.
-@pytest.mark.parametrize("at", [pytest.param(2, marks=SLOW), 10, pytest.param(13, marks=SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [2, 10, 13])
 def test_the_same_command_goes_on_where_it_was_interrupted(
     command, keras, looks, trained, monkeypatch, at
 ):
