@@ -76,6 +76,8 @@ def _saved(sweep: Sweep) -> list[str]:
     records = [record for record in sweep.trained if record.settings.get("seeds") == AUTO]
     if not records or all(len(cell.standings) == 1 for cell in sweep.cells):
         return []
+    if not (sweep.scores.ended | ~sweep.scores.asked).all(axis=None):
+        return []  # it was interrupted
     total = sum(record.num_replicates for record in records)
     most = sum(last_round(record.design, record.num_replicates) for record in records)
     known = Counter(
