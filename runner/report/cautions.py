@@ -23,6 +23,7 @@ def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
         _same_weights(shown),
         _undrawn(results),
         _looks(results, cells),
+        _chosen_late(results),
         _families(cells),
         _uneven(cells),
         _damaged(results),
@@ -110,6 +111,18 @@ def _looks(results: Results, cells: Sequence[Cell]) -> str:
     return (
         f"The verdict is that of the look at {cell.look} seeds; means and curves include the seeds "
         f"beyond it, which are exploratory. {when}."
+    )
+
+
+def _chosen_late(results: Results) -> str:
+    told = ["the selection (`--where`)"] if results.where else []
+    told += ["the grouping (`--by`)"] if results.by is not None else []
+    if not told:
+        return ""
+    text, verb = names.listed(told), "was" if len(told) == 1 else "were"
+    return (
+        f"{text[:1].upper()}{text[1:]} {verb} chosen after training, which the verdict does not "
+        f"allow for."
     )
 
 

@@ -188,6 +188,11 @@ def test_grouping_by_the_initializer_compares_the_factors(build: Build, behaviou
     cells = judge(load(folder, by=["init"]))
     assert [cell.name for cell in cells] == ["zero", "ones"]
     assert {s.name.series for s in cells[0].standings} == {"depth=2", "depth=8"}
+    grouped = load(folder, by=["init"], where="init != 'x'")
+    assert (
+        "The selection (`--where`) and the grouping (`--by`) were chosen after training, which the "
+        "verdict does not allow for."
+    ) in cautions(grouped, judge(grouped))
     (whole,) = judge(load(folder, by=[]))
     assert {s.name.title for s in whole.standings} == {
         f"{init}, depth={depth}" for init in ("zero", "ones") for depth in (2, 8)
