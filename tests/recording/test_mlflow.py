@@ -938,7 +938,9 @@ def test_processes_that_start_together_share_a_fresh_database(tmp_path: Path) ->
         process.stdin.write("go\n")
         process.stdin.flush()
     outputs = [process.communicate() for process in processes]
-    assert outputs == [("", "")] * 4
+    # On a busy machine one may wait so long that it says so.
+    assert [out for out, _ in outputs] == [""] * 4
+    assert all(err.startswith("Waiting for MLflow's database") for _, err in outputs if err)
     assert [process.returncode for process in processes] == [0] * 4
 
 
