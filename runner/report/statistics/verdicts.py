@@ -159,8 +159,9 @@ def decide(
     same = np.where(is_same.any(axis=0), is_same.argmax(axis=0), -1)
     signs = np.where(rejected >= 0, np.sign(running.mean[rows, columns[rejected, rows]]), 0)
     fails, failed = np.zeros((2, num_pairs), int)
-    for count, of_failures in schedule(looks, most):
-        (at,), (reached,) = pairs.at([count])
+    looked = schedule(looks, most)
+    places = pairs.at([count for count, _ in looked])
+    for (count, of_failures), at, reached in zip(looked, *places, strict=True):
         found = np.where(reached & (failed == 0), pairs.failing(at, of_failures(level)), 0)
         fails, failed = fails + found, np.where(found, count, failed)
     known = np.append(counts, 0)
