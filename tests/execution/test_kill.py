@@ -129,7 +129,8 @@ def test_a_second_interruption_ends_a_command_at_once(tmp_path):
         process.send_signal(signal.SIGINT)
         began_s = time.monotonic()
         output, _ = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 130, output
+    # Shells report either as 130: a command that has already concluded dies by the signal itself.
+    assert process.returncode in (130, -signal.SIGINT), output
     assert time.monotonic() - began_s < 10  # five seconds, and the end of the interpreter
     assert "Traceback" not in output
     folder = (tmp_path / "results" / "latest").resolve()
