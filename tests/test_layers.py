@@ -22,6 +22,7 @@ ROWS = [
     {"plan", "imports"},
     {"records"},
     {"events", "summary"},
+    {"anatomy"},
     {"datasets", "models", "initializers"},
     {"propagation"},
     {"training", "recording", "report"},

@@ -73,7 +73,7 @@ def measuring_key(settings: Diagnostics) -> str:
     parts = {
         "settings": _values(settings, {"require"}),
         "full": settings.is_full,
-        "source": _source(lambda place: place == "propagation"),
+        "source": _source(lambda place: place in ("anatomy", "propagation")),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from runner.anatomy.kernels import listed
 from runner.config import abridged
 from runner.initializers import own
-from runner.initializers.kernels import listed
 from runner.models.custom import ignored_compilation
 from runner.plan import Choice
 from runner.report.names import VARIATION

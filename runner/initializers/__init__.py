@@ -1,7 +1,7 @@
 """Initializers: the laws that the kernels of a model are drawn from.
 
-`laws` holds one class for each option of the group `init`: its settings and its law; `kernels`
-tells which of a model's weights are kernels; `draw` draws the weights of a whole model for a seed.
+`laws` holds one class for each option of the group `init`: its settings and its law; `draw` draws
+the weights of a whole model for a seed.
 Nothing here imports Keras before a law is asked for numbers.
 """
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from runner.anatomy.kernels import UndefinedError, Weight
 from runner.config import ARGUMENTS, ConfigError, setting, target_in
 from runner.imports import import_target, told
-from runner.initializers.kernels import UndefinedError, Weight
 from runner.initializers.laws import Initializer, Law
 
 _KEY = "init.target"

@@ -22,11 +22,7 @@ import keras
 import numpy as np
 
 from runner import seeds
-from runner.config import ConfigError
-from runner.imports import told
-from runner.initializers import CATALOGUE, own
-from runner.initializers.custom import Custom
-from runner.initializers.kernels import (
+from runner.anatomy.kernels import (
     UndefinedError,
     Weight,
     chosen,
@@ -35,6 +31,10 @@ from runner.initializers.kernels import (
     weights,
     with_products,
 )
+from runner.config import ConfigError
+from runner.imports import told
+from runner.initializers import CATALOGUE, own
+from runner.initializers.custom import Custom
 from runner.initializers.laws import KEEP, Initializer
 from runner.plan import Choice
 from runner.records import KernelRecord

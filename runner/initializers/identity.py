@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from runner.initializers.kernels import UndefinedError, Weight
+from runner.anatomy.kernels import UndefinedError, Weight
 
 
 def identity_kernel(kernel: Weight) -> np.ndarray:

@@ -23,9 +23,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from runner.anatomy.kernels import UndefinedError, Weight, fans
 from runner.config import NUMBER, POSITIVE, Rule, one_of, optional, setting
 from runner.initializers.identity import identity_kernel
-from runner.initializers.kernels import UndefinedError, Weight, fans
 
 KEEP = "keep"
 

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from runner.initializers.kernels import Weight
+from runner.anatomy.kernels import Weight
 from runner.initializers.laws import Initializer
 
 

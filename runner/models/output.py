@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from runner.anatomy.calls import called
 from runner.config import ConfigError
 from runner.models.activations import ACTIVATIONS
-from runner.models.calls import called
 from runner.tasks import Task
 
 # One of several: softmax of a log-softmax is the softmax itself, so log-probabilities are logits.

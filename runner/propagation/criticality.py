@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from runner.propagation.activations import Activation
+from runner.anatomy.activations import Activation
 
 if TYPE_CHECKING:
     from runner.propagation.settings import Diagnostics

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from runner.anatomy.kernels import Weight
 from runner.datasets.dataset import Dataset
-from runner.initializers.kernels import Weight
 from runner.propagation.criticality import NAMED, Chain
 from runner.propagation.jacobian import FullMeter
 from runner.propagation.judgement import gain, judge

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from runner.models.calls import called_with
-from runner.propagation.measurement import Arranged, Meter
-from runner.propagation.tracing import intercepted
+from runner.anatomy.calls import called_with
+from runner.anatomy.stacked import Arranged
+from runner.anatomy.tracing import intercepted
+from runner.propagation.measurement import Meter
 
 # Of the probe: each costs a backward pass through all outputs.
 _EXAMPLES = 16

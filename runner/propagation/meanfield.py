@@ -30,7 +30,7 @@ from typing import Literal
 import numpy as np
 from scipy import optimize
 
-from runner.propagation.activations import Activation
+from runner.anatomy.activations import Activation
 
 Phase = Literal["ordered", "critical", "chaotic"]
 

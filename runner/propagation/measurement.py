@@ -1,17 +1,15 @@
 r"""Measures how signal and gradient travel through a model's layers before any training.
 
-One compiled program takes the stacked weights of replicates and returns their numbers, looping over
-the replicates. So it is compiled once, works for every model that can be trained, gives each
-replicate the same bits whatever its company, and holds the activations of one replicate on the
-probe at a time: about three times (forward, gradient, one layer's statistics in float64) what the
-model's activations take.
+One compiled program takes the stacked weights of replicates and returns their numbers; see
+`runner.anatomy.stacked`. It works for every model that can be trained, and takes about three times
+(forward, gradient, one layer's statistics in float64) what the model's activations take.
 
 The probe is a batch of training examples. Normalizations see it as in training; dropout and noise
 are off, because what they switch off is not the initializer's doing. Gradients are of the real loss
 and per example: the gradient of the batch's mean loss times the number of examples, so that they do
 not depend on the size of the probe.
 
-What is measured of a place (see `runner.propagation.tracing`), h for its activations, z for its
+What is measured of a place (see `runner.anatomy.tracing`), h for its activations, z for its
 pre-activations, over examples, positions and units unless something else is said:
 
     preactivation_mean, preactivation_variance    of z, where there is one
@@ -43,17 +41,17 @@ References:
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from runner.initializers.kernels import Weight
-from runner.models.calls import called, called_with
-from runner.propagation.activations import Activation
-from runner.propagation.elementwise import active_interval
-from runner.propagation.tracing import Anatomy, Place, Trace, anatomy, intercepted
+from runner.anatomy.activations import Activation
+from runner.anatomy.calls import called_with
+from runner.anatomy.elementwise import active_interval
+from runner.anatomy.kernels import Weight
+from runner.anatomy.stacked import EachReplicate
+from runner.anatomy.tracing import Anatomy, Place, Trace, dissected, intercepted
 
 Loss = Callable[[Any, Any], Any]
 """Keras's loss: (targets, outputs) -> mean over the examples."""
@@ -135,16 +133,15 @@ class Meter:
         self.model = model
         self.x, self.y = tf.constant(x), tf.constant(y)
         self._loss = loss
-        self.anatomy, self.layers = _dissected(model, self.x[:2], kernels)
+        self.anatomy, places = dissected(model, self.x[:2], kernels)
+        self.layers = tuple(_layer(self.anatomy, place) for place in places)
         self.weighted = [row for row, layer in enumerate(self.layers) if layer.has_kernels]
         self._intervals = [
             None if layer.activation is None else active_interval(layer.activation)
             for layer in self.layers
         ]
-        self._arranged = Arranged(model)
-        self._measured = tf.function(
-            self._measure_each, autograph=False, input_signature=self._arranged.stacked_types()
-        )
+        self._trainable = [id(variable) for variable in model.trainable_variables]
+        self._measured = EachReplicate(model, self._measure, (tf.float64, tf.float64, tf.float64))
 
     def measure(self, replicates: Sequence[Sequence[np.ndarray]]) -> list[Measurement]:
         """Returns the numbers of the replicates that start with these weights.
@@ -153,8 +150,7 @@ class Meter:
           replicates: The weights of each, in the order of `model.weights`.
         """
         stacked = [np.stack(values) for values in zip(*replicates, strict=True)]
-        results = self._measured(*self._arranged(stacked, len(replicates)))
-        numbers = zip(replicates, *(result.numpy() for result in results), strict=True)
+        numbers = zip(replicates, *self._measured(stacked), strict=True)
         return [self._measurement(*of_one) for of_one in numbers]
 
     def _measurement(
@@ -165,7 +161,7 @@ class Meter:
         of_network: np.ndarray,
     ) -> Measurement:
         quantities = dict(zip(OF_PLACES, values, strict=True))
-        gradient_of = dict(zip(self._arranged.trainable, gradients, strict=True))
+        gradient_of = dict(zip(self._trainable, gradients, strict=True))
         realised = {}
         for row, layer in enumerate(self.layers):
             for kernel in layer.kernels:
@@ -187,14 +183,6 @@ class Meter:
                     column[row] = value
         loss, start_mean_square, start_correlation = map(float, of_network)
         return Measurement(quantities, loss, start_mean_square, start_correlation, realised)
-
-    def _measure_each(self, trainable: Sequence[Any], other: Sequence[Any]) -> tuple[Any, Any, Any]:
-        return tf.map_fn(
-            lambda of_one: self._measure(*of_one),
-            (trainable, other),
-            fn_output_signature=(tf.float64, tf.float64, tf.float64),
-            parallel_iterations=1,
-        )
 
     def _measure(self, trainable: Sequence[Any], other: Sequence[Any]) -> tuple[Any, Any, Any]:
         """Returns the quantities of the layers, moments of the variables' gradients, and the loss.
@@ -233,91 +221,6 @@ class Meter:
         return self._loss(self.y, outputs) + sum(tf.cast(p, outputs.dtype) for p in penalties)
 
 
-class Arranged:
-    """Arranges a replicate's weights as the programs take them.
-
-    Attributes:
-      trainable: Identities of the model's trainable variables, in their order.
-    """
-
-    def __init__(self, model: Any) -> None:
-        position = {id(variable): place for place, variable in enumerate(model.weights)}
-        self.trainable = [id(variable) for variable in model.trainable_variables]
-        # What is not among the weights, such as the state of a generator, is as it is in the model.
-        self._groups = tuple(
-            [(position.get(id(variable)), variable) for variable in variables]
-            for variables in (model.trainable_variables, model.non_trainable_variables)
-        )
-
-    def __call__(
-        self, weights: Sequence[np.ndarray], num_replicates: int | None = None
-    ) -> tuple[list[Any], ...]:
-        """Returns the values of the trainable and of the other variables.
-
-        Args:
-          weights: In the order of `model.weights`; with an axis of replicates in front if
-            `num_replicates` is given.
-          num_replicates: How many there are.
-        """
-
-        def value(place: int | None, variable: Any) -> Any:
-            if place is not None:
-                return tf.constant(weights[place])
-            as_built = variable.numpy()
-            if num_replicates is not None:
-                as_built = np.broadcast_to(as_built, (num_replicates, *as_built.shape))
-            return tf.constant(as_built)
-
-        return tuple([value(*entry) for entry in group] for group in self._groups)
-
-    def stacked_types(self) -> tuple[list[Any], ...]:
-        """Returns the types of what a call with replicates returns, of however many."""
-        return tuple(
-            [tf.TensorSpec((None, *variable.shape), variable.dtype) for _, variable in group]
-            for group in self._groups
-        )
-
-
-def _dissected(
-    model: Any, x: Any, kernels: Sequence[Weight] | None
-) -> tuple[Anatomy, tuple[Layer, ...]]:
-    """Returns the anatomy that can be traced, and the layers in the order of their calls."""
-    for composites in (True, False):
-        found = anatomy(model, kernels, composites)
-        trace = Trace(found)
-        try:
-            with intercepted(found, trace):
-                call = partial(_call, model, trace)
-                tf.function(call, autograph=False).get_concrete_function(x)
-            _silence(found, trace)
-            return found, tuple(_layer(found, place) for place in trace.places)
-        except Exception:  # layers of layers may do anything with them; taken as a whole they work
-            if not composites:
-                raise
-    raise AssertionError
-
-
-def _call(model: Any, trace: Trace, x: Any) -> None:
-    """Calls a model in a graph.
-
-    Raises:
-      ValueError: What a layer makes stays inside of a loop.
-    """
-    called(model, x, training=True)
-    graph = tf.compat.v1.get_default_graph()
-    if any(place.signal.graph is not graph for place in trace.places):
-        raise ValueError("A layer is called inside a loop.")
-
-
-def _silence(found: Anatomy, trace: Trace) -> None:
-    """Takes out the layers that hand on what they are given, such as an augmentation, now off."""
-    changing = {id(place.layer) for place in trace.places if place.signal is not place.given}
-    for place in trace.places:
-        if id(place.layer) not in changing:
-            found.roles[id(place.layer)] = "silent"
-    trace.places = [place for place in trace.places if id(place.layer) in changing]
-
-
 def _layer(found: Anatomy, place: Place) -> Layer:
     shape = place.signal.shape[1:]
     return Layer(
@@ -325,7 +228,7 @@ def _layer(found: Anatomy, place: Place) -> Layer:
         kernels=tuple(place.kernels),
         activation=place.activation,
         has_kernels=bool(found.kernels[id(place.layer)]),
-        has_preactivations=place.before is not None and found.roles[id(place.layer)] == "kernel",
+        has_preactivations=place.before is not None and found.kinds[id(place.layer)] == "kernel",
         num_units=int(shape[-1]),
         size=int(np.prod(shape)),
     )

@@ -28,11 +28,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from runner.models.calls import called_with
-from runner.propagation.activations import interpolated_product
-from runner.propagation.measurement import Arranged, Meter
+from runner.anatomy.activations import interpolated_product
+from runner.anatomy.calls import called_with
+from runner.anatomy.stacked import Arranged
+from runner.anatomy.tracing import Place, intercepted
+from runner.propagation.measurement import Meter
 from runner.propagation.topology import FanTrace
-from runner.propagation.tracing import Place, intercepted
 
 PREDICTED = (
     *("preactivation_variance", "activation_mean", "activation_variance"),

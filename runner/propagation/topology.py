@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from runner.initializers.kernels import fans
-from runner.models.calls import called_with
-from runner.propagation.activations import ACTIVATIONS
+from runner.anatomy.activations import ACTIVATIONS
+from runner.anatomy.calls import called_with
+from runner.anatomy.kernels import fans
+from runner.anatomy.stacked import Arranged
+from runner.anatomy.tracing import Trace, intercepted, linear
 from runner.propagation.criticality import Chain
-from runner.propagation.measurement import Arranged, Meter
-from runner.propagation.tracing import Trace, intercepted, linear
+from runner.propagation.measurement import Meter
 
 # They tell what enters the first layer with a kernel.
 _EXAMPLES = 32

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from runner.anatomy.calls import called_with
 from runner.machine import Room
-from runner.models.calls import called_with
 
 # Copies of the weights: drawn, at the start, now, their gradients, the next ones, and an
 # optimizer's two moments now and next.

@@ -18,8 +18,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from runner.anatomy.calls import called
 from runner.config import ConfigError
-from runner.models.calls import called
 from runner.training import optimizers
 from runner.training.calls import Call, stem_from, steps_unrolled
 from runner.training.cohort import Cohort

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from runner.anatomy.kernels import fans, weights
 from runner.initializers import CATALOGUE, draw
-from runner.initializers.kernels import fans, weights
 
 # Laws that fix every value, or hold only for square matrices.
 EXACT = {"zero", "ones", "constant", "identity"}

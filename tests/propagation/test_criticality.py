@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from runner.propagation.activations import ACTIVATIONS, Rectifier
+from runner.anatomy.activations import ACTIVATIONS, Rectifier
 from runner.propagation.criticality import Chain
 from runner.propagation.settings import Diagnostics
 

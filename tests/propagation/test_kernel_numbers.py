@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from runner.initializers.kernels import weights
+from runner.anatomy.kernels import weights
 from runner.propagation.measurement import kernel_numbers
 
 # Layer, its inputs, the kernel's axes along which units lie that see the same inputs.

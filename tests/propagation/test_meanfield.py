@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from runner.anatomy.activations import ACTIVATIONS
 from runner.propagation import meanfield
-from runner.propagation.activations import ACTIVATIONS
 
 
 def test_tanh_at_criticality_decays_as_it_should():

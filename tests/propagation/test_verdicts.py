@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from runner.propagation.activations import ACTIVATIONS
+from runner.anatomy.activations import ACTIVATIONS
 
 # Initializer, its settings, the MLP's, the verdict.
 FIXED = {

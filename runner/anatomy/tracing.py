@@ -21,11 +21,13 @@ noise; the layers around them and beside them keep the `training` that the model
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from runner.initializers.kernels import Weight, weights
-from runner.propagation.activations import Activation
-from runner.propagation.elementwise import activation_of
+from runner.anatomy.activations import Activation
+from runner.anatomy.calls import called
+from runner.anatomy.elementwise import activation_of
+from runner.anatomy.kernels import Weight, weights
 
 Handler = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
@@ -63,7 +65,7 @@ class Anatomy:
     Attributes:
       model: A built `keras.Model`.
       operations: Those whose calls are handled.
-      roles: See `role`, by the `id` of the operation.
+      kinds: See `kind_of`, by the `id` of the operation.
       kernels: Of each layer that has any, by its `id`.
       activations: What each activation computes, if it is elementwise, by the `id` of the operation
         or of the layer that it is built into.
@@ -71,7 +73,7 @@ class Anatomy:
 
     model: Any
     operations: list[Any]
-    roles: dict[int, str]
+    kinds: dict[int, str]
     kernels: dict[int, list[Weight]]
     activations: dict[int, Activation | None]
 
@@ -105,14 +107,14 @@ def anatomy(
         ]
         for operation in operations
     }
-    roles = {id(operation): role(operation) for operation in operations}
+    kinds = {id(operation): kind_of(operation) for operation in operations}
     functions = {"kernel": lambda layer: layer.activation, "activation": lambda layer: layer}
     activations = {
-        id(operation): activation_of(functions[roles[id(operation)]](operation))
+        id(operation): activation_of(functions[kinds[id(operation)]](operation))
         for operation in operations
-        if roles[id(operation)] in functions
+        if kinds[id(operation)] in functions
     }
-    return Anatomy(model, operations, roles, inside, activations)
+    return Anatomy(model, operations, kinds, inside, activations)
 
 
 def _operations(layer: Any, composites: bool) -> Iterator[Any]:
@@ -225,7 +227,7 @@ class Trace:
         self, operation: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: Any
     ) -> Any:
         """Runs a call and files what it gives."""
-        kind = self.anatomy.roles[id(operation)]
+        kind = self.anatomy.kinds[id(operation)]
         given = _given(args, kwargs)
         if kind == "kernel":
             return self._kernel(operation, call, args, kwargs)
@@ -289,7 +291,7 @@ class Trace:
         return place.after
 
 
-def role(operation: Any) -> str:
+def kind_of(operation: Any) -> str:
     """Returns what an operation is for the tables.
 
     Returns:
@@ -359,3 +361,53 @@ def _signal(value: Any) -> Any:
 def _is_signal(value: Any) -> bool:
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
     return getattr(dtype, "is_floating", False) and shape is not None and len(shape) > 1
+
+
+def dissected(
+    model: Any, x: Any, kernels: Sequence[Weight] | None = None
+) -> tuple[Anatomy, list[Place]]:
+    """Returns what of a model can be watched, and its places in the order of their calls.
+
+    Args:
+      model: A built `keras.Model`.
+      x: A few examples, shape (examples, ...).
+      kernels: As for `anatomy`.
+    """
+    import tensorflow as tf
+
+    for composites in (True, False):
+        found = anatomy(model, kernels, composites)
+        trace = Trace(found)
+        try:
+            with intercepted(found, trace):
+                call = partial(_call, model, trace)
+                tf.function(call, autograph=False).get_concrete_function(x)
+            _silence(found, trace)
+            return found, trace.places
+        except Exception:  # layers of layers may do anything with them; taken as a whole they work
+            if not composites:
+                raise
+    raise AssertionError
+
+
+def _call(model: Any, trace: Trace, x: Any) -> None:
+    """Calls a model in a graph.
+
+    Raises:
+      ValueError: What a layer makes stays inside of a loop.
+    """
+    import tensorflow as tf
+
+    called(model, x, training=True)
+    graph = tf.compat.v1.get_default_graph()
+    if any(place.signal.graph is not graph for place in trace.places):
+        raise ValueError("A layer is called inside a loop.")
+
+
+def _silence(found: Anatomy, trace: Trace) -> None:
+    """Takes out the layers that hand on what they are given, such as an augmentation, now off."""
+    changing = {id(place.layer) for place in trace.places if place.signal is not place.given}
+    for place in trace.places:
+        if id(place.layer) not in changing:
+            found.kinds[id(place.layer)] = "silent"
+    trace.places = [place for place in trace.places if id(place.layer) in changing]

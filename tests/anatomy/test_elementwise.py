@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from runner.propagation.elementwise import activation_of, active_interval
+from runner.anatomy.elementwise import activation_of, active_interval
 
 # Of tanh, 1 - t^2 = 0.05; of sigmoid, 4 s (1 - s) = 0.05 and s = (1 + t) / 2.
 T = math.sqrt(0.95)

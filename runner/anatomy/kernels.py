@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from runner.anatomy import products
 from runner.config import ConfigError, abridged
 from runner.imports import told
-from runner.initializers import products
 from runner.variables import variable_path
 
 log = logging.getLogger(__name__)

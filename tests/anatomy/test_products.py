@@ -305,6 +305,7 @@ def test_weights_are_found_wherever_they_are_held(keras, own_layer, found):
         def call(self, x):
             return self.block(x @ self.W @ self.theta @ self.frozen) @ self.ws["last"]
 
+    keras.utils.clear_session(free_memory=False)  # the block's name is the first of its kind
     model = Net()
     model(keras.Input((4,)))
     paths = [kernel.path for kernel in found(model, (4,))]

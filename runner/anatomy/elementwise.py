@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.propagation.activations import ACTIVATIONS, Activation, Rectifier
+from runner.anatomy.activations import ACTIVATIONS, Activation, Rectifier
 
 # A unit is active where the slope is at least this share of the steepest one in the usual range.
 _ACTIVE_SLOPE = 0.05

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from runner.propagation.activations import (
+from runner.anatomy.activations import (
     ACTIVATIONS,
     Activation,
     Rectifier,
