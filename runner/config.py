@@ -266,6 +266,6 @@ def by_target(settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, tuple):
+    if type(value) is tuple:
         return " ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

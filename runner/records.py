@@ -185,6 +185,7 @@ class KernelRecord:
         law's own code could tell.
       origin: What makes it a kernel: Keras's `"name"` for it, its use in a `"product"`, or a
         `"setting"`.
+      exact_fans: What `init.fans=exact` counts, where that is something else.
     """
 
     path: str
@@ -194,6 +195,7 @@ class KernelRecord:
     fan_out: Count = 0
     stddev: Number | None = None
     origin: str = "name"
+    exact_fans: tuple[Number, Number] | None = None
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,7 @@ class ConfigurationRecord:
       identity: Key of all that decides its numbers, seeds apart; see `runner.execution.identity`.
       varies: What differs between its seeds: `"kernels"`, other `"weights"`, `"batches"` (the order
         of the data), `"dropout"`; None where that was not recorded.
+      rules: Each rule of `init.rules`, and the paths of the weights that it holds for.
       undrawn: Paths of trainable weights that start with the same random values for every seed, as
         nothing tells how to draw them.
       error: Why it could not be trained, or None. A configuration that was refused has empty
@@ -283,6 +286,7 @@ class ConfigurationRecord:
     identity: str = ""
     varies: list[str] | None = None
     undrawn: list[str] = field(default_factory=list)
+    rules: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     error: str | None = None
     design: Design | None = None
 

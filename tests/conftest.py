@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 from absl import logging as absl_logging
 
+from runner.config import choose
+from runner.initializers import CATALOGUE
+from runner.plan import Choice
+
 pytest.register_assert_rewrite("tests.training.cohorts")
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -31,3 +35,13 @@ def keras():
 def numbers():
     """A generator with a fixed seed, for data whose values do not matter."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def option():
+    """A function from an initializer's name and settings to its `Choice`."""
+
+    def choice(name, **settings):
+        return Choice(name, choose(CATALOGUE, {"name": name, **settings}, "init"))
+
+    return choice

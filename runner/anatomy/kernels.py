@@ -1,7 +1,18 @@
-"""Which of a model's weights are kernels, and which layer each weight belongs to.
+"""Which of a model's weights are kernels, which layer each weight belongs to, and what fans it has.
 
 Kernels are what Keras calls so, by the name, and of a user's own layer the matrices that it uses in
 a product; the settings `init.kernels` and `init.not_kernels` say otherwise.
+
+Keras counts fans by the shape: the receptive field times the last axis but one, and times the last.
+For four kinds of kernels that is not how many numbers an output sums up and an input goes to:
+
+- depthwise kernels (taps, channels, multiplier): an output sums up the taps of one channel;
+- grouped convolutions: an input goes to the outputs of its own group only;
+- transposed convolutions (taps, outputs, inputs): the axes are the other way round, and the taps
+  are spread over as many outputs as the strides make;
+- LSTM and GRU: the kernels of four (three) gates stand side by side.
+
+*Exact* fans count these right, gate by gate.
 """
 
 import logging
@@ -39,6 +50,10 @@ class Weight:
       origin: What makes it a kernel: Keras's name for it, its use in a product, or the settings;
         empty where it is none.
       product: Axes that its product sums over and makes; None where Keras's convention tells them.
+      layers: Those that it is inside of, from the outside; the last one is `layer`.
+      roles: What it is for; see `runner.anatomy.roles`. Empty where that was not looked for.
+      is_exact: Whether its fans are counted exactly.
+      gate: Which gate of a kernel it is, or None for the whole.
     """
 
     position: int
@@ -47,6 +62,10 @@ class Weight:
     variable: Any
     origin: Origin = ""
     product: products.FanAxes | None = None
+    layers: tuple[Any, ...] = ()
+    roles: frozenset[str] = frozenset()
+    is_exact: bool = False
+    gate: int | None = None
 
     @property
     def name(self) -> str:
@@ -56,7 +75,17 @@ class Weight:
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """The shape, as Keras stores the weight."""
-        return tuple(self.variable.shape)
+        shape = tuple(self.variable.shape)
+        return shape if self.gate is None else (*shape[:-1], shape[-1] // self.num_gates)
+
+    @cached_property
+    def num_gates(self) -> int:
+        """How many kernels of gates stand side by side in it: along its last axis."""
+        return _gates(self.layer) if self.name in ("kernel", "recurrent_kernel") else 1
+
+    def of_gates(self) -> "list[Weight]":
+        """Returns the kernels of its gates, in their order."""
+        return [replace(self, gate=gate) for gate in range(self.num_gates)]
 
     @cached_property
     def dtype(self) -> np.dtype:
@@ -67,6 +96,12 @@ class Weight:
     def is_kernel(self) -> bool:
         """Whether the configuration's law draws it."""
         return self.origin != ""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a kernel, or a table of real numbers such as an embedding."""
+        is_trained = bool(self.variable.trainable)
+        return self.is_kernel or (self.is_real and is_trained and len(self.shape) > 1)
 
     @property
     def is_real(self) -> bool:
@@ -117,11 +152,21 @@ def weights(model: Any) -> list[Weight]:
     the innermost of the layers that hold a weight is taken for its creator.
     """
     owners: dict[int, Any] = {}
+    around: dict[int, tuple[Any, ...]] = {}
     for layer in model._flatten_layers():  # outer layers come before those inside them
         for variable in layer._trainable_variables + layer._non_trainable_variables:
             owners[id(variable)] = layer
+        if layer is not model:
+            for variable in layer.weights:
+                around[id(variable)] = (*around.get(id(variable), ()), layer)
     found = [
-        Weight(position, variable_path(model, variable), owners.get(id(variable)), variable)
+        Weight(
+            position,
+            variable_path(model, variable),
+            owners.get(id(variable)),
+            variable,
+            layers=around.get(id(variable), ()),
+        )
         for position, variable in enumerate(model.weights)
     ]
     return [replace(weight, origin="name") if _is_named(weight) else weight for weight in found]
@@ -232,8 +277,13 @@ def listed(found: Sequence[Weight]) -> str:
     return abridged(texts, _MAX_LISTED)
 
 
-def fans(kernel: Weight) -> tuple[int, int]:
-    """Returns (fan_in, fan_out) as Keras's initializers count them; see `laws`."""
+def fans(kernel: Weight) -> tuple[float, float]:
+    """Returns (fan_in, fan_out), exactly or as Keras counts them; see the module's text."""
+    return exact_fans(kernel) if kernel.is_exact else keras_fans(kernel)
+
+
+def keras_fans(kernel: Weight) -> tuple[int, int]:
+    """Returns (fan_in, fan_out) as Keras's initializers count them."""
     if kernel.fan_axes:
         fan_in, fan_out = (
             math.prod(kernel.shape[axis] for axis in kernel.fan_axes[f"{side}_axes"])
@@ -245,3 +295,57 @@ def fans(kernel: Weight) -> tuple[int, int]:
         return size, size
     taps = math.prod(kernel.shape[:-2])
     return taps * kernel.shape[-2], taps * kernel.shape[-1]
+
+
+def exact_fans(kernel: Weight) -> tuple[float, float]:
+    """Returns how many numbers an output sums up, and how many outputs an input goes to.
+
+    Strides of a convolution are not counted: they leave out outputs, not what one sums up.
+    """
+    if kernel.gate is None and kernel.num_gates > 1:
+        return exact_fans(kernel.of_gates()[0])
+    fan_in, fan_out = keras_fans(kernel)
+    if is_depthwise(kernel):
+        taps = math.prod(kernel.shape[:-2])
+        return taps, taps * kernel.shape[-1]
+    if is_transposed(kernel):
+        return fan_out / stride(kernel), fan_in
+    return fan_in, fan_out / num_groups(kernel)
+
+
+def _gates(layer: Any) -> int:
+    from keras import layers
+
+    if isinstance(layer, layers.GRUCell):
+        return 3
+    convolutional = type(layer).__name__.startswith("ConvLSTM")  # whose cells Keras keeps private
+    return 4 if convolutional or isinstance(layer, layers.LSTMCell) else 1
+
+
+def num_groups(kernel: Weight) -> int:
+    """Returns in how many groups a convolution has its channels."""
+    from keras import layers
+
+    kinds = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+    return kernel.layer.groups if isinstance(kernel.layer, kinds) else 1
+
+
+def is_depthwise(kernel: Weight) -> bool:
+    """Tells whether a kernel's last axes are channels and the units of each."""
+    from keras import layers
+
+    kinds = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+    return kernel.name == "depthwise_kernel" or isinstance(kernel.layer, kinds)
+
+
+def is_transposed(kernel: Weight) -> bool:
+    """Tells whether a kernel's last axes are outputs and inputs, in this order."""
+    from keras import layers
+
+    kinds = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+    return isinstance(kernel.layer, kinds)
+
+
+def stride(kernel: Weight) -> int:
+    """Returns over how many outputs the taps of a transposed convolution are spread, else 1."""
+    return math.prod(kernel.layer.strides) if is_transposed(kernel) else 1

@@ -71,6 +71,16 @@ class Dataset:
         """Shape of one example, without the batch axis."""
         return self.train.x.shape[1:]
 
+    def probe(self, examples: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns examples of the training part, spread over it, and their targets.
+
+        Args:
+          examples: How many; all where there are fewer.
+        """
+        last = len(self.train) - 1
+        rows = np.linspace(0, last, min(last + 1, examples)).round().astype(int)
+        return self.train.x[rows], self.train.y[rows]
+
     @property
     def uninformed_loss(self) -> float:
         r"""The loss of the best constant prediction that knows no example's input.

@@ -25,9 +25,14 @@ def cohort_of(pairs: Sequence[Pair]) -> "Cohort":
     """Returns what an engine is given to train replicates of one group."""
     from runner.training.cohort import Cohort, Member
 
+    seeds: dict[int, list[int]] = {}
+    for item, replicate in pairs:
+        seeds.setdefault(item.record.index, []).append(replicate.weight_seed)
+    drawers = {item.record.index: item.drawer for item, _ in pairs}
+    together = {index: drawer.together(seeds[index]) for index, drawer in drawers.items()}
     members = [
         Member(
-            draw=partial(item.drawer.draw, replicate.weight_seed),
+            draw=partial(together[item.record.index], replicate.weight_seed),
             batch_seed=replicate.batch_seed,
             learning_rate=item.configuration.optimizer.settings.learning_rate,
             key=Key.of(item.record.index, replicate),

@@ -56,12 +56,19 @@ def identity(item: Configuration, dataset: Dataset, model: str, arithmetic: Sequ
         "engine": item.engine,
         "data": dataset.fingerprint,
         "built": model,
+        "probe": _probe(item),
         "code": {name: _user_code(name, getattr(item, name)) for name in _USER_CODE},
         "device": list(arithmetic),
         "versions": _versions(),
     }
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=repr)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _probe(item: Configuration) -> int | None:
+    """Returns how many examples the initializer looks at; None of one that looks at none."""
+    looks = getattr(item.init.settings, "needs_data", False)
+    return getattr(item.diagnostics, "examples", Diagnostics().examples) if looks else None
 
 
 @functools.cache

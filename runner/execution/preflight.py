@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
+
 from runner import datasets, initializers, models
 from runner.config import ConfigError, abridged
 from runner.datasets.dataset import Dataset
@@ -19,6 +21,7 @@ from runner.imports import told
 from runner.interruption import check
 from runner.masking import masked
 from runner.plan import Configuration, Replicate, Scalar, factors
+from runner.propagation.settings import Diagnostics
 from runner.records import ConfigurationRecord, ReplicateRecord, lower_is_better
 from runner.spelling import did_you_mean
 from runner.tasks import ENDPOINT, METRICS
@@ -345,19 +348,26 @@ def _ready(
 
     shape, outputs, task = dataset.input_shape, dataset.num_outputs, dataset.task
 
-    def build() -> Any:
+    def build(**seed: int) -> Any:
         import keras
 
         keras.utils.clear_session(free_memory=False)  # layer names start from the first again
-        return models.build(item.model.name, item.model.settings, shape, outputs, task)
+        return models.build(item.model.name, item.model.settings, shape, outputs, task, **seed)
+
+    def rebuilt(seed: int) -> list[np.ndarray]:
+        return [weight.numpy() for weight in build(seed=seed).weights]
 
     model = cache.get((repr(item.model), shape, outputs, task, device), build)
     dataset = cache.get(
         ("inputs", repr(item.dataset), id(model)), partial(as_looked_up, item, dataset, model)
     )
     key = cache.get(("key", id(model)), lambda: model_key(model))
-    places = cache.get(("places", id(model), shape), lambda: draw.places_of(model, shape))
-    drawer = draw.prepare(model, item.init, places)
+    examples = _probe_size(item)
+    subject = cache.get(
+        ("subject", id(model), id(dataset), examples),
+        lambda: draw.Subject(model, shape, rebuilt, partial(_probe, dataset, model, examples)),
+    )
+    drawer = draw.prepare(subject, item.init)
     drawn = tuple(kernel.position for kernel in drawer.drawn)
     cache.get(("told", id(model), drawn), partial(notes.tell_model, item.model, model, drawer))
     varies = _varies(item, dataset, model, drawer)
@@ -385,8 +395,23 @@ def _ready(
         identity=identity(item, dataset, key, tensorflow.arithmetic(device, is_elsewhere)),
         varies=varies,
         undrawn=drawer.unknown,
+        rules=[(held.rule, held.paths) for held in drawer.rules],
     )
     return Ready(item, dataset, model, drawer, device, record)
+
+
+def _probe_size(item: Configuration) -> int:
+    """Returns how many examples step 0 is, or would be, measured on."""
+    own = item.diagnostics if isinstance(item.diagnostics, Diagnostics) else Diagnostics()
+    return own.examples
+
+
+def _probe(dataset: Dataset, model: Any, examples: int) -> Any:
+    """Returns the batch for initializers that look at data."""
+    from runner.initializers.law import Probe
+    from runner.training.objective import Objective
+
+    return Probe(*dataset.probe(examples), Objective(model, dataset.task).loss)
 
 
 def _device(device: str, gpus: int | None) -> str:

@@ -1,13 +1,15 @@
 """Initializers: the laws that the kernels of a model are drawn from.
 
-`laws` holds one class for each option of the group `init`: its settings and its law; `draw` draws
-the weights of a whole model for a seed.
-Nothing here imports Keras before a law is asked for numbers.
+`law` holds the two protocols, `laws` one class for each classic option of the group `init`: its
+settings and its law; `rules` other laws for some weights; `draw` draws the weights of a whole model
+for a seed. Nothing here imports Keras before a law is asked for numbers.
 """
 
 from runner.initializers import laws
 from runner.initializers.custom import Custom
+from runner.initializers.law import CATALOGUE
+from runner.initializers.own import Keep
 
 __all__ = ["CATALOGUE"]
 
-CATALOGUE: dict[str, type[laws.Law]] = {**laws.OPTIONS, "custom": Custom}
+CATALOGUE.update({**laws.OPTIONS, "keep": Keep, "custom": Custom})

@@ -11,13 +11,13 @@ import numpy as np
 from runner.anatomy.kernels import UndefinedError, Weight
 from runner.config import ARGUMENTS, ConfigError, setting, target_in
 from runner.imports import import_target, told
-from runner.initializers.laws import Initializer, Law
+from runner.initializers.law import Initializer, KernelLaw
 
 _KEY = "init.target"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Custom(Law):
+class Custom(KernelLaw):
     """A class whose instances are called `(shape, dtype=dtype)`, or a function called so.
 
     For each kernel an instance is made as `target(**arguments)`, or the function gets `arguments`

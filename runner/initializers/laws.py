@@ -1,4 +1,4 @@
-"""The laws: one class for each option, with its settings and the initializer that draws it.
+"""The classic laws: one class for each option, with its settings and the initializer that draws it.
 
 Every kernel is drawn by a fresh Keras initializer with a seed of its own, so the numbers are those
 that Keras's own layers would draw with that initializer and that seed.
@@ -19,97 +19,36 @@ References:
 """
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar
 
-from runner.anatomy.kernels import UndefinedError, Weight, fans
-from runner.config import NUMBER, POSITIVE, Rule, one_of, optional, setting
+from runner.anatomy.kernels import UndefinedError, Weight, fans, keras_fans
+from runner.config import NUMBER, POSITIVE, one_of, setting
 from runner.initializers.identity import identity_kernel
-
-KEEP = "keep"
-
-
-def _option(value: Any) -> str:
-    if value not in OPTIONS:  # custom has no default target
-        raise ValueError
-    return value
-
-
-_FALLBACK = optional(
-    Rule("the name of an initializer other than custom, such as glorot_uniform", _option)
-)
-_BIAS = Rule(
-    f"a finite number, or {KEEP}",
-    lambda value: KEEP if value == KEEP else NUMBER.accept(value),
-)
-
-
-def _patterns(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(
-        isinstance(one, str) and one for one in value
-    ):
-        raise ValueError
-    return tuple(value)
-
-
-_PATTERNS = Rule(
-    "a list of patterns of weights' paths, such as ['dense_1/kernel', '*/w']", _patterns
-)
-
+from runner.initializers.law import Initializer, KernelLaw
 
 # Standard deviation of a standard normal variable that is redrawn beyond 2.
 _TRUNCATED = 0.8796256610342398
 
 
-def _fan(kernel: Weight, mode: str) -> float:
-    fan_in, fan_out = fans(kernel)
+def _fan(both: tuple[float, float], mode: str) -> float:
+    fan_in, fan_out = both
     return {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
 
 
-class Initializer(Protocol):
-    """The whole contract of a Keras initializer."""
+def _variance_scaling(
+    kernel: Weight, scale: float, mode: str, distribution: str, seed: int
+) -> Initializer:
+    """Returns Keras's initializer of the variance scale / n, whatever Keras takes for n."""
+    from keras import initializers
 
-    def __call__(self, shape: tuple[int, ...], *, dtype: str) -> Any:
-        """Returns a tensor of this shape and dtype."""
-
-
-@dataclass(frozen=True)
-class Law(ABC):
-    """What all laws share.
-
-    Attributes:
-      bias: Value of all biases, or `"keep"` for the layers' own bias initializers.
-      fallback: Name of the option (with its defaults) for kernels that this law is not defined
-        for; None makes such a kernel an error.
-      kernels: Patterns of the paths of weights that are kernels besides those that are found.
-      not_kernels: Patterns of the paths of weights that are none.
-    """
-
-    bias: float | str = setting(_BIAS, 0.0)
-    fallback: str | None = setting(_FALLBACK, None)
-    kernels: tuple[str, ...] = setting(_PATTERNS, ())
-    not_kernels: tuple[str, ...] = setting(_PATTERNS, ())
-
-    @abstractmethod
-    def initializer(self, kernel: Weight, seed: int) -> Initializer:
-        """Returns the initializer of one kernel.
-
-        Args:
-          kernel: What is to be drawn.
-          seed: Seed of this kernel, in [0, 2**32).
-
-        Raises:
-          UndefinedError: The law is not defined for this kernel. The initializer may raise it too.
-        """
-
-    def stddev(self, kernel: Weight) -> float | None:
-        """Returns the standard deviation of a kernel's entries; None if only drawing them tells."""
-        return None
+    if kernel.is_exact:
+        scale *= _fan(keras_fans(kernel), mode) / _fan(fans(kernel), mode)
+    return initializers.VarianceScaling(scale, mode, distribution, seed=seed, **kernel.fan_axes)
 
 
 @dataclass(frozen=True)
-class Uniform(Law):
+class Uniform(KernelLaw):
     """U(-scale, scale): `scale` is the half-width; standard deviation scale / sqrt(3)."""
 
     scale: float = setting(POSITIVE, 0.05)
@@ -124,7 +63,7 @@ class Uniform(Law):
 
 
 @dataclass(frozen=True)
-class Normal(Law):
+class Normal(KernelLaw):
     """N(0, scale^2): `scale` is the standard deviation."""
 
     scale: float = setting(POSITIVE, 0.05)
@@ -139,7 +78,7 @@ class Normal(Law):
 
 
 @dataclass(frozen=True)
-class TruncatedNormal(Law):
+class TruncatedNormal(KernelLaw):
     """N(0, scale^2), redrawn beyond 2 scale.
 
     Keras does not correct for what truncation takes away: the standard deviation of the values is
@@ -159,7 +98,7 @@ class TruncatedNormal(Law):
 
 
 @dataclass(frozen=True)
-class VarianceScaling(Law):
+class VarianceScaling(KernelLaw):
     """Variance scale / n, where n is `fan_in`, `fan_out` or their mean (`fan_avg`).
 
     `truncated_normal` is cut at two standard deviations of the untruncated normal and rescaled to
@@ -174,18 +113,14 @@ class VarianceScaling(Law):
     )
 
     def initializer(self, kernel: Weight, seed: int) -> Initializer:
-        from keras import initializers
-
-        return initializers.VarianceScaling(
-            self.scale, self.mode, self.distribution, seed=seed, **kernel.fan_axes
-        )
+        return _variance_scaling(kernel, self.scale, self.mode, self.distribution, seed)
 
     def stddev(self, kernel: Weight) -> float:
-        return math.sqrt(self.scale / _fan(kernel, self.mode))
+        return math.sqrt(self.scale / _fan(fans(kernel), self.mode))
 
 
 @dataclass(frozen=True)
-class _FanScaled(Law):
+class _FanScaled(KernelLaw):
     """Variance gain^2 factor / n: `VarianceScaling` with three fixed arguments."""
 
     factor: ClassVar[float]
@@ -195,15 +130,11 @@ class _FanScaled(Law):
     gain: float = setting(POSITIVE, 1.0)
 
     def initializer(self, kernel: Weight, seed: int) -> Initializer:
-        from keras import initializers
-
         scale = self.factor * self.gain**2
-        return initializers.VarianceScaling(
-            scale, self.mode, self.distribution, seed=seed, **kernel.fan_axes
-        )
+        return _variance_scaling(kernel, scale, self.mode, self.distribution, seed)
 
     def stddev(self, kernel: Weight) -> float:
-        return self.gain * math.sqrt(self.factor / _fan(kernel, self.mode))
+        return self.gain * math.sqrt(self.factor / _fan(fans(kernel), self.mode))
 
 
 class LecunUniform(_FanScaled):
@@ -261,7 +192,7 @@ class Keras1HeNormal(_FanScaled):
 
 
 @dataclass(frozen=True)
-class Orthogonal(Law):
+class Orthogonal(KernelLaw):
     """gain Q, with orthonormal rows or columns (whichever are fewer), uniform over such matrices.
 
     Q comes from the QR decomposition of a normal matrix, with the signs of R's diagonal moved into
@@ -297,7 +228,7 @@ class Keras1Orthogonal(Orthogonal):
 
 
 @dataclass(frozen=True)
-class Identity(Law):
+class Identity(KernelLaw):
     """gain times the kernel that passes its input on, as far as there is room.
 
     A matrix is the rectangular eye. In a convolution kernel every tap is zero but the one under the
@@ -327,7 +258,7 @@ class Keras1Identity(Identity):
 
 
 @dataclass(frozen=True)
-class Constant(Law):
+class Constant(KernelLaw):
     """Every value is `value`."""
 
     value: float = setting(NUMBER, 0.0)
@@ -341,7 +272,7 @@ class Constant(Law):
         return 0.0
 
 
-class Zero(Law):
+class Zero(KernelLaw):
     """Every value is 0."""
 
     def initializer(self, kernel: Weight, seed: int) -> Initializer:
@@ -353,7 +284,7 @@ class Zero(Law):
         return 0.0
 
 
-class Ones(Law):
+class Ones(KernelLaw):
     """Every value is 1."""
 
     def initializer(self, kernel: Weight, seed: int) -> Initializer:
@@ -365,7 +296,7 @@ class Ones(Law):
         return 0.0
 
 
-OPTIONS: dict[str, type[Law]] = {
+OPTIONS: dict[str, type[KernelLaw]] = {
     "uniform": Uniform,
     "lecun_uniform": LecunUniform,
     "normal": Normal,
@@ -386,4 +317,4 @@ OPTIONS: dict[str, type[Law]] = {
     "constant": Constant,
     "ones": Ones,
 }
-"""The options of the group `init`, but for `custom`."""
+"""Names of these laws."""

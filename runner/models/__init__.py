@@ -12,14 +12,14 @@ from typing import Any
 
 from runner.models import cnn, custom, mlp
 from runner.models.output import check, num_units, outputs_logits
-from runner.models.randomness import fixed_randomness
+from runner.models.randomness import BUILD_SEED, fixed_randomness
 from runner.tasks import Task
 
 __all__ = ["CATALOGUE", "build", "check", "num_parameters", "num_units", "outputs_logits"]
 
 CATALOGUE: dict[str, type] = {"mlp": mlp.Mlp, "cnn": cnn.Cnn, "custom": custom.Custom}
 
-_BUILDERS: dict[str, Callable[[Any, tuple[int, ...], int], Any]] = {
+_BUILDERS: dict[str, Callable[..., Any]] = {
     "mlp": mlp.build,
     "cnn": cnn.build,
     "custom": custom.build,
@@ -27,7 +27,12 @@ _BUILDERS: dict[str, Callable[[Any, tuple[int, ...], int], Any]] = {
 
 
 def build(
-    name: str, settings: Any, input_shape: tuple[int, ...], num_outputs: int, task: Task
+    name: str,
+    settings: Any,
+    input_shape: tuple[int, ...],
+    num_outputs: int,
+    task: Task,
+    seed: int = BUILD_SEED,
 ) -> Any:
     """Builds a model and checks that it fits the task.
 
@@ -41,6 +46,7 @@ def build(
       input_shape: Shape of one example.
       num_outputs: Number of classes, of labels or of targets.
       task: What the outputs are for.
+      seed: Of what the model draws for itself, in [0, 2**32).
 
     Returns:
       A `keras.Model` with weights, one input of shape `(batch, *input_shape)` and one output of
@@ -50,8 +56,9 @@ def build(
     Raises:
       ConfigError: The settings do not fit the data, or the user's model cannot be used.
     """
-    with fixed_randomness():
-        model = _BUILDERS[name](settings, input_shape, num_outputs)
+    with fixed_randomness(seed):
+        seeded = {"seed": seed} if name == "custom" else {}
+        model = _BUILDERS[name](settings, input_shape, num_outputs, **seeded)
         check(model, num_outputs, task)
     return model
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from runner.config import ARGUMENTS, IMPORT_PATH, ConfigError, setting
 from runner.imports import import_object, told
-from runner.models.randomness import fixed_randomness
+from runner.models.randomness import BUILD_SEED, fixed_randomness
 
 _KEY = "model.function"
 _RULE = "a function that returns a Keras model"
@@ -25,13 +25,16 @@ class Custom:
     arguments: Mapping[str, Any] = setting(ARGUMENTS, {})
 
 
-def build(settings: Custom, input_shape: tuple[int, ...], num_outputs: int) -> Any:
+def build(
+    settings: Custom, input_shape: tuple[int, ...], num_outputs: int, seed: int = BUILD_SEED
+) -> Any:
     """Returns what the user's function returns, built if it is not.
 
     Args:
       settings: See `Custom`.
       input_shape: Shape of one example.
       num_outputs: Number of classes, of labels or of targets.
+      seed: Of the global generators, in [0, 2**32).
 
     Raises:
       ConfigError: The function cannot be imported or called, it raises, or what it returns is not
@@ -41,7 +44,7 @@ def build(settings: Custom, input_shape: tuple[int, ...], num_outputs: int) -> A
     if not callable(function):
         raise ConfigError.at(_KEY, _RULE, function, f"{settings.function} cannot be called.")
     # Seeded once more: the import, which happens only once in a process, may have drawn.
-    with fixed_randomness():
+    with fixed_randomness(seed):
         model = _call(function, settings, input_shape, num_outputs)
         _fit_to(model, input_shape)
     return model

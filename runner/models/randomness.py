@@ -1,14 +1,15 @@
-"""What a model draws for itself while it is built is the same in every build."""
+"""What a model draws for itself while it is built is the same in every build with one seed."""
 
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_BUILD_SEED = 0  # any fixed number
+BUILD_SEED = 0
+"""Any fixed number."""
 
 
 @contextmanager
-def fixed_randomness() -> Iterator[None]:
+def fixed_randomness(seed: int = BUILD_SEED) -> Iterator[None]:
     """Seeds the global generators that Keras and user code may draw from.
 
     Python's and numpy's go on afterwards as if nothing had been drawn.
@@ -17,7 +18,7 @@ def fixed_randomness() -> Iterator[None]:
     import numpy as np
 
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    keras.utils.set_random_seed(_BUILD_SEED)
+    keras.utils.set_random_seed(seed)
     try:
         yield
     finally:

@@ -42,8 +42,7 @@ class Examination:
         settings: Diagnostics,
         kernels: Sequence[Weight] | None = None,
     ) -> None:
-        rows = _probe(len(dataset.train), settings.examples)
-        x, y = dataset.train.x[rows], dataset.train.y[rows]
+        x, y = dataset.probe(settings.examples)
         self._meter = Meter(model, loss, x, y, kernels)
         self._full = FullMeter(self._meter) if settings.is_full else None
         self._settings = settings
@@ -206,11 +205,6 @@ def _groups(
             group, num_bytes = [], 0
     if group:
         yield group
-
-
-def _probe(num_examples: int, wanted: int) -> np.ndarray:
-    """Returns the rows of the probe, spread over the training part."""
-    return np.linspace(0, num_examples - 1, min(num_examples, wanted)).round().astype(int)
 
 
 def _spectrum(values: np.ndarray) -> dict[str, float]:

@@ -49,7 +49,7 @@ import tensorflow as tf
 from runner.anatomy.activations import Activation
 from runner.anatomy.calls import called_with
 from runner.anatomy.elementwise import active_interval
-from runner.anatomy.kernels import Weight
+from runner.anatomy.kernels import Weight, is_depthwise, is_transposed, num_groups, stride
 from runner.anatomy.stacked import EachReplicate
 from runner.anatomy.tracing import Anatomy, Place, Trace, dissected, intercepted
 
@@ -334,7 +334,7 @@ def kernel_numbers(kernel: Weight, values: np.ndarray) -> dict[str, float]:
         "stddev": math.sqrt(variance),
         "rms": math.sqrt(variance + mean**2),
         "unit_difference": float(difference),
-        "num_inputs": units.shape[1] / _stride(kernel),
+        "num_inputs": units.shape[1] / stride(kernel),
     }
 
 
@@ -352,45 +352,17 @@ def by_unit(kernel: Weight, values: np.ndarray) -> np.ndarray:
         given, letters, made = kernel.einsum
         groups = [axis for axis in axes if letters[axis] in given and letters[axis] in made]
         units = [axis for axis in axes if letters[axis] in made and axis not in groups]
-    elif _is_depthwise(kernel):
+    elif is_depthwise(kernel):
         groups, units = [values.ndim - 2], [values.ndim - 1]
-    elif _is_transposed(kernel):
+    elif is_transposed(kernel):
         groups, units = [], [values.ndim - 2]
     else:
         # A grouped convolution has the units of its groups one after the other.
-        values = values.reshape(*values.shape[:-1], _num_groups(kernel), -1)
+        values = values.reshape(*values.shape[:-1], num_groups(kernel), -1)
         groups, units = [values.ndim - 2], [values.ndim - 1]
     inputs = [axis for axis in range(values.ndim) if axis not in (*groups, *units)]
     sizes = [math.prod(values.shape[axis] for axis in part) for part in (groups, inputs, units)]
     return values.transpose(*groups, *inputs, *units).reshape(sizes)
-
-
-def _num_groups(kernel: Weight) -> int:
-    from keras import layers
-
-    kinds = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
-    return kernel.layer.groups if isinstance(kernel.layer, kinds) else 1
-
-
-def _is_depthwise(kernel: Weight) -> bool:
-    """Tells whether a kernel's last axes are channels and the units of each."""
-    from keras import layers
-
-    kinds = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
-    return kernel.name == "depthwise_kernel" or isinstance(kernel.layer, kinds)
-
-
-def _is_transposed(kernel: Weight) -> bool:
-    """Tells whether a kernel's last axes are outputs and inputs, in this order."""
-    from keras import layers
-
-    kinds = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-    return isinstance(kernel.layer, kinds)
-
-
-def _stride(kernel: Weight) -> int:
-    """Returns over how many outputs the taps of a transposed convolution are spread, else 1."""
-    return math.prod(kernel.layer.strides) if _is_transposed(kernel) else 1
 
 
 def _prefixed(kernel: str, quantity: str) -> str:

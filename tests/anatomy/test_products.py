@@ -253,7 +253,7 @@ def found(keras):
     """A function from a model and the shape of an example to its kernels."""
     from runner.initializers import draw
 
-    return lambda model, shape: [p for p in draw.places_of(model, shape) if p.is_kernel]
+    return lambda model, shape: [p for p in draw.Subject(model, shape).places if p.is_kernel]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -373,7 +373,7 @@ def test_laws_see_the_inputs_that_a_product_sums_over(keras, own_layer, option):
     use, _, _, _ = CASES["transposed"]
     inputs = keras.Input((400,))
     model = keras.Model(inputs, own_layer(use, [(25, 400)])(inputs))
-    drawer = draw.prepare(model, option("he_normal"), draw.places_of(model, (400,)))
+    drawer = draw.prepare(draw.Subject(model, (400,)), option("he_normal"))
     (kernel,) = drawer.kernels
     assert (kernel.fan_in, kernel.fan_out, kernel.origin) == (400, 25, "product")
     # 10,000 values: the standard deviation has a relative error of about 0.7 % (less, truncated).
@@ -386,7 +386,7 @@ def test_a_model_without_products_is_refused(keras, own_layer, option):
     use, shapes, shape, _ = CASES["gate"]
     inputs = keras.Input(shape)
     model = keras.Model(inputs, own_layer(use, shapes, name="mine")(inputs))
-    places = draw.places_of(model, shape)
+    subject = draw.Subject(model, shape)
     with pytest.raises(ConfigError, match=r"`init` must have a kernel .* mine/held_0 \(5, 4\)\."):
-        draw.prepare(model, option("zero"), places)
-    assert draw.prepare(model, option("zero", kernels=["*/held_0"]), places).kernels
+        draw.prepare(subject, option("zero"))
+    assert draw.prepare(subject, option("zero", kernels=["*/held_0"])).kernels

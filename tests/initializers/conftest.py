@@ -4,20 +4,6 @@ import sys
 
 import pytest
 
-from runner.config import choose
-from runner.initializers import CATALOGUE
-from runner.plan import Choice
-
-
-@pytest.fixture(scope="session")
-def option():
-    """A function from an option's name and settings to its `Choice`."""
-
-    def choice(name, **settings):
-        return Choice(name, choose(CATALOGUE, {"name": name, **settings}, "init"))
-
-    return choice
-
 
 @pytest.fixture
 def user_module(tmp_path, monkeypatch):

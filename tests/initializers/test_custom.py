@@ -16,7 +16,7 @@ def prepare(keras, option):
 
     def of(target, arguments=None, model=model, **settings):
         init = option("custom", target=target, arguments=arguments or {}, **settings)
-        return draw.prepare(model, init)
+        return draw.prepare(draw.Subject(model), init)
 
     return of
 
@@ -26,7 +26,7 @@ def test_keras_class_draws_what_the_named_option_draws(keras, option, prepare):
     from runner.initializers import draw
 
     drawer = prepare("keras.initializers.HeNormal", model=model)
-    named = draw.prepare(model, option("he_normal"))
+    named = draw.prepare(draw.Subject(model), option("he_normal"))
     np.testing.assert_array_equal(drawer.draw(1)[0], named.draw(1)[0])
     assert drawer.label == prepare("HeNormal", model=model).label == "HeNormal"
 

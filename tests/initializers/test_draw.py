@@ -20,7 +20,9 @@ def prepare(keras, option):
     """A function that prepares an option for a model."""
     from runner.initializers import draw
 
-    return lambda model, name, **settings: draw.prepare(model, option(name, **settings))
+    return lambda model, name, **settings: draw.prepare(
+        draw.Subject(model), option(name, **settings)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,9 @@ def with_identity(keras, option):
     def model(layer, shape, **settings):
         inputs = keras.Input(shape)
         result = keras.Model(inputs, layer(inputs))
-        result.set_weights(draw.prepare(result, option("identity", **settings)).draw(0))
+        result.set_weights(
+            draw.prepare(draw.Subject(result), option("identity", **settings)).draw(0)
+        )
         return result
 
     return model

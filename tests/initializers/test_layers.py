@@ -69,7 +69,7 @@ def test_kernels_are_what_the_layer_itself_draws(keras, option, case, name):
     from runner.initializers import draw
 
     model = model_of(keras, case)
-    values = draw.prepare(model, option(name)).draw(SEED)
+    values = draw.prepare(draw.Subject(model), option(name)).draw(SEED)
     kernels = [i for i, weight in enumerate(model.weights) if weight.name.endswith("kernel")]
     assert kernels
     for position in kernels:
@@ -85,7 +85,7 @@ def test_biases_are_zero_unless_the_setting_says_otherwise(keras, option, case):
 
     model = model_of(keras, case)
     for bias, settings in ((0.0, {}), (0.25, {"bias": 0.25})):
-        values = draw.prepare(model, option("ones", **settings)).draw(SEED)
+        values = draw.prepare(draw.Subject(model), option("ones", **settings)).draw(SEED)
         for weight, value in zip(model.weights, values, strict=True):
             expected = 1.0 if weight.name.endswith("kernel") else bias
             np.testing.assert_array_equal(value, np.full(weight.shape, expected))
@@ -96,7 +96,7 @@ def test_keep_leaves_biases_to_the_layer(keras, option, case):
     from runner.initializers import draw
 
     model = model_of(keras, case)
-    values = draw.prepare(model, option("ones", bias="keep")).draw(SEED)
+    values = draw.prepare(draw.Subject(model), option("ones", bias="keep")).draw(SEED)
     for weight, value in zip(model.weights, values, strict=True):
         if weight.name == "bias":
             np.testing.assert_array_equal(value, weight.numpy())  # with an LSTM's open forget gate

@@ -73,7 +73,7 @@ def examine(keras, digits):
             settings = models.CATALOGUE["mlp"](**mlp)
             shape, outputs = dataset.input_shape, dataset.num_outputs
             model = models.build("mlp", settings, shape, outputs, dataset.task)
-        drawer = draw.prepare(model, Choice(init, law))
+        drawer = draw.prepare(draw.Subject(model), Choice(init, law))
         weights = [drawer.draw(seed) for seed in range(seeds)]
         loss = Objective(model, dataset.task).loss
         examination = Examination(model, dataset, loss, diagnostics or Diagnostics())

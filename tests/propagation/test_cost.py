@@ -19,7 +19,7 @@ def cost(keras, digits):
         settings = models.CATALOGUE["mlp"](**mlp)
         model = models.build("mlp", settings, (64,), 10, digits.task)
         law = CATALOGUE["he_normal"]()
-        drawer = draw.prepare(model, Choice("he_normal", law))
+        drawer = draw.prepare(draw.Subject(model), Choice("he_normal", law))
         weights = [drawer.draw(seed) for seed in range(replicates)]
         moments = [time.process_time()]
         examination = Examination(model, digits, Objective(model, digits.task).loss, Diagnostics())

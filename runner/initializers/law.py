@@ -1,0 +1,191 @@
+"""The two protocols of initializers, and the settings that all of them share.
+
+A `KernelLaw` sees one kernel and a seed. A `ModelLaw` sees the model and a batch of data, and gives
+the weights of all seeds at once. `runner.initializers.draw` lifts the first into the second: it
+draws every kernel from its law, and hands what came of it to the `ModelLaw`, if there is one.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from runner.anatomy.kernels import Weight
+from runner.anatomy.roles import Structure
+from runner.config import NUMBER, POSITIVE, Rule, one_of, optional, setting
+from runner.initializers.rules import RULES, Rules
+
+KEEP = "keep"
+
+CATALOGUE: dict[str, type["Law"]] = {}
+"""The options of the group `init`; the package fills it."""
+
+SCALED = ("normal", "uniform", "truncated_normal")
+"""Laws that biases can be drawn from: their only setting is a scale."""
+
+
+def _option(value: Any) -> str:
+    if not issubclass(CATALOGUE.get(value, Law), KernelLaw) or value == "custom":
+        raise ValueError  # custom has no default target
+    return value
+
+
+KERNEL_LAW = Rule(
+    "the name of an initializer that draws kernel by kernel, other than custom, such as "
+    "glorot_uniform",
+    _option,
+)
+
+
+def _bias(value: Any) -> float | str:
+    return str(value) if value == KEEP or value in SCALED else NUMBER.accept(value)
+
+
+BIAS = Rule(f"a finite number, {KEEP}, {', '.join(SCALED[:-1])} or {SCALED[-1]}", _bias)
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(one, str) and one for one in value
+    ):
+        raise ValueError
+    return tuple(value)
+
+
+_PATTERNS = Rule(
+    "a list of patterns of weights' paths, such as ['dense_1/kernel', '*/w']", _patterns
+)
+
+
+class Initializer(Protocol):
+    """The whole contract of a Keras initializer."""
+
+    def __call__(self, shape: tuple[int, ...], *, dtype: str) -> Any:
+        """Returns a tensor of this shape and dtype."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """What all laws share.
+
+    Attributes:
+      bias: Value of all biases, `"keep"` for the layers' own bias initializers, or one of `SCALED`.
+      bias_scale: Scale of that.
+      fallback: Name of the option (with its defaults) for kernels that this law is not defined
+        for; None makes such a kernel an error.
+      fans: Whether fans are counted as Keras does, or exactly; see `runner.anatomy.kernels`.
+      rules: Other laws for some weights; see `runner.initializers.rules`.
+      kernels: Patterns of the paths of weights that are kernels besides those that are found.
+      not_kernels: Patterns of the paths of weights that are none.
+    """
+
+    needs_roles: ClassVar[bool] = False
+    """Whether kernels must know their roles."""
+
+    bias: float | str = setting(BIAS, 0.0)
+    bias_scale: float = setting(POSITIVE, 0.05)
+    fallback: str | None = setting(optional(KERNEL_LAW), None)
+    fans: str = setting(one_of("keras", "exact"), "keras")
+    rules: Rules = setting(RULES, Rules())
+    kernels: tuple[str, ...] = setting(_PATTERNS, ())
+    not_kernels: tuple[str, ...] = setting(_PATTERNS, ())
+
+
+SHARED = tuple(Law.__dataclass_fields__)
+"""The settings that say nothing of the law itself."""
+
+
+@dataclass(frozen=True)
+class KernelLaw(Law):
+    """A law of one kernel, whatever the others are."""
+
+    @abstractmethod
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        """Returns the initializer of one kernel.
+
+        Args:
+          kernel: What is to be drawn.
+          seed: Seed of this kernel, in [0, 2**32).
+
+        Raises:
+          UndefinedError: The law is not defined for this kernel. The initializer may raise it too.
+        """
+
+    def stddev(self, kernel: Weight) -> float | None:
+        """Returns the standard deviation of a kernel's entries; None if only drawing them tells."""
+        return None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The batch of training data that step 0 is measured on.
+
+    Attributes:
+      x: Examples, shape (examples, ...).
+      y: Their targets.
+      loss: (targets, outputs) -> mean loss.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    loss: Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Body:
+    """What a `ModelLaw` is given.
+
+    Attributes:
+      model: A built `keras.Model`; its values are not to be changed.
+      places: All its weights, in their order.
+      kernels: Those of them that the law is to draw: no rule says otherwise.
+      structure: Branches and attention, if the law `needs_roles`.
+      probe: If the law `needs_data`.
+    """
+
+    model: Any
+    places: Sequence[Weight]
+    kernels: Sequence[Weight]
+    structure: Structure | None = None
+    probe: Probe | None = None
+
+
+@dataclass(frozen=True)
+class ModelLaw(Law):
+    """A law of all weights of a model together.
+
+    Attributes:
+      base: Name of the option (with its defaults) that draws the kernels first.
+    """
+
+    needs_data: ClassVar[bool] = False
+    """Whether it looks at the probe."""
+
+    base: str = setting(KERNEL_LAW, "he_normal")
+
+    def laws(self, body: Body) -> Mapping[int, KernelLaw]:
+        """Returns what draws weights otherwise than `base`, by their positions.
+
+        Weights that are no kernels, such as embeddings, may be among them.
+
+        Raises:
+          UndefinedError: The law is not defined for this model; the message tells for which it is.
+        """
+        return {}
+
+    def adjusted(
+        self, body: Body, seeds: Sequence[int], stacked: Sequence[np.ndarray]
+    ) -> Sequence[np.ndarray]:
+        """Returns the weights of all seeds, given what was drawn kernel by kernel.
+
+        Same seed, same values, whatever the other seeds are.
+
+        Args:
+          body: The model.
+          seeds: Weight seeds, for what is random here: `runner.seeds.generator(seed, "weights",
+            position, 1)` is a stream that no kernel draws from.
+          stacked: Of each weight, shape (seeds, *shape); may be overwritten.
+        """
+        return stacked
