@@ -19,8 +19,9 @@ twice what it takes; that rule needs more seeds than looks which are fixed, so o
 DEFAULT_MARGIN = 0.005
 """Of shares of right answers, such as accuracies: half a point, which hardly anybody acts on."""
 
-DEFAULT_BASELINE = "glorot_uniform"
-"""Keras's own default: the reference where a sweep has it and names no other."""
+DEFAULT_BASELINES = ("keep", "glorot_uniform")
+"""The model's own initializers, and Keras's default: the first of them that a sweep has is the
+reference where it names no other."""
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,8 @@ class KernelRecord:
       origin: What makes it a kernel: Keras's `"name"` for it, its use in a `"product"`, or a
         `"setting"`.
       exact_fans: What `init.fans=exact` counts, where that is something else.
+      drawn_by: The `"law"` of the configuration, a `"rule"` or the `"fallback"`; empty where that
+        was not recorded.
     """
 
     path: str
@@ -196,6 +198,7 @@ class KernelRecord:
     stddev: Number | None = None
     origin: str = "name"
     exact_fans: tuple[Number, Number] | None = None
+    drawn_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from runner.design import DEFAULT_BASELINE, Design, margin_of
+from runner.design import DEFAULT_BASELINES, Design, margin_of
 from runner.execution.preflight import Ready
 from runner.plan import Report
 from runner.records import ConfigurationRecord
@@ -51,9 +51,12 @@ def family(name: str, records: Sequence[ConfigurationRecord], baseline: str | No
     for record in trained:
         factors = "" if has_one_init else json.dumps(record.factors, sort_keys=True)
         cells.setdefault((*comparable(record), factors), []).append(record)
-    label = baseline or DEFAULT_BASELINE
-    stands_out = any(_has_one(cell, label) for cell in cells.values())
-    reference = baseline or (label if stands_out and not has_one_init else None)
+    standing_out = (
+        label
+        for label in DEFAULT_BASELINES
+        if not has_one_init and any(_has_one(cell, label) for cell in cells.values())
+    )
+    reference = baseline or next(standing_out, None)
     count = sum(_num_pairs(cell, reference, name) for cell in cells.values())
     return Family(name, reference, count)
 

@@ -260,6 +260,7 @@ class _Preparation:
       ruled: Position of a weight that a rule holds for -> the number of the rule.
       kernels: Those that are drawn by the law, by a rule or by the fallback.
       laws: Position -> law of what is drawn by one; of kernels that keep their own it is missing.
+      fallen: Positions of the kernels that the fallback draws.
     """
 
     def __init__(self, subject: Subject, init: Choice) -> None:
@@ -277,6 +278,7 @@ class _Preparation:
             )
         self.ruled = rules.matched(settings.rules, self.places)
         self.of_law = [place for place in self.kernels if place.position not in self.ruled]
+        self.fallen: set[int] = set()
         self.body = self._body()
         self.laws = self._laws()
 
@@ -358,6 +360,7 @@ class _Preparation:
         fallback = Choice(init.settings.fallback, CATALOGUE[init.settings.fallback]())
         try:
             _try(fallback, kernel)
+            self.fallen.add(kernel.position)
             return fallback
         except UndefinedError as error:
             raise ConfigError(
@@ -430,7 +433,8 @@ class _Preparation:
         law = self.laws.get(kernel.position)
         fan_in, fan_out = keras_fans(kernel)
         exact = exact_fans(kernel)
-        is_adjusted = isinstance(self.init.settings, ModelLaw) and kernel in self.of_law
+        is_fallen, is_ruled = kernel.position in self.fallen, kernel.position in self.ruled
+        is_adjusted = isinstance(self.init.settings, ModelLaw) and not is_ruled
         return KernelRecord(
             path=kernel.path,
             shape=kernel.shape,
@@ -440,13 +444,12 @@ class _Preparation:
             stddev=None if law is None or is_adjusted else law.settings.stddev(kernel),
             origin=kernel.origin,
             exact_fans=None if exact == (fan_in, fan_out) else exact,
+            drawn_by="fallback" if is_fallen else "rule" if is_ruled else "law",
         )
 
     def _label(self, is_fixed: bool) -> str:
         """Returns the label; of the user's initializers and models, if the weights are fixed."""
-        fallback = self.init.settings.fallback
-        used_fallback = any(law.name == fallback for law in self.laws.values())
-        hidden = () if used_fallback else ("fallback",)
+        hidden = () if self.fallen else ("fallback",)
         is_silent = is_fixed and isinstance(self.init.settings, Custom | Keep)
         return self.init.label_with(hidden, **({"weights": _FIXED} if is_silent else {}))
 

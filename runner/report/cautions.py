@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from runner.config import abridged
-from runner.records import lower_is_better
+from runner.records import ConfigurationRecord, KernelRecord, lower_is_better
 from runner.report import names
 from runner.report.results import Results
 from runner.report.scores import comparable
@@ -282,16 +282,18 @@ def _fallbacks(results: Results) -> str:
         f"{record.init} is not defined for {kernel.path}, which {kernel.law} draws"
         for record in results.configurations
         for kernel in record.kernels
-        if is_fallback(record.init, kernel.law)
+        if is_fallback(record, kernel)
     }
     if not told:
         return ""
     return f"Fallbacks: {abridged(sorted(told), _MAX_LISTED, separator='; ')}."
 
 
-def is_fallback(init: str, law: str) -> bool:
-    """Tells whether a kernel was drawn by another law than that of its configuration's label."""
-    return init.partition("(")[0] != law.partition("(")[0]
+def is_fallback(record: ConfigurationRecord, kernel: KernelRecord) -> bool:
+    """Tells whether a kernel was drawn by the fallback, as its law is not defined for it."""
+    if kernel.drawn_by:
+        return kernel.drawn_by == "fallback"
+    return record.init.partition("(")[0] != kernel.law.partition("(")[0]
 
 
 def _reused(results: Results) -> str:

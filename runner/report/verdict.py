@@ -19,7 +19,7 @@ import pandas as pd
 
 from runner import tasks
 from runner.config import abridged
-from runner.design import DEFAULT_BASELINE, UNSTAMPED, Design
+from runner.design import DEFAULT_BASELINES, UNSTAMPED, Design
 from runner.records import ConfigurationRecord, bounds, lower_is_better
 from runner.report import names, pairs
 from runner.report.names import Name
@@ -275,7 +275,7 @@ def _baselines(standings: Sequence[Standing]) -> dict[str, int]:
     """Returns for each family the configuration that was fixed beforehand as the reference."""
     found = {}
     for design in {standing.record.design or UNSTAMPED for standing in standings}:
-        named_late = baseline_label(standings[0].record) or DEFAULT_BASELINE
+        named_late = baseline_label(standings[0].record) or DEFAULT_BASELINES[-1]
         wanted = design.reference if design.is_stamped else named_late
         named = [standing for standing in standings if standing.record.init == wanted]
         # Where the factors of one initializer are compared, its name singles out none of them.

@@ -7,7 +7,7 @@ import numpy as np
 
 from runner import tasks
 from runner.config import abridged
-from runner.design import DEFAULT_BASELINE
+from runner.design import DEFAULT_BASELINES
 from runner.records import lower_is_better
 from runner.report import names
 from runner.report.answer import Kind, Sentence
@@ -159,9 +159,11 @@ def _best(standing: Standing) -> str:
 
 
 def _named(standing: Standing) -> str:
-    """Returns the name, and that it is the default or the baseline."""
+    """Returns the name, and that it is the default."""
     name = standing.name.series
-    if standing.record.init == DEFAULT_BASELINE and name == DEFAULT_BASELINE:
+    if standing.record.init == name == DEFAULT_BASELINES[0]:
+        return f"{name} (the model's own)"
+    if standing.record.init == name == DEFAULT_BASELINES[-1]:
         return f"{name} (the default)"
     return name
 

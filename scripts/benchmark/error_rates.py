@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from runner import report
-from runner.design import DEFAULT_BASELINE, DEFAULT_LOOKS, Design
+from runner.design import DEFAULT_BASELINES, DEFAULT_LOOKS, Design
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord, write_record
 from runner.report.progress import next_seeds
 from runner.report.statistics import paired, verdicts
@@ -307,7 +307,8 @@ def _through_records(
 
 
 def _configuration(case: Case, index: int, seeds: int) -> ConfigurationRecord:
-    inits = [DEFAULT_BASELINE if case.has_baseline else "normal", *map(str, range(1, case.size))]
+    first = DEFAULT_BASELINES[-1] if case.has_baseline else "normal"
+    inits = [first, *map(str, range(1, case.size))]
     families = case.families()
     family = int(index >= case.size - case.later)
     return ConfigurationRecord(

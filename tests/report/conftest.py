@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from runner import report
-from runner.design import DEFAULT_BASELINE, DEFAULT_LOOKS, Design
+from runner.design import DEFAULT_BASELINES, DEFAULT_LOOKS, Design
 from runner.records import (
     ConfigurationRecord,
     KernelRecord,
@@ -231,7 +231,7 @@ def scored(
     """
     configurations, records = [], []
     inits = [key.partition("#")[0] for key in scores]
-    reference = baseline or (DEFAULT_BASELINE if DEFAULT_BASELINE in inits else None)
+    reference = baseline or next((name for name in DEFAULT_BASELINES if name in inits), None)
     for index, (key, values) in enumerate(scores.items()):
         init = key.partition("#")[0]
         configurations.append(
