@@ -83,6 +83,14 @@ class Flow:
         return after
 
     @cached_property
+    def arrives(self) -> list[bool]:
+        """For each step whether it leads to an output of the model."""
+        arrives = [place in self.outputs for place in range(len(self.steps))]
+        for place in reversed(range(len(self.steps))):
+            arrives[place] = arrives[place] or any(arrives[one] for one in self.after[place])
+        return arrives
+
+    @cached_property
     def narrows(self) -> list[int | None]:
         """For each step the nearest one before it that all data on the way to it goes through."""
         narrows: list[int | None] = []

@@ -4,7 +4,9 @@
 kernel was used on enters it, `output` if no kernel is used on what comes of it on the way to the
 model's outputs, else `hidden`. A table that the data chooses rows of is no kernel; one that is used
 in a product too (tied to the output) counts as one where what comes before or after is asked for.
-A kernel that is used more than once is `input` or `output` if it is so at any of its uses.
+A kernel that is used more than once is `input` or `output` if it is so at any of its uses. A
+recurrent kernel acts on what its layer has made, so it is always `hidden`; so is a kernel that is
+not used.
 
 *Residual sum*: two tensors of the data that have one shape are added. Seen from the one, the
 shortcut, the *start* is the nearest tensor before it that all of it goes through and that the
@@ -173,12 +175,12 @@ class _Uses:
 
     @cached_property
     def kernels(self) -> list[list[int]]:
-        """For each step the positions of the kernels that it uses."""
+        """For each step on the way to an output the positions of the kernels that it uses."""
         return [
-            []
-            if step.is_lookup
-            else sorted(place for place in step.weights if self.places[place].is_kernel)
-            for step in self.flow.steps
+            sorted(place for place in step.weights if self.places[place].is_kernel)
+            if arrives and not step.is_lookup
+            else []
+            for step, arrives in zip(self.flow.steps, self.flow.arrives, strict=True)
         ]
 
     @cached_property
@@ -229,22 +231,24 @@ def _basic_roles(uses: _Uses) -> Iterator[tuple[str, int]]:
     acted: list[bool] = []
     for step in steps:
         acted.append(any(acted[one] or is_acting[one] for one in step.inputs))
-    acts, arrives = [False] * len(steps), [False] * len(steps)
+    acts = [False] * len(steps)
     for place in reversed(range(len(steps))):
-        after = uses.flow.after[place]
-        acts[place] = any(acts[one] or is_acting[one] for one in after)
-        arrives[place] = place in uses.flow.outputs or any(arrives[one] for one in after)
-    ends: dict[int, set[str]] = {
-        weight.position: set() for weight in uses.places if weight.is_kernel
-    }
+        acts[place] = any(acts[one] or is_acting[one] for one in uses.flow.after[place])
+    roles: dict[int, set[str]] = {}
     for step in uses.acting:
         for kernel in uses.kernels[step]:
-            ends[kernel].update(["input"] * (not acted[step]))
-            ends[kernel].update(["output"] * (arrives[step] and not acts[step]))
+            roles.setdefault(kernel, set()).update(
+                ["input"] * (not acted[step]) + ["output"] * (not acts[step])
+            )
     looked_up = {weight for step in steps if step.is_lookup for weight in step.weights}
-    for kernel, roles in ends.items():
-        if kernel not in looked_up or kernel in uses.order:
-            yield from ((role, kernel) for role in roles or {"hidden"})
+    for weight in uses.places:
+        if weight.is_kernel and (weight.position in roles or weight.position not in looked_up):
+            own = () if _is_recurrent(weight) else roles.get(weight.position)
+            yield from ((role, weight.position) for role in own or ("hidden",))
+
+
+def _is_recurrent(weight: Weight) -> bool:
+    return weight.is_kernel and "recurrent" in weight.name
 
 
 def _roles_by_layer(uses: _Uses) -> Iterator[tuple[str, int]]:
@@ -257,7 +261,7 @@ def _roles_by_layer(uses: _Uses) -> Iterator[tuple[str, int]]:
             yield "normalization_scale", weight.position
         if isinstance(weight.layer, keras.layers.Embedding) and weight.name == "embeddings":
             yield "embedding", weight.position
-        if weight.is_kernel and "recurrent" in weight.name:
+        if _is_recurrent(weight):
             yield "recurrent", weight.position
     for step in uses.flow.steps:
         for position in step.weights:
@@ -440,7 +444,7 @@ def _has_constant(step: Step) -> bool:
 def _from_input(uses: _Uses, step: int) -> list[int]:
     """Returns the kernels that a step uses; of a recurrent layer those that its input meets."""
     kernels = uses.kernels[step]
-    return [k for k in kernels if "recurrent" not in uses.places[k].name] or kernels
+    return [kernel for kernel in kernels if not _is_recurrent(uses.places[kernel])] or kernels
 
 
 def _multiplier(uses: _Uses, found: _ResidualSum, scales: Collection[int]) -> int | None:
