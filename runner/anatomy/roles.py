@@ -36,7 +36,7 @@ from typing import Any
 
 from runner.anatomy.flow import Flow, Step, flow, reached
 from runner.anatomy.graphs import is_keras, traced
-from runner.anatomy.kernels import Weight
+from runner.anatomy.kernels import Weight, keras_fans
 from runner.anatomy.products import PRODUCTS, sides
 
 ROLES: Mapping[str, str] = {
@@ -235,10 +235,10 @@ def _basic_roles(uses: _Uses) -> Iterator[tuple[str, int]]:
     for place in reversed(range(len(steps))):
         acts[place] = any(acts[one] or is_acting[one] for one in uses.flow.after[place])
     roles: dict[int, set[str]] = {}
-    for step in uses.acting:
-        for kernel in uses.kernels[step]:
+    for place in uses.acting:
+        for kernel in uses.kernels[place]:
             roles.setdefault(kernel, set()).update(
-                ["input"] * (not acted[step]) + ["output"] * (not acts[step])
+                ["input"] * (not acted[place]) + ["output"] * (not acts[place])
             )
     looked_up = {weight for step in steps if step.is_lookup for weight in step.weights}
     for weight in uses.places:
@@ -263,14 +263,14 @@ def _roles_by_layer(uses: _Uses) -> Iterator[tuple[str, int]]:
             yield "embedding", weight.position
         if _is_recurrent(weight):
             yield "recurrent", weight.position
-    for step in uses.flow.steps:
+    for place, step in enumerate(uses.flow.steps):
         for position in step.weights:
             weight = uses.places[position]
             if weight.layer is not None and is_keras(weight.layer):
                 continue
             if _is_table(weight, step):
                 yield "embedding", position
-            elif _is_scale(weight, step) and _normalizes(uses.flow, step):
+            elif _is_scale(weight, step) and _normalizes(uses.flow, place):
                 yield "normalization_scale", position
 
 
@@ -297,23 +297,22 @@ def _is_scale(weight: Weight, step: Step) -> bool:
     )
 
 
-def _normalizes(flow: Flow, step: Step) -> bool:
-    """Tells whether what a step multiplies has been divided by a root, or is one's reciprocal."""
+def _normalizes(flow: Flow, place: int) -> bool:
+    """Tells whether a step is next to a division by a root, or scales the root's reciprocal."""
 
-    def is_root(place: int) -> bool:
-        return flow.steps[_past(flow, place, {"AddV2", "Maximum"})].kind in ("Sqrt", "Rsqrt")
+    def is_root(one: int) -> bool:
+        step = flow.steps[_past(flow, one, {"AddV2", "Maximum"})]
+        return step.kind in ("Sqrt", "Rsqrt", "Pow")
 
-    def is_divided(place: int) -> bool:
-        found = flow.steps[_past(flow, place)]
-        if found.kind == "Rsqrt":
-            return True
-        if found.kind == "Mul":
-            return any(is_root(one) for one in found.inputs)
-        return (
-            found.kind == "RealDiv" and found.operands[1] is not None and is_root(found.inputs[-1])
-        )
+    def is_divided(one: int) -> bool:
+        step = flow.steps[_past(flow, one)]
+        if step.kind == "Mul":
+            return any(map(is_root, step.inputs))
+        by = step.operands[1] if step.kind == "RealDiv" else None
+        return step.kind == "Rsqrt" or (by is not None and is_root(by))
 
-    return any(map(is_divided, step.inputs))
+    around = [*flow.steps[place].inputs, *flow.after[place]]
+    return any(map(is_divided, around))
 
 
 def _past(flow: Flow, place: int, more: Iterable[str] = ()) -> int:
@@ -594,9 +593,12 @@ def _sizes(
     key_dim = math.prod(shape[axis] or 1 for axis in summed or ())
     own = {axis % len(shape) for axis in (*(summed or ()), *made)}
     together = math.prod(size or 1 for axis, size in enumerate(shape) if axis not in own)
+    if together > 1:
+        return together, key_dim
     query = uses.places[kernels[0]]
-    width = math.prod(query.shape) // max(1, query.shape[0]) // kernels.count(kernels[0])
-    return (together if together > 1 else max(1, width // max(1, key_dim))), key_dim
+    taps = 1 if query.fan_axes else math.prod(query.shape[:-2])
+    width = keras_fans(query)[1] // taps // kernels.count(query.position)
+    return max(1, width // max(1, key_dim)), key_dim
 
 
 def _attention_roles(attentions: Sequence[Attention]) -> Iterator[tuple[str, int]]:

@@ -278,6 +278,22 @@ WANTED = {
 }
 
 
+# What a user's own layer does with its input and a vector, and whether that scales a normalization.
+SCALES = {
+    "root": (
+        lambda k, x, g: (x - k.mean(x, -1, True)) / k.sqrt(k.var(x, -1, True) + 1e-5) * g,
+        True,
+    ),
+    "reciprocal root": (lambda k, x, g: x * k.rsqrt(k.mean(x * x, -1, True) + 1e-5) * g, True),
+    "scaled reciprocal": (lambda k, x, g: x * (k.rsqrt(k.mean(x * x, -1, True) + 1e-5) * g), True),
+    "power": (lambda k, x, g: g * (x * (k.mean(x**2, -1, True) + 1e-5) ** -0.5), True),
+    "scaled before": (lambda k, x, g: g * x / (k.std(x, -1, True) + 1e-5), True),
+    "gate": (lambda k, x, g: x * g, False),
+    "gate of a gate": (lambda k, x, g: x * k.sigmoid(x) * g, False),
+    "offset": (lambda k, x, g: x / k.sqrt(k.mean(x * x, -1, True) + 1e-5) + g, False),
+}
+
+
 @pytest.fixture(scope="module")
 def read(keras):
     """A function from a model to its weights by name, and its structure."""
@@ -365,3 +381,39 @@ def test_branches_whose_ends_are_zero_add_nothing(built, numbers, name):
         if ends:
             np.testing.assert_array_equal(outputs(ends, {}), outputs(ends, other))
     outputs([], {})
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_scales_of_ones_own_normalizations(keras, read, name):
+    use, is_scale = SCALES[name]
+
+    class Own(keras.layers.Layer):
+        def build(self, shape):
+            self.vector = self.add_weight(shape=(shape[-1],), name="vector")
+
+        def call(self, x):
+            return use(keras.ops, x, self.vector)
+
+    layers = [keras.layers.Dense(4), Own(), keras.layers.Dense(2)]
+    _, names, found = read(keras.Sequential([keras.Input((3,)), *layers]))
+    scales = [
+        names[position].rpartition("/")[2] for position in found.having("normalization_scale")
+    ]
+    assert scales == ["vector"] * is_scale
+
+
+def test_a_model_that_cannot_be_called_on_a_symbolic_batch_says_why(keras, read):
+    class Eager(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(2)
+
+        def call(self, x):
+            if not hasattr(x, "numpy"):
+                raise TypeError("needs values")
+            return self.dense(x)
+
+    model = Eager()
+    model(np.zeros((2, 10), "float32"))
+    with pytest.raises(TypeError, match="needs values"):
+        read(model)
