@@ -1,8 +1,9 @@
 """How data flows through the graph of a call: what comes before what, and which weights act on it.
 
 A *step* is an operation that floating-point numbers of the batch go through. What is made of
-weights alone is no step, but is used by one; integers, masks and shapes are neither. A loop or a
-condition is one step that uses all the weights in it.
+weights alone is no step, but is used by one; integers, masks and shapes are neither. A condition is
+one step that uses all the weights in it. A loop is gone through once; what a turn takes over from
+the one before comes from a step of its kind, `STATE`, and that from all that enters the loop.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,11 @@ from typing import Any
 
 from runner.anatomy.graphs import SHAPES, Traced, bodies, is_given
 
+STATE = "State"
+"""Kind of a step that stands for what a turn of a loop takes over from the one before."""
+
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+_LOOPS = {"While", "StatelessWhile"}
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,8 @@ class _Reader:
         if kind in _CALLS and (called := list(bodies(operation))):
             ids = map(id, called[0].inputs)
             return self.read(called[0], dict(zip(ids, inputs, strict=True)))
+        if kind in _LOOPS and any(one.is_data for one in inputs):
+            return self._turn(next(bodies(operation)), inputs)
         weights = frozenset[int]().union(*(one.weights for one in inputs if one.step is None))
         if not any(one.is_data for one in inputs):
             return [_Value(weights=weights)] * len(outputs)
@@ -172,6 +179,25 @@ class _Reader:
             return [_Value(is_data=True)] * len(outputs)
         step = self._step(operation, tuple(one.step for one in inputs), weights, inputs)
         return [_Value(step if _holds_numbers(one) else None, is_data=True) for one in outputs]
+
+    def _turn(self, body: Any, inputs: list[_Value]) -> list[_Value]:
+        """Goes through a loop once."""
+        pairs = list(zip(body.inputs, body.outputs, strict=True))
+        is_kept = [_passed(result) is given for given, result in pairs]
+        entering = tuple(one.step for one, kept in zip(inputs, is_kept, strict=True) if kept)
+
+        def taken(given: Any, value: _Value, kept: bool) -> _Value:
+            if kept or not _holds_numbers(given) or given.dtype.name == "variant":
+                return value
+            step = Step(STATE, None, (value.step, *entering), value.weights)
+            return _Value(self._add(step), is_data=True)
+
+        given = map(taken, body.inputs, inputs, is_kept)
+        results = self.read(body, dict(zip(map(id, body.inputs), given, strict=True)))
+        return [
+            value if kept else result
+            for value, kept, result in zip(inputs, is_kept, results, strict=True)
+        ]
 
     def _step(
         self,
@@ -200,6 +226,13 @@ class _Reader:
     def _add(self, step: Step) -> int:
         self.steps.append(step)
         return len(self.steps) - 1
+
+
+def _passed(tensor: Any) -> Any:
+    """Returns what a tensor is a copy of, or itself."""
+    while tensor.op.type == "Identity":
+        (tensor,) = tensor.op.inputs
+    return tensor
 
 
 def _holds_numbers(tensor: Any) -> bool:

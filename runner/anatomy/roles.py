@@ -5,17 +5,17 @@ kernel was used on enters it, `output` if no kernel is used on what comes of it 
 model's outputs, else `hidden`. A table that the data chooses rows of is no kernel; one that is used
 in a product too (tied to the output) counts as one where what comes before or after is asked for.
 A kernel that is used more than once is `input` or `output` if it is so at any of its uses. A
-recurrent kernel acts on what its layer has made, so it is always `hidden`; so is a kernel that is
-not used.
+recurrent kernel, which is called so or acts in a loop on nothing but what the turn before has left,
+is always `hidden`; so is a kernel that is not used.
 
 *Residual sum*: two tensors of the data that have one shape are added. Seen from the one, the
 shortcut, the *start* is the nearest tensor before it that all of it goes through and that the
 other, the branch, depends on too. It is a residual sum if fewer kernels are between the start and
-the shortcut than between the start and the branch, and none is in both; so sums of equals (two
-projections, the halves of a normalization, the gates of a recurrent cell) are none, and neither are
-concatenations. A sum that is a shortcut in its turn (`x + attention(x) + feed_forward(x)`) is
-followed along its own shortcut. Residual sums may be nested: the outer branch has the inner one's
-kernels too.
+the shortcut than between the start and the branch, none is in both, and none of the shortcut's is
+recurrent; so sums of equals (two projections, the halves of a normalization, the gates of a cell)
+are none, and neither are concatenations. A sum that is a shortcut in its turn
+(`x + attention(x) + feed_forward(x)`) is followed along its own shortcut. Residual sums may be
+nested: the outer branch has the inner one's kernels too.
 
 The *end* of a branch is what is between the sum and the nearest kernels before it, through whatever
 leaves zeros zero. These kernels are `last_of_branch`: with them zero, the branch is. What only
@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from runner.anatomy.flow import Flow, Step, flow, reached
+from runner.anatomy.flow import STATE, Flow, Step, flow, reached
 from runner.anatomy.graphs import is_keras, traced
 from runner.anatomy.kernels import Weight, keras_fans
 from runner.anatomy.products import PRODUCTS, sides
@@ -193,6 +193,24 @@ class _Uses:
         """Positions of the kernels in the order of their first use."""
         return tuple(dict.fromkeys(k for step in self.acting for k in self.kernels[step]))
 
+    @cached_property
+    def recurrent(self) -> frozenset[int]:
+        """Kernels that are called so, or that act on what a turn of a loop takes over alone."""
+        named = {w.position for w in self.places if w.is_kernel and "recurrent" in w.name}
+        steps = self.flow.steps
+
+        def is_state(step: int) -> bool:
+            return steps[step].kind == STATE
+
+        def is_source(step: int) -> bool:
+            return is_state(step) or self.is_acting(step) or not steps[step].inputs
+
+        for step in self.acting:
+            sources = list(reached(steps[step].inputs, self.flow.before, is_source, is_state))
+            if sources and all(map(is_state, sources)):
+                named.update(self.kernels[step])
+        return frozenset(named)
+
     def is_acting(self, step: int) -> bool:
         """Tells whether a step uses a kernel, or another matrix as one."""
         found = self.flow.steps[step]
@@ -243,12 +261,8 @@ def _basic_roles(uses: _Uses) -> Iterator[tuple[str, int]]:
     looked_up = {weight for step in steps if step.is_lookup for weight in step.weights}
     for weight in uses.places:
         if weight.is_kernel and (weight.position in roles or weight.position not in looked_up):
-            own = () if _is_recurrent(weight) else roles.get(weight.position)
+            own = () if weight.position in uses.recurrent else roles.get(weight.position)
             yield from ((role, weight.position) for role in own or ("hidden",))
-
-
-def _is_recurrent(weight: Weight) -> bool:
-    return weight.is_kernel and "recurrent" in weight.name
 
 
 def _roles_by_layer(uses: _Uses) -> Iterator[tuple[str, int]]:
@@ -261,8 +275,7 @@ def _roles_by_layer(uses: _Uses) -> Iterator[tuple[str, int]]:
             yield "normalization_scale", weight.position
         if isinstance(weight.layer, keras.layers.Embedding) and weight.name == "embeddings":
             yield "embedding", weight.position
-        if _is_recurrent(weight):
-            yield "recurrent", weight.position
+    yield from (("recurrent", position) for position in uses.recurrent)
     for place, step in enumerate(uses.flow.steps):
         for position in step.weights:
             weight = uses.places[position]
@@ -370,7 +383,7 @@ def _residual_sum(
             own = (*uses.between(nearer, start), *own)
         start = nearer
     kernels = uses.between(start, branch)
-    if len(set(own)) >= len(kernels) or set(own) & set(kernels):
+    if len(set(own)) >= len(kernels) or set(own) & {*kernels, *uses.recurrent}:
         return None
     return _ResidualSum(end, start, shortcut, branch, tuple(dict.fromkeys(own)), kernels)
 
@@ -393,10 +406,11 @@ def _branch(
                 {found.start}.__contains__,
             )
         )
+    ends = tuple(dict.fromkeys(kernel for step in sorted(last) for kernel in uses.kernels[step]))
     own = {weight for step in ending for weight in uses.flow.steps[step].weights} & set(scales)
     return Branch(
         tuple(kernel for kernel in uses.order if kernel in kernels),
-        tuple(dict.fromkeys(k for step in sorted(last) for k in _from_input(uses, step))),
+        tuple(kernel for kernel in ends if kernel not in uses.recurrent) or ends,
         own.pop() if len(own) == 1 else None,
         found.shortcut_kernels,
         _multiplier(uses, found, scales),
@@ -418,7 +432,7 @@ def _ending(uses: _Uses, found: _ResidualSum) -> set[int]:
 
 def _zero_of(step: Step) -> list[int]:
     """Returns the steps such that one makes zeros of theirs."""
-    if step.kind in _NOT_ZERO_AT_ZERO:
+    if step.kind in _NOT_ZERO_AT_ZERO or step.kind == STATE:
         return []
     if step.kind == "RealDiv":
         return [operand for operand in step.operands[:1] if operand is not None]
@@ -438,12 +452,6 @@ def _has_constant(step: Step) -> bool:
         if operand is None
     ]
     return any(value is not None and np.any(value) for value in values)
-
-
-def _from_input(uses: _Uses, step: int) -> list[int]:
-    """Returns the kernels that a step uses; of a recurrent layer those that its input meets."""
-    kernels = uses.kernels[step]
-    return [kernel for kernel in kernels if not _is_recurrent(uses.places[kernel])] or kernels
 
 
 def _multiplier(uses: _Uses, found: _ResidualSum, scales: Collection[int]) -> int | None:

@@ -390,6 +390,31 @@ def recurrent():
     return keras.Model(inputs, layers.Dense(2, name="head")(x))
 
 
+class Cell(layers.Layer):
+    """A recurrent cell of one's own."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.state_size = units
+
+    def build(self, shape):
+        self.w = self.add_weight(shape=(shape[-1], self.state_size), name="w")
+        self.u = self.add_weight(shape=(self.state_size, self.state_size), name="u")
+
+    def call(self, x, states):
+        h = ops.tanh(x @ self.w + states[0] @ self.u)
+        return h, [h]
+
+
+def cells():
+    inputs = keras.Input((4, 3))
+    inner = [Cell(3, name="own"), layers.LSTMCell(3, name="lstm"), Cell(3, name="last")]
+    cell = layers.StackedRNNCells(inner, name="cells")
+    x = layers.RNN(cell, return_sequences=True, name="rnn")(inputs)
+    x = x + layers.LSTM(3, return_sequences=True, name="added")(x)
+    return keras.Model(inputs, layers.Dense(2, name="head")(x))
+
+
 def unrolled():
     inputs = keras.Input((4, 3))
     x = layers.LSTM(3, unroll=True, return_sequences=True, name="first")(inputs)

@@ -264,6 +264,16 @@ WANTED = {
             "first/backward_lstm/lstm_cell/recurrent_kernel second/gru_cell/recurrent_kernel",
         },
     ),
+    "cells": Wanted(
+        "rnn/cells/own/w",
+        "head",
+        {
+            "recurrent": "rnn/cells/own/u rnn/cells/lstm/recurrent_kernel rnn/cells/last/u "
+            "added/lstm_cell/recurrent_kernel",
+            "last_of_branch": "added/lstm_cell",
+        },
+        (branch("added/lstm_cell added/lstm_cell/recurrent_kernel", last="added/lstm_cell"),),
+    ),
     "unrolled": Wanted(
         "first/lstm_cell",
         "head",
