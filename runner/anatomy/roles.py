@@ -290,10 +290,10 @@ def _roles_by_layer(uses: _Uses) -> Iterator[tuple[str, int]]:
 def _is_table(weight: Weight, step: Step) -> bool:
     """Tells whether a step of a user's own layer looks rows of a table up, or adds all of them."""
     sizes = [size for size in weight.shape if size != 1]
-    if len(sizes) != 2 or not weight.is_real or "bias" in weight.name:
+    if len(sizes) < 2 or not weight.is_real or "bias" in weight.name:
         return False
     if step.is_lookup:
-        return True
+        return len(sizes) == 2
     is_added = step.kind in ("Add", "AddV2") and not step.is_sum
     return is_added and not weight.is_kernel and weight.variable.trainable
 
