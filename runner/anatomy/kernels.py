@@ -26,6 +26,7 @@ from typing import Any, Literal
 import numpy as np
 
 from runner.anatomy import products
+from runner.anatomy.graphs import is_keras
 from runner.config import ConfigError, abridged
 from runner.imports import told
 from runner.variables import variable_path
@@ -228,7 +229,7 @@ def _may_be_factor(weight: Weight) -> bool:
         len(weight.shape) > 1
         and weight.is_real
         and made_to_be_trained
-        and (layer is None or not products.is_keras(layer))
+        and (layer is None or not is_keras(layer))
         and weight.einsum is None  # whose axes Keras knows
     )
 

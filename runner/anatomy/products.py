@@ -1,8 +1,7 @@
 """Which of a layer's own matrices are used in a product: followed through the graph of a call.
 
-The model is called once on a symbolic batch, with a placeholder for each of its weights. Then the
-operations are read in their order. A weight is *carried* by what is made from it alone: by a cast,
-a transpose, a slice, a stack, a scaled or otherwise changed matrix. Where a product (or a
+The operations are read in their order. A weight is *carried* by what is made from it alone: by a
+cast, a transpose, a slice, a stack, a scaled or otherwise changed matrix. Where a product (or a
 convolution) takes something that carries a weight on one side and something that depends on the
 data on the other, the weight is a factor of that product. A product of two weights carries both.
 
@@ -10,10 +9,11 @@ What is no product: a gate or a scale (elementwise, nothing is summed over), a t
 looked up in, and a weight that is handed to one of Keras's layers, which takes it as its input.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from runner.anatomy.graphs import SHAPES, bodies, is_given, traced
 
 Axes = tuple[frozenset[int], ...]
 """For each axis of a tensor the axes of the weight that lie along it."""
@@ -24,8 +24,6 @@ FanAxes = tuple[tuple[int, ...], tuple[int, ...]]
 _Side = tuple[int, list[int] | None, list[int]]
 """Place of a factor among the inputs of a product, and its axes that are summed over and made."""
 
-# Marks what enters one of Keras's layers.
-_GIVEN = "runner_given"
 _SAME = {
     *("Identity", "IdentityN", "StopGradient", "PreventGradient", "Snapshot", "EnsureShape"),
     *("CheckNumerics", "Cast", "Neg", "Pad", "PadV2", "MirrorPad", "Reverse", "ReverseV2", "Roll"),
@@ -34,7 +32,6 @@ _SAME = {
 _RESHAPING = {"Reshape", "ExpandDims", "Squeeze"}
 _SUMS = {"Add", "AddV2", "Sub", "AddN", "Select", "SelectV2", "BiasAdd"}
 _SCALINGS = {"Mul", "RealDiv", "Div", "DivNoNan"}
-_SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 _BY_SHAPE = {  # the place of the filter, and of what it is applied to
     **dict.fromkeys(("Conv2D", "Conv3D", "Conv", "DepthwiseConv2dNative"), (1, 0)),
     **dict.fromkeys(("Conv2DBackpropInput", "Conv2DBackpropInputV2"), (1, 2)),
@@ -46,6 +43,8 @@ _TRANSPOSING = {
     **dict.fromkeys(("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), ("adj_x", "adj_y")),
     "SparseTensorDenseMatMul": ("adjoint_a", "adjoint_b"),
 }
+PRODUCTS = {*_BY_SHAPE, *_TRANSPOSING, "Einsum"}
+"""Operations that sum products, of a kernel or of anything else."""
 
 
 @dataclass(frozen=True)
@@ -89,64 +88,20 @@ def factors(model: Any, positions: Collection[int], x: Any) -> dict[int, FanAxes
       Position -> axes that the first such product sums over and makes, or None where they cannot be
       told or are those of a convolution, which Keras finds by the shape.
     """
-    import keras
-    import tensorflow as tf
-
-    graph = tf.__internal__.FuncGraph("products")
-    placeholder = tf.compat.v1.placeholder
-    with graph.as_default(), _inputs_marked(model):
-        values = [placeholder(weight.dtype, weight.shape) for weight in model.weights]
-        batch = placeholder(x.dtype, x.shape)
-        mapping = list(zip(model.weights, values, strict=True))
-        # Nothing that the call adds to the model, such as a penalty, stays there.
-        with keras.StatelessScope(state_mapping=mapping, collect_losses=True):
-            model(batch, training=True)
+    call = traced(model, x)
     reader = _Reader()
-    known = {id(batch): _Value(is_data=True)}
-    # Functions of TensorFlow that were traced before hold the variables themselves.
-    captured = {id(outer): inner for outer, inner in graph.captures}
-    for position in positions:
-        axes = tuple(frozenset([axis]) for axis in range(len(values[position].shape)))
-        held = captured.get(id(model.weights[position].value.handle), values[position])
-        for tensor in (values[position], held):
+    known = {id(tensor): _Value(is_data=True) for tensor in call.batch}
+    for tensor, position in call.held:
+        if position in positions:
+            rank = len(model.weights[position].shape)
+            axes = tuple(frozenset([axis]) for axis in range(rank))
             known[id(tensor)] = _Value(carried={position: _Carried(axes)})
-    reader.read(graph, known)
+    reader.read(call.graph, known)
     return {
         place: reader.found[place]
         for place in sorted(reader.found)
         if place not in reader.looked_up
     }
-
-
-@contextmanager
-def _inputs_marked(model: Any) -> Iterator[None]:
-    """Lets everything that enters one of Keras's own layers pass an operation named `_GIVEN`."""
-    import keras
-    import tensorflow as tf
-
-    def marked(call: Any) -> Any:
-        def mark(value: Any) -> Any:
-            return tf.identity(value, name=_GIVEN) if tf.is_tensor(value) else value
-
-        def called(*args: Any, **kwargs: Any) -> Any:
-            args, kwargs = keras.tree.map_structure(mark, (args, kwargs))
-            return call(*args, **kwargs)
-
-        return called
-
-    layers = [layer for layer in model._flatten_layers() if layer is not model and is_keras(layer)]
-    for layer in layers:
-        object.__setattr__(layer, "call", marked(layer.call))  # past Keras, which would track it
-    try:
-        yield
-    finally:
-        for layer in layers:
-            object.__delattr__(layer, "call")
-
-
-def is_keras(layer: Any) -> bool:
-    """Tells whether a layer is of a class of Keras's own."""
-    return type(layer).__module__.partition(".")[0] == "keras"
 
 
 class _Reader:
@@ -179,18 +134,18 @@ class _Reader:
     def _outputs(self, operation: Any, inputs: list[_Value]) -> list[_Value]:
         kind, count = operation.type, len(operation.outputs)
         is_data = any(value.is_data for value in inputs)
-        if _GIVEN in operation.name.rpartition("/")[2]:
+        if is_given(operation):
             return [_Value(is_data=True)] * count
-        if kind in _SHAPES:
+        if kind in SHAPES:
             return [_Value()] * count
         if kind == "IdentityN":
             return inputs
-        if bodies := list(_bodies(operation)):
-            return self._called(operation, bodies, inputs)
+        if called := list(bodies(operation)):
+            return self._called(operation, called, inputs)
         is_lookup = "Gather" in kind or kind.startswith("SparseSegment")
         if is_lookup and any(value.is_data for value in inputs[1:]):
             self.looked_up.update(inputs[0].carried)
-        if kind in _TRANSPOSING or kind in _BY_SHAPE or kind == "Einsum":
+        if kind in PRODUCTS:
             self._product(operation, inputs, is_data)
             carried = {p: _Carried(None, c.is_bent) for v in inputs for p, c in v.carried.items()}
         elif kind in ("Sum", "Mean") and inputs[0].spread:
@@ -202,14 +157,14 @@ class _Reader:
             return [_Value(is_data=True, spread=_spread(operation, inputs))] * count
         return [_Value(carried=carried)] * count
 
-    def _called(self, operation: Any, bodies: list[Any], inputs: list[_Value]) -> list[_Value]:
+    def _called(self, operation: Any, graphs: list[Any], inputs: list[_Value]) -> list[_Value]:
         """Reads the functions that an operation calls; a loop until nothing more is learned."""
         is_loop = operation.type.endswith("While")
         given = inputs[1:] if operation.type.endswith(("If", "Case")) else inputs
         while True:
             results = [
                 self.read(body, dict(zip(map(id, body.inputs), given, strict=True)))
-                for body in bodies
+                for body in graphs
             ]
             outputs = [_joined(values) for values in zip(*results, strict=True)]
             if not is_loop:
@@ -222,7 +177,7 @@ class _Reader:
     def _product(self, operation: Any, inputs: list[_Value], is_data: bool) -> None:
         if not is_data:
             return
-        for side, summed, made in _sides(operation):
+        for side, summed, made in sides(operation):
             for position, carried in inputs[side].carried.items():
                 if summed is None:
                     self._find(position, None)
@@ -247,25 +202,6 @@ class _Reader:
             self.found.setdefault(position, axes)
 
 
-def _bodies(operation: Any) -> Iterator[Any]:
-    """Yields the graphs of the functions that an operation calls, but for a loop's condition."""
-    names = {
-        **dict.fromkeys(("While", "StatelessWhile"), ("body",)),
-        **dict.fromkeys(("If", "StatelessIf"), ("then_branch", "else_branch")),
-        **dict.fromkeys(("Case", "StatelessCase"), ("branches",)),
-        **dict.fromkeys(("PartitionedCall", "StatefulPartitionedCall"), ("f",)),
-    }
-    for name in names.get(operation.type, ()):
-        called = operation.get_attr(name)
-        for function in called if isinstance(called, list) else [called]:
-            graph, found = operation.graph, None
-            while found is None and graph is not None:
-                found = graph._get_function(function.name)
-                graph = getattr(graph, "outer_graph", None)
-            if found is not None:
-                yield found.graph
-
-
 def _joined(values: Iterable[_Value]) -> _Value:
     """Returns what holds of a tensor that is one of several."""
     values = list(values)
@@ -280,7 +216,7 @@ def _joined(values: Iterable[_Value]) -> _Value:
     return _Value(carried=carried)
 
 
-def _sides(operation: Any) -> list[_Side]:
+def sides(operation: Any) -> list[_Side]:
     """Returns for each factor its place among the inputs, and its axes that are summed and made.
 
     None for the summed axes of a convolution.

@@ -303,7 +303,7 @@ def kind_of(operation: Any) -> str:
 
     if isinstance(operation, _separable()):
         return "kernel"
-    if isinstance(operation, _normalizations()):
+    if isinstance(operation, normalizations()):
         return "normalization"
     silent = (
         *("Flatten", "Reshape", "Permute", "RepeatVector", "Masking", "Identity", "Dropout"),
@@ -321,7 +321,7 @@ def kind_of(operation: Any) -> str:
     return "operation" if activation_of(operation) is None else "activation"
 
 
-def _normalizations() -> tuple[type, ...]:
+def normalizations() -> tuple[type, ...]:
     from keras import layers
 
     names = ("Batch", "Layer", "Group", "Unit", "RMS")
