@@ -113,3 +113,23 @@ def test_a_label_without_parentheses_is_the_option(repository):
     assert options.chosen("init", "he_normal", repository) == options.Chosen("he_normal")
     found = options.chosen("init", "Zeros", repository)
     assert found == options.Chosen("custom", {"target": "Zeros"})
+
+
+@pytest.mark.parametrize(
+    ("group", "module", "base"),
+    [("init", "initializers", "Initializer"), ("optimizer", "optimizers", "Optimizer")],
+)
+def test_keras_classes_are_known_without_its_import(keras, repository, group, module, base):
+    home = getattr(keras, module)
+    classes = {
+        name
+        for name, value in vars(home).items()
+        if isinstance(value, type) and issubclass(value, getattr(home, base)) and name[0].isupper()
+    }
+    assert len(classes) > 10
+    for name in classes:
+        found = options.chosen(group, f"{name}(a=1)", repository)
+        assert (found.settings, found.arguments) == ({"target": name}, {"a": 1})
+    for name in (module, "Dense", "get", "schedules"):
+        with pytest.raises(options.UnknownOptionError):
+            options.chosen(group, name, repository)
