@@ -116,7 +116,9 @@ def problems(group: str, names: Sequence[Any], repository: IConfigRepository) ->
       names: Their names or labels, as they come.
       repository: Where the options are.
     """
-    wrong, found, hints = [], [], []
+    wrong: list[Any] = []
+    found: list[str] = []
+    hints: list[str] = []
     for name in names:
         try:
             if not isinstance(name, str):
