@@ -38,17 +38,14 @@ _KEY = re.compile(r"[^\s()\[\]{},='\":]+")
 _LONGEST_REST = 20
 
 
-class Told:
-    """A value that a label shows by a text of its own, such as a short tag of something long."""
-
-    told: str
-
-
-class _Argument(Told):
+class _Argument:
     """What a user's own function gets: for it, 1 and 1.0 may be different."""
 
     def __init__(self, value: object) -> None:
-        self.told = _written(value, is_exact=True)
+        self._value = value
+
+    def __str__(self) -> str:
+        return _written(self._value, is_exact=True)
 
 
 def label(name: str, settings: Mapping[str, Any]) -> str:
@@ -89,22 +86,21 @@ def by_target(settings: Mapping[str, Any], own: Collection[str]) -> tuple[str, d
 
 
 def _written(value: object, *, is_exact: bool = False) -> str:
-    """Returns a value as it is read; a whole float as an integer unless it must be exact."""
-    if isinstance(value, Told):
-        return value.told
+    """Returns a value as it is read; a whole float as an integer unless it must be exact.
+
+    A value of a type of its own goes by its text, such as the short tag of a long list of rules.
+    """
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value and not is_exact else repr(value)
-    if isinstance(value, int):
-        return str(value)
     if isinstance(value, Mapping):
         items = ((_written(k), _written(v, is_exact=is_exact)) for k, v in value.items())
         return f"{{{', '.join(f'{key}: {item}' for key, item in items)}}}"
-    if isinstance(value, list | tuple):
+    if type(value) in (list, tuple):
         return f"[{', '.join(_written(item, is_exact=is_exact) for item in value)}]"
-    return _text(str(value))
+    return _text(value) if type(value) is str else str(value)
 
 
 def _text(text: str) -> str:

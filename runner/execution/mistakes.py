@@ -19,7 +19,7 @@ _NOISE = re.compile(
 )
 
 # What Hydra and runner keep beside the files.
-_NO_CONFIGURATIONS = ("_dummy_empty_config_", "base_config")
+_NO_CONFIGURATIONS = ("_dummy_empty_config_", "base_config", "base_init")
 
 
 def one_line(error: BaseException) -> str:

@@ -172,9 +172,11 @@ def _checked(group: str, option: str, spec: type, given: Mapping[str, Any]) -> C
         if key in fields:
             fields[key].metadata["rule"].apply(f"{group}.{key}", value)
             settings[key] = value
+        elif (key, value) == (MARK, FIXED):
+            continue
         elif ARGUMENTS not in fields:
             raise ConfigError(not_a_setting(group, option, key, fields))
-        elif (key, value) != (MARK, FIXED):
+        else:
             arguments[key.removeprefix(f"{ARGUMENTS}.")] = value
     return Chosen(option, settings, arguments)
 
