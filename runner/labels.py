@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 MARK, FIXED = "weights", "fixed"
-"""`weights=fixed`: what a label tells of a user's initializer, beside its settings."""
+"""`weights=fixed`: what a label tells of kernels that are the same for every seed."""
 
 ARGUMENTS = "arguments"
 """The setting that holds what a user's own function takes; labels show its content."""

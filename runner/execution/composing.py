@@ -240,9 +240,11 @@ def _read_params(config: DictConfig) -> None:
       ConfigError: Some of it cannot be read.
     """
     params = OmegaConf.select(config, "hydra.sweeper.params")
-    given = typed.read([f"{key}={value}" for key, value in (params or {}).items()])
-    for key, override in zip(list(params or ()), given, strict=True):
-        params[key] = override.get_value_string()
+    for key in list(params or ()):
+        text = params._get_node(key)._value()  # as it stands in YAML
+        if isinstance(text, str):
+            (override,) = typed.read([f"{key}={text}"])
+            params[key] = override.get_value_string()
 
 
 def note_tasks(config: DictConfig, tasks: Sequence[Override]) -> None:
