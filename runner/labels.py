@@ -85,7 +85,7 @@ def by_target(settings: Mapping[str, Any], own: Collection[str]) -> tuple[str, d
     return path, {**{key: _Argument(value) for key, value in given.items()}, **told}
 
 
-def _written(value: object, *, is_exact: bool = False) -> str:
+def _written(value: Any, *, is_exact: bool = False) -> str:
     """Returns a value as it is read; a whole float as an integer unless it must be exact.
 
     A value of a type of its own goes by its text, such as the short tag of a long list of rules.
