@@ -121,14 +121,31 @@ TEXT = Rule("a non-empty text", _instance(str))
 IMPORT_PATH = Rule("an import path such as 'package.module.name'", _import_path)
 
 
-def target_in(module: str, example: str) -> Rule:
-    """Returns the rule that admits the name of a class in a module, or an import path."""
+@dataclass(frozen=True)
+class ClassRule(Rule):
+    """Admits the name of a class in a module, or an import path.
+
+    Attributes:
+      module: The module, such as `"keras.initializers"`.
+    """
+
+    module: str
+
+
+def target_in(module: str, example: str) -> ClassRule:
+    """Returns the rule that admits the name of a class in a module, or an import path.
+
+    A class has one name: that without the module, unless it looks like the name of an option, as
+    Keras's `he_normal` does.
+    """
 
     def accept(value: Any) -> str:
         is_bare = isinstance(value, str) and value.isidentifier()
-        return str(value) if is_bare else _import_path(value)
+        path = f"{module}.{value}" if is_bare else _import_path(value)
+        above, _, name = path.rpartition(".")
+        return name if above == module and name[0].isupper() else path
 
-    return Rule(f"a class in {module}, such as '{example}', or an import path", accept)
+    return ClassRule(f"a class in {module}, such as '{example}', or an import path", accept, module)
 
 
 ARGUMENTS = Rule("a mapping of argument names to values", _arguments)
@@ -234,38 +251,3 @@ def changed_settings(spec: object) -> dict[str, Any]:
         if value != default:
             changed[field.name] = value
     return changed
-
-
-def label(name: str, settings: Mapping[str, Any]) -> str:
-    """Returns `name`, or `name(key=value, ...)` where there are settings to tell.
-
-    >>> label("normal", {"scale": 0.1})
-    'normal(scale=0.1)'
-    """
-    if not settings:
-        return name
-    told = ", ".join(f"{key}={_plain(value)}" for key, value in settings.items())
-    return f"{name}({told})"
-
-
-def by_target(settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Returns what settings of an import path are called after, and those that are left to tell.
-
-    Keras's own classes go by their bare names. The arguments stand beside the other settings.
-
-    >>> by_target({"target": "keras.initializers.HeNormal", "arguments": {"a": 1}, "bias": 2})
-    ('HeNormal', {'a': 1, 'bias': 2})
-    """
-    told = dict(settings)
-    path, arguments = "", told.pop("arguments", {})
-    for key in ("target", "function"):
-        path = told.pop(key, path)
-    name = path.rpartition(".")[2] if path.startswith("keras.") else path
-    taken = {f"arguments.{key}" if key in told else key: arguments[key] for key in arguments}
-    return name, {**taken, **told}
-
-
-def _plain(value: object) -> str:
-    if type(value) is tuple:
-        return " ".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)

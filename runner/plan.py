@@ -1,5 +1,6 @@
 """What is to be trained: configurations, their replicates, and the factors that tell them apart."""
 
+import dataclasses
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +18,13 @@ from runner.config import (
     TEXT,
     ConfigError,
     Rule,
-    by_target,
     changed_settings,
-    label,
     one_of,
     optional,
     setting,
 )
 from runner.design import DEFAULT_LOOKS
+from runner.labels import PATHS, by_target, label
 from runner.validation import LARGEST, Count
 
 Scalar = str | int | float | bool | None
@@ -53,7 +53,10 @@ class Choice:
         What the user names by an import path is called after that.
         """
         told = {k: v for k, v in changed_settings(self.settings).items() if k not in hidden}
-        name, told = by_target(told) if self.name == "custom" else (self.name, told)
+        if self.name != "custom":
+            return label(self.name, {**told, **more})
+        own = [field.name for field in dataclasses.fields(self.settings)]
+        name, told = by_target(told, own)
         return label(name, {**told, **more})
 
 
@@ -329,8 +332,8 @@ def _called(node: Mapping[str, Any], keys: Sequence[str]) -> str:
     told = {key: node.get(key) for key in keys}
     if node.get("name") != "custom":
         return label(str(node.get("name")), told)
-    paths = {key: node[key] for key in ("target", "function") if node.get(key)}
-    return label(*by_target({**told, **paths}))
+    paths = {key: node[key] for key in PATHS if node.get(key)}
+    return label(*by_target({**told, **paths}, node.keys()))
 
 
 def _flat(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Settings: what is accepted, what the message says otherwise, how labels are made."""
+"""Settings: what is accepted, and what the message says otherwise."""
 
 import doctest
 import math
@@ -31,6 +31,10 @@ ACCEPTED = [
     (config.TEXT, "x", "x"),
     (config.IMPORT_PATH, "package.module:name", "package.module.name"),
     (config.optional(config.POSITIVE), None, None),
+    (config.target_in("keras.initializers", ""), "HeNormal", "HeNormal"),
+    (config.target_in("keras.initializers", ""), "keras.initializers.HeNormal", "HeNormal"),
+    (config.target_in("keras.initializers", ""), "he_normal", "keras.initializers.he_normal"),
+    (config.target_in("keras.initializers", ""), "mine:HeNormal", "mine.HeNormal"),
 ]
 
 REFUSED = [
@@ -95,18 +99,6 @@ def test_choose_lists_the_options():
 def test_changed_settings_are_those_that_differ_from_their_defaults():
     spec = Sample(width=3, rate=0.1, mode="fan_out", arguments={"x": 1})
     assert config.changed_settings(spec) == {"width": 3, "mode": "fan_out", "arguments": {"x": 1}}
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({}, "normal"),
-        ({"scale": 0.1}, "normal(scale=0.1)"),
-        ({"a": 1e-05, "b": "x"}, "normal(a=1e-05, b=x)"),
-    ],
-)
-def test_label(settings, expected):
-    assert config.label("normal", settings) == expected
 
 
 def test_long_values_are_shortened_in_messages():

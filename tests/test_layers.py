@@ -15,7 +15,17 @@ PACKAGE = Path(runner.__file__).parent
 
 # Lowest first. Members of one row do not import each other.
 ROWS = [
-    {"files", "interruption", "machine", "masking", "seeds", "spelling", "stores", "tasks"}
+    {
+        "files",
+        "interruption",
+        "labels",
+        "machine",
+        "masking",
+        "seeds",
+        "spelling",
+        "stores",
+        "tasks",
+    }
     | {"variables"},
     {"archive", "config", "locks", "terminal", "validation"},
     {"design"},

@@ -118,10 +118,12 @@ def test_what_varies_is_a_factor(case):
 
 LABELS = {
     "mine.build": Own("mine.build"),
-    "mine.build(width=8)": Own("mine.build", {"width": 8}),
+    "mine.build(units=8)": Own("mine.build", {"units": 8}),
+    "mine.build(arguments.width=8)": Own("mine.build", {"width": 8}),
+    "mine.build(rate=1.0, width=1)": Own("mine.build", {"rate": 1.0}, width=1),
     "mine.build(rate=0.1, width=8)": Own("mine.build", {"rate": 0.1}, width=8),
     "mine.build(arguments.width=3, width=8)": Own("mine.build", {"width": 3}, width=8),
-    "Lamb(beta_1=0.5)": Own("keras.optimizers.Lamb", {"beta_1": 0.5}),
+    "keras.optimizers.Lamb(beta_1=0.5)": Own("keras.optimizers.Lamb", {"beta_1": 0.5}),
     "Lamb": Own("Lamb"),
 }
 
@@ -130,5 +132,5 @@ LABELS = {
 def test_what_the_user_names_is_called_after_that(label):
     assert Choice("custom", LABELS[label]).label == label
     assert Choice("custom", LABELS[label]).label_with(("width",)).count("width=8") == (
-        1 if label == "mine.build(width=8)" else 0
+        1 if label == "mine.build(arguments.width=8)" else 0
     )

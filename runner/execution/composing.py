@@ -16,13 +16,14 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_d
 from hydra._internal.config_repository import IConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, ListConfig, Node, OmegaConf
 
 from runner.config import ConfigError
-from runner.execution import typed
+from runner.execution import options, typed
 from runner.execution.mistakes import file_mistake, one_line
 
 
@@ -76,6 +77,7 @@ class Loader(ConfigLoaderImpl):
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
+        self.repository = options.Repository(config_search_path)
         self._told: set[Path] = set()
 
     def load_configuration(
@@ -117,6 +119,7 @@ class Loader(ConfigLoaderImpl):
             is_sweep = run_mode == RunMode.MULTIRUN
             _refuse(typed.sweep_problem(each, is_sweep, groups) for each in given)
             self._tell_unused(config, repository)
+        _read_params(config)
         note_tasks(config, [each for each in given if not each.is_hydra_override()])
         return config
 
@@ -162,6 +165,15 @@ class Loader(ConfigLoaderImpl):
             )
         return config
 
+    def _compose_config_from_defaults_list(
+        self, defaults: list[ResultDefault], repo: IConfigRepository
+    ) -> DictConfig:
+        config = super()._compose_config_from_defaults_list(defaults, repo)
+        for path in [str(default.config_path) for default in defaults]:
+            if found := options.labelled(path, repo):
+                options.set_in(config, path.partition("/")[0], found)
+        return config
+
     def get_group_options(
         self,
         group_name: str,
@@ -173,7 +185,7 @@ class Loader(ConfigLoaderImpl):
         if not group_name or group_name.partition("/")[0] == "hydra":
             return super().get_group_options(group_name, results_filter, config_name, overrides)
         is_folder = results_filter == ObjectType.GROUP
-        return [] if is_folder else sorted(typed.options(group_name, self.repository))
+        return [] if is_folder else sorted(options.listed(group_name, self.repository))
 
     def _swept(
         self, config_name: str | None, given: Sequence[Override], choices: Sequence[Override]
@@ -219,6 +231,20 @@ class Loader(ConfigLoaderImpl):
         return super().load_configuration(
             config_name, lines, run_mode, validate_sweep_overrides=False
         )
+
+
+def _read_params(config: DictConfig) -> None:
+    """Reads what an experiment sweeps over as what is typed; Hydra gets it as it wants it.
+
+    Raises:
+      ConfigError: Some of it cannot be read.
+    """
+    params = OmegaConf.select(config, "hydra.sweeper.params")
+    for key in list(params or ()):
+        text = params._get_node(key)._value()  # as it stands in YAML
+        if isinstance(text, str):
+            (override,) = typed.read([f"{key}={text}"])
+            params[key] = override.get_value_string()
 
 
 def note_tasks(config: DictConfig, tasks: Sequence[Override]) -> None:
@@ -304,9 +330,9 @@ def _raw(config: DictConfig, key: str) -> object:
 def _unused_files(config: DictConfig, repository: IConfigRepository) -> Iterator[Path]:
     """Yields the user's files in whose place the options of the same name are used."""
     folders = {source.provider: Path(source.path) for source in repository.get_sources()}
-    choices = config.hydra.runtime.choices
-    for group in map(str, choices):
-        name = f"{group}/{choices[group]}.yaml"
+    for group, option in config.hydra.runtime.choices.items():
+        found = options.labelled(f"{group}/{option}", repository)
+        name = f"{group}/{found.option if found else option}.yaml"
         own, used = folders.get("working-folder", Path()) / name, folders["main"] / name
         if own.is_file() and used.is_file() and own.read_bytes() != used.read_bytes():
             yield own

@@ -10,7 +10,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from runner.execution import typed
+from runner.execution import options, typed
 from runner.spelling import closest
 
 # Lines of Hydra's messages that lead astray, or that only the author of a program needs.
@@ -19,7 +19,7 @@ _NOISE = re.compile(
 )
 
 # What Hydra and runner keep beside the files.
-_NO_CONFIGURATIONS = ("_dummy_empty_config_", "base_config")
+_NO_CONFIGURATIONS = ("_dummy_empty_config_", "base_config", "base_init")
 
 
 def one_line(error: BaseException) -> str:
@@ -116,8 +116,8 @@ def _missing(
         )
     group = next((each for each in groups if name.startswith(f"{each}/")), name.rpartition("/")[0])
     option = name.removeprefix(f"{group}/")
-    problem = typed.option_problem(group, [option], typed.options(group, repository))
-    return f"{problem} A file chose it."
+    wrong = " ".join(options.problems(group, [option], repository))
+    return f"{wrong} A file chose it."
 
 
 def _path(name: str, repository: IConfigRepository) -> str:

@@ -10,13 +10,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hydra._internal.config_repository import IConfigRepository
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType, ValueType
+from hydra.core.override_parser.types import (
+    Override,
+    OverrideType,
+    Quote,
+    QuotedString,
+    ValueType,
+)
 from hydra.errors import HydraException
 from omegaconf import DictConfig, Node, OmegaConf
 
 from runner.config import ConfigError, not_a_setting, shown
+from runner.execution import options
+from runner.labels import split
 from runner.spelling import did_you_mean
 
 _PLAIN = re.compile(
@@ -57,13 +64,45 @@ def _parsed(parser: OverridesParser, line: str) -> Override:
     try:
         override = parser.parse_overrides([line])[0]
     except HydraException:
-        plain = _PLAIN.fullmatch(line)
-        if plain is None or not line.isprintable():
+        requoted = _requoted(line)
+        if requoted is None or not line.isprintable():
             raise
-        override = parser.parse_overrides([f"{plain['key']}='{plain['value']}'"])[0]
+        override = parser.parse_overrides([requoted])[0]
     if not override.key_or_group:
         raise ValueError("The key is missing")
     return override
+
+
+def _requoted(line: str) -> str | None:
+    """Returns an argument with quotes where Hydra needs them, if it is clear what is meant."""
+    if plain := _PLAIN.fullmatch(line):
+        return f"{plain['key']}='{plain['value']}'"
+    labels = _labels(line)
+    if not any(is_quoted for _, is_quoted in labels) or _in_quotes(labels) != labels:
+        return None
+    return _listed(line, labels)
+
+
+def _labels(line: str) -> list[tuple[str, bool]]:
+    """Returns the labels that are given, and whether they are in quotes; none if some is none."""
+    try:
+        return split(line.partition("=")[2])
+    except ValueError:
+        return []
+
+
+def _in_quotes(labels: Sequence[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    """Returns labels with quotes around all that have settings."""
+    return [(text, is_quoted or "(" in text) for text, is_quoted in labels]
+
+
+def _listed(line: str, labels: Sequence[tuple[str, bool]]) -> str:
+    """Returns the argument that gives labels, in Hydra's quotes."""
+    texts = [
+        QuotedString(text, Quote.single).with_quotes() if is_quoted else text
+        for text, is_quoted in labels
+    ]
+    return f"{line.partition('=')[0]}={','.join(texts)}"
 
 
 def _unreadable(line: str, error: Exception) -> str:
@@ -78,6 +117,9 @@ def _unreadable(line: str, error: Exception) -> str:
         why = "A bracket is not closed."
     elif any(value.count(quote) % 2 for quote in "'\""):
         why = "A quotation mark is not closed."
+    elif (labels := _labels(line)) and _in_quotes(labels) != labels:
+        key, _, quoted = _listed(line, _in_quotes(labels)).partition("=")
+        why = f'Put what has settings in parentheses into quotes twice: {key}="{quoted}"'
     elif re.search(r"\s[\w.]+=", value):
         why = "Give each setting as an argument of its own."
     elif value.endswith(","):
@@ -103,14 +145,6 @@ def is_choice(override: Override, repository: IConfigRepository) -> bool:
     return exists and not isinstance(override.value(), dict)
 
 
-def options(group: str, repository: IConfigRepository) -> list[str]:
-    """Returns the options of a group, those of its subfolders as `folder/option`."""
-    found = repository.get_group_options(group, ObjectType.CONFIG)
-    for folder in repository.get_group_options(group, ObjectType.GROUP):
-        found += [f"{folder}/{name}" for name in options(f"{group}/{folder}", repository)]
-    return found
-
-
 def choice_problem(
     override: Override, repository: IConfigRepository, known: Iterable[str]
 ) -> str | None:
@@ -134,11 +168,10 @@ def choice_problem(
         plain = f"{group}={override.get_value_string()}"
         return f"`{group}` is chosen without `+` and `@`. Received: {given}. Write {plain}."
     names = [name for value in values(override) for name in _names(value)]
-    listed = options(group, repository)
     if group == "hydra/launcher" and names != ["cohort"]:
         return launcher_problem(", ".join(map(str, names)))
-    if wrong := [name for name in names if str(name).removesuffix(".yaml") not in listed]:
-        return option_problem(group, wrong, listed)
+    if wrong := options.problems(group, names, repository):
+        return "\n".join(wrong)
     if not (group in known or override.is_add() or override.is_hydra_override()):
         return f"`{group}` is not chosen by default. Received: {given}. Write +{given}."
     if group not in _ADDING and any(isinstance(value, list) for value in values(override)):
@@ -159,15 +192,6 @@ def launcher_problem(received: str) -> str:
 
 def _names(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def option_problem(group: str, wrong: Sequence[Any], listed: Sequence[str]) -> str:
-    """Returns the sentence about options that are not among those `listed` of a group."""
-    received = ", ".join("null" if name is None else shown(name) for name in wrong)
-    meant = "".join(did_you_mean(name, listed) for name in wrong if isinstance(name, str))
-    if None in wrong and "none" in listed:
-        meant = " Did you mean `none`?"
-    return f"`{group}` must be one of {', '.join(listed)}. Received: {received}.{meant}"
 
 
 def removal_problem(key: str, line: str | None) -> str:

@@ -53,13 +53,13 @@ from runner.initializers.law import (
     Probe,
 )
 from runner.initializers.own import Builds, Draw, Keep
+from runner.labels import FIXED, MARK
 from runner.plan import Choice
 from runner.records import KernelRecord
 
 # Any seed shows whether a law works; what is drawn with it is thrown away.
 _TRIAL_SEED = 0
 _ONE_SEED, _ANOTHER_SEED = 0, 1
-_FIXED = "fixed"
 
 # Streams at a weight's position: 1 belongs to laws of whole models.
 _FIRST_GATE = 2
@@ -451,7 +451,7 @@ class _Preparation:
         """Returns the label; of the user's initializers and models, if the weights are fixed."""
         hidden = () if self.fallen else ("fallback",)
         is_silent = is_fixed and isinstance(self.init.settings, Custom | Keep)
-        return self.init.label_with(hidden, **({"weights": _FIXED} if is_silent else {}))
+        return self.init.label_with(hidden, **({MARK: FIXED} if is_silent else {}))
 
 
 def _named(rule: rules.Given) -> Choice:

@@ -13,6 +13,7 @@ Rules mean kernels and embedding tables. A role may be that of other weights
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -26,6 +27,7 @@ from runner.spelling import did_you_mean
 KEY = "init.rules"
 _SELECTORS = ("role", "path", "type", "index")
 _TAG_LENGTH = 4
+_TAG = re.compile(rf"\d+-[0-9a-f]{{{_TAG_LENGTH}}}")
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,9 @@ def _words(value: Any) -> str:
 
 
 def _rules(value: Any) -> Rules:
+    if isinstance(value, str) and _TAG.fullmatch(value):
+        advice = "In a label that is the tag of rules. Write the rules themselves."
+        raise ConfigError.at(KEY, RULES.text, value, advice)
     if not isinstance(value, list | tuple):
         raise ValueError
     return Rules(_rule(entry) for entry in value)

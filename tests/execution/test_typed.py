@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 
 import pytest
 
@@ -37,6 +38,28 @@ REFUSED_TOGETHER = {
         "experiment=artcle": "Did you mean `article`",
         "+seed=7": "`seed` is not a setting. Did you mean `seeds`",
         "training.epoch=3": "Did you mean `training.epochs`",
+    },
+    "options with settings": {
+        "init='he_norml(gain=2)'": r"Received: 'he_norml\(gain=2\)'. Did you mean `he_normal`",
+        "optimizer='sgd(lr=1)'": "`optimizer.lr` is not .*=sgd. Did you mean `optimizer.learning_r",
+        "model='mlp(width=-1)'": "`model.width` must be a positive integer. Received: -1",
+        "dataset='iris(0.1)'": "`dataset` must be an option, .* `0.1` has no name",
+        "training='default(epochs=1, epochs=2)'": "`epochs` is given twice",
+        "engine='keras(a=1)'": "`engine.a` is not a setting of engine=keras",
+        "diagnostics='full(examples=8'": "A parenthesis or a bracket is not closed",
+        "execution='local(workers=${oc.env:A})'": r"own: execution.<key>=\$\{...\}",
+        "experiment='article(seeds=3)'": "`experiment` must be one of article",
+        "report='default(a.b)'": "`a.b` has no name",
+    },
+    "classes and functions that are not there": {
+        "init=RandomNorml": "Did you mean `RandomNormal`",
+        "model='nowhere.build(width=3)'": "must be one of .* There is no module `nowhere`",
+        "optimizer=keras1.Adam": "`optimizer` must be one of .* There is no module `keras1`",
+    },
+    "options in one pair of quotes": {
+        "init=he_normal(gain=0.5)": """ twice: init="'he_normal\\(gain=0.5\\)'"$""",
+        "model=a.b(c=d, e='f'),mlp": r""" twice: model="'a.b\(c=d, e=\\'f\\'\)',mlp"$""",
+        "report.baseline=normal(scale=1)": """ twice: report.baseline="'normal\\(scale=1\\)'"$""",
     },
     "several options of one group": {
         "init=[zero,ones]": "`init` must be one option.* --multirun init=zero,ones",
@@ -92,6 +115,10 @@ REFUSED = {
     ),
     "sweep over a wrong option": (["--multirun", "experiment=article,artcle"], "mean `article`"),
     "sweep over a sweep": (["--multirun", "experiment=article,lonely"], "`experiment` cannot be"),
+    "sweep over what one option with settings lacks": (
+        ["--multirun", "init='he_normal(gain=2)','normal(scale=1)'", "init.gain=3"],
+        "`init.gain` is not a setting of init=normal",
+    ),
     "sweep over what one option lacks": (
         ["--multirun", "init=uniform,zero", "init.scale=0.1"],
         "`init.scale` is not a setting of init=zero",
@@ -129,6 +156,21 @@ FILES = {
     "option": (
         ("experiment/mine", PACKAGE + "defaults: [{override /init: he_norml}]\n"),
         "`init` must be one of .* Did you mean `he_normal`.* A file chose it",
+    ),
+    "option with a wrong setting": (
+        ("experiment/mine", PACKAGE + "defaults: [{override /init: he_normal(gian=2)}]\n"),
+        "`init.gian` is not a setting of init=he_normal. Did you mean `init.gain`",
+    ),
+    "option with settings that is not closed": (
+        ("experiment/mine", PACKAGE + "defaults: [{override /init: he_normal(gain=2}]\n"),
+        r"Received: 'he_normal\(gain=2'. A parenthesis or a bracket is not closed",
+    ),
+    "sweep without quotes": (
+        (
+            "experiment/mine",
+            PACKAGE + "hydra: {mode: MULTIRUN, sweeper: {params: {init: 'zero(bias=1),ones'}}}\n",
+        ),
+        """ twice: init="'zero\\(bias=1\\)',ones"$""",
     ),
     "group": (
         ("experiment/mine", PACKAGE + "defaults: [{override /inti: zero}]\n"),
@@ -298,6 +340,62 @@ ACCEPTED = {
         ["--multirun", "model=custom", "model.function=a.b", "model.arguments.width=3,4"],
         [("model", "arguments", {"width": 3}), ("model", "arguments", {"width": 4})],
     ),
+    "an option with settings": (
+        ["init='keras1/he_normal(gain=0.5, kernels=[*/w])'"],
+        [("init", "gain", 0.5)],
+    ),
+    "options with settings": (
+        ["--multirun", "init='he_normal(gain=0.5)','normal(scale=1e-05)',uniform"],
+        [("init", "gain", 0.5), ("init", "scale", 1e-05), ("init", "scale", 0.05)],
+    ),
+    "options with settings, in batches": (
+        ["--multirun", "model='mlp(width=3)','mlp(width=4)'", "hydra.sweeper.max_batch_size=1"],
+        [("model", "width", 3), ("model", "width", 4)],
+    ),
+    "a setting of all options with settings": (
+        ["--multirun", "init='he_normal(gain=0.5)','orthogonal(bias=1)'", "init.gain=2"],
+        [("init", "gain", 2), ("init", "gain", 2)],
+    ),
+    "settings of an option against those of an experiment": (
+        ["experiment=file", "init='uniform(scale=3)'"],
+        [("init", "scale", 3)],
+    ),
+    "an option with settings in an experiment": (
+        ["experiment=label"],
+        [("init", "scale", 7)],
+    ),
+    "a sweep over options with settings in an experiment": (
+        ["experiment=labels"],
+        [("init", "scale", 0.5), ("init", "arguments", {"a": "b c"})],
+    ),
+    "options of the user with settings": (
+        ["init='short(scale=9)'"],
+        [("init", "scale", 9)],
+    ),
+    "a class of Keras": (
+        ["init='RandomNormal(stddev=0.1, weights=fixed)'"],
+        [("init", "arguments", {"stddev": 0.1})],
+    ),
+    "a class of Keras alone": (
+        ["optimizer=Lamb"],
+        [("optimizer", "target", "Lamb")],
+    ),
+    "a function of the user": (
+        ["model='my_models.build(width=3, model=\\'a b\\')'"],
+        [("model", "arguments", {"width": 3, "model": "a b"})],
+    ),
+    "quotes as they are printed": (
+        ["--multirun", "model='my_models.build(path='a b')','mlp(width=5)',cnn", "seeds=1,2"],
+        [
+            *[("model", "arguments", {"path": "a b"})] * 2,
+            *[("model", "width", 5)] * 2,
+            *[("model", "filters", 16)] * 2,
+        ],
+    ),
+    "a label as a baseline": (
+        ["report.baseline='my_module.Mine(a='b c')'"],
+        [("report", "baseline", "my_module.Mine(a='b c')")],
+    ),
     "a plus that is not needed": (
         ["+optimizer.learning_rate=3"],
         [("optimizer", "learning_rate", 3)],
@@ -324,6 +422,13 @@ def test_what_has_one_meaning_is_accepted(command, name, tmp_path, monkeypatch):
     write(tmp_path, "init/short", "name: uniform\n")
     params = "hydra: {mode: MULTIRUN, sweeper: {params: {init: 'uniform,normal'}}}\n"
     write(tmp_path, "experiment/sweep", PACKAGE + params)
+    write(tmp_path, "experiment/file", PACKAGE + "init: {scale: 2, bias: 1}\n")
+    label = "defaults: [{override /init: uniform(scale=7)}]\ninit: {scale: 2}\n"
+    write(tmp_path, "experiment/label", PACKAGE + label)
+    swept = "'uniform(scale=0.5)','my_models.Init(a='b c')'"
+    params = f'hydra: {{mode: MULTIRUN, sweeper: {{params: {{init: "{swept}"}}}}}}\n'
+    write(tmp_path, "experiment/labels", PACKAGE + params)
+    (tmp_path / "my_models.py").touch()
     seen = []
 
     def spy(jobs, is_whole):
@@ -337,6 +442,30 @@ def test_what_has_one_meaning_is_accepted(command, name, tmp_path, monkeypatch):
     assert len(seen) == len(expected)
     for settings, (group, key, value) in zip(seen, expected, strict=True):
         assert settings[group][key] == value
+
+
+def test_an_optimizing_sweeper_chooses_options_with_settings(command, monkeypatch):
+    from runner.execution import current
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is an old release
+        import optuna  # noqa: F401
+    seen = []
+
+    def spy(jobs, is_whole):
+        seen.extend(job.settings["init"] for job in jobs)
+        return {job.index: 0.0 for job in jobs}
+
+    monkeypatch.setattr(current, "train", spy)
+    done = command(
+        *("--multirun", "init='normal(scale=0.5)','Constant(value=2)'", "hydra/sweeper=optuna"),
+        *("hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=3", "hydra.sweeper.sampler.seed=1"),
+    )
+    assert done.code == 0, done.output
+    assert len(seen) == 6
+    scales = {init.get("scale") for init in seen}
+    values = {init.get("arguments", {}).get("value") for init in seen}
+    assert (scales, values) == ({0.5, None}, {2, None})
 
 
 def test_settings_may_stand_on_both_sides_of_an_option(monkeypatch):

@@ -90,7 +90,7 @@ def test_any_arguments_may_be_handed_on_to_what_takes_no_seed(prepare, user_modu
     )
     drawer = prepare(f"{name}.Flat", {"value": 2.0})
     np.testing.assert_array_equal(drawer.draw(0)[0], np.full((4, 4), 2.0))
-    assert drawer.label == f"{name}.Flat(value=2, weights=fixed)"
+    assert drawer.label == f"{name}.Flat(value=2.0, weights=fixed)"
     with pytest.raises(ConfigError, match=r"`init.arguments` .*TypeError: .*'colour'"):
         prepare(f"{name}.Flat", {"colour": 2.0})
 

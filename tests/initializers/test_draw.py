@@ -192,7 +192,7 @@ def test_settings_say_what_is_a_kernel(prepare, gated):
     found = [(kernel.path, kernel.origin) for kernel in drawer.kernels]
     assert found == [("gate/gate", "setting"), ("last/kernel", "name")]
     assert (drawer.draw(0)[0] == 1).all()
-    assert drawer.label == "ones(kernels=gate/* */kernel, not_kernels=*/shift)"
+    assert drawer.label == "ones(kernels=[gate/*, */kernel], not_kernels=[*/shift])"
     assert {kernel.law for kernel in drawer.kernels} == {"ones"}
     kept = prepare(gated, "ones", kernels=["gate/gate"], not_kernels=["*/kernel"])
     assert [kernel.path for kernel in kept.kernels] == ["gate/gate"]

@@ -1,0 +1,150 @@
+"""Options with settings of their own: a label chooses what it was printed for."""
+
+import dataclasses
+
+import pytest
+from hydra import initialize_config_dir
+from hydra._internal.config_repository import CachingConfigRepository
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from runner import __main__
+from runner.config import ConfigError, choose
+from runner.execution import options
+from runner.execution.configure import GROUPS
+from runner.labels import PATHS
+from runner.plan import Choice
+
+OPTIONS = [(group, option) for group, catalogue in GROUPS.items() for option in catalogue]
+
+# Each setting takes those of these that its rule accepts.
+VALUES = (
+    *(1.0, 0.1, 1 / 3, 1e-7, 1e300, 123456.789, 0.5, 2, 3, 4, 7, True, False, None, "keep", "gelu"),
+    *("C:\\my data\\a (1).csv", "größe", "null", "1"),
+    *("it's", ",", "a,b", [], ["*/w", "dense_[12]/kernel"], [5, 20], "classification"),
+    {"a": 1, "b": 1.0, "bias": "x y", "weights": "fixed", "arguments": {"1": [None, "true"]}},
+    {"nodelist": "a[1-2]"},
+    *("fan_out", "uniform", "cosine", "max", "average", "none", "best", "healthy", "val_loss"),
+    *("glorot_uniform", "regression", "tanh", "utf-8", "id", "exact", "truncated_normal"),
+)
+
+# Labels show a short tag of these, as there is much in them.
+TAGGED = {("init", "rules")}
+
+# What names a class or a function; the second stands for the same as the first.
+NAMES = {
+    "init": ("HeNormal", "keras.initializers.HeNormal", "he_normal", "my-module.b.C", "m:C"),
+    "optimizer": ("Lamb", "keras.optimizers.Lamb", "m.make"),
+    "model": ("m.build", "m:build", "keras.applications.ResNet50"),
+}
+
+
+@pytest.fixture(scope="module")
+def repository():
+    with initialize_config_dir(str(__main__._CONF), version_base="1.3", job_name="runner"):
+        loader = GlobalHydra.instance().config_loader()
+        return CachingConfigRepository(options.Repository(loader.config_search_path))
+
+
+def accepted(rule, default):
+    """Returns those of `VALUES` that a rule accepts and that differ from the default."""
+    found = []
+    for value in VALUES:
+        try:
+            converted = rule.accept(value)
+        except (TypeError, ValueError):
+            continue
+        if repr(converted) != repr(default):
+            found.append(value)
+    return found
+
+
+def changed(group, option, spec):
+    """Yields settings with each single change, and some with all settings changed at once."""
+    values = {
+        field.name: NAMES[group]
+        if option == "custom" and field.name in PATHS
+        else accepted(field.metadata["rule"], field.default)
+        for field in dataclasses.fields(spec)
+        if (group, field.name) not in TAGGED
+    }
+    required = {
+        field.name: values[field.name][0]
+        for field in dataclasses.fields(spec)
+        if field.default is field.default_factory is dataclasses.MISSING
+    }
+    yield required
+    for key, listed in values.items():
+        yield from ({**required, key: value} for value in listed)
+    for place in range(3):
+        yield {key: listed[place % len(listed)] for key, listed in values.items() if listed}
+
+
+def read_back(group, label, repository):
+    """Returns the option and settings that a label chooses."""
+    found = options.chosen(group, label, repository)
+    config = OmegaConf.create({group: repository.load_config(f"{group}/{found.option}").config})
+    options.set_in(config, group, found)
+    node = OmegaConf.to_container(config[group])
+    return Choice(node["name"], choose(GROUPS[group], node, group))
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_a_label_chooses_the_settings_it_was_printed_for(group, option, repository, monkeypatch):
+    monkeypatch.setattr(options, "_is_module", lambda name: True)
+    spec, tried = GROUPS[group][option], set()
+    for settings in changed(group, option, spec):
+        try:
+            choice = Choice(option, choose(GROUPS[group], {"name": option, **settings}, group))
+        except ConfigError:  # settings that exclude each other
+            continue
+        tried |= settings.keys()
+        assert repr(read_back(group, choice.label, repository)) == repr(choice), choice.label
+    fields = {field.name for field in dataclasses.fields(spec)}
+    assert tried == {name for name in fields if (group, name) not in TAGGED}
+
+
+def test_rules_may_stand_in_a_label_but_their_tag_is_none(repository):
+    choice = read_back("init", "he_normal(rules=[{role: output, init: zero}])", repository)
+    assert choice.settings.rules[0].plain() == {"role": "output", "init": "zero"}
+    assert choice.label.startswith("he_normal(rules=1-")
+    with pytest.raises(
+        ConfigError, match=r"`init.rules` must be .* tag of rules\. Write the rules"
+    ):
+        options.chosen("init", choice.label, repository)
+
+
+def test_the_mark_of_a_label_is_no_setting(repository):
+    label = Choice("custom", GROUPS["init"]["custom"](target="RandomNormal")).label_with(
+        weights="fixed"
+    )
+    assert label == "RandomNormal(weights=fixed)"
+    assert options.chosen("init", label, repository).arguments == {}
+    other = options.chosen("init", "RandomNormal(arguments.weights=fixed)", repository)
+    assert other.arguments == {"weights": "fixed"}
+
+
+def test_a_label_without_parentheses_is_the_option(repository):
+    assert options.chosen("init", "he_normal", repository) == options.Chosen("he_normal")
+    found = options.chosen("init", "Zeros", repository)
+    assert found == options.Chosen("custom", {"target": "Zeros"})
+
+
+@pytest.mark.parametrize(
+    ("group", "module", "base"),
+    [("init", "initializers", "Initializer"), ("optimizer", "optimizers", "Optimizer")],
+)
+def test_keras_classes_are_known_without_its_import(keras, repository, group, module, base):
+    home = getattr(keras, module)
+    classes = {
+        name
+        for name, value in vars(home).items()
+        if isinstance(value, type) and issubclass(value, getattr(home, base)) and name[0].isupper()
+    }
+    assert len(classes) > 10
+    for name in classes:
+        found = options.chosen(group, f"{name}(a=1)", repository)
+        assert (found.settings, found.arguments) == ({"target": name}, {"a": 1})
+    for name in (module, "Dense", "get", "schedules"):
+        with pytest.raises(options.UnknownOptionError):
+            options.chosen(group, name, repository)
