@@ -1,6 +1,10 @@
 """Compares the weight initializers of Keras models, fairly and with error bars."""
 
+import importlib
 from importlib import metadata
+from types import ModuleType
+
+_PUBLIC = ("initializers", "report")
 
 
 def version() -> str:
@@ -9,3 +13,10 @@ def version() -> str:
         return metadata.version("runner")
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Imports the packages that people use from Python when they are first asked for."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.{name}")

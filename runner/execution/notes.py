@@ -28,7 +28,7 @@ def tell_model(choice: Choice, model: Any, drawer: Any) -> None:
     """
     if drawer.unknown:
         log.warning(
-            "%s: %s %s the same values for every seed: no initializer is known for %s.",
+            "%s: %s %s the same values for every seed: no other seed changes %s.",
             choice.label,
             ", ".join(drawer.unknown),
             "starts from" if len(drawer.unknown) == 1 else "start from",

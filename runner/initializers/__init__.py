@@ -2,14 +2,26 @@
 
 `law` holds the two protocols, `laws` one class for each classic option of the group `init`: its
 settings and its law; `rules` other laws for some weights; `draw` draws the weights of a whole model
-for a seed. Nothing here imports Keras before a law is asked for numbers.
+for a seed, `applying` gives them to any Keras model (`apply`). Nothing here imports Keras before a
+law is asked for numbers.
 """
+
+from typing import Any
 
 from runner.initializers import laws
 from runner.initializers.custom import Custom
 from runner.initializers.law import CATALOGUE
 from runner.initializers.own import Keep
 
-__all__ = ["CATALOGUE"]
+__all__ = ["CATALOGUE", "apply"]
 
 CATALOGUE.update({**laws.OPTIONS, "keep": Keep, "custom": Custom})
+
+
+def __getattr__(name: str) -> Any:
+    """Imports `apply` when it is first asked for; Keras comes with it."""
+    if name != "apply":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from runner.initializers.applying import apply
+
+    return apply

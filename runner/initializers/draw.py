@@ -40,9 +40,10 @@ from runner.anatomy.kernels import (
 from runner.anatomy.roles import Structure, structure
 from runner.config import ConfigError, changed_settings, choose
 from runner.imports import told
-from runner.initializers import CATALOGUE, laws, own, rules
+from runner.initializers import laws, own, rules
 from runner.initializers.custom import Custom
 from runner.initializers.law import (
+    CATALOGUE,
     KEEP,
     SCALED,
     SHARED,

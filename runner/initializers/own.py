@@ -81,7 +81,7 @@ def draws(weight: Weight, builds: Builds | None, realized: Any) -> tuple[Draw, b
     is_plain = as_built.size == 0 or bool((as_built == as_built.flat[0]).all())
     if not is_plain and builds is not None and weight.position in builds.varying:
         return lambda seed: builds.values(seed, weight.position), True
-    known = is_plain or isinstance(_initializer(weight), _keras_initializer())
+    known = is_plain or (builds is None and isinstance(_initializer(weight), _keras_initializer()))
     return lambda seed: as_built.copy(), known or not weight.variable.trainable
 
 

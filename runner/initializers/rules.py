@@ -1,10 +1,10 @@
 """Rules: other laws for some weights of a model (`init.rules`).
 
 A rule names weights by one or several of `role`, `path`, `type` and `index`, all of which must fit,
-and the law that draws them: `init`, with its settings beside it. The first rule that fits a weight
-holds. `role` is a word of `runner.anatomy.roles` or a list of them, `path` a pattern of paths or a
-list, `type` the class of a layer that the weight belongs to or is inside of, `index` the number of
-a kernel in the order of the model's weights, from the end if it is negative.
+and the law that draws them: `init`, with its settings beside it or in its label. The first rule
+that fits a weight holds. `role` is a word of `runner.anatomy.roles` or a list of them, `path` a
+pattern of paths or a list, `type` the class of a layer that the weight belongs to or is inside of,
+`index` the number of a kernel in the order of the model's weights, from the end if it is negative.
 
 Rules mean kernels and embedding tables. A role may be that of other weights
 (`normalization_scale`), and so may a path whose last part is a name without wildcards, such as
@@ -22,6 +22,7 @@ from typing import Any
 from runner.anatomy.kernels import Weight, listed
 from runner.anatomy.roles import ROLES
 from runner.config import ConfigError, Rule, shown
+from runner.labels import label, read
 from runner.spelling import did_you_mean
 
 KEY = "init.rules"
@@ -46,8 +47,7 @@ class Given:
 
     def __str__(self) -> str:
         told = [f"{key} {_words(value)}" for key, value in self.selectors.items()]
-        settings = ", ".join(f"{key}={value}" for key, value in self.settings.items())
-        return f"{', '.join(told)}: {self.init}{f'({settings})' if settings else ''}"
+        return f"{', '.join(told)}: {label(self.init, self.settings)}"
 
     @property
     def needs_roles(self) -> bool:
@@ -100,7 +100,8 @@ def _rule(entry: Any) -> Given:
     if not selectors:
         raise ValueError
     rest = {key: value for key, value in entry.items() if key not in (*_SELECTORS, "init")}
-    return Given(selectors, entry["init"], rest)
+    name, settings = read(entry["init"])
+    return Given(selectors, name, {**settings, **rest})
 
 
 def _selector(key: str, value: Any) -> Any:

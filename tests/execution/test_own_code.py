@@ -17,7 +17,8 @@ class Linear(keras.layers.Layer):
 
     def build(self, shape):
         self.w = self.add_weight(shape=(shape[-1], self.units), initializer="random_normal")
-        self.gate = self.add_weight(shape=(1, self.units), initializer="random_normal")
+        same = keras.initializers.RandomNormal(seed=1)
+        self.gate = self.add_weight(shape=(1, self.units), initializer=same)
 
     def call(self, x):
         return x @ self.w * self.gate
