@@ -12,7 +12,7 @@ References:
   LeCun, Bottou, Orr, Müller (1998), Efficient BackProp, section 4.6.
   Glorot, Bengio (2010), Understanding the difficulty of training deep feedforward neural networks,
     equation 16.
-  He, Zhang, Ren, Sun (2015), Delving deep into rectifiers, equation 10.
+  He, Zhang, Ren, Sun (2015), Delving deep into rectifiers, equations 10 and 15.
   Saxe, McClelland, Ganguli (2014), Exact solutions to the nonlinear dynamics of learning in deep
     linear neural networks.
   Keras 1.2.2, keras/initializations.py.
@@ -129,12 +129,16 @@ class _FanScaled(KernelLaw):
 
     gain: float = setting(POSITIVE, 1.0)
 
+    @property
+    def numerator(self) -> float:
+        """The variance times n."""
+        return self.factor * self.gain**2
+
     def initializer(self, kernel: Weight, seed: int) -> Initializer:
-        scale = self.factor * self.gain**2
-        return _variance_scaling(kernel, scale, self.mode, self.distribution, seed)
+        return _variance_scaling(kernel, self.numerator, self.mode, self.distribution, seed)
 
     def stddev(self, kernel: Weight) -> float:
-        return self.gain * math.sqrt(self.factor / _fan(fans(kernel), self.mode))
+        return math.sqrt(self.numerator / _fan(fans(kernel), self.mode))
 
 
 class LecunUniform(_FanScaled):
@@ -164,19 +168,36 @@ class GlorotNormal(_FanScaled):
     factor, mode, distribution = 1.0, "fan_avg", "truncated_normal"
 
 
-class HeUniform(_FanScaled):
-    """Uniform with the limit gain sqrt(6 / fan_in); variance 2 / fan_in (He et al., 2015)."""
+@dataclass(frozen=True)
+class _He(_FanScaled):
+    """Variance 2 gain^2 / ((1 + negative_slope^2) fan_in): keeps the signal of a leaky ReLU."""
 
-    factor, mode, distribution = 2.0, "fan_in", "uniform"
+    factor, mode = 2.0, "fan_in"
+
+    negative_slope: float = setting(NUMBER, 0.0)
+
+    @property
+    def numerator(self) -> float:
+        return super().numerator / (1 + self.negative_slope**2)
 
 
-class HeNormal(_FanScaled):
-    """Truncated normal of the standard deviation gain sqrt(2 / fan_in) (He et al., 2015).
+class HeUniform(_He):
+    """Uniform with the limit gain sqrt(6 / ((1 + a^2) fan_in)) (He et al., 2015, equation 15).
 
-    He et al. and Keras 1 use a normal without truncation.
+    a is `negative_slope`: that of the leaky ReLU or PReLU behind, 0 for a ReLU.
     """
 
-    factor, mode, distribution = 2.0, "fan_in", "truncated_normal"
+    distribution = "uniform"
+
+
+class HeNormal(_He):
+    """Truncated normal of the standard deviation gain sqrt(2 / ((1 + a^2) fan_in)).
+
+    a is `negative_slope`, as for `HeUniform`. He et al. (2015, equation 15) and Keras 1 use a
+    normal without truncation.
+    """
+
+    distribution = "truncated_normal"
 
 
 class Keras1GlorotNormal(_FanScaled):

@@ -46,6 +46,14 @@ RANDOM = {
     "he_uniform": ({}, uniform(math.sqrt(3) * HE)),
     "he_normal": ({}, truncated(HE / CUT)),
     "he_normal, gain": ({"gain": 2.0}, truncated(2 * HE / CUT)),
+    "he_normal, negative slope": (
+        {"negative_slope": 0.25},
+        truncated(math.sqrt(1.8824 / FAN_IN) / CUT),
+    ),
+    "he_uniform, negative slope": (
+        {"negative_slope": -0.25},
+        uniform(math.sqrt(3 * 1.8824 / FAN_IN)),
+    ),
     "glorot_uniform, gain": ({"gain": 0.5}, uniform(0.5 * math.sqrt(3) * GLOROT)),
     "keras1/glorot_normal": ({}, normal(GLOROT)),
     "keras1/he_normal": ({}, normal(HE)),
