@@ -22,10 +22,20 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from runner.anatomy.kernels import UndefinedError, Weight, fans, keras_fans
+import numpy as np
+
+from runner.anatomy.kernels import (
+    UndefinedError,
+    Weight,
+    fans,
+    is_depthwise,
+    keras_fans,
+    num_groups,
+)
 from runner.config import NUMBER, POSITIVE, one_of, setting
 from runner.initializers.identity import identity_kernel
-from runner.initializers.law import Initializer, KernelLaw
+from runner.initializers.law import Initializer, KernelLaw, holding
+from runner.initializers.matrices import matrices, semi_orthogonal
 
 # Standard deviation of a standard normal variable that is redrawn beyond 2.
 _TRUNCATED = 0.8796256610342398
@@ -220,6 +230,11 @@ class Orthogonal(KernelLaw):
     it (Saxe et al., 2014, have the idea; Mezzadri, 2007, the signs). A kernel with more than two
     axes is one matrix of shape (product of all but the last axis, last axis). Not defined for
     fewer than two axes.
+
+    With exact fans each gate has a Q of its own, and so have, in place of the matrix that their
+    shape suggests, the groups of a convolution, the channels of a depthwise kernel, whose inputs
+    are the taps, and `EinsumDense`, by the axes that are summed over and made. A transposed
+    convolution is the adjoint of a convolution, whose matrix is the one of its shape.
     """
 
     gain: float = setting(POSITIVE, 1.0)
@@ -229,12 +244,25 @@ class Orthogonal(KernelLaw):
 
         if len(kernel.shape) < 2:
             raise UndefinedError("it is defined for two axes or more")
+        if _is_otherwise(kernel):
+            found = matrices(kernel)
+            drawn = semi_orthogonal(np.random.default_rng(seed), found.shape)
+            return holding(found.joined(self.gain * drawn))
         return initializers.Orthogonal(self.gain, seed=seed)
 
     def stddev(self, kernel: Weight) -> float:
         # As many orthonormal vectors as the shorter side has, of as many entries as the longer.
+        if _is_otherwise(kernel):
+            return self.gain / math.sqrt(max(matrices(kernel).shape[1:]))
         columns = kernel.shape[-1]
         return self.gain / math.sqrt(max(math.prod(kernel.shape) // columns, columns))
+
+
+def _is_otherwise(kernel: Weight) -> bool:
+    """Tells whether a kernel is to be other matrices than its shape suggests."""
+    return kernel.is_exact and (
+        is_depthwise(kernel) or num_groups(kernel) > 1 or bool(kernel.fan_axes)
+    )
 
 
 @dataclass(frozen=True)
@@ -261,8 +289,7 @@ class Identity(KernelLaw):
     gain: float = setting(NUMBER, 1.0)
 
     def initializer(self, kernel: Weight, seed: int) -> Initializer:
-        values = self.gain * identity_kernel(kernel)
-        return lambda shape, dtype: values.astype(kernel.dtype)
+        return holding(self.gain * identity_kernel(kernel))
 
     def stddev(self, kernel: Weight) -> float:
         return abs(self.gain) * float(identity_kernel(kernel).std())
