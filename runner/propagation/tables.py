@@ -30,7 +30,7 @@ def opinion(record: ConfigurationRecord, records: Sequence[PropagationRecord]) -
       records: Of its replicates, at least one.
     """
     verdict = judge(records, limits(record))
-    return Opinion(verdict, advice(verdict, records, record.settings))
+    return Opinion(verdict, advice(verdict, records, record.settings, record.kernels))
 
 
 def limits(record: ConfigurationRecord) -> Diagnostics:
