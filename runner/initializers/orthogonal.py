@@ -9,6 +9,7 @@ References:
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +75,8 @@ class LooksLinear(KernelLaw):
     a dense kernel, its inputs are mirrored place by place.
 
     Defined for dense kernels and for convolutions of one group, if the number of hidden units in
-    front of each kernel and behind is even. Biases are to stay 0, which is what `bias` says.
+    front of each kernel and behind is even, and no `Concatenate` puts halves side by side. Biases
+    are to stay 0, which is what `bias` says.
 
     Balduzzi et al. (2017) have concatenated rectifiers in mind, which do the mirroring, and W_0
     with columns mirrored alone; for plain ReLUs the units are mirrored as well (Burkholz and
@@ -126,7 +128,7 @@ def _half(kernel: Weight, found: Matrices) -> tuple[int, int, int, int]:
     channels = inputs // taps
     places = 1
     if "input" not in kernel.roles:
-        of_place = _flattened_channels(kernel.layer) or channels
+        of_place = _channels_of_places(kernel.layer) or channels
         places, channels = channels // of_place, _halved(of_place, "inputs")
     return places, channels, taps, units if "output" in kernel.roles else _halved(units, "units")
 
@@ -139,24 +141,46 @@ def _halved(size: int, what: str) -> int:
     return size // 2
 
 
-def _flattened_channels(layer: Any) -> int | None:
-    """Returns how many channels each place had that a `Flatten` before a layer put in a row.
+def _channels_of_places(layer: Any) -> int | None:
+    """Returns how many channels each place had that are in a row before a layer.
 
-    None where there is none, or no graph to look for it in.
+    None where nothing puts them in a row, or there is no graph to look for it in.
+
+    Raises:
+      UndefinedError: Several layers' units stand side by side.
     """
     from keras import layers
 
-    elementwise = (layers.Activation, layers.ReLU, layers.Dropout, layers.Flatten)
-    try:
-        before = layer.input._keras_history.operation
-        while isinstance(before, elementwise):
-            shape = before.input.shape
-            if isinstance(before, layers.Flatten) and len(shape) > 2:
-                return shape[-1]
-            before = before.input._keras_history.operation
-    except (AttributeError, ValueError):  # called twice, or not in a graph
-        pass
+    for operation in _since_kernels(layer):
+        if isinstance(operation, layers.Concatenate):
+            raise UndefinedError("it is defined for kernels that no Concatenate is in front of")
+        if isinstance(operation, layers.Flatten | layers.Reshape):
+            before, after = operation.input.shape, operation.output.shape
+            if before[-1] != after[-1]:
+                return before[-1]
     return None
+
+
+def _since_kernels(layer: Any) -> Iterator[Any]:
+    """Yields the layers before a layer, back to those that have kernels, the nearest first."""
+    import keras
+
+    def before(one: Any) -> list[Any]:
+        try:
+            tensors = keras.tree.flatten(one.input)
+        except (AttributeError, ValueError):  # called twice, or not in a graph
+            return []
+        return [tensor._keras_history.operation for tensor in tensors]
+
+    left, seen = before(layer), set[int]()
+    while left:
+        one = left.pop(0)
+        has_kernel = any("kernel" in weight.name for weight in getattr(one, "weights", ()))
+        if id(one) in seen or has_kernel:
+            continue
+        seen.add(id(one))
+        yield one
+        left.extend(before(one))
 
 
 OPTIONS: dict[str, type[KernelLaw]] = {

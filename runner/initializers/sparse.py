@@ -32,10 +32,12 @@ class Sparse(KernelLaw):
     def initializer(self, kernel: Weight, seed: int) -> Initializer:
         found = matrices(kernel)
         random = np.random.default_rng(seed)
-        values = random.normal(scale=self.scale, size=found.shape)
-        if self.k < found.shape[1]:
-            rank = random.random(found.shape).argsort(axis=1).argsort(axis=1)
-            values[rank >= self.k] = 0
+        k = min(self.k, found.shape[1])
+        # The first k of a random order, sorted, as how they come is up to the processor.
+        chosen = np.argpartition(random.random(found.shape), k - 1, axis=1)[:, :k]
+        values = np.zeros(found.shape)
+        drawn = random.normal(scale=self.scale, size=chosen.shape)
+        np.put_along_axis(values, np.sort(chosen, axis=1), drawn, axis=1)
         return holding(found.joined(values))
 
     def stddev(self, kernel: Weight) -> float:

@@ -64,7 +64,7 @@ CONVOLUTIONS = {
 
 
 @pytest.mark.parametrize("case", CONVOLUTIONS)
-def test_delta_orthogonal_keeps_the_norm(keras, drawn_layer, numbers, case):
+def test_delta_orthogonal_keeps_the_norm(keras, prepare, drawn_layer, numbers, case):
     """With circular padding: what the layer reads beyond an edge comes from the other one."""
     arguments, shape = CONVOLUTIONS[case]
     layer = getattr(keras.layers, case.split(",")[0])(**arguments)  # with padding="valid"
@@ -77,7 +77,11 @@ def test_delta_orthogonal_keeps_the_norm(keras, drawn_layer, numbers, case):
     model = drawn_layer(layer, padded.shape[1:], "delta_orthogonal", gain=3.0)
     norm = np.linalg.norm(model(padded))
     assert norm == pytest.approx(3 * np.linalg.norm(inputs), rel=1e-5)
-    assert np.count_nonzero(kernel_of(model).reshape(math.prod(taps), -1).any(axis=1)) == 1
+    kernel = kernel_of(model)
+    assert np.count_nonzero(kernel.reshape(math.prod(taps), -1).any(axis=1)) == 1
+    (record,) = prepare(model, "delta_orthogonal", gain=3.0).kernels
+    # The mean square is fixed, the mean is not: its square is 1 / size of it.
+    assert math.sqrt(np.mean(kernel**2)) == pytest.approx(record.stddev, rel=1e-5)
 
 
 def test_delta_orthogonal_of_gates(keras, drawn_layer):
@@ -91,6 +95,7 @@ def test_dirac_is_the_identity_of_channels(keras, drawn_layer, prepare, numbers)
     """By the loop of its definition: within each group, at the centre."""
     layer = keras.layers.Conv2D(12, 3, groups=4, padding="same")
     model = drawn_layer(layer, (8, 8, 8), "dirac")
+    assert prepare(model, "dirac").is_fixed
     expected = np.zeros((3, 3, 2, 12))
     for group in range(4):
         for channel in range(2):
@@ -140,7 +145,7 @@ def test_a_convolutional_net_that_looks_linear_is_linear(keras, prepare, numbers
     x = layers.Conv2D(12, 3, strides=2, activation="relu")(x)
     x = layers.Add()([x, layers.Conv2D(12, 1, activation="relu")(x)])
     x = layers.Conv2DTranspose(8, 3, activation="relu")(x)
-    x = layers.AveragePooling2D(2)(x)
+    x = layers.AveragePooling2D(2)(layers.Reshape((5, 5, 8))(x))
     x = layers.Dropout(0.1)(layers.Flatten()(x))
     x = layers.Dense(6, activation="relu")(x)
     model = keras.Model(inputs, layers.Dense(5)(x))
@@ -149,6 +154,15 @@ def test_a_convolutional_net_that_looks_linear_is_linear(keras, prepare, numbers
     both = np.array(model(2 * one - other))
     np.testing.assert_allclose(both, 2 * np.array(model(one)) - np.array(model(other)), atol=1e-5)
     assert np.abs(both).max() > 0.1
+
+
+def test_halves_side_by_side_do_not_look_linear(keras, prepare):
+    layers = keras.layers
+    inputs = keras.Input((4,))
+    x = layers.Concatenate()([layers.Dense(n, activation="relu")(inputs) for n in (4, 6)])
+    model = keras.Model(inputs, layers.Dense(2)(layers.BatchNormalization()(x)))
+    with pytest.raises(ConfigError, match="no Concatenate is in front of"):
+        prepare(model, "looks_linear")
 
 
 @pytest.mark.parametrize(
