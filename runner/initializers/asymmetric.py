@@ -1,7 +1,8 @@
 """Laws of kernels together with their biases.
 
 References:
-  Lu, Shin, Su, Karniadakis (2020), Dying ReLU and initialization, section 4.
+  Lu, Shin, Su, Karniadakis (2020), Dying ReLU and initialization: theory and
+    numerical examples.
 """
 
 import math

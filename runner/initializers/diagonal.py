@@ -6,7 +6,7 @@ References:
   Pan, Wang, Wu, Wang, Zhang, Xu (2025), IDInit: a universal and stable initialization method for
     neural network training.
   Le, Jaitly, Hinton (2015), A simple way to initialize recurrent networks of rectified linear
-    units, sections 3 and 4.
+    units.
 """
 
 import math

@@ -3,9 +3,9 @@
 References:
   Xiao, Bahri, Sohl-Dickstein, Schoenholz, Pennington (2018), Dynamical isometry and a mean field
     theory of CNNs, algorithm 2; `ConvolutionDeltaOrthogonal` of TensorFlow 1.
-  Balduzzi, Frean, Leary, Lewis, Ma, McWilliams (2017), The shattered gradients problem, section 4.
-  Burkholz, Dubatovka (2019), Initialization of ReLUs for dynamical isometry, section 3: the same
-    for plain ReLUs.
+  Balduzzi, Frean, Leary, Lewis, Ma, McWilliams (2017), The shattered gradients problem.
+  Burkholz, Dubatovka (2019), Initialization of ReLUs for dynamical isometry: the same for plain
+    ReLUs.
 """
 
 import math
@@ -15,12 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.anatomy.kernels import (
-    UndefinedError,
-    Weight,
-    is_depthwise,
-    is_recurrent,
-)
+from runner.anatomy.kernels import UndefinedError, Weight, is_depthwise, is_recurrent
 from runner.config import POSITIVE, setting
 from runner.initializers.law import Initializer, KernelLaw, holding
 from runner.initializers.matrices import (
@@ -52,7 +47,7 @@ class DeltaOrthogonal(KernelLaw):
         found = channel_matrices(kernel)
         _, inputs, outputs = found.shape
         if inputs > outputs:
-            raise UndefinedError("it is defined for convolutions with as many outputs as inputs")
+            raise UndefinedError("it is defined for convolutions with no fewer outputs than inputs")
         drawn = semi_orthogonal(np.random.default_rng(seed), found.shape)
         return holding(at_own_place(kernel, found.joined(self.gain * drawn)))
 
