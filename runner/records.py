@@ -188,6 +188,7 @@ class KernelRecord:
       exact_fans: What `init.fans=exact` counts, where that is something else.
       drawn_by: The `"law"` of the configuration, a `"rule"` or the `"fallback"`; empty where that
         was not recorded.
+      exact_stddev: What `stddev` is with `init.fans=exact`.
     """
 
     path: str
@@ -199,6 +200,7 @@ class KernelRecord:
     origin: str = "name"
     exact_fans: tuple[Number, Number] | None = None
     drawn_by: str = ""
+    exact_stddev: Number | None = None
 
 
 @dataclass(frozen=True)

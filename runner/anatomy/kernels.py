@@ -347,6 +347,11 @@ def is_transposed(kernel: Weight) -> bool:
     return isinstance(kernel.layer, kinds)
 
 
+def is_recurrent(kernel: Weight) -> bool:
+    """Tells whether a kernel belongs to a recurrent layer: to its input or to its state."""
+    return hasattr(kernel.layer, "recurrent_kernel")
+
+
 def stride(kernel: Weight) -> int:
     """Returns over how many outputs the taps of a transposed convolution are spread, else 1."""
     return math.prod(kernel.layer.strides) if is_transposed(kernel) else 1

@@ -200,7 +200,7 @@ def requirement_errors(
             continue
         verdict = judge(records, settings)
         if verdict.name != settings.require:
-            hint = advice(verdict, records, item.record.settings)
+            hint = advice(verdict, records, item.record.settings, item.record.kernels)
             errors[index] = (
                 f"`diagnostics.require` asks for {settings.require}; {item.record.init} is "
                 f"{verdict}. {hint}".strip()

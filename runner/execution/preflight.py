@@ -21,6 +21,7 @@ from runner.imports import told
 from runner.interruption import check
 from runner.masking import masked
 from runner.plan import Configuration, Replicate, Scalar, factors
+from runner.propagation.advice import misscaled
 from runner.propagation.settings import Diagnostics
 from runner.records import ConfigurationRecord, ReplicateRecord, lower_is_better
 from runner.spelling import did_you_mean
@@ -370,6 +371,8 @@ def _ready(
     drawer = draw.prepare(subject, item.init)
     drawn = tuple(kernel.position for kernel in drawer.drawn)
     cache.get(("told", id(model), drawn), partial(notes.tell_model, item.model, model, drawer))
+    if line := misscaled(drawer.kernels):
+        cache.get(("fans", id(model)), partial(notes.log.info, line))
     varies = _varies(item, dataset, model, drawer)
     if drawer.is_fixed:
         cache.get(("fixed", drawer.label, *varies), partial(notes.tell_fixed, drawer.label, varies))

@@ -1,21 +1,24 @@
 """Initializers: the laws that the kernels of a model are drawn from.
 
 `law` holds the two protocols, `laws` one class for each classic option of the group `init`: its
-settings and its law; `rules` other laws for some weights; `draw` draws the weights of a whole model
-for a seed, `applying` gives them to any Keras model (`apply`). Nothing here imports Keras before a
-law is asked for numbers.
+settings and its law. Later laws stand by what they are made of: `orthogonal`, `deterministic`,
+`diagonal`, `sparse`, `asymmetric`. `rules` has other laws for some weights; `draw` draws the
+weights of a whole model for a seed, `applying` gives them to any Keras model (`apply`). Nothing
+here imports Keras before a law is asked for numbers.
 """
 
 from typing import Any
 
-from runner.initializers import laws
+from runner.initializers import asymmetric, deterministic, diagonal, laws, orthogonal, sparse
 from runner.initializers.custom import Custom
 from runner.initializers.law import CATALOGUE
 from runner.initializers.own import Keep
 
 __all__ = ["CATALOGUE", "apply"]
 
-CATALOGUE.update({**laws.OPTIONS, "keep": Keep, "custom": Custom})
+for _module in (laws, orthogonal, deterministic, diagonal, sparse, asymmetric):
+    CATALOGUE.update(_module.OPTIONS)
+CATALOGUE.update({"keep": Keep, "custom": Custom})
 
 
 def __getattr__(name: str) -> Any:

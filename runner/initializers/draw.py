@@ -287,8 +287,14 @@ class _Preparation:
         settings = self.init.settings
         places = chosen(self.subject.places, settings.kernels, settings.not_kernels)
         is_exact = settings.fans == "exact"
-        if settings.needs_roles or any(rule.needs_roles for rule in settings.rules):
-            roles = self._or_refused(lambda: self.subject.structure).roles
+        named = [settings.fallback, getattr(settings, "base", None)]
+        named += [rule.init for rule in settings.rules]
+        lawful = settings.needs_roles or any(
+            CATALOGUE[name].needs_roles for name in named if name in CATALOGUE
+        )
+        if lawful or any(rule.needs_roles for rule in settings.rules):
+            key = "init" if lawful else rules.KEY
+            roles = self._or_refused(lambda: self.subject.structure, key).roles
             places = [
                 replace(place, roles=roles.get(place.position, frozenset())) for place in places
             ]
@@ -301,18 +307,18 @@ class _Preparation:
             model=self.subject.model,
             places=self.places,
             kernels=self.of_law,
+            ruled=self.ruled,
             structure=self.subject.structure if law.needs_roles else None,
             probe=self._or_refused(lambda: self.subject.probe) if needs_data else None,
         )
 
-    def _or_refused(self, work: Callable[[], Any]) -> Any:
+    def _or_refused(self, work: Callable[[], Any], key: str = "init") -> Any:
         """Returns what comes of something that a law may not be defined for."""
         try:
             return work()
         except UndefinedError as error:
-            name = "init.rules" if not isinstance(self.init.settings, ModelLaw) else "init"
             raise ConfigError(
-                f"`{name}` must be defined for the model. Received: {_law_label(self.init)}; "
+                f"`{key}` must be defined for the model. Received: {_law_label(self.init)}; "
                 f"{error}."
             ) from error
 
@@ -336,6 +342,7 @@ class _Preparation:
             others = own_laws.keys() - {kernel.position for kernel in self.kernels}
             found |= {p: Choice("", own_laws[p]) for p in others if p not in self.ruled}
         elif isinstance(law, KernelLaw):
+            self._or_refused(lambda: law.check(self.of_law))
             found = {kernel.position: self._defined(self.init, kernel) for kernel in self.of_law}
         for position, number in self.ruled.items():
             rule = law.rules[number]
@@ -436,16 +443,22 @@ class _Preparation:
         exact = exact_fans(kernel)
         is_fallen, is_ruled = kernel.position in self.fallen, kernel.position in self.ruled
         is_adjusted = isinstance(self.init.settings, ModelLaw) and not is_ruled
+        stddev = exact_stddev = None
+        if law is not None and not is_adjusted:
+            stddev, exact_stddev = (
+                law.settings.stddev(one) for one in (_as_drawn(kernel), _as_drawn(_exact(kernel)))
+            )
         return KernelRecord(
             path=kernel.path,
             shape=kernel.shape,
             law=KEEP if law is None else _law_label(law) or _law_label(self.init),
             fan_in=fan_in,
             fan_out=fan_out,
-            stddev=None if law is None or is_adjusted else law.settings.stddev(kernel),
+            stddev=stddev,
             origin=kernel.origin,
             exact_fans=None if exact == (fan_in, fan_out) else exact,
             drawn_by="fallback" if is_fallen else "rule" if is_ruled else "law",
+            exact_stddev=exact_stddev,
         )
 
     def _label(self, is_fixed: bool) -> str:
@@ -552,6 +565,15 @@ def _raw_kernel_values(law: Choice, kernel: Weight, weight_seed: int) -> np.ndar
             f"the kernel `{kernel.path}` of shape {kernel.shape} and dtype {kernel.dtype}."
         )
     return values
+
+
+def _exact(kernel: Weight) -> Weight:
+    return replace(kernel, is_exact=True)
+
+
+def _as_drawn(kernel: Weight) -> Weight:
+    """Returns what is drawn at once: the kernel, or the first of its gates."""
+    return kernel.of_gates()[0] if kernel.is_exact else kernel
 
 
 def _drawn(law: Choice, kernel: Weight, weight_seed: int) -> np.ndarray:

@@ -6,7 +6,7 @@ draws every kernel from its law, and hands what came of it to the `ModelLaw`, if
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -66,6 +66,11 @@ class Initializer(Protocol):
         """Returns a tensor of this shape and dtype."""
 
 
+def holding(values: np.ndarray) -> Initializer:
+    """Returns the initializer that gives these values, of a kernel's shape, in whatever dtype."""
+    return lambda shape, *, dtype: values
+
+
 @dataclass(frozen=True)
 class Law:
     """What all laws share.
@@ -100,6 +105,13 @@ SHARED = tuple(Law.__dataclass_fields__)
 @dataclass(frozen=True)
 class KernelLaw(Law):
     """A law of one kernel, whatever the others are."""
+
+    def check(self, kernels: Sequence[Weight]) -> None:
+        """Looks at all kernels that the law is to draw.
+
+        Raises:
+          UndefinedError: There is none that it is about; the message tells which it is about.
+        """
 
     @abstractmethod
     def initializer(self, kernel: Weight, seed: int) -> Initializer:
@@ -141,6 +153,7 @@ class Body:
       model: A built `keras.Model`; its values are not to be changed.
       places: All its weights, in their order.
       kernels: Those of them that the law is to draw: no rule says otherwise.
+      ruled: Positions of the weights that a rule is about.
       structure: Branches and attention, if the law `needs_roles`.
       probe: If the law `needs_data`.
     """
@@ -148,6 +161,7 @@ class Body:
     model: Any
     places: Sequence[Weight]
     kernels: Sequence[Weight]
+    ruled: Collection[int] = ()
     structure: Structure | None = None
     probe: Probe | None = None
 

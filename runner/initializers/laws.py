@@ -12,7 +12,7 @@ References:
   LeCun, Bottou, Orr, Müller (1998), Efficient BackProp, section 4.6.
   Glorot, Bengio (2010), Understanding the difficulty of training deep feedforward neural networks,
     equation 16.
-  He, Zhang, Ren, Sun (2015), Delving deep into rectifiers, equation 10.
+  He, Zhang, Ren, Sun (2015), Delving deep into rectifiers, equations 10 and 15.
   Saxe, McClelland, Ganguli (2014), Exact solutions to the nonlinear dynamics of learning in deep
     linear neural networks.
   Keras 1.2.2, keras/initializations.py.
@@ -22,10 +22,20 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from runner.anatomy.kernels import UndefinedError, Weight, fans, keras_fans
+import numpy as np
+
+from runner.anatomy.kernels import (
+    UndefinedError,
+    Weight,
+    fans,
+    is_depthwise,
+    keras_fans,
+    num_groups,
+)
 from runner.config import NUMBER, POSITIVE, one_of, setting
 from runner.initializers.identity import identity_kernel
-from runner.initializers.law import Initializer, KernelLaw
+from runner.initializers.law import Initializer, KernelLaw, holding
+from runner.initializers.matrices import matrices, semi_orthogonal
 
 # Standard deviation of a standard normal variable that is redrawn beyond 2.
 _TRUNCATED = 0.8796256610342398
@@ -129,12 +139,16 @@ class _FanScaled(KernelLaw):
 
     gain: float = setting(POSITIVE, 1.0)
 
+    @property
+    def numerator(self) -> float:
+        """The variance times n."""
+        return self.factor * self.gain**2
+
     def initializer(self, kernel: Weight, seed: int) -> Initializer:
-        scale = self.factor * self.gain**2
-        return _variance_scaling(kernel, scale, self.mode, self.distribution, seed)
+        return _variance_scaling(kernel, self.numerator, self.mode, self.distribution, seed)
 
     def stddev(self, kernel: Weight) -> float:
-        return self.gain * math.sqrt(self.factor / _fan(fans(kernel), self.mode))
+        return math.sqrt(self.numerator / _fan(fans(kernel), self.mode))
 
 
 class LecunUniform(_FanScaled):
@@ -164,19 +178,36 @@ class GlorotNormal(_FanScaled):
     factor, mode, distribution = 1.0, "fan_avg", "truncated_normal"
 
 
-class HeUniform(_FanScaled):
-    """Uniform with the limit gain sqrt(6 / fan_in); variance 2 / fan_in (He et al., 2015)."""
+@dataclass(frozen=True)
+class _He(_FanScaled):
+    """Variance 2 gain^2 / ((1 + negative_slope^2) fan_in): keeps the signal of a leaky ReLU."""
 
-    factor, mode, distribution = 2.0, "fan_in", "uniform"
+    factor, mode = 2.0, "fan_in"
+
+    negative_slope: float = setting(NUMBER, 0.0)
+
+    @property
+    def numerator(self) -> float:
+        return super().numerator / (1 + self.negative_slope**2)
 
 
-class HeNormal(_FanScaled):
-    """Truncated normal of the standard deviation gain sqrt(2 / fan_in) (He et al., 2015).
+class HeUniform(_He):
+    """Uniform with the limit gain sqrt(6 / ((1 + a^2) fan_in)) (He et al., 2015, equation 15).
 
-    He et al. and Keras 1 use a normal without truncation.
+    a is `negative_slope`: that of the leaky ReLU or PReLU behind, 0 for a ReLU.
     """
 
-    factor, mode, distribution = 2.0, "fan_in", "truncated_normal"
+    distribution = "uniform"
+
+
+class HeNormal(_He):
+    """Truncated normal of the standard deviation gain sqrt(2 / ((1 + a^2) fan_in)).
+
+    a is `negative_slope`, as for `HeUniform`. He et al. (2015, equation 15) and Keras 1 use a
+    normal without truncation.
+    """
+
+    distribution = "truncated_normal"
 
 
 class Keras1GlorotNormal(_FanScaled):
@@ -199,6 +230,11 @@ class Orthogonal(KernelLaw):
     it (Saxe et al., 2014, have the idea; Mezzadri, 2007, the signs). A kernel with more than two
     axes is one matrix of shape (product of all but the last axis, last axis). Not defined for
     fewer than two axes.
+
+    With exact fans each gate has a Q of its own, and so have, in place of the matrix that their
+    shape suggests, the groups of a convolution, the channels of a depthwise kernel, whose inputs
+    are the taps, and `EinsumDense`, by the axes that are summed over and made. A transposed
+    convolution is the adjoint of a convolution, whose matrix is the one of its shape.
     """
 
     gain: float = setting(POSITIVE, 1.0)
@@ -208,12 +244,25 @@ class Orthogonal(KernelLaw):
 
         if len(kernel.shape) < 2:
             raise UndefinedError("it is defined for two axes or more")
+        if _is_otherwise(kernel):
+            found = matrices(kernel)
+            drawn = semi_orthogonal(np.random.default_rng(seed), found.shape)
+            return holding(found.joined(self.gain * drawn))
         return initializers.Orthogonal(self.gain, seed=seed)
 
     def stddev(self, kernel: Weight) -> float:
         # As many orthonormal vectors as the shorter side has, of as many entries as the longer.
+        if _is_otherwise(kernel):
+            return self.gain / math.sqrt(max(matrices(kernel).shape[1:]))
         columns = kernel.shape[-1]
         return self.gain / math.sqrt(max(math.prod(kernel.shape) // columns, columns))
+
+
+def _is_otherwise(kernel: Weight) -> bool:
+    """Tells whether a kernel is to be other matrices than its shape suggests."""
+    return kernel.is_exact and (
+        is_depthwise(kernel) or num_groups(kernel) > 1 or bool(kernel.fan_axes)
+    )
 
 
 @dataclass(frozen=True)
@@ -240,8 +289,7 @@ class Identity(KernelLaw):
     gain: float = setting(NUMBER, 1.0)
 
     def initializer(self, kernel: Weight, seed: int) -> Initializer:
-        values = self.gain * identity_kernel(kernel)
-        return lambda shape, dtype: values.astype(kernel.dtype)
+        return holding(self.gain * identity_kernel(kernel))
 
     def stddev(self, kernel: Weight) -> float:
         return abs(self.gain) * float(identity_kernel(kernel).std())

@@ -21,27 +21,65 @@ import numpy as np
 
 from runner.propagation.criticality import COMFORT, NAMED
 from runner.propagation.judgement import Verdict
-from runner.records import PropagationRecord
+from runner.records import KernelRecord, PropagationRecord
 
 # Strains that differ by less are the same to theory.
 _SAME = 1.05
 # Beyond this factor, the output layer of a normalized net is ill by itself.
 _FAR = 30.0
+# Standard deviations that Keras's fans change by less are not worth a sentence.
+_MISSCALED = 1.5
 # Any random law tells units apart.
 _RANDOM = "init=glorot_uniform"
 
 
 def advice(
-    verdict: Verdict, records: Sequence[PropagationRecord], settings: Mapping[str, Any]
+    verdict: Verdict,
+    records: Sequence[PropagationRecord],
+    settings: Mapping[str, Any],
+    kernels: Sequence[KernelRecord] = (),
 ) -> str:
-    """Returns a sentence with an override for `python -m runner`; empty for the healthy.
+    """Returns a sentence or two with overrides for `python -m runner`; empty for the healthy.
 
     Args:
       verdict: On the configuration.
       records: Of its replicates.
       settings: The resolved configuration.
+      kernels: Of the configuration.
     """
-    return "" if verdict.name == "healthy" else _Patient(verdict, records, settings).told()
+    if verdict.name == "healthy":
+        return ""
+    return f"{_Patient(verdict, records, settings).told()} {misscaled(kernels)}".rstrip()
+
+
+def misscaled(kernels: Sequence[KernelRecord]) -> str:
+    """Returns which kernel Keras's fans scale worst, by how much, and what to do about it.
+
+    Args:
+      kernels: Of one configuration.
+
+    Returns:
+      Empty where no standard deviation is much different with exact fans.
+    """
+    factors = {
+        kernel: kernel.exact_stddev / kernel.stddev
+        for kernel in kernels
+        if kernel.exact_fans and kernel.stddev and kernel.exact_stddev
+    }
+    if not factors:
+        return ""
+    worst = max(factors, key=lambda kernel: abs(math.log(factors[kernel])))
+    factor = max(factors[worst], 1 / factors[worst])
+    if factor < _MISSCALED:
+        return ""
+    many = sum(max(one, 1 / one) >= _MISSCALED for one in factors.values()) - 1
+    more = f" and {many} more" if many else ""
+    true = " and ".join(f"{fan:.4g}" for fan in worst.exact_fans or ())
+    return (
+        f"{worst.path}{more}: Keras counts fan_in {worst.fan_in} and fan_out {worst.fan_out}; true "
+        f"are {true}. So {worst.law} is {factor:.3g} times too "
+        f"{'small' if factors[worst] > 1 else 'large'}. Try init.fans=exact."
+    )
 
 
 class _Patient:

@@ -30,7 +30,7 @@ def opinion(record: ConfigurationRecord, records: Sequence[PropagationRecord]) -
       records: Of its replicates, at least one.
     """
     verdict = judge(records, limits(record))
-    return Opinion(verdict, advice(verdict, records, record.settings))
+    return Opinion(verdict, advice(verdict, records, record.settings, record.kernels))
 
 
 def limits(record: ConfigurationRecord) -> Diagnostics:
@@ -88,7 +88,7 @@ def card_table(
     """Returns titles and rows of the preflight card: the kernels, equal ones in one row."""
     titles = ["kernel", "shape", "fan_in", "fan_out", "law", "intended std", "realised std"]
     realised = _realised(records)
-    alike = groupby(record.kernels, key=lambda k: (k.shape, k.law, k.fan_in, k.fan_out, k.stddev))
+    alike = groupby(record.kernels, key=lambda k: (k.shape, k.law, *_fans(k), k.stddev))
     return titles, [_card_row(list(kernels), realised) for _, kernels in alike]
 
 
@@ -105,10 +105,19 @@ def found_table(record: ConfigurationRecord) -> tuple[list[str], list[list[str]]
     if all(kernel.origin == "name" for kernel in record.kernels):
         return titles, []
     rows = [
-        [k.path, " × ".join(map(str, k.shape)), str(k.fan_in), str(k.fan_out), _ORIGINS[k.origin]]
+        [k.path, " × ".join(map(str, k.shape)), *_fans(k), _ORIGINS[k.origin]]
         for k in record.kernels
     ]
     return titles, rows
+
+
+def _fans(kernel: KernelRecord) -> list[str]:
+    """Returns both fans as Keras counts them, and the true ones where they differ."""
+    counted = (kernel.fan_in, kernel.fan_out)
+    return [
+        str(fan) if fan == true else f"{fan} (true {true:.4g})"
+        for fan, true in zip(counted, kernel.exact_fans or counted, strict=True)
+    ]
 
 
 def _card_row(kernels: Sequence[KernelRecord], realised: Mapping[str, float]) -> list[str]:
@@ -119,8 +128,7 @@ def _card_row(kernels: Sequence[KernelRecord], realised: Mapping[str, float]) ->
     return [
         first.path if len(kernels) == 1 else f"{first.path} … {last.path} ({len(kernels)})",
         " × ".join(map(str, first.shape)),
-        str(first.fan_in),
-        str(first.fan_out),
+        *_fans(first),
         first.law,
         number(np.nan if first.stddev is None else first.stddev),
         " to ".join(span),

@@ -7,8 +7,13 @@ from runner.anatomy.kernels import fans, weights
 from runner.initializers import CATALOGUE, draw
 
 # Laws that fix every value, or hold only for square matrices.
-EXACT = {"zero", "ones", "constant", "identity"}
-RANDOM = sorted(set(CATALOGUE) - EXACT - {"keep", "custom", "keras1/identity"})
+EXACT = {"zero", "ones", "constant", "identity", "hadamard_identity", "sinusoidal"}
+# Laws that draw no kernel of this model, or whose weights of all layers belong together.
+OTHERS = {"keep", "custom", "keras1/identity", "delta_orthogonal", "dirac", "irnn", "rai"}
+RANDOM = sorted(set(CATALOGUE) - EXACT - OTHERS)
+# The relative standard error of 48,000 independent numbers is about 0.3 %; of those that a sparse
+# kernel of 70 filters has, 1.6 %.
+TOLERANCE = {"sparse": 0.08}
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +29,15 @@ def model(keras):
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_intended_is_realised(model, option, name):
-    drawer = draw.prepare(draw.Subject(model), option(name))
+    drawer = draw.prepare(draw.Subject(model), option(name, fallback="he_normal"))
     values = drawer.draw(0)
+    assert drawer.kernels[0].law == name
     for record, place in zip(
         drawer.kernels, (w for w in weights(model) if w.is_kernel), strict=True
     ):
         realised = float(np.std(values[place.position], dtype=float))
-        # The relative standard error of 48,000 independent numbers is about 0.3 %.
-        assert realised == pytest.approx(record.stddev, rel=0.015), record.path
+        tolerance = TOLERANCE.get(name, 0.015)
+        assert realised == pytest.approx(record.stddev, rel=tolerance), record.path
 
 
 @pytest.mark.parametrize("name", sorted(EXACT))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from runner.anatomy.activations import ACTIVATIONS
+from runner.records import KernelRecord
 
 # Initializer, its settings, the MLP's, the verdict.
 FIXED = {
@@ -220,6 +221,18 @@ def follow(examine, overrides, init, init_settings, mlp):
         else:
             settings[setting] = float(value)
     return examine(name or init, init_settings=settings, **mlp)
+
+
+def test_advice_names_fans_that_keras_counts_wrong(examine):
+    from runner.propagation.advice import advice
+
+    fans = {"fan_in": 1152, "fan_out": 9, "exact_fans": (9, 9)}
+    depthwise = KernelRecord("dw/kernel", (3, 3, 128, 1), "he_normal", **fans)
+    kernels = [dataclasses.replace(depthwise, stddev=0.0417, exact_stddev=0.4714)]
+    ill, sound = examine("normal", init_settings={"scale": 1e-4}), examine("he_normal")
+    told = advice(ill.verdict(), ill.records, ill.settings, kernels)
+    assert told.startswith(f"{ill.advice()} dw/kernel: Keras counts fan_in 1152")
+    assert advice(sound.verdict(), sound.records, sound.settings, kernels) == ""
 
 
 def test_advice_offers_what_is_off_only(examine):
