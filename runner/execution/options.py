@@ -8,6 +8,7 @@ option. Its settings take the place of those of all files; the command line's ta
 import ast
 import dataclasses
 import functools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -20,6 +21,8 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, open_dict
 
 from runner.config import ClassRule, ConfigError, not_a_setting, shown
+from runner.execution.folders import ROOT
+from runner.initializers.rules import RULES, TAG
 from runner.labels import ARGUMENTS, FIXED, MARK, PATHS, read
 from runner.spelling import did_you_mean
 
@@ -169,6 +172,8 @@ def _checked(group: str, option: str, spec: type, given: Mapping[str, Any]) -> C
     fields = {each.name: each for each in dataclasses.fields(spec)}
     settings, arguments = {}, {}
     for key, value in given.items():
+        if (group, key) == ("init", "rules") and isinstance(value, str):
+            value = _rules_of(value)
         if key in fields:
             fields[key].metadata["rule"].apply(f"{group}.{key}", value)
             settings[key] = value
@@ -179,6 +184,19 @@ def _checked(group: str, option: str, spec: type, given: Mapping[str, Any]) -> C
         else:
             arguments[key.removeprefix(f"{ARGUMENTS}.")] = value
     return Chosen(option, settings, arguments)
+
+
+def _rules_of(tag: str) -> Any:
+    """Returns the rules that a label tells by their tag, from the newest sweep that has them."""
+    if TAG.fullmatch(tag):
+        for path in sorted(ROOT.glob("*/*/*/configuration.json"), reverse=True):
+            try:
+                rules = json.loads(path.read_text("utf-8"))["settings"]["init"]["rules"]
+                if str(RULES.accept(rules)) == tag:
+                    return rules
+            except (OSError, ValueError, LookupError, TypeError, ConfigError):
+                continue  # unreadable, or of a version without rules
+    return tag
 
 
 def _path(spec: type, name: str) -> dict[str, str]:

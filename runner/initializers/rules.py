@@ -28,7 +28,8 @@ from runner.spelling import did_you_mean
 KEY = "init.rules"
 _SELECTORS = ("role", "path", "type", "index")
 _TAG_LENGTH = 4
-_TAG = re.compile(rf"\d+-[0-9a-f]{{{_TAG_LENGTH}}}")
+TAG = re.compile(rf"\d+-[0-9a-f]{{{_TAG_LENGTH}}}")
+"""What stands for rules in a label."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,10 @@ def _words(value: Any) -> str:
 
 
 def _rules(value: Any) -> Rules:
-    if isinstance(value, str) and _TAG.fullmatch(value):
-        advice = "In a label that is the tag of rules. Write the rules themselves."
+    if isinstance(value, str) and TAG.fullmatch(value):
+        advice = (
+            "That is a tag of rules which no sweep in results/ has. Write the rules themselves."
+        )
         raise ConfigError.at(KEY, RULES.text, value, advice)
     if not isinstance(value, list | tuple):
         raise ValueError

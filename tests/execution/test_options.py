@@ -1,6 +1,8 @@
 """Options with settings of their own: a label chooses what it was printed for."""
 
 import dataclasses
+import json
+import re
 
 import pytest
 from hydra import initialize_config_dir
@@ -25,7 +27,7 @@ VALUES = (
     {"a": 1, "b": 1.0, "bias": "x y", "weights": "fixed", "arguments": {"1": [None, "true"]}},
     {"nodelist": "a[1-2]"},
     *("fan_out", "uniform", "cosine", "max", "average", "none", "best", "healthy", "val_loss"),
-    *("glorot_uniform", "regression", "tanh", "utf-8", "id", "exact", "truncated_normal"),
+    *("glorot_uniform", "regression", "tanh", "utf-8", "id", "exact", "truncated_normal", "paper"),
 )
 
 # Labels show a short tag of these, as there is much in them.
@@ -109,9 +111,24 @@ def test_rules_may_stand_in_a_label_but_their_tag_is_none(repository):
     assert choice.settings.rules[0].plain() == {"role": "output", "init": "zero"}
     assert choice.label.startswith("he_normal(rules=1-")
     with pytest.raises(
-        ConfigError, match=r"`init.rules` must be .* tag of rules\. Write the rules"
+        ConfigError, match=r"`init.rules` must be .* a tag of rules which no sweep in results/ has"
     ):
         options.chosen("init", choice.label, repository)
+
+
+def test_a_tag_of_rules_stands_for_those_of_the_newest_sweep(repository, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rules = [{"role": "output", "init": "zero"}, {"index": 0, "init": "normal", "scale": 0.1}]
+    settings = choose(GROUPS["init"], {"name": "he_normal", "rules": rules}, "init")
+    folder = tmp_path / "results" / "2026-01-01" / "00-00-00" / "0"
+    folder.mkdir(parents=True)
+    (folder.parent / "1").mkdir()
+    (folder.parent / "1" / "configuration.json").write_text("{")
+    record = {"settings": {"init": {"name": "he_normal", "rules": rules}}}
+    (folder / "configuration.json").write_text(json.dumps(record))
+    label = Choice("he_normal", settings).label
+    assert re.fullmatch(r"he_normal\(rules=2-[0-9a-f]{4}\)", label)
+    assert read_back("init", label, repository).settings == settings
 
 
 def test_the_mark_of_a_label_is_no_setting(repository):
