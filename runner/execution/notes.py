@@ -42,10 +42,13 @@ def tell_model(choice: Choice, model: Any, drawer: Any) -> None:
             100 * drawer.share,
             listed(drawer.left_out),
         )
-    for held in drawer.rules:
-        log.info("Rule %s draws %s.", held.rule, abridged(held.paths, _MAX_REPLACED))
     if choice.name == "custom" and (unused := _unused(model, drawer)):
         log.info("%s: %s.", choice.label, "; ".join(unused))
+
+
+def tell_rule(rule: str, paths: Sequence[str]) -> None:
+    """Says which weights a rule draws."""
+    log.info("Rule %s draws %s.", rule, abridged(paths, _MAX_REPLACED))
 
 
 def _unused(model: Any, drawer: Any) -> list[str]:

@@ -373,6 +373,8 @@ def _ready(
     cache.get(("told", id(model), drawn), partial(notes.tell_model, item.model, model, drawer))
     if line := misscaled(drawer.kernels):
         cache.get(("fans", id(model)), partial(notes.log.info, line))
+    for held in drawer.rules:
+        cache.get(("rule", id(model), held), partial(notes.tell_rule, held.rule, held.paths))
     varies = _varies(item, dataset, model, drawer)
     if drawer.is_fixed:
         cache.get(("fixed", drawer.label, *varies), partial(notes.tell_fixed, drawer.label, varies))

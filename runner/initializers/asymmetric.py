@@ -13,8 +13,8 @@ import numpy as np
 
 from runner import seeds as streams
 from runner.anatomy.kernels import UndefinedError, Weight, fans, is_recurrent
+from runner.anatomy.matrices import matrices
 from runner.initializers.law import Body, Initializer, KernelLaw, ModelLaw, holding
-from runner.initializers.matrices import matrices
 
 # Of the normal parameters, times sqrt(fan_in): as in the code that goes with the paper.
 _SCALE = 0.6007

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from runner.anatomy.kernels import UndefinedError, Weight, fans
-from runner.config import POSITIVE, one_of, setting
-from runner.initializers.law import Initializer, KernelLaw, holding
-from runner.initializers.laws import Identity
-from runner.initializers.matrices import (
+from runner.anatomy.matrices import (
     Matrices,
     at_own_place,
     channel_matrices,
     is_spatial,
     matrices,
 )
+from runner.config import POSITIVE, one_of, setting
+from runner.initializers.law import Initializer, KernelLaw, holding
+from runner.initializers.laws import Identity
 
 # Fewer inputs do not hold a wave.
 _LEAST_INPUTS = 3

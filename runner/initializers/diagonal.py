@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from runner.anatomy.kernels import UndefinedError, Weight, fans
+from runner.anatomy.matrices import at_own_place, channel_matrices, matrices
 from runner.config import NON_NEGATIVE, NUMBER, POSITIVE, setting
 from runner.initializers.identity import identity_kernel
 from runner.initializers.law import Initializer, KernelLaw, holding
-from runner.initializers.matrices import at_own_place, channel_matrices, matrices
 
 
 def _wrapped_eye(inputs: int, units: int) -> np.ndarray:

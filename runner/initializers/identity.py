@@ -7,7 +7,7 @@ are passed on: the rectangular eye, which is what Keras's `Identity` gives for a
 import numpy as np
 
 from runner.anatomy.kernels import Weight
-from runner.initializers.matrices import at_own_place, channel_matrices
+from runner.anatomy.matrices import at_own_place, channel_matrices
 
 
 def identity_kernel(kernel: Weight) -> np.ndarray:

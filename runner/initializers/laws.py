@@ -32,10 +32,10 @@ from runner.anatomy.kernels import (
     keras_fans,
     num_groups,
 )
+from runner.anatomy.matrices import matrices
 from runner.config import NUMBER, POSITIVE, one_of, setting
 from runner.initializers.identity import identity_kernel
 from runner.initializers.law import Initializer, KernelLaw, holding
-from runner.initializers.matrices import matrices, semi_orthogonal
 
 # Standard deviation of a standard normal variable that is redrawn beyond 2.
 _TRUNCATED = 0.8796256610342398
@@ -342,6 +342,23 @@ class Ones(KernelLaw):
 
     def stddev(self, kernel: Weight) -> float:
         return 0.0
+
+
+def semi_orthogonal(random: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
+    """Draws matrices with orthonormal rows or columns, whichever are fewer, uniformly.
+
+    By the QR decomposition of normal matrices, with the signs of R's diagonal moved into Q
+    (Mezzadri, 2007).
+
+    Args:
+      random: Source of random numbers.
+      shape: (blocks, inputs, units), as of the result.
+    """
+    blocks, inputs, units = shape
+    drawn = random.normal(size=(blocks, max(inputs, units), min(inputs, units)))
+    orthonormal, triangle = np.linalg.qr(drawn)
+    orthonormal *= np.sign(np.diagonal(triangle, axis1=-2, axis2=-1))[:, None, :]
+    return orthonormal if inputs >= units else orthonormal.swapaxes(-2, -1)
 
 
 OPTIONS: dict[str, type[KernelLaw]] = {

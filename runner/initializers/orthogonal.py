@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from runner.anatomy.kernels import UndefinedError, Weight, is_depthwise, is_recurrent
-from runner.config import POSITIVE, setting
-from runner.initializers.law import Initializer, KernelLaw, holding
-from runner.initializers.matrices import (
+from runner.anatomy.matrices import (
     Matrices,
     at_own_place,
     channel_matrices,
     is_spatial,
     matrices,
-    semi_orthogonal,
 )
+from runner.config import POSITIVE, setting
+from runner.initializers.law import Initializer, KernelLaw, holding
+from runner.initializers.laws import semi_orthogonal
 
 
 @dataclass(frozen=True)

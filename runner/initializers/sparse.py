@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from runner.anatomy.kernels import Weight
+from runner.anatomy.matrices import matrices
 from runner.config import POSITIVE, POSITIVE_INTEGER, setting
 from runner.initializers.law import Initializer, KernelLaw, holding
-from runner.initializers.matrices import matrices
 
 
 @dataclass(frozen=True)

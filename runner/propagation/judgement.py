@@ -20,6 +20,8 @@ from runner.records import PropagationRecord
 # Variance of ln q that a layer of n units adds, times n (Hanin and Rolnick, 2018, for ReLU).
 _SCATTER = 5.0
 _DEVIATIONS = 2.0
+# Gradients that differ by less, in units of their standard deviation, differ by rounding.
+_ROUNDING = 1e-4
 # Stands for a logarithm of zero.
 _NOTHING = -300.0
 # Factors beyond are written as powers of ten.
@@ -90,10 +92,11 @@ class _Seen:
         return float(np.mean([record.number(name) for record in self.records]))
 
     def symmetric(self) -> Verdict | None:
-        """Units with the same kernels stay alike; at the outputs the targets tell them apart."""
+        """Units with the same kernels and gradients stay alike; at the outputs targets differ."""
         names = [name for name in self.records[0].measured if name.endswith("unit_difference")]
         # One kernel that tells units apart is enough; where no two share inputs, there is NaN.
-        differences = np.fmax.reduce([np.full(len(self.layers), np.nan), *map(self.mean, names)])
+        all_differences = [self.mean(name) + self._learned(name) for name in names]
+        differences = np.fmax.reduce([np.full(len(self.layers), np.nan), *all_differences])
         same = [row for row in self.hidden if differences[row] == 0]
         if not same:
             return None
@@ -102,6 +105,19 @@ class _Seen:
             f"all units of {self._names(same)} have the same kernel, so they compute and learn the "
             "same",
         )
+
+    def _learned(self, name: str) -> np.ndarray:
+        """Returns how much the first step tells units apart; nothing where that is rounding."""
+        kernel = name.removesuffix("unit_difference")
+        difference = self.mean(f"{kernel}unit_gradient_difference")
+        with np.errstate(invalid="ignore"):
+            spread = np.sqrt(self.mean(f"{kernel or 'kernel_'}gradient_variance"))
+        return np.where(difference > _ROUNDING * spread, difference, 0.0)
+
+    def closed(self) -> list[int]:
+        """Returns the layers whose kernel is zero at the start only: the first step opens it."""
+        zero = self.mean("weight_variance") == 0
+        return list(np.flatnonzero(zero & (self.mean("kernel_gradient_variance") > 0)))
 
     def not_finite(self) -> Verdict | None:
         broken = [r for r in self.records if r.number("nonfinite_layers") > 0]
@@ -140,6 +156,8 @@ class _Seen:
         limit = self.limits.decades + self.tolerance
         if not abs(decades) > limit:
             return None
+        if what == "gradient" and decades <= _NOTHING and self.closed():
+            return None
         name: Name = "exploding" if decades > 0 else "vanishing"
         noun = "signal's variance" if what == "signal" else "gradient's squared norm"
         verb = "grows" if decades > 0 else "falls"
@@ -173,14 +191,21 @@ class _Seen:
         gains = [
             f"{what}'s {'variance' if what == 'signal' else 'squared norm'} {_factor(decades)}"
             for what in ("signal", "gradient")
-            if not math.isnan(decades := self.number(f"log10_{what}_gain"))
+            if (decades := self.number(f"log10_{what}_gain")) > _NOTHING
         ]
+        if (closed := self.closed()) and self.number("log10_gradient_gain") <= _NOTHING:
+            verb = "is" if len(closed) == 1 else "are"
+            gains.append(f"no gradient until the first step, as {self._listed(closed)} {verb} zero")
         guess = f"constant guess: {self.number('uninformed_loss'):.3g}"
         loss = f"loss {self.number('loss'):.3g} ({guess})"
         return Verdict("healthy", ", ".join([*gains, loss]))
 
     def _last_correlation(self) -> float:
         return float(self.mean("correlation")[self.hidden[-1]]) if self.hidden else math.nan
+
+    def _listed(self, rows: Sequence[int]) -> str:
+        names = [self.layers[row] for row in rows]
+        return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
     def _names(self, rows: Sequence[int]) -> str:
         names = [self.layers[row] for row in rows]

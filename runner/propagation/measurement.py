@@ -28,6 +28,7 @@ pre-activations, over examples, positions and units unless something else is sai
     kernel_gradient_variance    of the gradient of the mean loss with respect to the kernel
     weight_gradient_ratio  root mean square of the kernel over that of its gradient
     unit_difference   largest difference between the kernels of two units that see the same inputs
+    unit_gradient_difference    of the gradients with respect to these
 
 Kernels that are not called `kernel` have their name in front (`recurrent_kernel_stddev`). How many
 entries an output sums up is Keras's fan_in but for depthwise kernels, where it is the taps alone,
@@ -49,7 +50,8 @@ import tensorflow as tf
 from runner.anatomy.activations import Activation
 from runner.anatomy.calls import called_with
 from runner.anatomy.elementwise import active_interval
-from runner.anatomy.kernels import Weight, is_depthwise, is_transposed, num_groups, stride
+from runner.anatomy.kernels import Weight, stride
+from runner.anatomy.matrices import rows_and_units
 from runner.anatomy.stacked import EachReplicate
 from runner.anatomy.tracing import Anatomy, Place, Trace, dissected, intercepted
 
@@ -141,6 +143,7 @@ class Meter:
             for layer in self.layers
         ]
         self._trainable = [id(variable) for variable in model.trainable_variables]
+        self._kernels = {id(k.variable): k for layer in self.layers for k in layer.kernels}
         self._measured = EachReplicate(model, self._measure, (tf.float64, tf.float64, tf.float64))
 
     def measure(self, replicates: Sequence[Sequence[np.ndarray]]) -> list[Measurement]:
@@ -168,7 +171,7 @@ class Meter:
                 name = kernel.name
                 found = kernel_numbers(kernel, weights[kernel.position])
                 realised[kernel.path] = found["stddev"]
-                squares, variance = gradient_of[id(kernel.variable)]
+                squares, variance, difference = gradient_of[id(kernel.variable)]
                 with np.errstate(divide="ignore", invalid="ignore"):
                     ratio = found["rms"] / np.sqrt(squares)
                 entries = {
@@ -177,6 +180,7 @@ class Meter:
                     _prefixed(name, "weight_variance"): found["num_inputs"] * found["rms"] ** 2,
                     _prefixed(name, "weight_gradient_ratio"): ratio,
                     _prefixed(name, "unit_difference"): found["unit_difference"],
+                    _prefixed(name, "unit_gradient_difference"): difference,
                 }
                 for key, value in entries.items():
                     column = quantities.setdefault(key, np.full(len(self.layers), np.nan))
@@ -187,7 +191,7 @@ class Meter:
     def _measure(self, trainable: Sequence[Any], other: Sequence[Any]) -> tuple[Any, Any, Any]:
         """Returns the quantities of the layers, moments of the variables' gradients, and the loss.
 
-        Of shapes (len(OF_PLACES), layers), (trainable variables, 2) and (3,); beside the loss stand
+        Of shapes (len(OF_PLACES), layers), (trainable variables, 3) and (3,); beside the loss stand
         mean square and correlation of what enters the first layer with kernels.
         """
         with tf.GradientTape() as tape:
@@ -209,7 +213,10 @@ class Meter:
             )
         ]
         quantities = [[row.get(name, _MISSING) for row in rows] for name in OF_PLACES]
-        moments = [_moments(gradient) for gradient in gradients[len(sources) :]]
+        moments = [
+            _moments(gradient, self._kernels.get(identity))
+            for gradient, identity in zip(gradients[len(sources) :], self._trainable, strict=True)
+        ]
         start = next((trace.places[row].given for row in self.weighted), None)
         of_network = [tf.cast(loss, tf.float64), *_start(start)]
         return tf.stack(quantities), tf.stack(moments), tf.stack(of_network)
@@ -268,10 +275,15 @@ def _mean_and_variance(values: Any) -> tuple[Any, Any]:
     return mean, tf.reduce_mean(tf.square(values - mean))
 
 
-def _moments(gradient: Any) -> Any:
-    """Returns mean square and variance."""
+def _moments(gradient: Any, kernel: Weight | None) -> Any:
+    """Returns mean square and variance, and of a kernel the largest difference between units."""
     _, variance = _mean_and_variance(values := tf.cast(gradient, tf.float64))
-    return tf.stack([tf.reduce_mean(tf.square(values)), variance])
+    units = None if kernel is None else rows_and_units(kernel).apart(values)
+    difference = _MISSING
+    if units is not None and units.shape[2] > 1:
+        largest, smallest = tf.reduce_max(units, axis=2), tf.reduce_min(units, axis=2)
+        difference = tf.reduce_max(largest - smallest)
+    return tf.stack([tf.reduce_mean(tf.square(values)), variance, difference])
 
 
 def _shares(before: Any, after: Any, interval: tuple[float, float]) -> dict[str, Any]:
@@ -325,7 +337,7 @@ def kernel_numbers(kernel: Weight, values: np.ndarray) -> dict[str, float]:
       inputs (NaN where no two do), and how many entries an output sums up.
     """
     wide = np.asarray(values, np.float64)
-    units = by_unit(kernel, wide)
+    units = rows_and_units(kernel).apart(wide)
     difference = np.ptp(units, axis=2).max() if units.shape[2] > 1 else np.nan
     mean = wide.mean()
     centred = (wide - mean).ravel()
@@ -336,33 +348,6 @@ def kernel_numbers(kernel: Weight, values: np.ndarray) -> dict[str, float]:
         "unit_difference": float(difference),
         "num_inputs": units.shape[1] / stride(kernel),
     }
-
-
-def by_unit(kernel: Weight, values: np.ndarray) -> np.ndarray:
-    """Returns a kernel with one column for each unit, shape (groups, inputs, units).
-
-    Units of one group see the same inputs: all units in most layers, those of a channel where a
-    kernel is depthwise.
-    """
-    axes = range(values.ndim)
-    if kernel.product is not None:
-        inputs, units = (list(part) for part in kernel.product)
-        groups = [axis for axis in axes if axis not in (*inputs, *units)]
-    elif kernel.einsum is not None:
-        given, letters, made = kernel.einsum
-        groups = [axis for axis in axes if letters[axis] in given and letters[axis] in made]
-        units = [axis for axis in axes if letters[axis] in made and axis not in groups]
-    elif is_depthwise(kernel):
-        groups, units = [values.ndim - 2], [values.ndim - 1]
-    elif is_transposed(kernel):
-        groups, units = [], [values.ndim - 2]
-    else:
-        # A grouped convolution has the units of its groups one after the other.
-        values = values.reshape(*values.shape[:-1], num_groups(kernel), -1)
-        groups, units = [values.ndim - 2], [values.ndim - 1]
-    inputs = [axis for axis in range(values.ndim) if axis not in (*groups, *units)]
-    sizes = [math.prod(values.shape[axis] for axis in part) for part in (groups, inputs, units)]
-    return values.transpose(*groups, *inputs, *units).reshape(sizes)
 
 
 def _prefixed(kernel: str, quantity: str) -> str:

@@ -44,6 +44,38 @@ def record(width=100, depth=2, network=None, **measured):
         ({}, "healthy"),
         ({"unit_difference": [1.0, 0.0, 1.0]}, "symmetric"),
         ({"unit_difference": [1.0, 1.0, 0.0]}, "healthy"),  # the targets tell outputs apart
+        (  # zero, but the first step makes a difference
+            {
+                "unit_difference": [1.0, 0.0, 1.0],
+                "unit_gradient_difference": [0.1, 0.1, 0.1],
+                "kernel_gradient_variance": [0.01, 0.01, 0.01],
+            },
+            "healthy",
+        ),
+        (  # one that is rounding
+            {
+                "unit_difference": [1.0, 0.0, 1.0],
+                "unit_gradient_difference": [0.1, 1e-7, 0.1],
+                "kernel_gradient_variance": [0.01, 0.01, 0.01],
+            },
+            "symmetric",
+        ),
+        (  # an output that is zero keeps the gradient back for one step
+            {
+                "weight_variance": [2.0, 2.0, 0.0],
+                "kernel_gradient_variance": [0.0, 0.0, 0.01],
+                "network": {"log10_gradient_gain": -300.0},
+            },
+            "healthy",
+        ),
+        (  # a hidden kernel that is zero, and whose gradient is too
+            {
+                "weight_variance": [2.0, 0.0, 2.0],
+                "kernel_gradient_variance": [0.0, 0.0, 0.01],
+                "network": {"log10_gradient_gain": -300.0},
+            },
+            "vanishing",
+        ),
         ({"unit_difference": [1.0, 0.0, None]}, "symmetric"),  # a single output
         ({"pointwise_kernel_unit_difference": [None, 0.0, None]}, "healthy"),
         ({"recurrent_kernel_unit_difference": [1.0, 1.0, None]}, "healthy"),

@@ -67,6 +67,7 @@ def test_against_a_plain_forward_and_backward_pass(small):
                 for w, g in zip(weights[::2], kernels, strict=True)
             ],
             "unit_difference": [np.ptp(w, axis=1).max() for w in weights[::2]],
+            "unit_gradient_difference": [np.ptp(g, axis=1).max() for g in kernels],
         }
         assert set(expected) == set(record.measured)
         for quantity, values in expected.items():
@@ -153,6 +154,9 @@ def test_convolutions_against_a_plain_forward_and_backward_pass(keras, examine, 
             ),
             "unit_difference": at(
                 weighted, [np.ptp(w.reshape(-1, w.shape[-1]), axis=1).max() for w in kernels]
+            ),
+            "unit_gradient_difference": at(
+                weighted, [np.ptp(g.reshape(-1, g.shape[-1]), axis=1).max() for g in of_kernels]
             ),
         }
         assert set(expected) == set(record.measured)

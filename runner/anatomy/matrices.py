@@ -10,6 +10,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,15 @@ class Matrices:
         )
         return blocks, inputs, units
 
+    def apart(self, kernel: Any) -> Any:
+        """Returns the matrices of a kernel, which may be a numpy array or a tensor."""
+        order = (*self.blocks, *self.inputs, *self.units)
+        if isinstance(kernel, np.ndarray):
+            return kernel.reshape(self.parts).transpose(order).reshape(self.shape)
+        import tensorflow as tf
+
+        return tf.reshape(tf.transpose(tf.reshape(kernel, self.parts), order), self.shape)
+
     def joined(self, values: np.ndarray) -> np.ndarray:
         """Returns the kernel of matrices that broadcast to `shape`."""
         order = (*self.blocks, *self.inputs, *self.units)
@@ -58,6 +68,15 @@ def matrices(kernel: Weight) -> Matrices:
       UndefinedError: It is neither a matrix nor that of a convolution or of `EinsumDense`.
     """
     return _matrices(kernel, kernel.shape)
+
+
+def rows_and_units(kernel: Weight) -> Matrices:
+    """Returns how a kernel is made up; the last axis has the units where nothing is known."""
+    try:
+        return matrices(kernel)
+    except UndefinedError:
+        last = len(kernel.shape) - 1
+        return Matrices(kernel.shape, kernel.shape, (), tuple(range(last)), (last,))
 
 
 def channel_matrices(kernel: Weight) -> Matrices:
@@ -86,23 +105,6 @@ def at_own_place(kernel: Weight, values: np.ndarray) -> np.ndarray:
 def is_spatial(kernel: Weight) -> bool:
     """Tells whether a kernel's first axes are taps."""
     return hasattr(kernel.layer, "kernel_size") and len(kernel.shape) > 2
-
-
-def semi_orthogonal(random: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-    """Draws matrices with orthonormal rows or columns, whichever are fewer, uniformly.
-
-    By the QR decomposition of normal matrices, with the signs of R's diagonal moved into Q
-    (Mezzadri, 2007).
-
-    Args:
-      random: Source of random numbers.
-      shape: (blocks, inputs, units), as of the result.
-    """
-    blocks, inputs, units = shape
-    drawn = random.normal(size=(blocks, max(inputs, units), min(inputs, units)))
-    orthonormal, triangle = np.linalg.qr(drawn)
-    orthonormal *= np.sign(np.diagonal(triangle, axis1=-2, axis2=-1))[:, None, :]
-    return orthonormal if inputs >= units else orthonormal.swapaxes(-2, -1)
 
 
 def _matrices(kernel: Weight, shape: tuple[int, ...]) -> Matrices:
