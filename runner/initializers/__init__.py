@@ -12,13 +12,14 @@ from typing import Any
 from runner.initializers import asymmetric, deterministic, diagonal, laws, orthogonal, sparse
 from runner.initializers.custom import Custom
 from runner.initializers.law import CATALOGUE
+from runner.initializers.lsuv import Lsuv
 from runner.initializers.own import Keep
 
 __all__ = ["CATALOGUE", "apply"]
 
 for _module in (laws, orthogonal, deterministic, diagonal, sparse, asymmetric):
     CATALOGUE.update(_module.OPTIONS)
-CATALOGUE.update({"keep": Keep, "custom": Custom})
+CATALOGUE.update({"lsuv": Lsuv, "keep": Keep, "custom": Custom})
 
 
 def __getattr__(name: str) -> Any:

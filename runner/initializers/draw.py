@@ -401,7 +401,7 @@ class _Preparation:
         trainable = [place for place in self.places if place.variable.trainable]
         small_first = sorted(self.kernels, key=lambda kernel: math.prod(kernel.shape))
         is_fixed = not _any_varies([draws[kernel.position] for kernel in small_first])
-        return Drawer(
+        drawer = Drawer(
             label=self._label(is_fixed),
             kernels=[self._record(kernel) for kernel in self.kernels],
             drawn=self.kernels,
@@ -414,6 +414,9 @@ class _Preparation:
             draws=draws,
             adjust=self._adjust if isinstance(self.init.settings, ModelLaw) else None,
         )
+        if self.body.probe is not None:  # what the data forbid is told before anything is trained
+            drawer.draw(_TRIAL_SEED)
+        return drawer
 
     def _adjust(self, seeds: Sequence[int], stacked: list[np.ndarray]) -> Sequence[np.ndarray]:
         with keras.device("cpu"):
