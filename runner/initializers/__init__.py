@@ -13,13 +13,14 @@ from runner.initializers import asymmetric, deterministic, diagonal, laws, ortho
 from runner.initializers.custom import Custom
 from runner.initializers.law import CATALOGUE
 from runner.initializers.lsuv import Lsuv
+from runner.initializers.mean_field import MeanField
 from runner.initializers.own import Keep
 
 __all__ = ["CATALOGUE", "apply"]
 
 for _module in (laws, orthogonal, deterministic, diagonal, sparse, asymmetric):
     CATALOGUE.update(_module.OPTIONS)
-CATALOGUE.update({"lsuv": Lsuv, "keep": Keep, "custom": Custom})
+CATALOGUE.update({"lsuv": Lsuv, "mean_field": MeanField, "keep": Keep, "custom": Custom})
 
 
 def __getattr__(name: str) -> Any:

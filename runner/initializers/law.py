@@ -184,6 +184,9 @@ class ModelLaw(Law):
     needs_data: ClassVar[bool] = False
     """Whether it looks at the probe."""
 
+    is_tried: ClassVar[bool] = False
+    """Whether only a draw tells if it is defined for the data: it is tried before training."""
+
     base: str = setting(KERNEL_LAW, "he_normal")
 
     def laws(self, body: Body) -> Mapping[int, KernelLaw]:

@@ -49,6 +49,7 @@ class Lsuv(ModelLaw):
     """
 
     needs_data: ClassVar[bool] = True
+    is_tried: ClassVar[bool] = True
 
     base: str = setting(KERNEL_LAW, "orthogonal")
     tolerance: float = setting(POSITIVE, 0.1)
