@@ -177,6 +177,11 @@ def intercepted(anatomy: Anatomy, handler: Handler) -> Iterator[None]:
             object.__delattr__(changed, "call")
 
 
+def plainly(operation: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
+    """Runs a call as it is: a handler that only has dropout off."""
+    return call(*args, **kwargs)
+
+
 def _through(handler: Handler, operation: Any) -> Callable[..., Any]:
     call = operation.call
     return lambda *args, **kwargs: handler(operation, call, args, kwargs)

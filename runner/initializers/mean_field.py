@@ -42,18 +42,18 @@ _TRIAL_SEEDS = (0, 1)
 
 @dataclass(frozen=True, kw_only=True)
 class Scaled(KernelLaw):
-    """Another law, times a factor."""
+    """Another law, times the factor that gives it a standard deviation, however fans are counted."""
 
     law: KernelLaw
     factor: float
+    deviation: float
 
     def initializer(self, kernel: Weight, seed: int) -> Initializer:
         initializer = self.law.initializer(kernel, seed)
         return lambda shape, dtype: self.factor * initializer(shape, dtype=dtype)
 
-    def stddev(self, kernel: Weight) -> float | None:
-        intended = self.law.stddev(kernel)
-        return None if intended is None else self.factor * intended
+    def stddev(self, kernel: Weight) -> float:
+        return self.deviation
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,12 @@ class MeanField(ModelLaw):
         with keras.device("cpu"):
             squares = {k.position: self._mean_square(law, k) for k in body.kernels}
             found = factors(body, squares, self._bias_mean_squares(body))
-        return {position: Scaled(law=law, factor=factor) for position, factor in found.items()}
+        return {
+            position: Scaled(
+                law=law, factor=factor, deviation=factor * math.sqrt(squares[position])
+            )
+            for position, factor in found.items()
+        }
 
     def _mean_square(self, law: KernelLaw, kernel: Weight) -> float:
         """Returns E[W^2] of what `base` draws."""
