@@ -55,34 +55,41 @@ class EachReplicate:
     """A function of one replicate's weights, compiled to be computed for each of many."""
 
     def __init__(
-        self, model: Any, compute: Callable[[Sequence[Any], Sequence[Any]], Any], signature: Any
+        self, model: Any, compute: Callable[..., Any], signature: Any, given: Sequence[Any] = ()
     ) -> None:
         """Compiles nothing yet.
 
         Args:
           model: A built `keras.Model`.
-          compute: Gets the values of the trainable and of the other variables, as tensors.
+          compute: Gets the values of the trainable and of the other variables, as tensors, and what
+            else is given.
           signature: Dtypes, or `tf.TensorSpec`s, of what it returns.
+          given: Dtypes of further numbers, one for each replicate.
         """
         self._arranged = Arranged(model)
 
-        def compute_each(trainable: Sequence[Any], other: Sequence[Any]) -> Any:
+        def compute_each(trainable: Sequence[Any], other: Sequence[Any], *further: Any) -> Any:
             return tf.map_fn(
                 lambda of_one: compute(*of_one),
-                (trainable, other),
+                (trainable, other, *further),
                 fn_output_signature=signature,
                 parallel_iterations=1,
             )
 
-        self._compiled = tf.function(
-            compute_each, autograph=False, input_signature=self._arranged.stacked_types()
-        )
+        types = (*self._arranged.stacked_types(), *(tf.TensorSpec([None], t) for t in given))
+        self._compiled = tf.function(compute_each, autograph=False, input_signature=types)
 
-    def __call__(self, stacked: Sequence[np.ndarray]) -> Any:
+    def trace(self) -> None:
+        """Builds the program, which shows whether it can be built."""
+        self._compiled.get_concrete_function()
+
+    def __call__(self, stacked: Sequence[np.ndarray], *given: np.ndarray) -> Any:
         """Returns the results, as arrays with an axis of replicates in front.
 
         Args:
           stacked: All weights in the order of `model.weights`, with such an axis as well.
+          given: Further numbers, shape (replicates,).
         """
-        results = self._compiled(*self._arranged(stacked, len(stacked[0])))
+        numbers = [tf.constant(one) for one in given]
+        results = self._compiled(*self._arranged(stacked, len(stacked[0])), *numbers)
         return tf.nest.map_structure(lambda tensor: tensor.numpy(), results)

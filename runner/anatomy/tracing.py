@@ -177,6 +177,11 @@ def intercepted(anatomy: Anatomy, handler: Handler) -> Iterator[None]:
             object.__delattr__(changed, "call")
 
 
+def plainly(operation: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
+    """Runs a call as it is: a handler that only has dropout off."""
+    return call(*args, **kwargs)
+
+
 def _through(handler: Handler, operation: Any) -> Callable[..., Any]:
     call = operation.call
     return lambda *args, **kwargs: handler(operation, call, args, kwargs)
@@ -238,9 +243,9 @@ class Trace:
             place = self._open.pop(id(given))
             place.before = self.watch(result)
             self._open[id(result)] = place
-        elif kind in ("normalization", "other") and (signal := _signal(result)) is not None:
+        elif kind in ("normalization", "other") and (made := signal(result)) is not None:
             place = self._place(operation, given)
-            place.after = self.watch(signal)
+            place.after = self.watch(made)
         return result
 
     def activated(self, place: Place, function: Callable[[Any], Any]) -> Any:
@@ -256,7 +261,7 @@ class Trace:
         if id(operation) in self._seen:
             kernels = []
         self._seen.add(id(operation))
-        self.places.append(Place(operation, _signal(given), kernels))
+        self.places.append(Place(operation, signal(given), kernels))
         return self.places[-1]
 
     def _kernel(
@@ -351,7 +356,7 @@ def _given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[0] if args else next(iter(kwargs.values()), None)
 
 
-def _signal(value: Any) -> Any:
+def signal(value: Any) -> Any:
     """Returns the first tensor of numbers with a batch axis among what a layer takes or makes."""
     import keras
 

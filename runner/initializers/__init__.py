@@ -12,12 +12,16 @@ from typing import Any
 from runner.initializers import asymmetric, deterministic, diagonal, laws, orthogonal, sparse
 from runner.initializers.custom import Custom
 from runner.initializers.law import CATALOGUE
+from runner.initializers.lsuv import Lsuv
+from runner.initializers.mean_field import MeanField
+from runner.initializers.metainit import MetaInit
 from runner.initializers.own import Keep
 
 __all__ = ["CATALOGUE", "apply"]
 
 for _module in (laws, orthogonal, deterministic, diagonal, sparse, asymmetric):
     CATALOGUE.update(_module.OPTIONS)
+CATALOGUE.update({"lsuv": Lsuv, "mean_field": MeanField, "metainit": MetaInit})
 CATALOGUE.update({"keep": Keep, "custom": Custom})
 
 

@@ -262,6 +262,7 @@ class _Preparation:
       kernels: Those that are drawn by the law, by a rule or by the fallback.
       laws: Position -> law of what is drawn by one; of kernels that keep their own it is missing.
       fallen: Positions of the kernels that the fallback draws.
+      is_adjusted: Whether a law of whole models changes what they draw.
     """
 
     def __init__(self, subject: Subject, init: Choice) -> None:
@@ -282,6 +283,9 @@ class _Preparation:
         self.fallen: set[int] = set()
         self.body = self._body()
         self.laws = self._laws()
+        self.is_adjusted = isinstance(settings, ModelLaw) and (
+            type(settings).adjusted is not ModelLaw.adjusted
+        )
 
     def _places(self) -> list[Weight]:
         settings = self.init.settings
@@ -401,7 +405,7 @@ class _Preparation:
         trainable = [place for place in self.places if place.variable.trainable]
         small_first = sorted(self.kernels, key=lambda kernel: math.prod(kernel.shape))
         is_fixed = not _any_varies([draws[kernel.position] for kernel in small_first])
-        return Drawer(
+        drawer = Drawer(
             label=self._label(is_fixed),
             kernels=[self._record(kernel) for kernel in self.kernels],
             drawn=self.kernels,
@@ -412,8 +416,11 @@ class _Preparation:
             share=_num_values(p for p in trainable if p.position in covered)
             / max(_num_values(trainable), 1),
             draws=draws,
-            adjust=self._adjust if isinstance(self.init.settings, ModelLaw) else None,
+            adjust=self._adjust if self.is_adjusted else None,
         )
+        if isinstance(self.init.settings, ModelLaw) and self.init.settings.is_tried:
+            drawer.draw(_TRIAL_SEED)
+        return drawer
 
     def _adjust(self, seeds: Sequence[int], stacked: list[np.ndarray]) -> Sequence[np.ndarray]:
         with keras.device("cpu"):
@@ -442,7 +449,7 @@ class _Preparation:
         fan_in, fan_out = keras_fans(kernel)
         exact = exact_fans(kernel)
         is_fallen, is_ruled = kernel.position in self.fallen, kernel.position in self.ruled
-        is_adjusted = isinstance(self.init.settings, ModelLaw) and not is_ruled
+        is_adjusted = self.is_adjusted and not is_ruled
         stddev = exact_stddev = None
         if law is not None and not is_adjusted:
             stddev, exact_stddev = (

@@ -7,7 +7,7 @@ draws every kernel from its law, and hands what came of it to the `ModelLaw`, if
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -164,6 +164,13 @@ class Body:
     ruled: Collection[int] = ()
     structure: Structure | None = None
     probe: Probe | None = None
+    _programs: list[Any] = field(default_factory=list, repr=False, compare=False)
+
+    def program(self, build: Callable[[], Any]) -> Any:
+        """Returns what `build` returned when this was called first: it is compiled once."""
+        if not self._programs:
+            self._programs.append(build())
+        return self._programs[0]
 
 
 @dataclass(frozen=True)
@@ -176,6 +183,9 @@ class ModelLaw(Law):
 
     needs_data: ClassVar[bool] = False
     """Whether it looks at the probe."""
+
+    is_tried: ClassVar[bool] = False
+    """Whether only a draw tells if it is defined for the data: it is tried before training."""
 
     base: str = setting(KERNEL_LAW, "he_normal")
 

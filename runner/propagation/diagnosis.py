@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from runner.anatomy.kernels import Weight
+from runner.anatomy.moments import Moments
 from runner.datasets.dataset import Dataset
 from runner.propagation.criticality import NAMED, Chain
 from runner.propagation.jacobian import FullMeter
 from runner.propagation.judgement import gain, judge
 from runner.propagation.measurement import Loss, Measurement, Meter
-from runner.propagation.prediction import Moments, predict
+from runner.propagation.prediction import predict
 from runner.propagation.settings import Diagnostics
 from runner.propagation.topology import topology
 from runner.records import PropagationRecord

@@ -3,9 +3,7 @@ r"""The input-output Jacobian and the gradient quotient: `diagnostics=full`.
 References:
   Pennington, Schoenholz, Ganguli (2017), "Resurrecting the sigmoid in deep learning through
     dynamical isometry": the singular values of the Jacobian; all 1 is isometry.
-  Dauphin and Schoenholz (2019), "MetaInit: initializing learning by learning to initialize",
-    equation 3: the gradient quotient, the mean of |(g - H g) / g - 1| = |H g / g| over the
-    parameters: how much a gradient step changes the gradient itself.
+  `runner.anatomy.quotient` has that of the gradient quotient.
 """
 
 from collections.abc import Sequence
@@ -15,14 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from runner.anatomy.calls import called_with
+from runner.anatomy.quotient import gradient_quotient
 from runner.anatomy.stacked import Arranged
-from runner.anatomy.tracing import intercepted
+from runner.anatomy.tracing import intercepted, plainly
 from runner.propagation.measurement import Meter
 
 # Of the probe: each costs a backward pass through all outputs.
 _EXAMPLES = 16
-# Keeps the quotient finite where a gradient is exactly zero, as in MetaInit.
-_EPSILON = 1e-5
 
 
 class FullMeter:
@@ -55,7 +52,7 @@ class FullMeter:
         x = self.meter.x[:_EXAMPLES]
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(x)
-            with intercepted(self.meter.anatomy, _plainly):
+            with intercepted(self.meter.anatomy, plainly):
                 outputs, _ = called_with(self.meter.model, trainable, other, x, training=True)
             columns = [outputs[:, place] for place in range(outputs.shape[-1])]
         rows = [tape.gradient(column, x, unconnected_gradients="zero") for column in columns]
@@ -63,26 +60,5 @@ class FullMeter:
 
     def _gradient_quotient(self, trainable: Sequence[Any], other: Sequence[Any]) -> Any:
         trainable = list(trainable)
-        with tf.GradientTape() as outer:
-            outer.watch(trainable)
-            with tf.GradientTape() as inner:
-                inner.watch(trainable)
-                with intercepted(self.meter.anatomy, _plainly):
-                    loss = self.meter.total_loss(trainable, other)
-            gradients = inner.gradient(loss, trainable, unconnected_gradients="zero")
-            product = sum(
-                tf.reduce_sum(gradient * tf.stop_gradient(gradient)) for gradient in gradients
-            )
-        curved = outer.gradient(product, trainable, unconnected_gradients="zero")
-        total, count = 0.0, 0
-        for gradient, change in zip(gradients, curved, strict=True):
-            sign = tf.where(gradient >= 0, 1.0, -1.0)
-            quotient = (gradient - change) / (gradient + _EPSILON * sign) - 1
-            total += tf.reduce_sum(tf.abs(quotient))
-            count += int(np.prod(gradient.shape, dtype=int))
-        return total / count
-
-
-def _plainly(operation: Any, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Runs a call as it is; being intercepted, dropout is off."""
-    return call(*args, **kwargs)
+        with intercepted(self.meter.anatomy, plainly):
+            return gradient_quotient(lambda: self.meter.total_loss(trainable, other), trainable)

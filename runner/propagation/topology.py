@@ -1,8 +1,7 @@
 """How the layers of a model follow each other, as far as it decides which advice holds for it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -10,54 +9,14 @@ import tensorflow as tf
 from runner.anatomy.activations import ACTIVATIONS
 from runner.anatomy.calls import called_with
 from runner.anatomy.kernels import fans
+from runner.anatomy.moments import FanTrace
 from runner.anatomy.stacked import Arranged
-from runner.anatomy.tracing import Trace, intercepted, linear
+from runner.anatomy.tracing import intercepted
 from runner.propagation.criticality import Chain
 from runner.propagation.measurement import Meter
 
 # They tell what enters the first layer with a kernel.
 _EXAMPLES = 32
-
-
-@dataclass
-class FanTrace(Trace):
-    """Adds up what enters the units of each layer, where kernels hold their mean squares.
-
-    Attributes:
-      fan: Of each place, by its `id`: sum of the kernel's mean squares over an output's inputs.
-      given: What the first layer with a kernel is given.
-      normalizations: How many there are after it.
-      sums: Of two tensors of the same shape: skip connections.
-    """
-
-    fan: dict[int, float] = field(default_factory=dict)
-    given: Any = None
-    normalizations: int = 0
-    sums: int = 0
-
-    def __call__(
-        self, operation: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: Any
-    ) -> Any:
-        shapes = [tensor.shape for tensor in tf.nest.flatten(args) if tf.is_tensor(tensor)]
-        self.sums += type(operation).__name__ == "Add" and shapes.count(shapes[0]) > 1
-        return super().__call__(operation, call, args, kwargs)
-
-    def _kernel(
-        self, operation: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: Any
-    ) -> Any:
-        if self.given is None:
-            self.given = args[0]
-        ones = tf.ones_like(args[0])
-        with linear(operation):
-            of_ones, of_zeros = call(ones, **kwargs), call(tf.zeros_like(ones), **kwargs)
-        number = len(self.places)
-        result = super()._kernel(operation, call, args, kwargs)
-        self.fan[id(self.places[number])] = float(tf.reduce_mean(of_ones - of_zeros))
-        return result
-
-    def passed(self, kind: str, result: Any) -> Any:
-        self.normalizations += kind == "normalization" and self.given is not None
-        return result
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,13 @@ def test_what_only_tells_of_them_does_not(name, key):
     assert key(*TELLS[name]) == key()
 
 
+@pytest.mark.parametrize(("init", "looks"), [("lsuv", True), ("he_normal", False)])
+def test_the_size_of_the_batch_counts_where_the_initializer_looks_at_it(init, looks, key):
+    usual = key(f"init={init}")
+    assert (key(f"init={init}", "diagnostics.examples=64") != usual) is looks
+    assert key(f"init={init}", "diagnostics=none") == usual
+
+
 def test_the_data_counts_and_not_its_place(key, numbers):
     x, y = numbers.normal(size=(60, 4)), np.arange(60) % 3
     np.savez("first.npz", x=x, y=y)

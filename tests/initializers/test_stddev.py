@@ -10,6 +10,7 @@ from runner.initializers import CATALOGUE, draw
 EXACT = {"zero", "ones", "constant", "identity", "hadamard_identity", "sinusoidal"}
 # Laws that draw no kernel of this model, or whose weights of all layers belong together.
 OTHERS = {"keep", "custom", "keras1/identity", "delta_orthogonal", "dirac", "irnn", "rai"}
+OTHERS |= {name for name, law in CATALOGUE.items() if getattr(law, "needs_data", False)}
 RANDOM = sorted(set(CATALOGUE) - EXACT - OTHERS)
 # The relative standard error of 48,000 independent numbers is about 0.3 %; of those that a sparse
 # kernel of 70 filters has, 1.6 %.

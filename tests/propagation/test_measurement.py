@@ -12,10 +12,8 @@ def small(examine):
 
 
 def probe(examined):
-    from runner.propagation.diagnosis import _probe
-
-    rows = _probe(len(examined.dataset.train), Diagnostics().examples)
-    return examined.dataset.train.x[rows].astype(float), examined.dataset.train.y[rows]
+    x, y = examined.dataset.probe(Diagnostics().examples)
+    return x.astype(float), y
 
 
 def forward(weights, x):
