@@ -368,7 +368,9 @@ def _ready(
         ("subject", id(model), id(dataset), examples),
         lambda: draw.Subject(model, shape, rebuilt, partial(_probe, dataset, model, examples)),
     )
-    drawer = draw.prepare(subject, item.init)
+    drawer = cache.get(
+        ("drawer", id(subject), repr(item.init)), lambda: draw.prepare(subject, item.init)
+    )
     drawn = tuple(kernel.position for kernel in drawer.drawn)
     cache.get(("told", id(model), drawn), partial(notes.tell_model, item.model, model, drawer))
     if line := misscaled(drawer.kernels):

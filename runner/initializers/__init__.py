@@ -2,9 +2,10 @@
 
 `law` holds the two protocols, `laws` one class for each classic option of the group `init`: its
 settings and its law. Later laws stand by what they are made of: `orthogonal`, `deterministic`,
-`diagonal`, `sparse`, `asymmetric`. `rules` has other laws for some weights; `draw` draws the
-weights of a whole model for a seed, `applying` gives them to any Keras model (`apply`). Nothing
-here imports Keras before a law is asked for numbers.
+`diagonal`, `sparse`, `asymmetric`; those that look at data have a module each: `lsuv`,
+`mean_field`, `metainit`. `rules` has other laws for some weights; `draw` draws the weights of a
+whole model for a seed, `applying` gives them to any Keras model (`apply`). Nothing here imports
+Keras before a law is asked for numbers.
 """
 
 from typing import Any

@@ -58,7 +58,8 @@ def factors(
     anatomy, _ = dissected(model, x[:2], body.kernels)
     balance = _Balance(anatomy, num_examples=int(x.shape[0]), kernels=body.kernels)
     with intercepted(anatomy, balance):
-        called_with(model, *Arranged(model)(values), products(x), training=False)
+        trainable, other = Arranged(model)(values)
+        called_with(model, trainable, other, products(x), training=False)
     missing = [kernel for kernel in body.kernels if kernel.position not in balance.factors]
     if missing:
         raise UndefinedError(

@@ -235,8 +235,9 @@ class Drawer:
         if self.adjust is None:
             return each
         stacked = [np.stack(values) for values in zip(*each, strict=True)]
+        del each  # stacked, they are there twice
         adjusted = self.adjust(weight_seeds, stacked)
-        return [[values[place].copy() for values in adjusted] for place in range(len(each))]
+        return [[values[n].copy() for values in adjusted] for n in range(len(weight_seeds))]
 
 
 def prepare(subject: Subject, init: Choice) -> Drawer:
@@ -455,10 +456,11 @@ class _Preparation:
             stddev, exact_stddev = (
                 law.settings.stddev(one) for one in (_as_drawn(kernel), _as_drawn(_exact(kernel)))
             )
+        is_own = is_adjusted and not is_fallen  # whatever was drawn first
         return KernelRecord(
             path=kernel.path,
             shape=kernel.shape,
-            law=KEEP if law is None else _law_label(law) or _law_label(self.init),
+            law=KEEP if law is None else (not is_own and _law_label(law)) or _law_label(self.init),
             fan_in=fan_in,
             fan_out=fan_out,
             stddev=stddev,

@@ -64,15 +64,14 @@ class Lsuv(ModelLaw):
           UndefinedError: A layer's output does not vary, or not as its kernel is scaled.
         """
         scales, variances = body.program(lambda: _program(self, body))(stacked)
-        result = list(stacked)
         if (variances < 0).all():  # marks what was not reached
             raise UndefinedError("no kernel of it makes the output of a layer")
         for kernel, scale, variance in zip(body.kernels, scales.T, variances.T, strict=True):
             self._check(kernel, variance)
             values = stacked[kernel.position]
             factor = scale.astype(values.dtype).reshape(-1, *[1] * len(kernel.shape))
-            result[kernel.position] = values * factor
-        return result
+            values *= factor
+        return stacked
 
     def _check(self, kernel: Weight, variances: np.ndarray) -> None:
         """Raises where a kernel could not be rescaled."""

@@ -42,7 +42,7 @@ _TRIAL_SEEDS = (0, 1)
 
 @dataclass(frozen=True, kw_only=True)
 class Scaled(KernelLaw):
-    """Another law, times the factor that gives it a standard deviation, however fans are counted."""
+    """Another law, times the factor that gives it a standard deviation."""
 
     law: KernelLaw
     factor: float
@@ -94,7 +94,7 @@ class MeanField(ModelLaw):
             for seed in _TRIAL_SEEDS
         ]
         moments.add(drawn)
-        is_fixed = np.array_equal(*drawn)
+        is_fixed = np.array_equal(drawn[0], drawn[1])
         if stddev is None or is_fixed or math.isnan(moments.mean_square(0)):
             raise UndefinedError(
                 f"init.base={self.base} does not draw independent numbers of the mean 0, as "

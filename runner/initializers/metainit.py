@@ -57,6 +57,8 @@ class MetaInit(ModelLaw):
         Raises:
           UndefinedError: The gradient quotient of the model has no derivative.
         """
+        if body.probe is not None and body.probe.y.dtype == object:
+            raise UndefinedError("it needs targets")
         try:
             body.program(lambda: _program(self, body))
         except Exception as error:  # whatever TensorFlow cannot differentiate three times
@@ -71,12 +73,11 @@ class MetaInit(ModelLaw):
         """Returns the weights, with the norms that were learned."""
         numbers = [streams.integer(s, "weights", body.kernels[0].position, 1) for s in seeds]
         scales = body.program(lambda: _program(self, body))(stacked, np.array(numbers, np.int64))
-        result = list(stacked)
         for kernel, scale in zip(body.kernels, scales.T, strict=True):
             values = stacked[kernel.position]
             factor = scale.astype(values.dtype).reshape(-1, *[1] * len(kernel.shape))
-            result[kernel.position] = values * factor
-        return result
+            values *= factor
+        return stacked
 
 
 def _program(law: MetaInit, body: Body) -> Any:

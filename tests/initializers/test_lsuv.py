@@ -297,6 +297,8 @@ def test_rules_have_the_last_word(keras, prepare):
     model, x = mlp(keras), batch((8,))
     path = f"{model.layers[1].name}/kernel"
     drawer = prepare(model, x, rules=[{"path": path, "init": "constant", "value": 0.5}])
+    assert [kernel.law for kernel in drawer.kernels] == ["lsuv", "constant(value=0.5)", "lsuv"]
+    assert [kernel.stddev for kernel in drawer.kernels] == [None, 0.0, None]
     values = drawer.draw(0)
     np.testing.assert_array_equal(values[2], 0.5)
     h = np.maximum(np.maximum(x @ values[0], 0) @ values[2], 0)
