@@ -1,7 +1,9 @@
 """What an engine is given: replicates that can be trained together, as one cohort."""
 
 import importlib
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,9 @@ from runner.execution.preflight import Ready
 from runner.plan import Key, Replicate
 
 if TYPE_CHECKING:
-    from runner.training.cohort import Cohort
+    import numpy as np
+
+    from runner.training.cohort import Cohort, Member
 
 Pair = tuple[Ready, Replicate]
 """A replicate that is to be trained, and its configuration."""
@@ -48,6 +52,36 @@ def cohort_of(pairs: Sequence[Pair]) -> "Cohort":
         device=first.device,
         members=members,
     )
+
+
+class DrawTimes:
+    """How long it took to draw the initial weights of replicates, each the first time."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[Key, float] = {}
+
+    def watching(self, cohort: "Cohort") -> "Cohort":
+        """Returns a cohort whose draws are timed."""
+        return replace(cohort, members=[self._watched(member) for member in cohort.members])
+
+    def of(self, key: Key) -> float | None:
+        """Returns the mean over those of its configuration that have been drawn so far.
+
+        What draws all of them together does so when the first is asked for.
+        """
+        own = [s for each, s in self._seconds.items() if each.configuration == key.configuration]
+        return sum(own) / len(own) if key in self._seconds else None
+
+    def _watched(self, member: "Member") -> "Member":
+        if member.key is None:
+            return member
+        return replace(member, draw=partial(self._drawn, member.key, member.draw))
+
+    def _drawn(self, key: Key, draw: "Callable[[], list[np.ndarray]]") -> "list[np.ndarray]":
+        began = time.perf_counter()
+        values = draw()
+        self._seconds.setdefault(key, time.perf_counter() - began)
+        return values
 
 
 def engine(name: str) -> "Callable[[Cohort], Iterator[EngineEvent]]":
