@@ -55,22 +55,34 @@ def cohort_of(pairs: Sequence[Pair]) -> "Cohort":
 
 
 class DrawTimes:
-    """How long it took to draw the initial weights of replicates, each the first time."""
+    """How long it took to draw the initial weights of replicates, each the first time.
+
+    What draws several together does so when the first is asked for. So all replicates of a
+    configuration are told the mean, where all were drawn before one of them had ended.
+    """
 
     def __init__(self) -> None:
-        self._seconds: dict[Key, float] = {}
+        self._seconds: dict[int, dict[Key, float]] = {}
+        self._asked: dict[int, set[Key]] = {}
+        self._means: dict[int, float | None] = {}
 
     def watching(self, cohort: "Cohort") -> "Cohort":
         """Returns a cohort whose draws are timed."""
+        for member in cohort.members:
+            if member.key is not None:
+                self._asked.setdefault(member.key.configuration, set()).add(member.key)
         return replace(cohort, members=[self._watched(member) for member in cohort.members])
 
     def of(self, key: Key) -> float | None:
-        """Returns the mean over those of its configuration that have been drawn so far.
-
-        What draws all of them together does so when the first is asked for.
-        """
-        own = [s for each, s in self._seconds.items() if each.configuration == key.configuration]
-        return sum(own) / len(own) if key in self._seconds else None
+        """Returns the seconds of a replicate that ends; None where it was not drawn."""
+        own = self._seconds.get(key.configuration, {})
+        if key not in own:
+            return None
+        if key.configuration not in self._means:
+            is_whole = own.keys() == self._asked[key.configuration]
+            self._means[key.configuration] = sum(own.values()) / len(own) if is_whole else None
+        mean = self._means[key.configuration]
+        return own[key] if mean is None else mean
 
     def _watched(self, member: "Member") -> "Member":
         if member.key is None:
@@ -80,7 +92,8 @@ class DrawTimes:
     def _drawn(self, key: Key, draw: "Callable[[], list[np.ndarray]]") -> "list[np.ndarray]":
         began = time.perf_counter()
         values = draw()
-        self._seconds.setdefault(key, time.perf_counter() - began)
+        own = self._seconds.setdefault(key.configuration, {})
+        own.setdefault(key, time.perf_counter() - began)
         return values
 
 

@@ -249,19 +249,22 @@ def provide(
       homes: Folders of other configurations with the same key, whose files will do.
     """
     save, reasons = item.configuration.training.save, set[str]()
-    for record in records:
-        path = weights_file(folder / str(item.record.index), record.key)
-        if record.status not in _DUE[save] or path.exists():
-            continue
+    home = folder / str(item.record.index)
+    lacking = [
+        Replicate(record.weight_seed, record.batch_seed)
+        for record in records
+        if record.status in _DUE[save] and not weights_file(home, record.key).exists()
+    ]
+    draw = item.drawer.together([replicate.weight_seed for replicate in lacking])
+    for replicate in lacking:
         check()
-        replicate = Replicate(record.weight_seed, record.batch_seed)
-        origin = Origin.of(item, replicate)
+        path, origin = weights_file(home, replicate.key), Origin.of(item, replicate)
         try:
             source = item.saved.get(replicate.key) or find(homes, origin)
             if source is not None:
                 link(source, path)
             elif save == "start":
-                write(path, item.model, item.drawer.draw(replicate.weight_seed), origin)
+                write(path, item.model, draw(replicate.weight_seed), origin)
         except Exception as error:
             check()
             _warn(item, error, reasons)
