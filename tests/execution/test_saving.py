@@ -208,6 +208,7 @@ def test_a_replicate_that_diverged_has_a_start_and_no_end(command, trained):
     assert set(files(command(*lost, KEEP("start")).folder)) == TWO
 
 
+@SLOW
 def test_without_training_there_is_a_start(command):
     bare = tuple(option for option in PAIR if "epochs" not in option)
     done = command(*bare, "training=none", KEEP("start"))
@@ -267,6 +268,7 @@ def test_a_model_that_keras_does_not_save_is_refused(command, tmp_path, trained)
     assert "hiding.net, of which it does not save " in " ".join(done.output.split())
 
 
+@SLOW
 def test_a_training_that_goes_on_keeps_both(command, monkeypatch):
     call, calls = CheckpointWriter.__call__, []
 
