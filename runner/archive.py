@@ -9,9 +9,12 @@ from runner.files import MAX_BYTES, opened
 
 NAME = "records.zip"
 
-# Everything that a report is made from; not Hydra's files and logs, which may hold passwords.
-_PATTERNS = ("sweep.json", "[0-9]*/*.json", "[0-9]*/*.parquet", "[0-9]*/[a-z]*/*")
-_NAMES = re.compile(r"sweep\.json|[0-9]+/(\w[\w.-]*\.(json|parquet)|[a-z]\w*/\w[\w.-]*)", re.ASCII)
+# Everything that a report is made from; not Hydra's files and logs, which may hold passwords, and
+# not the weights of replicates, which are large.
+_PATTERNS = ("sweep.json", "[0-9]*/*.json", "[0-9]*/*.parquet", "[0-9]*/[a-z]*/*.json")
+_NAMES = re.compile(
+    r"sweep\.json|[0-9]+/(\w[\w.-]*\.(json|parquet)|[a-z]\w*/\w[\w.-]*\.json)", re.ASCII
+)
 # One date for all entries, so that equal records give equal bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
 

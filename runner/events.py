@@ -81,6 +81,21 @@ class EpochEnded:
 
 
 @dataclass(frozen=True)
+class WeightsWritten:
+    """Weights of a replicate that are to be kept lie in a file, which the collector takes away.
+
+    Those of its end are told of before the end itself.
+
+    Attributes:
+      key: Which one.
+      file: Where, from the folder of the sweep or absolute.
+    """
+
+    key: Key
+    file: str
+
+
+@dataclass(frozen=True)
 class ReplicateEnded:
     """A replicate has come to an end.
 
@@ -95,6 +110,8 @@ class ReplicateEnded:
         empty where there is no such part.
       movement: Path of a trainable variable -> (rms before training, rms of its change).
       error: Why it failed.
+      draw_time_s: Seconds that drawing its initial weights took; where the replicates of a
+        configuration are drawn together, their time divided by their number.
     """
 
     key: Key
@@ -106,6 +123,7 @@ class ReplicateEnded:
     movement: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     error: str | None = None
     wall_time_shared: bool = False
+    draw_time_s: Seconds | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +183,7 @@ TaskEvent = (
     | Measured
     | Resumed
     | EpochEnded
+    | WeightsWritten
     | ReplicateEnded
     | Restarted
     | CheckpointWritten

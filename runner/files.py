@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import stat
 import sys
 import uuid
@@ -131,6 +132,24 @@ def remove_halves(folder: Path) -> None:
             with unused(half) as is_left:
                 if is_left and half.is_file():
                     half.unlink(missing_ok=True)
+
+
+def link(source: Path, path: Path) -> None:
+    """Makes `path` the same file as `source`, or a copy of it where the disks do not allow that.
+
+    Raises:
+      OSError: It can be neither.
+    """
+    path.parent.mkdir(exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        beside.hardlink_to(source)
+        beside.replace(path)
+        # Renaming one name of a file to another one of its names does nothing.
+        beside.unlink(missing_ok=True)
+    except OSError:
+        with opened(source) as file, replacing(path) as copy:
+            shutil.copyfileobj(file, copy)
 
 
 @contextmanager

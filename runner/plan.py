@@ -5,7 +5,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 from runner.config import (
     BOOLEAN,
@@ -60,6 +60,10 @@ class Choice:
         return label(name, {**told, **more})
 
 
+Save = Literal["none", "start", "end"]
+"""Which weights of every replicate are kept: none, those it started from, its last ones."""
+
+
 @dataclass(frozen=True)
 class Training:
     """How long and in which steps every replicate is trained."""
@@ -70,6 +74,7 @@ class Training:
     target_metric: str | None = setting(optional(TEXT), None)
     target_value: float | None = setting(optional(NUMBER), None)
     checkpoint_every_s: float = setting(POSITIVE, 60.0)
+    save: Save = setting(one_of(*get_args(Save)), "none")
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class NoTraining:
     """Records the untrained model (epoch 0) and stops."""
 
     batch_size: int = setting(POSITIVE_INTEGER, 128)
+    save: Save = setting(one_of("none", "start"), "none")
 
     epochs: ClassVar[int] = 0
     divergence_limit: ClassVar[float] = sys.float_info.max  # an infinite loss is above it

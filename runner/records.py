@@ -5,6 +5,7 @@ One folder holds one sweep:
     sweep.json                      SweepRecord
     0/configuration.json            ConfigurationRecord, one numbered folder each
     0/replicates/seed-3.json        ReplicateRecord, written when the replicate ends
+    0/weights/seed-3.weights.h5     its weights, where `training.save` asks for them
     replicates.csv, curves.parquet, movement.csv    the same as tables
 
 Every file is complete or absent (`runner.files`). What is read is checked: its types against the
@@ -139,6 +140,7 @@ class ReplicateRecord:
     error: str | None = None
     reused_from: str | None = None
     wall_time_shared: bool = False
+    draw_time_s: Seconds | None = None
     propagation: PropagationRecord | None = None
     identity: str = ""
 
@@ -365,6 +367,20 @@ class SweepRecord:
     def fault(self) -> str:
         """Returns what does not hold of a record that was read; empty if all does."""
         return fault((0 < self.confidence < 1, "`confidence`: not between 0 and 1"))
+
+
+ARRIVING = "arriving"
+"""Folder of a sweep in which workers leave files of weights, for the command to take away."""
+
+
+def weights_file(home: Path, key: str) -> Path:
+    """Returns where the weights of a replicate lie, if they are kept.
+
+    Args:
+      home: Folder of its configuration.
+      key: Its name within that.
+    """
+    return home / "weights" / f"{key}.weights.h5"
 
 
 def lower_is_better(metric: str) -> bool:
@@ -597,7 +613,8 @@ def replicates_table(
         *(f"final_{metric}" for metric in metrics),
         *(f"best_{metric}" for metric in metrics),
         *_epoch_columns(configurations),
-        *("best_epoch", "epochs_to_target", "steps_to_target", "wall_time_s", "wall_time_shared"),
+        *("best_epoch", "epochs_to_target", "steps_to_target"),
+        *("wall_time_s", "wall_time_shared", "draw_time_s"),
         *(f"test_{metric}" for metric in _union(record.test for record in replicates)),
         *(["verdict"] if any(record.propagation for record in replicates) else []),
     ]
@@ -652,6 +669,7 @@ def replicate_row(configuration: ConfigurationRecord, record: ReplicateRecord) -
     row |= _time_to_target(record, configuration.target)
     row["wall_time_s"] = record.wall_time_s
     row["wall_time_shared"] = record.wall_time_shared
+    row["draw_time_s"] = nothing if record.draw_time_s is None else record.draw_time_s
     if record.propagation is not None:
         row["verdict"] = record.propagation.verdict
     return row

@@ -29,6 +29,7 @@ def results(tmp_path: Path) -> Path:
             "10/configuration.json",
         ),
         *("0/.hydra/config.yaml", "0/runner.log", "report.html", "figures/curves.svg"),
+        "0/weights/seed-0.weights.h5",
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)

@@ -29,6 +29,7 @@ EVENTS = [
     events.Measured(3, (KEY,), (MEASURED,)),
     events.Resumed(KEY, [0, 5], {"loss": [0.1, 1 / 3]}),
     events.EpochEnded((KEY, Key(3, 0, 0)), 1, 5, {"loss": [1e-300, 0.1 + 0.2]}),
+    events.WeightsWritten(KEY, "arriving/3-weights-1-batches-2.weights.h5"),
     events.ReplicateEnded(KEY, "diverged", 0.5, 1, 3, {"loss": 0.1}, {"a": (0.1, None)}),
     events.Restarted((KEY,)),
     events.CheckpointWritten("0", 2),

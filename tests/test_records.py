@@ -83,7 +83,8 @@ def test_replicates_table_has_the_documented_columns():
         "configuration", "init", "seed", "weight_seed", "batch_seed", "model.depth", "status",
         "reused_from", "epochs", "diverged_epoch", "diverged_step", "final_val_loss",
         "final_val_accuracy", "best_val_loss", "best_val_accuracy", "best_epoch",
-        "epochs_to_target", "steps_to_target", "wall_time_s", "wall_time_shared", "test_loss",
+        "epochs_to_target", "steps_to_target", "wall_time_s", "wall_time_shared", "draw_time_s",
+        "test_loss",
     ]  # fmt: skip
 
 

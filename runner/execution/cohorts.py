@@ -1,7 +1,9 @@
 """What an engine is given: replicates that can be trained together, as one cohort."""
 
 import importlib
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,9 @@ from runner.execution.preflight import Ready
 from runner.plan import Key, Replicate
 
 if TYPE_CHECKING:
-    from runner.training.cohort import Cohort
+    import numpy as np
+
+    from runner.training.cohort import Cohort, Member
 
 Pair = tuple[Ready, Replicate]
 """A replicate that is to be trained, and its configuration."""
@@ -48,6 +52,49 @@ def cohort_of(pairs: Sequence[Pair]) -> "Cohort":
         device=first.device,
         members=members,
     )
+
+
+class DrawTimes:
+    """How long it took to draw the initial weights of replicates, each the first time.
+
+    What draws several together does so when the first is asked for. So all replicates of a
+    configuration are told the mean, where all were drawn before one of them had ended.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[int, dict[Key, float]] = {}
+        self._asked: dict[int, set[Key]] = {}
+        self._means: dict[int, float | None] = {}
+
+    def watching(self, cohort: "Cohort") -> "Cohort":
+        """Returns a cohort whose draws are timed."""
+        for member in cohort.members:
+            if member.key is not None:
+                self._asked.setdefault(member.key.configuration, set()).add(member.key)
+        return replace(cohort, members=[self._watched(member) for member in cohort.members])
+
+    def of(self, key: Key) -> float | None:
+        """Returns the seconds of a replicate that ends; None where it was not drawn."""
+        own = self._seconds.get(key.configuration, {})
+        if key not in own:
+            return None
+        if key.configuration not in self._means:
+            is_whole = own.keys() == self._asked[key.configuration]
+            self._means[key.configuration] = sum(own.values()) / len(own) if is_whole else None
+        mean = self._means[key.configuration]
+        return own[key] if mean is None else mean
+
+    def _watched(self, member: "Member") -> "Member":
+        if member.key is None:
+            return member
+        return replace(member, draw=partial(self._drawn, member.key, member.draw))
+
+    def _drawn(self, key: Key, draw: "Callable[[], list[np.ndarray]]") -> "list[np.ndarray]":
+        began = time.perf_counter()
+        values = draw()
+        own = self._seconds.setdefault(key.configuration, {})
+        own.setdefault(key, time.perf_counter() - began)
+        return values
 
 
 def engine(name: str) -> "Callable[[Cohort], Iterator[EngineEvent]]":

@@ -27,6 +27,7 @@ from runner.events import (
     SweepEnded,
     SweepPlanned,
     TaskEvent,
+    WeightsWritten,
 )
 from runner.execution.logs import about
 from runner.execution.under_way import UnderWay, without
@@ -119,6 +120,9 @@ class Collector:
                 case Resumed(key=key):
                     if key not in self._ended_keys:
                         self._note(event)
+                case WeightsWritten(key=key):
+                    if key not in self._ended_keys:
+                        self._tell(event)
                 case Restarted():
                     self._note(event)
                 case ReplicateEnded(key=key):
@@ -243,6 +247,7 @@ class Collector:
                 movement=dict(event.movement),
                 error=event.error,
                 wall_time_shared=event.wall_time_shared,
+                draw_time_s=event.draw_time_s,
                 propagation=self.measured.pop(event.key, None),
                 identity=self.configurations[index].identity,
             )

@@ -117,7 +117,7 @@ def remove_left(root: Path) -> None:
             with unused(folder) as is_left:
                 if is_left and _is_early(folder, root):
                     _remove(folder)
-    for inner in ("", "*/", "*/replicates/", "figures/", "checkpoints/"):
+    for inner in ("", "*/", "*/replicates/", "*/weights/", "figures/", "checkpoints/", "arriving/"):
         for place in {half.parent for half in search(root, f"[0-9]*/*/{inner}.*.????????")}:
             remove_halves(place)
     for link in root.glob(".latest-*"):

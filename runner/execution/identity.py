@@ -27,7 +27,7 @@ from runner.propagation.settings import Diagnostics
 # those whose whole effect the data itself shows.
 _WITHOUT_EFFECT = {
     "dataset": {"path", "standardize", "keep", "separator", "decimal", "encoding"},
-    "training": {"target_metric", "target_value", "checkpoint_every_s"},
+    "training": {"target_metric", "target_value", "checkpoint_every_s", "save"},
 }
 
 # Which setting of the option `custom` names the user's code.

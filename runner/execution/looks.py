@@ -66,6 +66,7 @@ def _with_seeds(item: Ready, count: int) -> Ready:
         record=replace(item.record, num_replicates=count),
         reused=(),
         shared=(),
+        saved={},
     )
 
 

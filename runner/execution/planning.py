@@ -64,7 +64,8 @@ class Division:
         """
         if self.rerun or not isinstance(self.execution, Slurm):
             return ()
-        return slurm.left(folders.ROOT, set(_pending(items)))
+        last = [item for item in items if item.configuration.training.save == "end"]
+        return slurm.left(folders.ROOT, set(_pending(items)), set(_pending(last)))
 
 
 def grown(

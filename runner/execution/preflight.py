@@ -2,9 +2,10 @@
 
 import logging
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -50,6 +51,7 @@ class Ready:
       reused: Records of its replicates that earlier commands have finished.
       shared: Replicates that another configuration of the sweep is going to train: the same key,
         the same seeds.
+      saved: Key of a replicate -> the file in which an earlier command has kept its weights.
     """
 
     configuration: Configuration
@@ -60,6 +62,7 @@ class Ready:
     record: ConfigurationRecord
     reused: tuple[ReplicateRecord, ...] = ()
     shared: tuple[Replicate, ...] = ()
+    saved: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def replicates(self) -> tuple[Replicate, ...]:

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from runner.design import Design
+from runner.execution import saving
 from runner.execution.folders import search
 from runner.execution.preflight import Ready
 from runner.files import read_bytes
@@ -28,6 +29,7 @@ from runner.records import (
     read_replicate,
     read_sweep,
 )
+from runner.report.names import counted
 from runner.terminal import DETAIL
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,8 @@ def settled(earlier: Sequence[Ready], ready: Sequence[Ready], root: Path | None)
         to train all.
     """
     seen = {key for item in earlier for key in _to_train(item)}
+    saved = {key for item in earlier if _is_saved(item) for key in _to_train(item)}
+    again = 0
     faults: list[str] = []
     folders = _folders(root, {item.record.identity for item in ready}, faults) if root else {}
     found = []
@@ -60,14 +64,18 @@ def settled(earlier: Sequence[Ready], ready: Sequence[Ready], root: Path | None)
         if root:
             own = folders.get(item.record.identity, [])
             records, homes = _earlier(item, own, root, faults)
-            item = _with_reused(item, records)
+            item = _with_saved(item, own)
+            lacking = saving.retrained(item, records)
+            again += len(lacking)
+            item = _with_reused(item, [r for r in records if r.key not in lacking])
             if item.record.design is None and (design := _first_design(homes)) is not None:
                 record = dataclasses.replace(item.record, design=design)
                 item = dataclasses.replace(item, record=record)
-        found.append(_sharing(item, seen))
+        found.append(_sharing(item, saved if _is_saved(item) else seen))
         seen |= _to_train(found[-1])
+        saved |= _to_train(found[-1]) if _is_saved(item) else set()
     _warn_of(faults)
-    _tell(found)
+    _tell(found, again)
     return found
 
 
@@ -75,6 +83,20 @@ def _with_reused(item: Ready, records: Sequence[ReplicateRecord]) -> Ready:
     """Returns `item` with records of some of its replicates, which need not be trained."""
     own = [dataclasses.replace(record, configuration=item.record.index) for record in records]
     return dataclasses.replace(item, reused=(*item.reused, *own))
+
+
+def _with_saved(item: Ready, homes: Sequence[Path]) -> Ready:
+    """Returns `item` with the files in which these folders keep weights that it is to keep."""
+    if item.configuration.training.save == "none":
+        return item
+    origins = {r.key: saving.Origin.of(item, r) for r in item.replicates}
+    found = {key: saving.find(homes, origin) for key, origin in origins.items()}
+    return dataclasses.replace(item, saved={key: path for key, path in found.items() if path})
+
+
+def _is_saved(item: Ready) -> bool:
+    """Tells whether a configuration is to keep what only training gives: the last weights."""
+    return item.configuration.training.save == "end"
 
 
 def _to_train(item: Ready) -> set[tuple[str, Replicate]]:
@@ -103,11 +125,19 @@ def from_sweep(item: Ready, records: Iterable[ReplicateRecord], sweep: SweepReco
         and record.reused_from is None
         and record.key in wanted
     ]
-    return _with_reused(dataclasses.replace(item, reused=(), shared=()), found)
+    once = {record.key: record for record in found}  # more than one may have trained it
+    return _with_reused(dataclasses.replace(item, reused=(), shared=()), list(once.values()))
 
 
-def _tell(ready: Sequence[Ready]) -> None:
-    """Says in one line what need not be trained, if there is any."""
+def _tell(ready: Sequence[Ready], again: int) -> None:
+    """Says in one line what need not be trained, if there is any, and in one what must be again."""
+    if again:
+        log.info(
+            "%s already finished, but the last weights were not kept; for training.save=end %s "
+            "trained again.",
+            f"{counted(again, 'replicate')} {'was' if again == 1 else 'were'}",
+            "it is" if again == 1 else "they are",
+        )
     reused = sum(len(item.reused) for item in ready)
     if reused:
         total = sum(len(item.configuration.replicates) for item in ready)

@@ -13,11 +13,12 @@ from pathlib import Path
 from runner.events import Measured, ReplicateEnded, Restarted, Resumed, TaskEvent
 from runner.execution import checkpoints
 from runner.execution.checkpoints import Checkpoint, CheckpointWriter, MemberKey, member_key
-from runner.execution.cohorts import EngineEvent, cohort_of, engine
+from runner.execution.cohorts import DrawTimes, EngineEvent, cohort_of, engine
 from runner.execution.diagnostics import Diagnoses, Diagnostician, requirement_errors
 from runner.execution.logs import about
 from runner.execution.plan import Task
 from runner.execution.preflight import Ready
+from runner.execution.saving import Saver
 from runner.execution.under_way import UnderWay
 from runner.imports import told
 from runner.interruption import deferred, is_asked
@@ -84,10 +85,13 @@ class _Running:
         self.diagnostician = diagnostician
         self.under_way = UnderWay()
         self.ended: set[Key] = set()
+        self.saver = Saver(None, ready)
+        self.draw_times = DrawTimes()
 
     def run(self, folder: Path | None) -> Iterator[TaskEvent]:
         """Trains everything, in as many parts as it takes."""
         path = None if folder is None else checkpoints.path_of(folder, self.task.name)
+        self.saver.folder = folder
         waiting = deque(self._works(path))
         while waiting:
             if is_asked():
@@ -146,7 +150,7 @@ class _Running:
             {key.configuration: self.ready[key.configuration] for key in work.keys}.values()
         )
         cohort, members = self._cohort(work)
-        found, cohort = self.diagnostician.diagnose(items, cohort)
+        found, cohort = self.diagnostician.diagnose(items, self.draw_times.watching(cohort))
         yield from _measured(cohort, found)
         if work.checkpoint is None:
             errors = _turned_away(items, cohort, found)
@@ -175,7 +179,9 @@ class _Running:
         train = engine(items[0].configuration.engine)
         # An interruption waits until the engine pauses between epochs, or nothing is under way.
         with deferred("Stopping after this epoch. To stop at once, interrupt again."):
-            for event in _from_engine(train(replace(cohort, at_pause=writer))):
+            watched = self.saver.watching(replace(cohort, at_pause=writer))
+            for event in _from_engine(train(watched)):
+                yield from self.saver.written()
                 yield self._noted(event)
                 yield from writer.written()
                 if is_asked() and not self.under_way:
@@ -186,6 +192,7 @@ class _Running:
         self.under_way.take(event)
         if isinstance(event, ReplicateEnded):
             self.ended.add(event.key)
+            return replace(event, draw_time_s=self.draw_times.of(event.key))
         return event
 
     def _member(self, key: Key) -> MemberKey:

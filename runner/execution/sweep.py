@@ -4,12 +4,13 @@ import logging
 import math
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich import get_console
 
-from runner.config import ConfigError
+from runner.config import ConfigError, abridged
 from runner.events import End
-from runner.execution import environment, folders, looks, reuse, stamping
+from runner.execution import environment, folders, looks, reuse, saving, stamping
 from runner.execution.backends import settings
 from runner.execution.backends.choice import Backend, backend_of
 from runner.execution.checkpoints import remove_needless
@@ -36,6 +37,9 @@ from runner.report.progress import next_seeds
 from runner.training.tensorflow import gpu_description, set_threads
 
 log = logging.getLogger(__name__)
+
+# A line names no more files.
+_MAX_NAMED = 4
 
 
 class Sweep:
@@ -121,7 +125,11 @@ class Sweep:
             written = conclude(self.collector, self.folder, self.settings.report.figures, end)
             if end == "interrupted":
                 return end
-            if not written:
+            if lost := saving.missing(self._ready.values(), self.collector.records(), self.folder):
+                written = False
+                names = abridged([str(path) for path in lost], _MAX_NAMED)
+                log.error("Weights are missing: %s. The reasons stand above.", names)
+            elif not written:
                 log.error("Not everything could be written; the reasons stand above.")
             trained = (item for index, item in self._ready.items() if index not in failures)
             errors = requirement_errors(trained, self.collector.propagation)
@@ -187,6 +195,7 @@ class Sweep:
         settings, is_first = self.settings, not self._ready
         plan = self._grown(ready, refused)
         tasks = plan.tasks[len(self._plan.tasks) if self._plan else 0 :]
+        saving.check_room(ready, self.folder)
         if settings.dry_run:
             show_plan(ready, tasks)
         if settings.dry_run or not (ready or self._ready):
@@ -201,6 +210,7 @@ class Sweep:
         collector, sweep = self._collecting(ready)
         self._keep(plan)
         for item in ready:
+            saving.provide(item, self.folder, item.reused)
             collector.replay(self._diagnostician.renewed(item))
         for event in self._backend.run(plan, tasks) if self._backend else ():
             collector.take(event)
@@ -208,6 +218,14 @@ class Sweep:
             if item.shared:
                 found = reuse.from_sweep(item, collector.records(), sweep)
                 collector.replay(self._diagnostician.renewed(found))
+        for item in ready:
+            ended = collector.ended[item.record.index].values()
+            saving.provide(item, self.folder, ended, self._homes(item))
+
+    def _homes(self, item: Ready) -> list[Path]:
+        """Returns the folders of the other configurations with the same key."""
+        same = (i for i, r in self._ready.items() if r.record.identity == item.record.identity)
+        return [self.folder / str(index) for index in same if index != item.record.index]
 
     def _grown(self, ready: Sequence[Ready], refused: Sequence[ConfigurationRecord]) -> Plan:
         """Returns the plan with a round."""

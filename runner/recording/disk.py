@@ -1,14 +1,29 @@
 """Keeps every replicate on disk, the moment it ends; the rest can be rebuilt from that."""
 
+import contextlib
 import logging
 from pathlib import Path
 
 from hydra.errors import CompactHydraException
 
-from runner.events import ConfigurationEnded, Event, ReplicateRecorded, SweepEnded, SweepPlanned
-from runner.files import flush_folder
+from runner.events import (
+    ConfigurationEnded,
+    Event,
+    ReplicateRecorded,
+    SweepEnded,
+    SweepPlanned,
+    WeightsWritten,
+)
+from runner.files import flush_folder, link
 from runner.recording.recorder import Recorder
-from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord, write_record
+from runner.records import (
+    ARRIVING,
+    ConfigurationRecord,
+    ReplicateRecord,
+    SweepRecord,
+    weights_file,
+    write_record,
+)
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +74,16 @@ class DiskRecorder(Recorder):
                 self.waiting[home / f"{record.key}.json"] = record
                 self._write()
                 return  # replicates that were trained together end together
+            case WeightsWritten():
+                self._take_weights(event)
+                return
             case ConfigurationEnded():
                 self._write()
             case SweepEnded():
                 self._write()
                 self._tell_lost()
+                with contextlib.suppress(OSError):  # there is none, or something was left in it
+                    (self.folder / ARRIVING).rmdir()
         while self._unflushed:
             flush_folder(self._unflushed.pop())
 
@@ -106,6 +126,21 @@ class DiskRecorder(Recorder):
                     )
                 return
             del self.waiting[path]
+
+    def _take_weights(self, event: WeightsWritten) -> None:
+        """Moves a file of weights to its place; one of another sweep's folder is left there."""
+        key, source = event.key, self.folder / event.file
+        path = weights_file(self.folder / str(key.configuration), key.replicate.key)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            if source.is_relative_to(self.folder):
+                source.replace(path)
+            else:
+                link(source, path)
+        except OSError as error:
+            log.error("%s cannot be written (%s).", path, error.strerror or error)
+        else:
+            self._unflushed.add(path.parent)
 
     def _tell_lost(self) -> None:
         if self.waiting and not self.gone:

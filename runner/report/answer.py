@@ -65,6 +65,7 @@ class Answer:
       sentences: What it adds to the findings.
       figures: In order.
       blocks: Tables for people, after the figures.
+      code: Python, in lines.
       tables: Tables of numbers by the name of their file; of one without rows there is no file.
       has_legend: Whether the page lets single series be hidden here.
       choices_title: What the choices show.
@@ -77,6 +78,7 @@ class Answer:
     sentences: Sequence[Sentence] = ()
     figures: Sequence["Figure"] = ()
     blocks: Sequence[Block] = ()
+    code: str = ""
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     has_legend: bool = False
     choices_title: str = ""
@@ -85,7 +87,7 @@ class Answer:
     @property
     def has_section(self) -> bool:
         """Whether there is anything to show of it but sentences."""
-        return bool(self.figures or self.blocks)
+        return bool(self.figures or self.blocks or self.code)
 
 
 def overall(texts: Sequence[str]) -> list[Sentence]:

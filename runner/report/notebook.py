@@ -10,6 +10,7 @@ import pandas as pd
 from runner import tasks
 from runner.report import results
 from runner.report.comparison import Comparison, compare
+from runner.report.questions import take_home
 from runner.report.questions.differences import differences_table
 from runner.report.sweep import Sweep
 from runner.report.table import Table
@@ -73,7 +74,9 @@ class Results(results.Results):
         lines = [told.title, told.conditions, told.headline]
         texts = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
         cautions = "".join(f"<li>{escape(caution)}</li>" for caution in told.cautions)
-        return f"<div>{texts}{_table(told.ranking)}<ul>{cautions}</ul></div>"
+        home = take_home.ask(self._sweep)
+        code = f"<p>{escape(home.note)}</p><pre>{escape(home.code)}</pre>" if home else ""
+        return f"<div>{texts}{_table(told.ranking)}<ul>{cautions}</ul>{code}</div>"
 
 
 def _table(table: Table) -> str:

@@ -105,7 +105,11 @@ def filled_replicates_table(
 ) -> pd.DataFrame:
     """Returns `replicates_table`, with the columns that every sweep has if there is no record."""
     table = replicates_table(configurations, records)
-    return table if len(table) else pd.DataFrame(columns=[*KEY_COLUMNS, "status", "wall_time_s"])
+    return (
+        table
+        if len(table)
+        else pd.DataFrame(columns=[*KEY_COLUMNS, "status", "wall_time_s", "draw_time_s"])
+    )
 
 
 def failures_table(

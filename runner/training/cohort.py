@@ -62,6 +62,10 @@ class Snapshot:
         return values
 
 
+def _not_kept(key: Key, take: Callable[[], list[np.ndarray]]) -> None:
+    """Lets the last weights go."""
+
+
 def _no_pause(take: Callable[[], Snapshot]) -> None:
     """Goes on."""
 
@@ -80,6 +84,8 @@ class Cohort:
       room: What their training may use.
       at_pause: Called between epochs, when all events so far have been yielded, with a function
         that takes a snapshot. It may raise `KeyboardInterrupt`.
+      at_end: Called before it is told that a member has finished, with its key and a function that
+        returns its last weights, in the order of `model.weights`. It does not raise.
       resume: Where to go on; its members are all of this cohort's, and those of them that are not
         alive are not trained. Events are yielded of the epochs after it only.
     """
@@ -92,6 +98,7 @@ class Cohort:
     members: Sequence[Member]
     room: Room = field(default_factory=room)
     at_pause: Callable[[Callable[[], Snapshot]], None] = _no_pause
+    at_end: Callable[[Key, Callable[[], list[np.ndarray]]], None] = _not_kept
     resume: Snapshot | None = None
 
     def key(self, position: int) -> Key:

@@ -159,10 +159,22 @@ class Program:
 
     def trainable_values(self, state: State, replica: int) -> list[np.ndarray]:
         """Returns the trainable variables of one replica, in their natural shapes."""
-        values = (value if self._single else value[replica] for value in state.trainable)
+        return self._values(self._trainable, state.trainable, replica)
+
+    def weights(self, state: State, replica: int) -> list[np.ndarray]:
+        """Returns all of `model.weights` of one replica, in their natural shapes."""
+        variables = [*self._trainable, *self._other]
+        values = self._values(variables, [*state.trainable, *state.other], replica)
+        of = {id(variable): value for variable, value in zip(variables, values, strict=True)}
+        return [of[id(weight)] for weight in self.cohort.model.weights]
+
+    def _values(
+        self, variables: Sequence[Any], stored: Sequence[Any], replica: int
+    ) -> list[np.ndarray]:
+        values = (value if self._single else value[replica] for value in stored)
         return [
             np.reshape(value, variable.shape)
-            for value, variable in zip(values, self._trainable, strict=True)
+            for value, variable in zip(values, variables, strict=True)
         ]
 
     def finalize(self, state: State) -> State:

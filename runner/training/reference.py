@@ -110,6 +110,7 @@ class _Reference:
             ending["test"] = self._test()
             end_values = [variable.numpy() for variable in self.model.trainable_variables]
             ending["movement"] = movement(self.model, start_values, end_values)
+            self.cohort.at_end(key, self.model.get_weights)
         except _DivergedError as diverged:
             ending = {"status": "diverged", "diverged_epoch": epoch, "diverged_step": diverged.step}
         except Exception as error:  # one replicate's error must not stop the others

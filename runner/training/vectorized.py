@@ -398,6 +398,8 @@ class _Training:
                 if self.alive[position]:
                     end = self.program.trainable_values(chunk.state, replica)
                     start = [values[replica] for values in chunk.start]
+                    weights = partial(self.program.weights, chunk.state, replica)
+                    self.cohort.at_end(self.cohort.key(position), weights)
                     yield self._end(
                         position,
                         "finished",

@@ -47,7 +47,7 @@ def _optuna():
 
 def frame(path: Path) -> pd.DataFrame:
     table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    return table.drop(columns="wall_time_s", errors="ignore")
+    return table.drop(columns=["wall_time_s", "draw_time_s"], errors="ignore")
 
 
 def assert_same_results(first: Path, second: Path) -> None:
@@ -73,7 +73,7 @@ def mlflow_runs(tracked):
                 run.info.status,
                 {key: run.data.tags.get(key) for key in TAGS},
                 run.data.params,
-                {key: value for key, value in run.data.metrics.items() if key != "wall_time_s"},
+                {key: value for key, value in run.data.metrics.items() if "time_s" not in key},
                 names.get(run.data.tags.get("mlflow.parentRunId")),
                 sorted(file.path for file in client.list_artifacts(run.info.run_id)),
             )

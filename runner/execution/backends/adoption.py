@@ -25,6 +25,7 @@ from runner.events import (
     TaskEnded,
     TaskEvent,
     TaskStarted,
+    WeightsWritten,
 )
 from runner.execution import folders, plan, reuse
 from runner.execution.backends.frames import Follower, Frame
@@ -35,9 +36,10 @@ from runner.execution.backends.task_files import (
     task_folder,
 )
 from runner.execution.checkpoints import MemberKey, member_key, path_of
-from runner.execution.plan import Plan, Task
+from runner.execution.plan import Plan, Planned, Task
 from runner.locks import HeldError, hold
 from runner.plan import Key
+from runner.records import weights_file
 
 log = logging.getLogger(__name__)
 
@@ -115,12 +117,20 @@ class Adopted:
             if self.is_ended:
                 return
             event = renamed(frame.event, self.attempt.task, self.keys)
+            if isinstance(event, WeightsWritten) and isinstance(frame.event, WeightsWritten):
+                event = replace(event, file=str(self._weights(frame.event)))
             yield Frame(*self.attempt, frame.number, event)
             if isinstance(event, ReplicateEnded) and event.status != "interrupted":
                 self.left.discard(event.key)
             self.is_ended = not self.left or isinstance(event, TaskEnded)
             if self.is_ended and not isinstance(event, TaskEnded):
                 yield Frame(*self.attempt, frame.number + 1, TaskEnded(self.attempt.task))
+
+    def _weights(self, event: WeightsWritten) -> Path:
+        """Returns where weights are: the earlier command may have taken them away, too."""
+        folder, key = self.follower.path.parents[2].resolve(), event.key
+        taken = weights_file(folder / str(key.configuration), key.replicate.key)
+        return taken if taken.exists() else folder / event.file
 
 
 def own(folder: Path) -> None:
@@ -149,7 +159,10 @@ def release() -> None:
 
 
 def find(
-    root: Path, wanted: Collection[MemberKey], alive: Callable[[str], Collection[Attempt]]
+    root: Path,
+    wanted: Collection[MemberKey],
+    alive: Callable[[str], Collection[Attempt]],
+    last: Collection[MemberKey] = (),
 ) -> Iterator[Found]:
     """Yields the tasks of earlier commands that have, or will have, replicates that are wanted.
 
@@ -160,6 +173,8 @@ def find(
       root: Folder of the sweeps.
       wanted: The replicates, none of which is on record.
       alive: Returns the attempts of a sweep, by its id, of which a worker waits or runs.
+      last: Those of the replicates whose last weights are to be kept: a worker that does not keep
+        them is not followed.
 
     Raises:
       ConfigError: Another command that lives follows one of them.
@@ -175,7 +190,12 @@ def find(
         except (OSError, ValueError) as error:
             log.debug("%s is not adopted.", place, exc_info=error)
             continue
-        names = {key: name for key, name in _names(earlier, task).items() if name in pending}
+        kept = {each.index for each in earlier.configurations if _keeps_last(each)}
+        names = {
+            key: name
+            for key, name in _names(earlier, task).items()
+            if name in pending and (name not in last or key.configuration in kept)
+        }
         if not names:
             continue
         own(place.parents[1])
@@ -225,6 +245,10 @@ def _names(of: Plan, task: Task) -> dict[Key, MemberKey]:
         for key in task.keys
         if key.configuration in identities
     }
+
+
+def _keeps_last(planned: Planned) -> bool:
+    return planned.settings.get("training", {}).get("save") == "end"
 
 
 def _found(
@@ -285,7 +309,7 @@ def renamed(event: TaskEvent, task: str, keys: Mapping[Key, Key]) -> TaskEvent:
         case Restarted(told):
             if left := tuple(keys[key] for key in told if key in keys):
                 return Restarted(left)
-        case Resumed() | ReplicateEnded():
+        case Resumed() | ReplicateEnded() | WeightsWritten():
             if event.key in keys:
                 return replace(event, key=keys[event.key])
         case Logged():

@@ -34,6 +34,7 @@ from runner.execution.plan import NAME as PLAN
 from runner.execution.plan import Task, read
 from runner.imports import told
 from runner.machine import num_cores
+from runner.records import ARRIVING
 from runner.validation import to_json
 
 log = logging.getLogger(__name__)
@@ -120,6 +121,7 @@ class RayCluster:
             "runner": self._runner,
             "worker": self._worker,
             "stop": self._name(attempt),
+            "files": ARRIVING,
         }
         generator = self._remote.options(
             name=f"runner {task.name}.{attempt.number}",
@@ -192,6 +194,8 @@ class RayCluster:
                 yield Frame(attempt.task, attempt.number, 0, ended)
             elif kind == ray_task.ENDED:
                 self._endings[attempt] = value
+            elif kind == ray_task.FILE:
+                self._store(*value)
             else:
                 yield from self._decoded(stream, value)
 
@@ -207,6 +211,21 @@ class RayCluster:
             del self._streams[stream.attempt]
             self._endings[stream.attempt] = f"its messages are damaged: {error}"
         stream.rest = stream.rest[place:]
+
+    def _store(self, name: str, place: int, content: bytes) -> None:
+        """Writes a part of a file; one that cannot be written is told, and missing at the end."""
+        path = self._folder / name
+        half = path.with_name(f".{path.name}.part")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            if place and half.stat().st_size != place:
+                return  # of an earlier part that could not be written
+            with half.open("ab" if place else "wb") as file:
+                file.write(content)
+            if not content:
+                half.replace(path)
+        except OSError as error:
+            log.error("%s cannot be written (%s).", path, error.strerror or error)
 
     def _name(self, attempt: Attempt) -> bytes:
         """Returns the key by which an attempt is asked to stop."""

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 REFUSED, RUNNING, FRAMES, ENDED = "refused", "running", "frames", "ended"
-"""What an item says: why not; on which node; what has come; how the process ended."""
+FILE = "file"
+"""What an item says: why not; on which node; what has come; how the process ended; a part of a file
+that frames tell of, with its path from the sweep's folder and its place, empty at the end."""
 
 _NAMESPACE = b"runner"
 
@@ -93,7 +95,7 @@ def on_node(order: Mapping[str, Any], plan: bytes) -> Iterator[tuple[str, Any]]:
             place.write_bytes(order["content"])
             (scratch / "plan.json").write_bytes(plan)
         folder = scratch or Path(order["folder"])
-        yield from _process(order, folder, working)
+        yield from _process(order, folder, working, sends_files=scratch is not None)
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -110,8 +112,10 @@ def _objection(wanted: tuple[str, str], found: tuple[str, str], node: str) -> st
     )
 
 
-def _process(order: Mapping[str, Any], folder: Path, working: str) -> Iterator[tuple[str, Any]]:
-    """Runs the worker's process; yields its frames and how it ended."""
+def _process(
+    order: Mapping[str, Any], folder: Path, working: str, sends_files: bool
+) -> Iterator[tuple[str, Any]]:
+    """Runs the worker's process; yields its frames, its files, and how it ended."""
     number = str(order["attempt"])
     files = folder / "tasks" / order["task"]
     log, frames = files / f"{number}.log", files / f"{number}.frames"
@@ -128,19 +132,24 @@ def _process(order: Mapping[str, Any], folder: Path, working: str) -> Iterator[t
         ) as process,
     ):
         try:
-            yield from _followed(process, frames, order["stop"])
+            files = folder / order["files"] if sends_files else None
+            yield from _followed(process, frames, order["stop"], files)
         finally:
             process.kill()
     yield ENDED, _ending(process.returncode, log)
 
 
-def _followed(process: subprocess.Popen, frames: Path, stop: bytes) -> Iterator[tuple[str, Any]]:
+def _followed(
+    process: subprocess.Popen, frames: Path, stop: bytes, files: Path | None
+) -> Iterator[tuple[str, Any]]:
     """Yields what a process writes until it ends, and asks it to end when this one is asked to."""
     is_told, look_s, place = False, time.monotonic() + _STOP_S, 0
     while True:
         has_ended = process.poll() is not None
         while content := _content(frames, place):
             place += len(content)
+            if files is not None:  # what these frames tell of was written before them
+                yield from _sent(files)
             yield FRAMES, content
         if has_ended:
             return
@@ -149,6 +158,17 @@ def _followed(process: subprocess.Popen, frames: Path, stop: bytes) -> Iterator[
             look_s = time.monotonic() + _STOP_S
             if is_told := _is_asked(stop):
                 process.send_signal(signal.SIGUSR2)
+
+
+def _sent(folder: Path) -> Iterator[tuple[str, Any]]:
+    """Yields the files of a folder, whole ones only, and removes them."""
+    for path in sorted(folder.glob("[!.]*")):
+        name, place = f"{folder.name}/{path.name}", 0
+        while content := _content(path, place):
+            yield FILE, (name, place, content)
+            place += len(content)
+        yield FILE, (name, place, b"")
+        path.unlink()
 
 
 def _content(path: Path, place: int) -> bytes:

@@ -421,19 +421,22 @@ def jobs() -> dict[str, Listed]:
     return listed
 
 
-def left(root: Path, wanted: Collection[MemberKey]) -> list[Found]:
+def left(
+    root: Path, wanted: Collection[MemberKey], last: Collection[MemberKey] = ()
+) -> list[Found]:
     """Returns the tasks that earlier commands have left, of which something is wanted.
 
     Args:
       root: Folder of the sweeps.
       wanted: The replicates.
+      last: Those of them whose last weights are to be kept.
 
     Raises:
       ConfigError: Another command follows them, or SLURM does not answer.
     """
     listed = cache(jobs)
     try:
-        return list(find(root, wanted, lambda sweep: alive(listed(), sweep)))
+        return list(find(root, wanted, lambda sweep: alive(listed(), sweep), last))
     except (OSError, subprocess.SubprocessError) as error:
         raise ConfigError(f"SLURM does not answer: {_why(error)}") from error
 

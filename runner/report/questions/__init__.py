@@ -19,6 +19,7 @@ from runner.report.questions import (
     problems,
     propagation,
     replicates,
+    take_home,
     target,
     trainability,
     trained,
@@ -42,6 +43,7 @@ QUESTIONS: tuple[Callable[[Sweep], Answer | None], ...] = (
     movement.ask,
     kernels.ask,
     trained.ask,
+    take_home.ask,
 )
 
 

@@ -1,11 +1,17 @@
 """Which law drew each kernel."""
 
+import pandas as pd
+
 from runner.records import ConfigurationRecord, KernelRecord
-from runner.report.answer import Answer, Block
+from runner.report import names
+from runner.report.answer import Answer, Block, overall
 from runner.report.cautions import is_fallback
 from runner.report.names import shape_text
 from runner.report.sweep import Sweep
 from runner.report.table import Entry, Table
+
+# Whoever draws initial weights in less need not think of it.
+_LONG_S = 1.0
 
 
 def ask(sweep: Sweep) -> Answer:
@@ -14,8 +20,23 @@ def ask(sweep: Sweep) -> Answer:
         "kernels",
         "Initial weights",
         note="The law that drew each kernel, and the kernel's shape.",
+        sentences=overall([drawing(sweep.results.replicates)]),
         blocks=[Block(table) for table in (*kernels(sweep), *rules(sweep))],
     )
+
+
+def drawing(replicates: pd.DataFrame) -> str:
+    """Returns which initializers take long to draw a replicate, in a sentence; empty if none."""
+    seconds = replicates["draw_time_s"].astype(float)
+    means = seconds.groupby(replicates["init"], sort=False).mean()
+    slow = means[means > _LONG_S].sort_values(ascending=False)
+    if slow.empty:
+        return ""
+    told = [
+        f"of {names.one_line(str(init))} {'took ' * (not place)}{mean:.{1 if mean < 10 else 0}f} s"
+        for place, (init, mean) in enumerate(slow.items())
+    ]
+    return f"Drawing the initial weights {names.listed_some(told)} a replicate."
 
 
 def kernels(sweep: Sweep) -> list[Table]:

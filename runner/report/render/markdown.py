@@ -77,11 +77,11 @@ def _after_backslash(match: re.Match[str]) -> str:
     return f"\\{marker}" if marker in "-+" else f"{marker}\\"
 
 
-def fenced(text: str) -> str:
+def fenced(text: str, language: str = "") -> str:
     """Returns a text as a code block that no line of it can end."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}\n{text}\n{fence}"
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def table(content: Table) -> str:
@@ -126,6 +126,7 @@ def _section(answer: Answer) -> list[str]:
         escaped(answer.note),
         *[text for figure in answer.figures for text in _figure(figure)],
         *[text for block in answer.blocks for text in _block(block)],
+        fenced(answer.code, "python") if answer.code else "",
     ]
 
 

@@ -19,6 +19,7 @@ from runner.events import (
     Resumed,
     TaskEnded,
     TaskStarted,
+    WeightsWritten,
 )
 from runner.execution.backends import adoption
 from runner.execution.backends.frames import FrameWriter
@@ -102,6 +103,8 @@ def here(folder, file):
         (Resumed(A, [0], {"loss": [0.1]}), Heartbeat("0")),
         (ReplicateEnded(C, "diverged", 1.5), ReplicateEnded(THERE_HERE[C], "diverged", 1.5)),
         (ReplicateEnded(A, "finished"), Heartbeat("0")),
+        (WeightsWritten(C, "arriving/x"), WeightsWritten(THERE_HERE[C], "arriving/x")),
+        (WeightsWritten(A, "arriving/x"), Heartbeat("0")),
         (Logged(30, "of all"), Logged(30, "of all")),
         (Logged(30, "of both", (0, 1)), Logged(30, "of both", (0,))),
         (Logged(30, "of the other", (0,)), Heartbeat("0")),

@@ -1,0 +1,105 @@
+"""The code for the winner, and what it cost to draw."""
+
+import ast
+import dataclasses
+
+import pytest
+
+from runner.records import KernelRecord
+from runner.report.comparison import compare
+from runner.report.questions import take_home
+from runner.report.questions.kernels import drawing
+from runner.report.questions.trained import origin
+from runner.report.render.html import page
+from runner.report.render.markdown import markdown
+from runner.report.sweep import Sweep
+
+GOOD, BAD = [0.9, 0.91, 0.92, 0.9, 0.91], [0.5, 0.51, 0.5, 0.49, 0.52]
+APPLY = "runner.initializers.apply(model, {!r}, seed=0)".format
+
+CODES = {
+    "he_normal": "Dense(64, kernel_initializer=keras.initializers.HeNormal())",
+    "normal(scale=0.01)": "keras.initializers.RandomNormal(stddev=0.01)",
+    "uniform(scale=0.1)": "keras.initializers.RandomUniform(minval=-0.1, maxval=0.1)",
+    "variance_scaling(scale=2, mode=fan_out)": "VarianceScaling(scale=2, mode='fan_out')",
+    "zero": "keras.initializers.Zeros()",
+    "zero(weights=fixed)": "keras.initializers.Zeros()",
+    "he_normal(negative_slope=0.1)": APPLY("he_normal(negative_slope=0.1)"),
+    "identity(fallback=glorot_uniform)": APPLY("identity(fallback=glorot_uniform)"),
+    "keras1/he_normal": APPLY("keras1/he_normal"),
+    "sparse": APPLY("sparse"),
+    "my.module.Law(a='x')": APPLY("my.module.Law(a='x')"),
+}
+
+
+def asked(scored, label, kernels=("dense/kernel",), others=None):
+    results = scored({label: GOOD, "glorot_uniform": BAD, **(others or {})}, margin=0.05)
+    drawn = [KernelRecord(path, (3, 3), label) for path in kernels]
+    records = [dataclasses.replace(each, kernels=drawn) for each in results.configurations]
+    return dataclasses.replace(results, configurations=tuple(records))
+
+
+@pytest.mark.parametrize(("label", "code"), CODES.items(), ids=CODES)
+def test_the_winner_is_written_as_keras_or_runner_takes_it(scored, label, code):
+    sweep = Sweep(asked(scored, label), draws=False)
+    answer = take_home.ask(sweep)
+    assert code in answer.code
+    ast.parse(answer.code)
+    assert f"Use {label}" in compare(sweep.results).headline
+    assert f"```python\n{answer.code}\n```" in markdown(
+        compare(sweep.results), [answer], "", origin(sweep.results)
+    )
+    assert "<pre><code>import" in page(sweep, compare(sweep.results), [answer])
+
+
+def test_each_kind_of_kernel_has_its_argument(scored):
+    paths = ("lstm/kernel", "lstm/recurrent_kernel")
+    code = take_home.ask(Sweep(asked(scored, "orthogonal", paths), draws=False)).code
+    assert "kernel_initializer=keras.initializers.Orthogonal()" in code
+    assert "recurrent_initializer=keras.initializers.Orthogonal()" in code
+    own = Sweep(asked(scored, "orthogonal", ("mine/w",)), draws=False)
+    assert APPLY("orthogonal") in take_home.ask(own).code
+
+
+@pytest.mark.parametrize("label", ["keep", "he_normal(rules='#1a2b')"])
+def test_what_no_line_can_say_is_left_out(scored, label):
+    assert take_home.ask(Sweep(asked(scored, label), draws=False)) is None
+
+
+def test_ties_are_told_and_nothing_without_a_winner(scored):
+    tied = asked(scored, "he_normal", others={"he_uniform": [v - 0.001 for v in GOOD]})
+    assert "As good here: he_uniform." in take_home.ask(Sweep(tied, draws=False)).note
+    few = scored({"he_normal": GOOD[:1], "zero": BAD[:1]})
+    assert take_home.ask(Sweep(few, draws=False)) is None
+
+
+def test_weights_that_were_kept_are_named(scored):
+    results = asked(scored, "he_normal")
+    kept = [
+        dataclasses.replace(each, settings={**each.settings, "training": {"save": "start"}})
+        for each in results.configurations
+    ]
+    results = dataclasses.replace(results, configurations=tuple(kept))
+    code = take_home.ask(Sweep(results, draws=False)).code
+    assert "model.load_weights('0/weights/seed-0.weights.h5')" in code
+    assert "the weights that seed 0 started from" in code
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (
+            {"zero": None, "lsuv": 2.31},
+            "Drawing the initial weights of lsuv took 2.3 s a replicate.",
+        ),
+        (
+            {"zero": 0.9, "lsuv": 2.31, "metainit": 123.0},
+            "Drawing the initial weights of metainit took 123 s and of lsuv 2.3 s a replicate.",
+        ),
+        ({"zero": 0.9, "lsuv": None}, ""),
+    ],
+)
+def test_slow_drawing_is_told(scored, seconds, text):
+    table = scored({init: GOOD for init in seconds}).replicates
+    table["draw_time_s"] = table["init"].map(seconds)
+    assert drawing(table) == text
