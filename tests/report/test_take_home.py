@@ -28,6 +28,7 @@ CODES = {
     "identity(fallback=glorot_uniform)": APPLY("identity(fallback=glorot_uniform)"),
     "keras1/he_normal": APPLY("keras1/he_normal"),
     "sparse": APPLY("sparse"),
+    "lsuv": "apply(model, 'lsuv', seed=0, x=x_train[:128], y=y_train[:128])",
     "my.module.Law(a='x')": APPLY("my.module.Law(a='x')"),
 }
 
@@ -61,9 +62,21 @@ def test_each_kind_of_kernel_has_its_argument(scored):
     assert APPLY("orthogonal") in take_home.ask(own).code
 
 
-@pytest.mark.parametrize("label", ["keep", "he_normal(rules='#1a2b')"])
-def test_what_no_line_can_say_is_left_out(scored, label):
-    assert take_home.ask(Sweep(asked(scored, label), draws=False)) is None
+def test_the_models_own_initializers_need_no_code(scored):
+    answer = take_home.ask(Sweep(asked(scored, "keep"), draws=False))
+    assert answer.code == "# The model as it is: its own initializers do best."
+
+
+def test_rules_are_written_out(scored):
+    rules = [{"role": "output", "init": "zero"}]
+    results = asked(scored, "he_normal(rules=1-9d4d)")
+    ruled = [
+        dataclasses.replace(each, settings={**each.settings, "init": {"rules": rules}})
+        for each in results.configurations
+    ]
+    results = dataclasses.replace(results, configurations=tuple(ruled))
+    code = take_home.ask(Sweep(results, draws=False)).code
+    assert APPLY("he_normal(rules=[{role: output, init: zero}])") in code
 
 
 def test_ties_are_told_and_nothing_without_a_winner(scored):

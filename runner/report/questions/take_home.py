@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import labels
+from runner.initializers import CATALOGUE
 from runner.records import ConfigurationRecord, weights_file
 from runner.report import names, words
 from runner.report.answer import Answer
@@ -74,18 +75,24 @@ def winners(sweep: Sweep) -> list[Standing]:
 
 
 def _code(record: ConfigurationRecord) -> str | None:
-    """Returns the code; None where there is nothing to write, or nothing that would do."""
+    """Returns the code; None where nothing would do."""
     try:
         name, settings = labels.read(record.init)
     except ValueError:  # of an older version
         return None
-    if name == _OWN or "rules" in settings:
-        return None
     settings.pop(labels.MARK, None)
+    if name == _OWN and not settings:
+        return "# The model as it is: its own initializers do best."
     kernels = list(dict.fromkeys(kernel.path.rpartition("/")[2] for kernel in record.kernels))
     made = _made(name, settings)
     if made is None or not kernels or not _LAYERS.keys() >= set(kernels):
-        call = f"runner.initializers.apply(model, {record.init!r}, seed=0)"
+        looks = getattr(CATALOGUE.get(name), "needs_data", False)
+        batch = ", x=x_train[:128], y=y_train[:128]" if looks else ""
+        told = record.init
+        if "rules" in settings:  # the label has a tag for them
+            rules = record.settings.get("init", {}).get("rules")
+            told = labels.label(name, {**settings, "rules": rules})
+        call = f"runner.initializers.apply(model, {told!r}, seed=0{batch})"
         return f"import runner\n\n{call}  # of a built Keras model"
     lines = [f"layer = keras.layers.{_LAYERS[kernel].format(made)}" for kernel in kernels]
     caution = "# An object for each layer: two that share one start with the same values."
