@@ -64,16 +64,16 @@ def _law(record: ConfigurationRecord, kernel: KernelRecord) -> Entry:
 
 def rules(sweep: Sweep) -> list[Table]:
     """Returns the rules of the initializers that have any, and what they hold for."""
-    held = {
+    held = dict.fromkeys(
         (record.init, rule, ", ".join(paths))
         for record in (standing.record for standing in sweep.standings)
         for rule, paths in record.rules
-    }
+    )
     if not held:
         return []
     return [
         Table(
             ("initializer", "rule", "weights"),
-            tuple(tuple(map(Entry, row)) for row in sorted(held)),
+            tuple(tuple(map(Entry, row)) for row in held),
         )
     ]
