@@ -12,10 +12,11 @@ import numpy as np
 
 from runner import seeds as streams
 from runner.anatomy.kernels import UndefinedError, Weight
+from runner.anatomy.matrices import matrices
 from runner.anatomy.roles import Attention
 from runner.config import NUMBER, setting
 from runner.initializers.law import KERNEL_LAW, Body, KernelLaw, ModelLaw
-from runner.initializers.matrices import matrices, semi_orthogonal
+from runner.initializers.laws import semi_orthogonal
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ ORTHOGONAL = {
 SQUARE_ONLY = {"keras1/identity": ({}, 1.0), "keras1/identity, gain": ({"gain": 2.0}, 2.0)}
 # Laws with tests of their own: of several kinds of kernels, or not one distribution.
 STRUCTURED = {"delta_orthogonal", "dirac", "sinusoidal", "lee_tanh", "idinit", "irnn", "sparse"}
+STRUCTURED |= {"rai"}
 THE_TEN = (
     "uniform",
     "lecun_uniform",
