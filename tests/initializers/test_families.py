@@ -14,6 +14,8 @@ FAMILIES = {
     "recurrent": ((7,), 2),
 }
 OPTIONS = [name for name in CATALOGUE if name != "custom"]
+# Compiling derivatives of a recurrent layer's derivatives takes a minute, however few the steps.
+SLOW = {"metainit": {"steps": 1}}
 
 # Families that a law is defined for, as its paper says; other laws are for kernels wherever they
 # are, but each must be defined for one of the families.
@@ -81,11 +83,14 @@ def refusal(option):
     return refusal
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in OPTIONS],
+)
 def test_every_law_composes_or_says_why_not(subjects, refusal, name):
     composed = set()
     for family, subject in subjects.items():
-        message = refusal(subject, name)
+        message = refusal(subject, name, **SLOW.get(name, {}))
         if message:
             assert message.startswith("`init` must be defined for ")
             assert f"Received: {name}" in message
