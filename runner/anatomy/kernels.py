@@ -254,21 +254,22 @@ def chosen(
     """
     for key, patterns in (("init.kernels", kernels), ("init.not_kernels", not_kernels)):
         for pattern in patterns:
-            if not any(_fits(weight, [pattern]) for weight in found):
+            if not any(fits(weight, [pattern]) for weight in found):
                 rule = "patterns that each fit the path of a weight"
                 raise ConfigError.at(key, rule, pattern, f"The weights are {listed(found)}.")
 
     def as_wanted(weight: Weight) -> Weight:
-        if _fits(weight, not_kernels):
+        if fits(weight, not_kernels):
             return replace(weight, origin="")
-        if _fits(weight, kernels):
+        if fits(weight, kernels):
             return replace(weight, origin=weight.origin or "setting")
         return weight
 
     return [as_wanted(weight) for weight in found]
 
 
-def _fits(weight: Weight, patterns: Sequence[str]) -> bool:
+def fits(weight: Weight, patterns: Sequence[str]) -> bool:
+    """Tells whether a weight of real numbers has a path that one of the patterns fits."""
     return weight.is_real and any(fnmatchcase(weight.path, pattern) for pattern in patterns)
 
 

@@ -30,7 +30,7 @@ or of three with a gate.
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -97,6 +97,8 @@ class Attention:
       output: Position of the kernel that joins its heads, or None.
       num_heads: How many heads have queries.
       key_dim: Size of a head's queries and keys.
+      context: Positions of the kernels before what the keys are made of, where that is not what
+        the queries are made of; None in a self-attention.
     """
 
     query: int
@@ -105,6 +107,7 @@ class Attention:
     output: int | None
     num_heads: int
     key_dim: int
+    context: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,12 +119,15 @@ class Structure:
       branches: Of all residual sums, in the order of these; a block that is called twice has two.
       attentions: In the order of their use, each once.
       order: Positions of the kernels in the order of their first use; without those not used.
+      after: Position of each of these -> TensorFlow's words for the operations on the way from it
+        to the next kernels or the outputs.
     """
 
     roles: Mapping[int, frozenset[str]]
     branches: tuple[Branch, ...]
     attentions: tuple[Attention, ...]
     order: tuple[int, ...]
+    after: Mapping[int, frozenset[str]]
 
     def having(self, role: str) -> list[int]:
         """Returns the positions of the weights that have a role."""
@@ -156,8 +162,9 @@ def structure(model: Any, places: Sequence[Weight], x: Any) -> Structure:
     return Structure(
         {position: frozenset(roles[position]) for position in sorted(roles)},
         tuple(branches),
-        tuple(attentions),
+        tuple(replace(one, context=_context(uses, one)) for one in attentions),
         uses.order,
+        _after(uses),
     )
 
 
@@ -241,6 +248,36 @@ class _Uses:
             for step in self.acting
             if kernel in self.kernels[step]
         )
+
+
+def _after(uses: _Uses) -> dict[int, frozenset[str]]:
+    """Returns for each kernel the kinds of the steps between its uses and the next kernels."""
+    found: dict[int, set[str]] = {}
+    for place in uses.acting:
+        left, seen = [place], set[int]()
+        while left:
+            for step in set(uses.flow.after[left.pop()]) - seen:
+                seen.add(step)
+                if not uses.is_acting(step):
+                    left.append(step)
+        kinds = {uses.flow.steps[step].kind for step in seen if not uses.is_acting(step)}
+        for kernel in uses.kernels[place]:
+            found.setdefault(kernel, set()).update(kinds)
+    return {kernel: frozenset(kinds) for kernel, kinds in found.items()}
+
+
+def _context(uses: _Uses, attention: Attention) -> tuple[int, ...] | None:
+    """Returns the kernels before the keys' source; None where that is the queries' too."""
+
+    def sources(kernel: int) -> set[int]:
+        acting = (step for step in uses.acting if kernel in uses.kernels[step])
+        return {_past(uses.flow, one) for step in acting for one in uses.flow.before[step]}
+
+    own = sources(attention.key)
+    if own & sources(attention.query):
+        return None
+    before = (kernel for step in own for kernel in uses.between(None, step))
+    return tuple(dict.fromkeys(before))
 
 
 def _basic_roles(uses: _Uses) -> Iterator[tuple[str, int]]:

@@ -32,6 +32,7 @@ from runner.anatomy.kernels import (
     Weight,
     chosen,
     exact_fans,
+    fits,
     keras_fans,
     listed,
     weights,
@@ -262,6 +263,7 @@ class _Preparation:
       ruled: Position of a weight that a rule holds for -> the number of the rule.
       kernels: Those that are drawn by the law, by a rule or by the fallback.
       laws: Position -> law of what is drawn by one; of kernels that keep their own it is missing.
+      is_adjusted: Whether a law of whole models changes what they draw.
       fallen: Positions of the kernels that the fallback draws.
       is_adjusted: Whether a law of whole models changes what they draw.
     """
@@ -345,7 +347,11 @@ class _Preparation:
                 for kernel in self.of_law
             }
             others = own_laws.keys() - {kernel.position for kernel in self.kernels}
-            found |= {p: Choice("", own_laws[p]) for p in others if p not in self.ruled}
+            found |= {
+                p: Choice("", own_laws[p])
+                for p in others
+                if p not in self.ruled and not fits(self.places[p], law.not_kernels)
+            }
         elif isinstance(law, KernelLaw):
             self._or_refused(lambda: law.check(self.of_law))
             found = {kernel.position: self._defined(self.init, kernel) for kernel in self.of_law}

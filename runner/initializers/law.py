@@ -8,11 +8,11 @@ draws every kernel from its law, and hands what came of it to the `ModelLaw`, if
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 
-from runner.anatomy.kernels import Weight
+from runner.anatomy.kernels import UndefinedError, Weight
 from runner.anatomy.roles import Structure
 from runner.config import NUMBER, POSITIVE, Rule, one_of, optional, setting
 from runner.initializers.rules import RULES, Rules
@@ -130,6 +130,22 @@ class KernelLaw(Law):
         return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scaled(KernelLaw):
+    """A law times a factor: no option, but what laws of whole models are made of."""
+
+    law: KernelLaw
+    factor: float
+
+    def initializer(self, kernel: Weight, seed: int) -> Initializer:
+        drawn = self.law.initializer(kernel, seed)
+        return lambda shape, *, dtype: self.factor * drawn(shape, dtype=dtype)
+
+    def stddev(self, kernel: Weight) -> float | None:
+        stddev = self.law.stddev(kernel)
+        return None if stddev is None else self.factor * stddev
+
+
 @dataclass(frozen=True)
 class Probe:
     """The batch of training data that step 0 is measured on.
@@ -172,6 +188,13 @@ class Body:
             self._programs.append(build())
         return self._programs[0]
 
+    @property
+    def known_structure(self) -> Structure:
+        """The structure, for a law that cannot do without."""
+        if self.structure is None:
+            raise UndefinedError("the model's structure is not known")
+        return self.structure
+
 
 @dataclass(frozen=True)
 class ModelLaw(Law):
@@ -188,6 +211,10 @@ class ModelLaw(Law):
     """Whether only a draw tells if it is defined for the data: it is tried before training."""
 
     base: str = setting(KERNEL_LAW, "he_normal")
+
+    def scaled_base(self, factor: float) -> KernelLaw:
+        """Returns `base` times a factor."""
+        return Scaled(law=cast(KernelLaw, CATALOGUE[self.base]()), factor=factor)
 
     def laws(self, body: Body) -> Mapping[int, KernelLaw]:
         """Returns what draws weights otherwise than `base`, by their positions.

@@ -35,22 +35,16 @@ import numpy as np
 
 from runner.anatomy.kernels import UndefinedError, Weight
 from runner.initializers import laws
-from runner.initializers.law import CATALOGUE, KEEP, SCALED, Body, Initializer, KernelLaw, ModelLaw
+from runner.initializers.law import CATALOGUE, KEEP, SCALED, Body, KernelLaw, ModelLaw, Scaled
 
 _TRIAL_SEEDS = (0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scaled(KernelLaw):
-    """Another law, times the factor that gives it a standard deviation."""
+class _Deviating(Scaled):
+    """A law with the factor that gives it this standard deviation."""
 
-    law: KernelLaw
-    factor: float
     deviation: float
-
-    def initializer(self, kernel: Weight, seed: int) -> Initializer:
-        initializer = self.law.initializer(kernel, seed)
-        return lambda shape, dtype: self.factor * initializer(shape, dtype=dtype)
 
     def stddev(self, kernel: Weight) -> float:
         return self.deviation
@@ -78,7 +72,7 @@ class MeanField(ModelLaw):
             squares = {k.position: self._mean_square(law, k) for k in body.kernels}
             found = factors(body, squares, self._bias_mean_squares(body))
         return {
-            position: Scaled(
+            position: _Deviating(
                 law=law, factor=factor, deviation=factor * math.sqrt(squares[position])
             )
             for position, factor in found.items()

@@ -70,9 +70,22 @@ class MetaInit(ModelLaw):
     def adjusted(
         self, body: Body, seeds: Sequence[int], stacked: Sequence[np.ndarray]
     ) -> Sequence[np.ndarray]:
-        """Returns the weights, with the norms that were learned."""
+        """Returns the weights, with the norms that were learned.
+
+        Raises:
+          UndefinedError: TensorFlow cannot run the model's loops, as of recurrent layers, in one
+            of its own.
+        """
+        import tensorflow as tf
+
         numbers = [streams.integer(s, "weights", body.kernels[0].position, 1) for s in seeds]
-        scales = body.program(lambda: _program(self, body))(stacked, np.array(numbers, np.int64))
+        program = body.program(lambda: _program(self, body))
+        try:
+            scales = program(stacked, np.array(numbers, np.int64))
+        except tf.errors.InvalidArgumentError as error:
+            raise UndefinedError(
+                f"the gradient quotient cannot be computed: {told(error)}"
+            ) from error
         for kernel, scale in zip(body.kernels, scales.T, strict=True):
             values = stacked[kernel.position]
             factor = scale.astype(values.dtype).reshape(-1, *[1] * len(kernel.shape))

@@ -367,6 +367,32 @@ def test_architectures_as_they_are_written(built, name):
     ] == list(wanted.attentions)
 
 
+@pytest.mark.parametrize("name", [name for name, wanted in WANTED.items() if wanted.attentions])
+def test_what_attentions_attend_to(built, name):
+    """What is not their own input: in the translator, what the encoder makes."""
+    _, _, names, found = built(name)
+    told = {
+        names[one.query]: one.context and {names[kernel] for kernel in one.context}
+        for one in found.attentions
+    }
+    encoder = {*of_attention("encoder"), "encoder_ffn_in", "encoder_ffn_out"}
+    assert told == {query: encoder if "cross" in query else None for query in told}
+
+
+def test_what_follows_on_a_kernel(built):
+    _, _, names, found = built("transformer")
+    after = {names[kernel]: kinds for kernel, kinds in found.after.items()}
+    assert set(after) == {names[kernel] for kernel in found.order}
+    assert {name for name, kinds in after.items() if "Relu" in kinds} == {
+        *("a/ffn/in", "b/ffn/in", "dense")
+    }
+    # Softmax of the scores, and of the model's outputs.
+    assert {name for name, kinds in after.items() if "Softmax" in kinds} == {
+        *(f"{block}/att/{part}" for block in "ab" for part in ("query", "key")),
+        "head",
+    }
+
+
 @pytest.mark.parametrize("name", [name for name, wanted in WANTED.items() if wanted.branches])
 def test_branches_whose_ends_are_zero_add_nothing(built, numbers, name):
     """Then the model's outputs do not change with their other kernels."""

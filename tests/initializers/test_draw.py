@@ -6,10 +6,15 @@ import pytest
 from runner import seeds
 from runner.config import ConfigError
 from runner.initializers import CATALOGUE
+from runner.initializers.law import ModelLaw
 
-# Laws that look at data have tests of their own.
-OF_DATA = {name for name, law in CATALOGUE.items() if getattr(law, "needs_data", False)}
-OPTIONS = [name for name in CATALOGUE if name not in ("custom", *OF_DATA)]
+# Laws that need a structure or data are tested on models that have it.
+OF_MODELS = {
+    name
+    for name, law in CATALOGUE.items()
+    if issubclass(law, ModelLaw) and (law.needs_roles or law.needs_data)
+}
+OPTIONS = [name for name in CATALOGUE if name not in ("custom", *OF_MODELS)]
 FIXED = ("zero", "ones", "constant", "identity", "keras1/identity", "dirac", "hadamard_identity")
 RANDOM = [name for name in OPTIONS if name not in (*FIXED, "sinusoidal")]
 # Laws that draw no dense kernel.

@@ -5,12 +5,17 @@ import pytest
 
 from runner.anatomy.kernels import fans, weights
 from runner.initializers import CATALOGUE, draw
+from runner.initializers.law import ModelLaw
 
 # Laws that fix every value, or hold only for square matrices.
 EXACT = {"zero", "ones", "constant", "identity", "hadamard_identity", "sinusoidal"}
 # Laws that draw no kernel of this model, or whose weights of all layers belong together.
 OTHERS = {"keep", "custom", "keras1/identity", "delta_orthogonal", "dirac", "irnn", "rai"}
-OTHERS |= {name for name, law in CATALOGUE.items() if getattr(law, "needs_data", False)}
+OTHERS |= {
+    name
+    for name, law in CATALOGUE.items()
+    if issubclass(law, ModelLaw) and (law.needs_roles or law.needs_data)
+}
 RANDOM = sorted(set(CATALOGUE) - EXACT - OTHERS)
 # The relative standard error of 48,000 independent numbers is about 0.3 %; of those that a sparse
 # kernel of 70 filters has, 1.6 %.

@@ -1,0 +1,106 @@
+"""Every law on every family of models: it composes, or it is refused in one line with a reason."""
+
+import numpy as np
+import pytest
+
+from runner.config import ConfigError
+from runner.initializers import CATALOGUE
+
+FAMILIES = {
+    "mlp": ((4,), 3),
+    "cnn": ((8, 8, 3), 3),
+    "resnet": ((8, 8, 3), 3),
+    "transformer": ((10,), 2),
+    "recurrent": ((7,), 2),
+}
+OPTIONS = [name for name in CATALOGUE if name != "custom"]
+# Compiling derivatives of a recurrent layer's derivatives takes a minute, however few the steps.
+SLOW = {"metainit": {"steps": 1}}
+
+# Families that a law is defined for, as its paper says; other laws are for kernels wherever they
+# are, but each must be defined for one of the families.
+BY_ROLE = {
+    "fixup": {"resnet", "transformer"},
+    "zero_gamma": {"resnet"},
+    "skipinit": set(),
+    "gpt2": {"transformer"},
+    "small": {"transformer"},
+    "deepnorm": {"transformer"},
+    "t_fixup": set(),  # the transformer has normalizations
+    "mimetic": {"transformer"},
+    "siren": set(),
+}
+
+
+def cnn(keras):
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(6, 3, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def subjects(keras):
+    """One model of each family, with a batch of data."""
+    from runner.initializers.draw import Subject
+    from runner.initializers.law import Probe
+    from tests.anatomy import architectures
+
+    loss = keras.losses.SparseCategoricalCrossentropy()
+    numbers = np.random.default_rng(0)
+
+    def subject(family, shape, classes):
+        model = cnn(keras) if family == "cnn" else getattr(architectures, family)()
+        x = numbers.integers(1, 9, (16, *shape)).astype("float32")
+        y = numbers.integers(0, classes, 16)
+        return Subject(model, shape, probe=lambda: Probe(x, y, loss))
+
+    return {family: subject(family, *told) for family, told in FAMILIES.items()}
+
+
+@pytest.fixture(scope="module")
+def refusal(option):
+    """A function that draws weights and checks them; returns why that was refused."""
+    from runner.initializers.draw import prepare
+
+    def refusal(subject, name, **settings):
+        try:
+            values = prepare(subject, option(name, **settings)).draw(3)
+        except ConfigError as error:
+            return str(error)
+        weights = subject.model.weights
+        assert [value.shape for value in values] == [tuple(weight.shape) for weight in weights]
+        assert all(np.isfinite(value).all() for value in values)
+        return ""
+
+    return refusal
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in OPTIONS],
+)
+def test_every_law_composes_or_says_why_not(subjects, refusal, name):
+    composed = set()
+    for family, subject in subjects.items():
+        message = refusal(subject, name, **SLOW.get(name, {}))
+        if message:
+            assert message.startswith("`init` must be defined for ")
+            assert f"Received: {name}" in message
+            assert "\n" not in message
+            assert message.endswith(".")
+            if "init.fallback=" in message:
+                message = refusal(subject, name, fallback="glorot_uniform")
+        if not message:
+            composed.add(family)
+    if name in BY_ROLE:
+        assert composed == BY_ROLE[name]
+    else:
+        assert composed
