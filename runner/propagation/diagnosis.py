@@ -107,7 +107,8 @@ class Examination:
         numbers["nonfinite_layers"] = float(broken.sum()) + (not math.isfinite(found.loss))
         if len(self._meter.weighted) < 2:  # without a hidden layer nothing can vanish on its way
             return numbers
-        first, inner, last = (self._meter.weighted[place] for place in (0, -2, -1))
+        first, last = self._meter.weighted[0], self._meter.weighted[-1]
+        inner = self._last_hidden(found)
         size = [layer.size for layer in self._meter.layers]
         gradients = found.quantities["gradient_variance"]
         numbers["log10_signal_gain"] = gain(found.start_mean_square, self._end(found, inner))
@@ -115,6 +116,16 @@ class Examination:
             gradients[last] * size[last], gradients[first] * size[first]
         )
         return numbers
+
+    def _last_hidden(self, found: Measurement) -> int:
+        """Returns the last hidden layer with kernels; not one that is zero, as branches may end."""
+        *hidden, _ = self._meter.weighted
+        for row in reversed(hidden):
+            kernels = self._meter.layers[row].kernels
+            is_zero = self._end(found, row) == 0 and not any(found.kernels[k.path] for k in kernels)
+            if not (kernels and is_zero):
+                return row
+        return hidden[-1]
 
     def _end(self, found: Measurement, row: int) -> float:
         """Returns the mean square of pre-activations, of activations where there are none."""

@@ -20,8 +20,9 @@ from runner.records import PropagationRecord
 # Variance of ln q that a layer of n units adds, times n (Hanin and Rolnick, 2018, for ReLU).
 _SCATTER = 5.0
 _DEVIATIONS = 2.0
-# Gradients that differ by less, in units of their standard deviation, differ by rounding.
-_ROUNDING = 1e-4
+ROUNDING = 1e-4
+"""Gradients that differ by less, in units of their standard deviation, differ by rounding."""
+
 # Stands for a logarithm of zero.
 _NOTHING = -300.0
 # Factors beyond are written as powers of ten.
@@ -112,7 +113,7 @@ class _Seen:
         difference = self.mean(f"{kernel}unit_gradient_difference")
         with np.errstate(invalid="ignore"):
             spread = np.sqrt(self.mean(f"{kernel or 'kernel_'}gradient_variance"))
-        return np.where(difference > _ROUNDING * spread, difference, 0.0)
+        return np.where(difference > ROUNDING * spread, difference, 0.0)
 
     def closed(self) -> list[int]:
         """Returns the layers whose kernel is zero at the start only: the first step opens it."""

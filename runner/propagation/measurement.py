@@ -28,7 +28,8 @@ pre-activations, over examples, positions and units unless something else is sai
     kernel_gradient_variance    of the gradient of the mean loss with respect to the kernel
     weight_gradient_ratio  root mean square of the kernel over that of its gradient
     unit_difference   largest difference between the kernels of two units that see the same inputs
-    unit_gradient_difference    of the gradients with respect to these
+    unit_gradient_difference    of the gradients with respect to these; behind a kernel of zeros
+                      that holds them back, after its first step
 
 Kernels that are not called `kernel` have their name in front (`recurrent_kernel_stddev`). How many
 entries an output sums up is Keras's fan_in but for depthwise kernels, where it is the taps alone,
@@ -52,8 +53,9 @@ from runner.anatomy.calls import called_with
 from runner.anatomy.elementwise import active_interval
 from runner.anatomy.kernels import Weight, stride
 from runner.anatomy.matrices import rows_and_units
-from runner.anatomy.stacked import EachReplicate
+from runner.anatomy.stacked import Arranged, EachReplicate
 from runner.anatomy.tracing import Anatomy, Place, Trace, dissected, intercepted
+from runner.propagation.judgement import ROUNDING
 
 Loss = Callable[[Any, Any], Any]
 """Keras's loss: (targets, outputs) -> mean over the examples."""
@@ -145,6 +147,8 @@ class Meter:
         self._trainable = [id(variable) for variable in model.trainable_variables]
         self._kernels = {id(k.variable): k for layer in self.layers for k in layer.kernels}
         self._measured = EachReplicate(model, self._measure, (tf.float64, tf.float64, tf.float64))
+        self._arranged = Arranged(model)
+        self._gradients = tf.function(self._differentiate, autograph=False)
 
     def measure(self, replicates: Sequence[Sequence[np.ndarray]]) -> list[Measurement]:
         """Returns the numbers of the replicates that start with these weights.
@@ -153,8 +157,46 @@ class Meter:
           replicates: The weights of each, in the order of `model.weights`.
         """
         stacked = [np.stack(values) for values in zip(*replicates, strict=True)]
-        numbers = zip(replicates, *self._measured(stacked), strict=True)
+        values, gradients, of_network = self._measured(stacked)
+        gradients = gradients.copy()
+        for weights, moments in zip(replicates, gradients, strict=True):
+            self._look_behind(weights, moments)
+        numbers = zip(replicates, values, gradients, of_network, strict=True)
         return [self._measurement(*of_one) for of_one in numbers]
+
+    def _look_behind(self, weights: Sequence[np.ndarray], moments: np.ndarray) -> None:
+        """Tells whether units that get no gradient will be told apart once it comes through.
+
+        A kernel of zeros that has a gradient keeps it back from what is before it, for one step.
+        So what is before it is differentiated once more, with minus its gradient in its place.
+
+        Args:
+          weights: Of a replicate.
+          moments: Of its gradients, as `_measure` returns them; their last column is changed.
+        """
+        has_gradient = dict(zip(self._trainable, moments[:, 1] > 0, strict=True))
+        zero = [k for k in self._kernels.values() if not np.any(weights[k.position])]
+        closed = [kernel for kernel in zero if has_gradient[id(kernel.variable)]]
+        if not closed or len(closed) == len(zero):
+            return
+        given = dict(zip(self._trainable, self._gradients(*self._arranged(weights)), strict=True))
+        opened = list(weights)
+        for kernel in closed:
+            opened[kernel.position] = -given[id(kernel.variable)].numpy()
+        _, (after,), _ = self._measured([values[None] for values in opened])
+        differs = after[:, 2] > ROUNDING * np.sqrt(after[:, 1])
+        moments[:, 2] = np.where(differs, np.fmax(moments[:, 2], after[:, 2]), moments[:, 2])
+
+    def _differentiate(self, trainable: Sequence[Any], other: Sequence[Any]) -> Sequence[Any]:
+        """Returns the gradient of the loss with respect to each trainable variable."""
+        with tf.GradientTape() as tape:
+            tape.watch(trainable)
+            with intercepted(self.anatomy, Trace(self.anatomy)):
+                loss = self.total_loss(trainable, other)
+        return [
+            tf.convert_to_tensor(gradient)
+            for gradient in tape.gradient(loss, trainable, unconnected_gradients="zero")
+        ]
 
     def _measurement(
         self,

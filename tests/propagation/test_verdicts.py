@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from runner.anatomy.activations import ACTIVATIONS
+from runner.initializers.rules import RULES
 from runner.records import KernelRecord
 
 # Initializer, its settings, the MLP's, the verdict.
@@ -298,3 +299,43 @@ def test_depth_widens_what_is_tolerated(examine):
 def test_a_single_replicate_has_its_own_verdict(examine):
     found = examine("normal", init_settings={"scale": 1e-4}, seeds=2)
     assert [record.verdict for record in found.records] == ["vanishing"] * 2
+
+
+def residual(keras):
+    """Two residual branches of two convolutions each."""
+    from keras import layers
+
+    inputs = x = keras.Input((8, 8, 1))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+    for _ in range(2):
+        y = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+        x = layers.Add()([x, layers.Conv2D(8, 3, padding="same")(y)])
+    return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)))
+
+
+def sigmoids(keras):
+    """Units that are not zero where their kernels are."""
+    hidden = [keras.layers.Dense(16, activation="sigmoid") for _ in range(2)]
+    return keras.Sequential([keras.Input((64,)), *hidden, keras.layers.Dense(10)])
+
+
+@pytest.mark.parametrize(
+    ("build", "init", "rules", "expected"),
+    [
+        (residual, "fixup", [], "healthy"),
+        (residual, "he_normal", [{"role": "last_of_branch", "init": "zero"}], "healthy"),
+        (residual, "he_normal", [{"role": "output", "init": "zero"}], "healthy"),
+        (residual, "zero", [], "symmetric"),
+        (sigmoids, "zero", [], "symmetric"),
+        (sigmoids, "he_normal", [{"index": 0, "init": "zero"}], "collapsed"),
+    ],
+)
+def test_zeros_that_training_opens_are_no_illness(
+    keras, examine, digits, reshaped, build, init, rules, expected
+):
+    model = build(keras)
+    data = reshaped(digits, model.input_shape[1:])
+    found = examine(
+        init, model=model, dataset=data, init_settings={"rules": RULES.accept(rules)}, seeds=1
+    )
+    assert found.verdict().name == expected, str(found.verdict())
