@@ -570,16 +570,21 @@ def _raw_kernel_values(law: Choice, kernel: Weight, weight_seed: int) -> np.ndar
         raise
     except Exception as error:
         raise ConfigError(
-            f"`init` must be able to draw every kernel. Received: {_law_label(law)}, which raised "
+            f"`init` must be able to draw every kernel. Received: {_told(law)}, which raised "
             f"for the kernel `{kernel.path}` of shape {kernel.shape} and dtype {kernel.dtype}: "
             f"{told(error)}"
         ) from error
     if not np.isfinite(values).all():
         raise ConfigError(
-            f"`init` must give finite values. Received: {_law_label(law)}, which gave others for "
+            f"`init` must give finite values. Received: {_told(law)}, which gave others for "
             f"the kernel `{kernel.path}` of shape {kernel.shape} and dtype {kernel.dtype}."
         )
     return values
+
+
+def _told(law: Choice) -> str:
+    """Returns what messages call a law; one that a law of whole models made goes by its class."""
+    return _law_label(law) or type(law.settings).__name__
 
 
 def _exact(kernel: Weight) -> Weight:
