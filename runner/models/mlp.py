@@ -7,11 +7,12 @@ from runner.config import (
     BOOLEAN,
     FRACTION,
     NON_NEGATIVE_INTEGER,
-    POSITIVE_INTEGER,
     TEXT,
+    ConfigError,
     setting,
 )
 from runner.models.activations import check_activation
+from runner.models.sizes import SIZES, per_part
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Mlp:
     """Settings of `mlp`.
 
     Attributes:
-      width: Units of every hidden layer.
+      width: Units of every hidden layer, or a list with those of each.
       depth: Number of hidden layers; 0 is the linear model (softmax or least-squares regression).
       activation: Name of a Keras activation, after every hidden layer.
       batch_norm: Whether to normalize between kernel and activation.
@@ -27,7 +28,7 @@ class Mlp:
       residual: Whether to add skip connections.
     """
 
-    width: int = setting(POSITIVE_INTEGER, 64)
+    width: int | tuple[int, ...] = setting(SIZES, 64)
     depth: int = setting(NON_NEGATIVE_INTEGER, 2)
     activation: str = setting(TEXT, "relu")
     batch_norm: bool = setting(BOOLEAN, False)
@@ -36,6 +37,14 @@ class Mlp:
 
     def __post_init__(self) -> None:
         check_activation(self.activation)
+        widths = per_part(self.width, self.depth)
+        if len(widths) != self.depth:
+            rule = f"one number, or as many as there are hidden layers: {self.depth}"
+            advice = f"For these, use model.depth={len(widths)}."
+            raise ConfigError.at("model.width", rule, list(widths), advice)
+        if self.residual and len(set(widths)) > 1:
+            rule = "the same for all hidden layers where model.residual is true"
+            raise ConfigError.at("model.width", rule, list(widths), "Use model.residual=false.")
 
 
 def build(settings: Mlp, input_shape: tuple[int, ...], num_outputs: int) -> Any:
@@ -70,8 +79,8 @@ def build(settings: Mlp, input_shape: tuple[int, ...], num_outputs: int) -> Any:
 
     inputs = keras.Input(input_shape, name="input")
     hidden = keras.layers.Flatten(name="flatten")(inputs) if len(input_shape) != 1 else inputs
-    for number in range(1, settings.depth + 1):
-        mapped = _hidden_layer(settings, f"hidden_{number}", hidden)
+    for number, width in enumerate(per_part(settings.width, settings.depth), 1):
+        mapped = _hidden_layer(settings, width, f"hidden_{number}", hidden)
         if settings.residual and number > 1:
             mapped = keras.layers.Add(name=f"hidden_{number}_skip")([hidden, mapped])
         hidden = mapped
@@ -79,10 +88,10 @@ def build(settings: Mlp, input_shape: tuple[int, ...], num_outputs: int) -> Any:
     return keras.Model(inputs, outputs, name="mlp")
 
 
-def _hidden_layer(settings: Mlp, name: str, inputs: Any) -> Any:
+def _hidden_layer(settings: Mlp, width: int, name: str, inputs: Any) -> Any:
     from keras import layers
 
-    hidden = layers.Dense(settings.width, name=name)(inputs)
+    hidden = layers.Dense(width, name=name)(inputs)
     if settings.batch_norm:
         hidden = layers.BatchNormalization(name=f"{name}_norm")(hidden)
     hidden = layers.Activation(settings.activation, name=f"{name}_activation")(hidden)

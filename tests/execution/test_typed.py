@@ -42,7 +42,7 @@ REFUSED_TOGETHER = {
     "options with settings": {
         "init='he_norml(gain=2)'": r"Received: 'he_norml\(gain=2\)'. Did you mean `he_normal`",
         "optimizer='sgd(lr=1)'": "`optimizer.lr` is not .*=sgd. Did you mean `optimizer.learning_r",
-        "model='mlp(width=-1)'": "`model.width` must be a positive integer. Received: -1",
+        "model='mlp(width=-1)'": "`model.width` must be a positive integer or .* Received: -1",
         "dataset='iris(0.1)'": "`dataset` must be an option, .* `0.1` has no name",
         "training='default(epochs=1, epochs=2)'": "`epochs` is given twice",
         "engine='keras(a=1)'": "`engine.a` is not a setting of engine=keras",

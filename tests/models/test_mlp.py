@@ -37,6 +37,8 @@ def fill(model, seed=0):
         (Mlp(width=5, depth=1, batch_norm=True), (28, 28, 1), 10, 3925 + 10 + 60),
         # skip connections have no weights: 6*8 + 8, 8*8 + 8, 8*2 + 2
         (Mlp(width=8, depth=2, residual=True), (2, 3), 2, 56 + 72 + 18),
+        # 4*7 + 7, 7*5 + 5, 5*3 + 3
+        (Mlp(width=(7, 5)), (4,), 3, 35 + 40 + 18),
     ],
 )
 def test_shapes_and_number_of_parameters(settings, input_shape, num_outputs, expected):
@@ -94,8 +96,11 @@ def test_forward_pass_is_the_documented_formula(residual, batch_norm, depth):
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        ({"width": -1}, r"`model.width` must be a positive integer\. Received: -1"),
-        ({"width": 8.5}, r"`model.width` must be a positive integer\. Received: 8\.5"),
+        ({"width": -1}, r"`model.width` must be a positive integer or .*\. Received: -1"),
+        ({"width": 8.5}, r"`model.width` must be a positive integer or .*\. Received: 8\.5"),
+        ({"width": [8, True]}, r"`model.width` must be a positive integer or a list of them"),
+        ({"width": [8, 4, 2]}, r"`model.width` .* hidden layers: 2\. .* use model.depth=3\."),
+        ({"width": [8, 4], "residual": True}, r"`model.width` must be the same .*\[8, 4\]"),
         ({"depth": -2}, r"`model.depth` must be a non-negative integer\. Received: -2"),
         ({"dropout": 1.0}, r"`model.dropout` must be a number from 0 .* Received: 1\.0"),
         ({"batch_norm": 1}, r"`model.batch_norm` must be true or false\. Received: 1"),
