@@ -176,7 +176,9 @@ class Preflight:
     def _start_tensorflow(self, items: Sequence[Configuration]) -> None:
         from runner.training import tensorflow
 
-        convolutional = all(c.engine == "vectorized" and c.model.name == "cnn" for c in items)
+        convolutional = all(
+            c.engine == "vectorized" and c.model.name in models.CONVOLUTIONAL for c in items
+        )
         fewest = min((len(c.replicates) for c in items), default=0)
         if items:
             self.operation_threads = tensorflow.threads_per_operation(convolutional, fewest)

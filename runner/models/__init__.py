@@ -10,18 +10,39 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from runner.models import cnn, custom, mlp
+from runner.models import cnn, custom, mlp, resnet, rnn, transformer
 from runner.models.output import check, num_units, outputs_logits
 from runner.models.randomness import BUILD_SEED, fixed_randomness
 from runner.tasks import Task
 
-__all__ = ["CATALOGUE", "build", "check", "num_parameters", "num_units", "outputs_logits"]
+__all__ = [
+    "CATALOGUE",
+    "CONVOLUTIONAL",
+    "build",
+    "check",
+    "num_parameters",
+    "num_units",
+    "outputs_logits",
+]
 
-CATALOGUE: dict[str, type] = {"mlp": mlp.Mlp, "cnn": cnn.Cnn, "custom": custom.Custom}
+CATALOGUE: dict[str, type] = {
+    "mlp": mlp.Mlp,
+    "cnn": cnn.Cnn,
+    "resnet": resnet.Resnet,
+    "rnn": rnn.Rnn,
+    "transformer": transformer.Transformer,
+    "custom": custom.Custom,
+}
+
+CONVOLUTIONAL = ("cnn", "resnet")
+"""Options whose time goes into convolutions."""
 
 _BUILDERS: dict[str, Callable[..., Any]] = {
     "mlp": mlp.build,
     "cnn": cnn.build,
+    "resnet": resnet.build,
+    "rnn": rnn.build,
+    "transformer": transformer.build,
     "custom": custom.build,
 }
 

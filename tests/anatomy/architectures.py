@@ -6,6 +6,8 @@ Every function builds a model; what layers are called is what tests name them by
 import keras
 from keras import layers, ops
 
+from runner import models
+
 
 def mlp():
     return keras.Sequential(
@@ -469,3 +471,30 @@ def no_shortcuts():
     x = layers.Dense(4, name="left")(x) + layers.Dense(4, name="right")(x)
     x = layers.concatenate([x, layers.Dense(4, "gelu", name="joined")(x)])
     return keras.Model(inputs, layers.Dense(2, name="head")(x))
+
+
+def option(name, shape, **settings):
+    """Returns an option of the group `model`."""
+    return models.build(name, models.CATALOGUE[name](**settings), shape, 3, "classification")
+
+
+def resnet_option():
+    return option("resnet", (8, 8, 1), depth=(1, 1), width=4, residual_scale=0.5)
+
+
+def resnet_option_of_bottlenecks():
+    settings = {"block": "bottleneck", "preactivation": True, "normalization": "none"}
+    return option("resnet", (8, 8, 1), depth=(1, 1), width=2, **settings)
+
+
+def rnn_option():
+    return option("rnn", (4, 3), width=3, depth=2, bidirectional=True)
+
+
+def transformer_option():
+    return option("transformer", (8, 8, 1), width=8, depth=1, heads=2, feed_forward=16)
+
+
+def transformer_option_with_sums_normalized():
+    settings = {"width": 8, "depth": 1, "heads": 2, "feed_forward": 16}
+    return option("transformer", (5, 3), prenorm=False, **settings)

@@ -285,6 +285,78 @@ WANTED = {
     "siamese": Wanted("tower/t1", "head"),
     "two_outputs": Wanted("stem", "left right"),
     "no_shortcuts": Wanted("gate highway", "head"),
+    "resnet_option": Wanted(
+        "stem",
+        "output",
+        {
+            "last_of_branch": "stage_1_block_1_conv_2 stage_2_block_1_conv_2",
+            "normalization_scale": " ".join(
+                f"{name}_norm/gamma"
+                for name in ["stem", "stage_2_block_1_shortcut"]
+                + [f"stage_{stage}_block_1_conv_{number}" for stage in "12" for number in "12"]
+            ),
+        },
+        (
+            branch(
+                "stage_1_block_1_conv_1 stage_1_block_1_conv_2",
+                scale="stage_1_block_1_conv_2_norm/gamma",
+            ),
+            branch(
+                "stage_2_block_1_conv_1 stage_2_block_1_conv_2",
+                scale="stage_2_block_1_conv_2_norm/gamma",
+                shortcut="stage_2_block_1_shortcut",
+            ),
+        ),
+    ),
+    "resnet_option_of_bottlenecks": Wanted(
+        "stem",
+        "output",
+        {"last_of_branch": "stage_1_block_1_conv_3 stage_2_block_1_conv_3"},
+        tuple(
+            branch(
+                " ".join(f"stage_{stage}_block_1_conv_{number}" for number in "123"),
+                shortcut=f"stage_{stage}_block_1_shortcut",
+            )
+            for stage in "12"
+        ),
+    ),
+    "rnn_option": Wanted(
+        "recurrent_1/forward_recurrent_1/lstm_cell recurrent_1/backward_recurrent_1/lstm_cell",
+        "output",
+        {
+            "recurrent": " ".join(
+                f"recurrent_{number}/{way}_recurrent_{number}/lstm_cell/recurrent_kernel"
+                for number in "12"
+                for way in ("forward", "backward")
+            )
+        },
+    ),
+    **{
+        name: Wanted(
+            "embedding",
+            "output",
+            {
+                "embedding": "positions/embeddings",
+                **{
+                    role: f"block_1_attention/{role}"
+                    for role in ("query", "key", "value", "attention_output")
+                },
+                "feed_forward_in": "block_1_feed_forward_in",
+                "feed_forward_out": "block_1_feed_forward_out",
+                "last_of_branch": "block_1_attention/attention_output block_1_feed_forward_out",
+                "normalization_scale": f"block_1_norm_1/gamma block_1_norm_2/gamma{last}",
+            },
+            (
+                attending("block_1_attention"),
+                branch("block_1_feed_forward_in block_1_feed_forward_out"),
+            ),
+            ((*of_attention("block_1_attention"), 2, 4),),
+        )
+        for name, last in (
+            ("transformer_option", " norm/gamma"),
+            ("transformer_option_with_sums_normalized", ""),
+        )
+    },
 }
 
 

@@ -17,6 +17,9 @@ from runner.models.activations import ACTIVATIONS
 from runner.models.cnn import Cnn
 from runner.models.custom import Custom
 from runner.models.mlp import Mlp
+from runner.models.resnet import Resnet
+from runner.models.rnn import Rnn
+from runner.models.transformer import Transformer
 from runner.tasks import TASKS
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
@@ -43,6 +46,9 @@ def noisy_start(shape, dtype=None):
 MEMBERS = {
     "mlp": Mlp(dropout=0.5, batch_norm=True),
     "cnn": Cnn(dropout=0.5, batch_norm=True),
+    "resnet": Resnet(width=4, normalization="group", groups=2),
+    "rnn": Rnn(width=4, bidirectional=True),
+    "transformer": Transformer(width=8, depth=1),
     "custom": Custom("test_models.user_model"),
 }
 

@@ -96,6 +96,14 @@ def masked_in_both_directions(keras, sequences=False):
     return keras.Model(inputs, layers.Dense(CLASSES)(hidden))
 
 
+def option(name, **settings):
+    """Returns an option of the group `model`."""
+    from runner import models
+
+    spec = models.CATALOGUE[name](**settings)
+    return models.build(name, spec, SHAPE, CLASSES, "classification")
+
+
 def normalizing(keras):
     layers = keras.layers
     hidden = layers.SpectralNormalization(layers.Dense(12, "tanh", kernel_regularizer="l2"))
@@ -340,6 +348,21 @@ MODELS = {
         keras, constraint=keras.constraints.UnitNorm([0, 1, 2])
     ),
     "spectral normalization": normalizing,
+    "resnet": lambda keras: option("resnet", depth=(1, 1), width=4),
+    "resnet of bottlenecks with preactivation": lambda keras: option(
+        "resnet",
+        block="bottleneck",
+        depth=(1, 1),
+        width=4,
+        normalization="group",
+        groups=2,
+        preactivation=True,
+        residual_scale=0.5,
+    ),
+    "gru in both directions": lambda keras: option(
+        "rnn", cell="gru", width=4, depth=2, bidirectional=True
+    ),
+    "vision transformer": lambda keras: option("transformer", width=8, heads=2, feed_forward=16),
     "class whose call takes the inputs alone": lambda keras: subclassed(keras, "Plain"),
     "class whose call takes a mask": lambda keras: subclassed(keras, "Masked"),
     "class whose call takes anything": lambda keras: subclassed(keras, "AnyArguments"),

@@ -14,6 +14,7 @@ from tests.training.cohorts import (
     masked_in_both_directions,
     member,
     mlp,
+    option,
     recurrent,
 )
 
@@ -26,6 +27,8 @@ FORMS = {
     "lstm": (lstm, "stacked", True),
     "both directions": (masked_in_both_directions, "stacked", True),
     "dropout in a cell": (lambda keras: lstm(keras, dropout=0.1), "stacked", True),
+    "resnet": (lambda keras: option("resnet", depth=(1,), width=2), "unrolled", False),
+    "vision transformer": (lambda keras: option("transformer", depth=1), "stacked", True),
 }
 
 

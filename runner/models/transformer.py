@@ -1,0 +1,134 @@
+"""Transformer encoders for sequences and for images cut into patches."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from runner.config import BOOLEAN, POSITIVE_INTEGER, TEXT, ConfigError, setting
+from runner.models.activations import check_activation
+from runner.models.sequences import as_sequence
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """Settings of `transformer`.
+
+    Attributes:
+      width: Numbers that stand for each token.
+      depth: Number of blocks.
+      heads: Of every attention; each has `width / heads` of the numbers.
+      feed_forward: Units of the hidden layer of every block's feed-forward part.
+      prenorm: Whether normalization stands before attention and feed-forward part, inside of the
+        residual branches, instead of after the sums.
+      patch: Side of the square patches that images are cut into, in pixels.
+      activation: Name of a Keras activation, of the feed-forward parts.
+    """
+
+    width: int = setting(POSITIVE_INTEGER, 32)
+    depth: int = setting(POSITIVE_INTEGER, 2)
+    heads: int = setting(POSITIVE_INTEGER, 4)
+    feed_forward: int = setting(POSITIVE_INTEGER, 64)
+    prenorm: bool = setting(BOOLEAN, True)
+    patch: int = setting(POSITIVE_INTEGER, 2)
+    activation: str = setting(TEXT, "gelu")
+
+    def __post_init__(self) -> None:
+        check_activation(self.activation)
+        if self.width % self.heads:
+            raise ConfigError.at(
+                "model.heads", f"a divisor of model.width, which is {self.width}", self.heads
+            )
+
+
+def build(settings: Transformer, input_shape: tuple[int, ...], num_outputs: int) -> Any:
+    """Builds the encoder.
+
+    A dense layer maps every token (a step of a sequence, or a patch of an image) to `width`
+    numbers, to which learned positions are added. A block with `prenorm` maps x to z, with
+
+        y = x + attention(norm(x)),    z = y + feed_forward(norm(y)),
+
+    and the last block's result is normalized; without it
+
+        y = norm(x + attention(x)),    z = norm(y + feed_forward(y)).
+
+    feed_forward(x) = W_2 activation(W_1 x + b_1) + b_2. The mean over all tokens goes into a dense
+    linear layer. A dense layer on patches computes what a convolution with patches as strides does.
+
+    References:
+      Vaswani et al. (2017), "Attention is all you need", section 3.
+      Xiong et al. (2020), "On layer normalization in the transformer architecture" (`prenorm`).
+      Dosovitskiy et al. (2021), "An image is worth 16x16 words", section 3.1 (patches).
+
+    Args:
+      settings: See `Transformer`.
+      input_shape: `(steps, features)`, `(height, width, channels)`, or that of a vector, which is
+        read number by number.
+      num_outputs: Units of the output layer.
+
+    Returns:
+      A functional `keras.Model` with layers `embedding`, `positions`, `block_1_attention`,
+      `block_1_feed_forward_in`, `block_1_feed_forward_out`, ..., `output`.
+
+    Raises:
+      ConfigError: The examples are neither sequences nor images nor vectors, or the patches do not
+        fit the images.
+    """
+    import keras
+    from keras import layers
+
+    from runner.models.positions import LearnedPositions
+
+    inputs = keras.Input(input_shape, name="input")
+    is_image = len(input_shape) == 3
+    tokens = _patches(settings, inputs) if is_image else as_sequence(inputs, "transformer")
+    hidden = layers.Dense(settings.width, name="embedding")(tokens)
+    hidden = LearnedPositions(name="positions")(hidden)
+    for number in range(1, settings.depth + 1):
+        hidden = _block(settings, f"block_{number}", hidden)
+    if settings.prenorm:
+        hidden = layers.LayerNormalization(name="norm")(hidden)
+    pooled = layers.GlobalAveragePooling1D(name="pool")(hidden)
+    outputs = layers.Dense(num_outputs, name="output")(pooled)
+    return keras.Model(inputs, outputs, name="transformer")
+
+
+def _patches(settings: Transformer, inputs: Any) -> Any:
+    """Cuts images into patches, from left to right and then from top to bottom.
+
+    Returns:
+      A tensor, shape (batch, patches, pixels of a patch times channels).
+    """
+    from keras import layers
+
+    height, width, channels = inputs.shape[1:]
+    side = settings.patch
+    if height % side or width % side:
+        fitting = [n for n in range(1, min(height, width) + 1) if not height % n and not width % n]
+        raise ConfigError.at(
+            "model.patch",
+            f"a divisor of height and width of images of shape {(height, width, channels)}",
+            side,
+            f"Use {', '.join(map(str, fitting))}.",
+        )
+    down, across = height // side, width // side
+    cut = layers.Reshape((down, side, across, side * channels), name="cut")(inputs)
+    cut = layers.Permute((1, 3, 2, 4), name="gathered")(cut)
+    return layers.Reshape((down * across, side * side * channels), name="patches")(cut)
+
+
+def _block(settings: Transformer, name: str, inputs: Any) -> Any:
+    from keras import layers
+
+    attention = layers.MultiHeadAttention(
+        settings.heads, settings.width // settings.heads, name=f"{name}_attention"
+    )
+    widen = layers.Dense(settings.feed_forward, settings.activation, name=f"{name}_feed_forward_in")
+    narrow = layers.Dense(settings.width, name=f"{name}_feed_forward_out")
+    parts = [lambda x: attention(x, x), lambda x: narrow(widen(x))]
+    hidden = inputs
+    for number, part in enumerate(parts, 1):
+        norm = layers.LayerNormalization(name=f"{name}_norm_{number}")
+        branch = part(norm(hidden)) if settings.prenorm else part(hidden)
+        hidden = layers.Add(name=f"{name}_add_{number}")([hidden, branch])
+        hidden = hidden if settings.prenorm else norm(hidden)
+    return hidden
