@@ -359,9 +359,6 @@ MODELS = {
         preactivation=True,
         residual_scale=0.5,
     ),
-    "gru in both directions": lambda keras: option(
-        "rnn", cell="gru", width=4, depth=2, bidirectional=True
-    ),
     "vision transformer": lambda keras: option("transformer", width=8, heads=2, feed_forward=16),
     "class whose call takes the inputs alone": lambda keras: subclassed(keras, "Plain"),
     "class whose call takes a mask": lambda keras: subclassed(keras, "Masked"),
