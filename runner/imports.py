@@ -55,7 +55,8 @@ def import_target(target: str, key: str, module: str, base: str) -> Any:
     Raises:
       ConfigError: There is no such class, or nothing at the path.
     """
-    if "." in target:
+    name = target.removeprefix(f"{module}.")
+    if "." in name:
         return import_object(target, key)
     home = importlib.import_module(module)
     classes = {
@@ -63,11 +64,13 @@ def import_target(target: str, key: str, module: str, base: str) -> Any:
         for name, value in vars(home).items()
         if isinstance(value, type) and issubclass(value, getattr(home, base))
     }
-    if target not in classes:
-        close = difflib.get_close_matches(target, classes) or sorted(classes)
-        rule = f"a class in {module} or an import path"
-        raise ConfigError.at(key, rule, target, f"Try {', '.join(close)}.")
-    return classes[target]
+    if name in classes:
+        return classes[name]
+    if target != name and hasattr(home, name):
+        return getattr(home, name)
+    close = difflib.get_close_matches(name, classes) or sorted(classes)
+    rule = f"a class in {module} or an import path"
+    raise ConfigError.at(key, rule, name, f"Try {', '.join(close)}.")
 
 
 def _is_users(file: Path) -> bool:

@@ -27,7 +27,8 @@ VALUES = (
     {"a": 1, "b": 1.0, "bias": "x y", "weights": "fixed", "arguments": {"1": [None, "true"]}},
     {"nodelist": "a[1-2]"},
     *("fan_out", "uniform", "cosine", "max", "average", "none", "best", "healthy", "val_loss"),
-    *("glorot_uniform", "regression", "tanh", "utf-8", "id", "exact", "truncated_normal", "paper"),
+    *("glorot_uniform", "regression", "tanh", "utf-8", "id", "exact", "truncated_normal"),
+    *("paper", "start", "bottleneck", "group", "gru"),
 )
 
 # Labels show a short tag of these, as there is much in them.
