@@ -273,10 +273,10 @@ def fits(weight: Weight, patterns: Sequence[str]) -> bool:
     return weight.is_real and any(fnmatchcase(weight.path, pattern) for pattern in patterns)
 
 
-def listed(found: Sequence[Weight]) -> str:
-    """Returns paths and shapes of weights as a short text."""
+def listed(found: Sequence[Weight], most: int = _MAX_LISTED) -> str:
+    """Returns paths and shapes of weights as a short text that names so many at the most."""
     texts = [f"{weight.path} {weight.shape}" for weight in found if weight.is_real]
-    return abridged(texts, _MAX_LISTED)
+    return abridged(texts, most)
 
 
 def fans(kernel: Weight) -> tuple[float, float]:

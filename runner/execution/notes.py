@@ -14,8 +14,8 @@ from runner.terminal import DETAIL
 
 log = logging.getLogger(__name__)
 
-# More initializers are not listed in a line.
-_MAX_REPLACED = 4
+# More weights are not listed in a line.
+_MAX_NAMED = 4
 
 
 def tell_model(choice: Choice, model: Any, drawer: Any) -> None:
@@ -40,7 +40,7 @@ def tell_model(choice: Choice, model: Any, drawer: Any) -> None:
             "initializers of their layers.",
             choice.label,
             100 * drawer.share,
-            listed(drawer.left_out),
+            listed(drawer.left_out, _MAX_NAMED),
         )
     if choice.name == "custom" and (unused := _unused(model, drawer)):
         log.info("%s: %s.", choice.label, "; ".join(unused))
@@ -48,7 +48,7 @@ def tell_model(choice: Choice, model: Any, drawer: Any) -> None:
 
 def tell_rule(rule: str, paths: Sequence[str]) -> None:
     """Says which weights a rule draws."""
-    log.info("Rule %s draws %s.", rule, abridged(paths, _MAX_REPLACED))
+    log.info("Rule %s draws %s.", rule, abridged(paths, _MAX_NAMED))
 
 
 def _unused(model: Any, drawer: Any) -> list[str]:
@@ -57,7 +57,7 @@ def _unused(model: Any, drawer: Any) -> list[str]:
     if compiled := ignored_compilation(model):
         parts.append(f"its compile settings are not used ({compiled})")
     if replaced := own.replaced_initializers(drawer.drawn):
-        told = abridged(replaced, _MAX_REPLACED)
+        told = abridged(replaced, _MAX_NAMED)
         parts.append(f"`init` replaces its kernels' own initializers ({told})")
     return parts
 
