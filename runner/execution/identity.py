@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import runner
+from runner.config import choose
 from runner.datasets.dataset import Dataset
 from runner.execution.user_code import user_sources
+from runner.initializers.law import CATALOGUE, node_of
+from runner.initializers.rules import KEY
 from runner.plan import Choice, Configuration
 from runner.propagation.settings import Diagnostics
 
@@ -66,6 +69,7 @@ def identity(item: Configuration, dataset: Dataset, model: str, arithmetic: Sequ
         "built": model,
         "probe": _probe(item),
         "code": {name: _user_code(name, getattr(item, name)) for name in _USER_CODE},
+        "code of rules": [_user_code("init", law) for law in _laws_of_rules(item.init)],
         "device": list(arithmetic),
         "versions": _versions(),
     }
@@ -134,6 +138,13 @@ def _structure(model: Any) -> str:
             return model.to_json()
     except Exception:  # whatever a user's `get_config` raises
         return f"{type(model).__module__}.{type(model).__qualname__}"
+
+
+def _laws_of_rules(init: Choice) -> list[Choice]:
+    rules = getattr(init.settings, "rules", ())
+    nodes = [node_of(rule.init, rule.settings) for rule in rules]
+    laws = [node for node in nodes if node["name"] == "custom"]
+    return [Choice("custom", choose(CATALOGUE, node, KEY)) for node in laws]
 
 
 def _user_code(group: str, option: Choice) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from runner.anatomy.kernels import listed
 from runner.config import abridged
 from runner.initializers import own
+from runner.initializers.law import KEEP
 from runner.models.custom import ignored_compilation
 from runner.plan import Choice
 from runner.report.names import VARIATION
@@ -56,7 +57,8 @@ def _unused(model: Any, drawer: Any) -> list[str]:
     parts = []
     if compiled := ignored_compilation(model):
         parts.append(f"its compile settings are not used ({compiled})")
-    if replaced := own.replaced_initializers(drawer.drawn):
+    pairs = zip(drawer.drawn, drawer.kernels, strict=True)
+    if replaced := own.replaced_initializers([k for k, record in pairs if record.law != KEEP]):
         told = abridged(replaced, _MAX_NAMED)
         parts.append(f"`init` replaces its kernels' own initializers ({told})")
     return parts

@@ -377,7 +377,8 @@ def _ready(
         ("drawer", id(subject), repr(item.init)), lambda: draw.prepare(subject, item.init)
     )
     drawn = tuple(kernel.position for kernel in drawer.drawn)
-    cache.get(("told", id(model), drawn), partial(notes.tell_model, item.model, model, drawer))
+    of_model = ("told", id(model), drawn, tuple(drawer.unknown), drawer.share)
+    cache.get(of_model, partial(notes.tell_model, item.model, model, drawer))
     if line := misscaled(drawer.kernels):
         cache.get(("fans", id(model)), partial(notes.log.info, line))
     for held in drawer.rules:

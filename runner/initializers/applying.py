@@ -7,13 +7,16 @@ import numpy as np
 
 from runner.config import ConfigError, choose
 from runner.initializers import draw
-from runner.initializers.law import CATALOGUE, SHARED, Probe
-from runner.labels import FIXED, MARK, read
+from runner.initializers.law import CATALOGUE, Probe, node_of
+from runner.labels import read
 from runner.plan import Choice
 
 
 def apply(model: Any, init: str, seed: int = 0, x: Any = None, y: Any = None) -> Any:
     """Draws all weights of a model anew, in place, as `python -m runner init=...` does.
+
+    What no initializer is known for, such as the weights of layers of your own that are no kernels,
+    keeps the values that it holds.
 
     Args:
       model: A built `keras.Model`; for initializers that look at a loss, a compiled one.
@@ -34,7 +37,11 @@ def apply(model: Any, init: str, seed: int = 0, x: Any = None, y: Any = None) ->
       >>> model = keras.applications.ResNet50(weights=None)                 # doctest: +SKIP
       >>> runner.initializers.apply(model, "zero_gamma", seed=3)            # doctest: +SKIP
     """
-    shape = None if x is None else tuple(x.shape[1:])
+    if not model.built:
+        raise ConfigError(
+            f"`model` must be built. Received: {model.name}, which has no weights yet."
+        )
+    shape = tuple(x.shape[1:]) if hasattr(x, "shape") else None
 
     def probe() -> Probe:
         if x is None:
@@ -54,12 +61,8 @@ def _choice(label: str) -> Choice:
     except ValueError as error:
         rule = "an initializer such as normal(scale=0.01)"
         raise ConfigError.at("init", rule, label, str(error)) from error
-    if settings.get(MARK) == FIXED:
-        del settings[MARK]
-    if name not in CATALOGUE and ("." in name or name[:1].isupper()):
-        shared = {key: settings.pop(key) for key in SHARED if key in settings}
-        name, settings = "custom", {"target": name, "arguments": settings, **shared}
-    return Choice(name, choose(CATALOGUE, {"name": name, **settings}, "init"))
+    node = node_of(name, settings)
+    return Choice(node["name"], choose(CATALOGUE, node, "init"))
 
 
 def _loss(model: Any, targets: Any, outputs: Any) -> Any:

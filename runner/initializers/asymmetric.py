@@ -8,6 +8,7 @@ References:
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class Rai(ModelLaw):
     not be read. A unit of a convolution is a filter; the paper is about dense kernels. Kernels of
     recurrent layers are drawn by `base`.
     """
+
+    is_random: ClassVar[bool] = True
 
     def laws(self, body: Body) -> Mapping[int, KernelLaw]:
         own = {

@@ -18,6 +18,7 @@ TensorFlow folds a seed modulo 2**31 - 2: two weights share one with a probabili
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -53,6 +54,7 @@ from runner.initializers.law import (
     KernelLaw,
     ModelLaw,
     Probe,
+    node_of,
 )
 from runner.initializers.own import Builds, Draw, Keep
 from runner.labels import FIXED, MARK
@@ -97,6 +99,7 @@ class Subject:
         self._input_shape = input_shape
         self._probe = probe
         self.builds = None if build is None else Builds(build)
+        self._structures: dict[tuple[int, ...], Structure] = {}
 
     @cached_property
     def places(self) -> list[Weight]:
@@ -104,19 +107,21 @@ class Subject:
         found = weights(self.model)
         return found if self._example is None else with_products(self.model, found, self._example)
 
-    @cached_property
-    def structure(self) -> Structure:
-        """What the weights are for.
+    def structure(self, places: Sequence[Weight]) -> Structure:
+        """Returns what the weights are for, given which of them are kernels.
 
         Raises:
           UndefinedError: The model's graph cannot be read.
         """
         if self._example is None:
             raise UndefinedError("the shape of an example is not known")
-        try:
-            return structure(self.model, self.places, self._example)
-        except Exception as error:
-            raise UndefinedError(f"its graph cannot be read: {told(error)}") from error
+        kernels = tuple(place.position for place in places if place.is_kernel)
+        if kernels not in self._structures:
+            try:
+                self._structures[kernels] = structure(self.model, places, self._example)
+            except Exception as error:
+                raise UndefinedError(f"its graph cannot be read: {told(error)}") from error
+        return self._structures[kernels]
 
     @cached_property
     def probe(self) -> Probe:
@@ -136,7 +141,10 @@ class Subject:
         if shape is None:
             if not inputs:
                 return None
-            shape = tuple(inputs[0].shape[1:])
+            return keras.tree.map_structure(
+                lambda tensor: keras.KerasTensor((None, *tensor.shape[1:]), tensor.dtype),
+                self.model.input if len(inputs) > 1 else inputs[0],
+            )
         dtype = inputs[0].dtype if inputs else keras.config.floatx()
         return keras.KerasTensor((None, *shape), dtype)
 
@@ -214,6 +222,7 @@ class Drawer:
         if self.adjust is None:
             return self.draw
         order = list(dict.fromkeys(weight_seeds))
+        due = Counter(weight_seeds)  # a seed may stand for several replicates
         ready: dict[int, list[np.ndarray]] = {}
 
         def draw(weight_seed: int) -> list[np.ndarray]:
@@ -222,6 +231,9 @@ class Drawer:
                 first = order.index(weight_seed)
                 group = order[first : first + self._group_size]
                 ready.update(zip(group, self._draw(group), strict=True))
+            due[weight_seed] -= 1
+            if due[weight_seed] > 0:
+                return [values.copy() for values in ready[weight_seed]]
             return ready.pop(weight_seed)
 
         return draw
@@ -263,7 +275,6 @@ class _Preparation:
       ruled: Position of a weight that a rule holds for -> the number of the rule.
       kernels: Those that are drawn by the law, by a rule or by the fallback.
       laws: Position -> law of what is drawn by one; of kernels that keep their own it is missing.
-      is_adjusted: Whether a law of whole models changes what they draw.
       fallen: Positions of the kernels that the fallback draws.
       is_adjusted: Whether a law of whole models changes what they draw.
     """
@@ -301,7 +312,7 @@ class _Preparation:
         )
         if lawful or any(rule.needs_roles for rule in settings.rules):
             key = "init" if lawful else rules.KEY
-            roles = self._or_refused(lambda: self.subject.structure, key).roles
+            roles = self._or_refused(lambda: self.subject.structure(places), key).roles
             places = [
                 replace(place, roles=roles.get(place.position, frozenset())) for place in places
             ]
@@ -315,7 +326,7 @@ class _Preparation:
             places=self.places,
             kernels=self.of_law,
             ruled=self.ruled,
-            structure=self.subject.structure if law.needs_roles else None,
+            structure=self.subject.structure(self.places) if law.needs_roles else None,
             probe=self._or_refused(lambda: self.subject.probe) if needs_data else None,
         )
 
@@ -411,7 +422,8 @@ class _Preparation:
         draws = [draw_of(place) for place in self.places]
         trainable = [place for place in self.places if place.variable.trainable]
         small_first = sorted(self.kernels, key=lambda kernel: math.prod(kernel.shape))
-        is_fixed = not _any_varies([draws[kernel.position] for kernel in small_first])
+        is_random = isinstance(self.init.settings, ModelLaw) and self.init.settings.is_random
+        is_fixed = not is_random and not _any_varies([draws[k.position] for k in small_first])
         drawer = Drawer(
             label=self._label(is_fixed),
             kernels=[self._record(kernel) for kernel in self.kernels],
@@ -489,7 +501,8 @@ def _named(rule: rules.Given) -> Choice:
     Raises:
       ConfigError: There is none such, or a setting is wrong.
     """
-    settings = choose(CATALOGUE, {"name": rule.init, **rule.settings}, rules.KEY)
+    node = node_of(rule.init, rule.settings)
+    settings = choose(CATALOGUE, node, rules.KEY)
     if wrong := [name for name in changed_settings(settings) if name in SHARED]:
         raise ConfigError.at(
             rules.KEY, f"without `{wrong[0]}`, which holds for all weights", rule.plain()
@@ -498,7 +511,7 @@ def _named(rule: rules.Given) -> Choice:
         raise ConfigError.at(
             rules.KEY, "about initializers that draw kernel by kernel", rule.plain()
         )
-    return Choice(rule.init, settings)
+    return Choice(node["name"], settings)
 
 
 def _check_bias_scale(settings: Any) -> None:
@@ -557,7 +570,7 @@ def _kernel_values(law: Choice, kernel: Weight, weight_seed: int) -> np.ndarray:
         return _raw_kernel_values(law, kernel, weight_seed)
     except UndefinedError as error:
         raise ConfigError(
-            f"`init` must be defined for every kernel and seed. Received: {law.name}, and the "
+            f"`init` must be defined for every kernel and seed. Received: {_told(law)}, and the "
             f"kernel `{kernel.path}` of shape {kernel.shape} with the seed {weight_seed}: {error}"
         ) from error
 

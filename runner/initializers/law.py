@@ -16,6 +16,7 @@ from runner.anatomy.kernels import UndefinedError, Weight
 from runner.anatomy.roles import Structure
 from runner.config import NUMBER, POSITIVE, Rule, one_of, optional, setting
 from runner.initializers.rules import RULES, Rules
+from runner.labels import ARGUMENTS, FIXED, MARK
 
 KEEP = "keep"
 
@@ -57,6 +58,20 @@ def _patterns(value: Any) -> tuple[str, ...]:
 _PATTERNS = Rule(
     "a list of patterns of weights' paths, such as ['dense_1/kernel', '*/w']", _patterns
 )
+
+
+def node_of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of an option of the group `init`, given what its label tells.
+
+    A name that is no option but may be that of a class or function is the target of `custom`, whose
+    arguments stand beside the settings that all laws share.
+    """
+    own = {key: value for key, value in settings.items() if (key, value) != (MARK, FIXED)}
+    if name in CATALOGUE or not ("." in name or ":" in name or name[:1].isupper()):
+        return {"name": name, **own}
+    shared = {key: own.pop(key) for key in SHARED if key in own}
+    arguments = {key.removeprefix(f"{ARGUMENTS}."): value for key, value in own.items()}
+    return {"name": "custom", "target": name, ARGUMENTS: arguments, **shared}
 
 
 class Initializer(Protocol):
@@ -206,6 +221,9 @@ class ModelLaw(Law):
 
     needs_data: ClassVar[bool] = False
     """Whether it looks at the probe."""
+
+    is_random: ClassVar[bool] = False
+    """Whether it draws numbers itself, whatever `base` does."""
 
     is_tried: ClassVar[bool] = False
     """Whether only a draw tells if it is defined for the data: it is tried before training."""

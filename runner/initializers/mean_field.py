@@ -109,6 +109,8 @@ class MeanField(ModelLaw):
         else:
             scale = 0.0
         layers = {id(place.layer) for place in body.places if place.is_kernel}
+        if any(body.places[position].name == "bias" for position in body.ruled):
+            raise UndefinedError("a rule draws biases, which theory does not know")
         return {
             place.position: scale**2
             for place in body.places

@@ -38,6 +38,8 @@ class Mimetic(ModelLaw):
     kernel for queries, keys and values is refused: how they share it is not known.
     """
 
+    is_random: ClassVar[bool] = True
+
     needs_roles: ClassVar[bool] = True
 
     base: str = setting(KERNEL_LAW, "glorot_uniform")

@@ -81,6 +81,8 @@ def draws(weight: Weight, builds: Builds | None, realized: Any) -> tuple[Draw, b
     is_plain = as_built.size == 0 or bool((as_built == as_built.flat[0]).all())
     if not is_plain and builds is not None and weight.position in builds.varying:
         return lambda seed: builds.values(seed, weight.position), True
+    if builds is None and isinstance(_initializer(weight), _keras_initializer()):
+        return lambda seed: _own_values(weight, realized(_initializer(weight), weight)), True
     known = is_plain or (builds is None and isinstance(_initializer(weight), _keras_initializer()))
     return lambda seed: as_built.copy(), known or not weight.variable.trainable
 

@@ -240,3 +240,54 @@ def test_what_cannot_be_applied_gets_one_clear_line(reader, init, message):
     with pytest.raises(ConfigError, match=message) as caught:
         runner.initializers.apply(reader, init)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_was_trained_starts_anew(keras, prepare, reader):
+    model = keras.models.clone_model(reader)
+    expected = prepare(model, "keep").draw(1)
+    for variable in model.weights:
+        variable.assign(variable + 3)
+    runner.initializers.apply(model, "keep", seed=1)
+    for variable, values in zip(model.weights, expected, strict=True):
+        np.testing.assert_array_equal(variable, values)
+
+
+def test_a_model_with_several_inputs_can_be_drawn(keras):
+    layers = keras.layers
+    inputs = [keras.Input((4,)), keras.Input((3,))]
+    both = layers.Add()([layers.Dense(4)(inputs[0]), layers.Dense(4)(inputs[1])])
+    hidden = layers.Dense(4)(layers.ReLU()(layers.Dense(4)(both)))
+    model = keras.Model(inputs, layers.Dense(2, name="last")(layers.Add()([both, hidden])))
+    runner.initializers.apply(model, "fixup", x=[np.zeros((2, 4)), np.zeros((2, 3))])
+    np.testing.assert_array_equal(model.get_layer("last").kernel, 0)
+
+
+def test_what_settings_take_out_of_the_kernels_has_no_role_of_one(prepare, reader):
+    rules = [{"role": "output", "init": "zero"}]
+    with pytest.raises(ConfigError, match=r"each fit a weight.*roles input, hidden, embedding"):
+        prepare(reader, "he_normal", rules=rules, not_kernels=["outer/*"])
+
+
+def test_rules_take_a_users_function_by_its_label(prepare, reader, user_module):
+    name = user_module(
+        "def mine(shape, dtype, a):\n    import numpy\n    return numpy.full(shape, a, dtype)\n"
+    )
+    for label in (f"{name}.mine(a=2)", f"{name}:mine(arguments.a=2, weights=fixed)"):
+        drawer = prepare(reader, "he_normal", rules=[{"role": "output", "init": label}])
+        assert (drawer.draw(0)[-2] == 2).all()
+
+
+def test_seeds_that_stand_for_several_replicates_are_drawn_once(prepare, reader):
+    drawer = prepare(reader, "rai")
+    counts = []
+    adjust = drawer.adjust
+    object.__setattr__(
+        drawer, "adjust", lambda seeds, stacked: counts.append(len(seeds)) or adjust(seeds, stacked)
+    )
+    draw = drawer.together([0, 0, 1, 1, 2, 2])
+    pairs = [(draw(seed), draw(seed)) for seed in (0, 1, 2)]
+    assert sum(counts) == 3
+    for one, other in pairs:
+        for values, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(values, same)
+            assert not np.shares_memory(values, same)

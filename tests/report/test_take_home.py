@@ -53,13 +53,12 @@ def test_the_winner_is_written_as_keras_or_runner_takes_it(scored, label, code):
     assert "<pre><code>import" in page(sweep, compare(sweep.results), [answer])
 
 
-def test_each_kind_of_kernel_has_its_argument(scored):
-    paths = ("lstm/kernel", "lstm/recurrent_kernel")
+@pytest.mark.parametrize(
+    "paths", [("lstm/kernel", "lstm/recurrent_kernel"), ("mine/w",), ("a/depthwise_kernel",)]
+)
+def test_models_of_other_layers_go_by_runner(scored, paths):
     code = take_home.ask(Sweep(asked(scored, "orthogonal", paths), draws=False)).code
-    assert "kernel_initializer=keras.initializers.Orthogonal()" in code
-    assert "recurrent_initializer=keras.initializers.Orthogonal()" in code
-    own = Sweep(asked(scored, "orthogonal", ("mine/w",)), draws=False)
-    assert APPLY("orthogonal") in take_home.ask(own).code
+    assert APPLY("orthogonal") in code
 
 
 def test_the_models_own_initializers_need_no_code(scored):

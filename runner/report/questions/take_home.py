@@ -35,13 +35,6 @@ _CLASSES: dict[str, tuple[str, Mapping[str, str]]] = {
     "lecun_normal": ("LecunNormal", {}),
     "lecun_uniform": ("LecunUniform", {}),
 }
-# Name of a kernel -> a layer that has one, with its initializer.
-_LAYERS = {
-    "kernel": "Dense(64, kernel_initializer={})",
-    "recurrent_kernel": "LSTM(64, recurrent_initializer={})",
-    "depthwise_kernel": "DepthwiseConv2D(3, depthwise_initializer={})",
-    "pointwise_kernel": "SeparableConv2D(64, 3, pointwise_initializer={})",
-}
 _OWN = "keep"
 
 
@@ -85,7 +78,10 @@ def _code(record: ConfigurationRecord) -> str | None:
         return "# The model as it is: its own initializers do best."
     kernels = list(dict.fromkeys(kernel.path.rpartition("/")[2] for kernel in record.kernels))
     made = _made(name, settings)
-    if made is None or not kernels or not _LAYERS.keys() >= set(kernels):
+    is_plain = set(kernels) == {"kernel"} and (
+        name != "identity" or all(len(kernel.shape) == 2 for kernel in record.kernels)
+    )
+    if made is None or not is_plain:
         looks = getattr(CATALOGUE.get(name), "needs_data", False)
         batch = ", x=x_train[:128], y=y_train[:128]" if looks else ""
         told = record.init
@@ -94,9 +90,9 @@ def _code(record: ConfigurationRecord) -> str | None:
             told = labels.label(name, {**settings, "rules": rules})
         call = f"runner.initializers.apply(model, {told!r}, seed=0{batch})"
         return f"import runner\n\n{call}  # of a built Keras model"
-    lines = [f"layer = keras.layers.{_LAYERS[kernel].format(made)}" for kernel in kernels]
     caution = "# An object for each layer: two that share one start with the same values."
-    return "\n".join(["import keras", "", caution, *lines])
+    layer = f"layer = keras.layers.Dense(64, kernel_initializer={made})"
+    return "\n".join(["import keras", "", caution, layer])
 
 
 def _made(name: str, settings: Mapping[str, Any]) -> str | None:
