@@ -124,3 +124,18 @@ def test_the_source_of_the_users_code_counts_with_what_it_imports(name, key, tmp
     # Python trusts a compiled file whose source has kept its size and its second.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     assert (with_sources(MODEL, LAYERS) == with_sources(*sources)) is same
+
+
+def test_the_source_of_what_a_rule_names_counts(key, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def with_value(value: int) -> str:
+        law = (
+            f"import numpy\ndef mine(shape, dtype):\n    return numpy.full(shape, {value}, dtype)\n"
+        )
+        (tmp_path / "identity_user_law.py").write_text(law)
+        sys.modules.pop("identity_user_law", None)
+        return key("init.rules=[{index: -1, init: identity_user_law.mine}]")
+
+    assert with_value(2) == with_value(2) != with_value(3)
