@@ -24,7 +24,7 @@ from runner.execution.user_code import user_sources
 from runner.initializers.law import CATALOGUE, node_of
 from runner.initializers.rules import KEY
 from runner.plan import Choice, Configuration
-from runner.propagation.settings import Diagnostics
+from runner.propagation.settings import Diagnostics, probe_size
 
 # Settings that change what is told about the numbers, or where they are, but not the numbers; and
 # those whose whole effect the data itself shows.
@@ -38,16 +38,9 @@ _USER_CODE = {"model": "function", "init": "target", "optimizer": "target"}
 
 # What may change in `runner` without changing a number.
 _TELLING = {
-    *("__main__.py", "archive.py", "design.py", "files.py", "interruption.py", "locks.py"),
-    *(
-        "labels.py",
-        "masking.py",
-        "spelling.py",
-        "stores.py",
-        "sync.py",
-        "terminal.py",
-        "validation.py",
-    ),
+    *("__main__.py", "archive.py", "design.py", "files.py", "interruption.py", "labels.py"),
+    *("locks.py", "masking.py", "spelling.py", "stores.py", "sync.py", "terminal.py"),
+    "validation.py",
     *("execution", "propagation", "recording", "report"),
 }
 
@@ -80,7 +73,7 @@ def identity(item: Configuration, dataset: Dataset, model: str, arithmetic: Sequ
 def _probe(item: Configuration) -> int | None:
     """Returns how many examples the initializer looks at; None of one that looks at none."""
     looks = getattr(item.init.settings, "needs_data", False)
-    return getattr(item.diagnostics, "examples", Diagnostics().examples) if looks else None
+    return probe_size(item.diagnostics) if looks else None
 
 
 @functools.cache

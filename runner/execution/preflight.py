@@ -23,7 +23,7 @@ from runner.interruption import check
 from runner.masking import masked
 from runner.plan import Configuration, Replicate, Scalar, factors
 from runner.propagation.advice import misscaled
-from runner.propagation.settings import Diagnostics
+from runner.propagation.settings import probe_size
 from runner.records import ConfigurationRecord, ReplicateRecord, lower_is_better
 from runner.spelling import did_you_mean
 from runner.tasks import ENDPOINT, METRICS
@@ -368,7 +368,7 @@ def _ready(
         ("inputs", repr(item.dataset), id(model)), partial(as_looked_up, item, dataset, model)
     )
     key = cache.get(("key", id(model)), lambda: model_key(model))
-    examples = _probe_size(item)
+    examples = probe_size(item.diagnostics)
     subject = cache.get(
         ("subject", id(model), id(dataset), examples),
         lambda: draw.Subject(model, shape, rebuilt, partial(_probe, dataset, model, examples)),
@@ -411,12 +411,6 @@ def _ready(
         rules=[(held.rule, held.paths) for held in drawer.rules],
     )
     return Ready(item, dataset, model, drawer, device, record)
-
-
-def _probe_size(item: Configuration) -> int:
-    """Returns how many examples step 0 is, or would be, measured on."""
-    own = item.diagnostics if isinstance(item.diagnostics, Diagnostics) else Diagnostics()
-    return own.examples
 
 
 def _probe(dataset: Dataset, model: Any, examples: int) -> Any:

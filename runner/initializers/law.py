@@ -258,3 +258,8 @@ class ModelLaw(Law):
           stacked: Of each weight, shape (seeds, *shape); may be overwritten.
         """
         return stacked
+
+
+def rescale(kernels: np.ndarray, factors: np.ndarray) -> None:
+    """Multiplies a kernel of each seed, shape (seeds, *shape), in place by its factor, (seeds,)."""
+    kernels *= factors.astype(kernels.dtype).reshape(-1, *[1] * (kernels.ndim - 1))

@@ -34,7 +34,7 @@ import numpy as np
 from runner.anatomy.kernels import UndefinedError, Weight
 from runner.anatomy.tracing import Anatomy, dissected, intercepted, kind_of, linear, signal
 from runner.config import POSITIVE, POSITIVE_INTEGER, setting
-from runner.initializers.law import KERNEL_LAW, Body, ModelLaw
+from runner.initializers.law import KERNEL_LAW, Body, ModelLaw, rescale
 
 Call = Callable[[], Any]
 
@@ -68,9 +68,7 @@ class Lsuv(ModelLaw):
             raise UndefinedError("no kernel of it makes the output of a layer")
         for kernel, scale, variance in zip(body.kernels, scales.T, variances.T, strict=True):
             self._check(kernel, variance)
-            values = stacked[kernel.position]
-            factor = scale.astype(values.dtype).reshape(-1, *[1] * len(kernel.shape))
-            values *= factor
+            rescale(stacked[kernel.position], scale)
         return stacked
 
     def _check(self, kernel: Weight, variances: np.ndarray) -> None:

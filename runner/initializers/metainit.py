@@ -29,7 +29,7 @@ from runner.anatomy.kernels import UndefinedError
 from runner.anatomy.tracing import dissected, intercepted, plainly
 from runner.config import FRACTION, POSITIVE, POSITIVE_INTEGER, setting
 from runner.imports import told
-from runner.initializers.law import Body, KernelLaw, ModelLaw, Probe
+from runner.initializers.law import Body, KernelLaw, ModelLaw, Probe, rescale
 
 _LEAST_SHARE = 1e-3
 _MEMORY = 0.9
@@ -87,9 +87,7 @@ class MetaInit(ModelLaw):
                 f"the gradient quotient cannot be computed: {told(error)}"
             ) from error
         for kernel, scale in zip(body.kernels, scales.T, strict=True):
-            values = stacked[kernel.position]
-            factor = scale.astype(values.dtype).reshape(-1, *[1] * len(kernel.shape))
-            values *= factor
+            rescale(stacked[kernel.position], scale)
         return stacked
 
 

@@ -83,8 +83,7 @@ def draws(weight: Weight, builds: Builds | None, realized: Any) -> tuple[Draw, b
         return lambda seed: builds.values(seed, weight.position), True
     if builds is None and isinstance(_initializer(weight), _keras_initializer()):
         return lambda seed: _own_values(weight, realized(_initializer(weight), weight)), True
-    known = is_plain or (builds is None and isinstance(_initializer(weight), _keras_initializer()))
-    return lambda seed: as_built.copy(), known or not weight.variable.trainable
+    return lambda seed: as_built.copy(), is_plain or not weight.variable.trainable
 
 
 def _explains(weight: Weight, as_built: np.ndarray, realized: Any) -> bool:

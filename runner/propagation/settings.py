@@ -54,3 +54,9 @@ CATALOGUE: dict[str, type[Diagnostics] | type[NoDiagnostics]] = {
     "full": FullDiagnostics,
     "none": NoDiagnostics,
 }
+
+
+def probe_size(settings: object) -> int:
+    """Returns how many examples step 0 is measured on, or would be where nothing is measured."""
+    own = settings if isinstance(settings, Diagnostics) else Diagnostics()
+    return own.examples
