@@ -4,6 +4,7 @@ The name of a metric is that of the training part; `val_` and `test_` before it 
 parts.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,6 +12,35 @@ Task = Literal["classification", "multilabel", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 _PARTS = {"val_": "validation", "test_": "test"}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a model is built for.
+
+    Attributes:
+      inputs: Shape of one example; of several inputs, by their names.
+      outputs: Shape of what is put out for one example: one number for each class, label or target.
+      task: What the outputs are for.
+      vocabulary: How many different whole numbers, from 0, the inputs are; 0 where they are
+        quantities.
+    """
+
+    inputs: tuple[int, ...] | Mapping[str, tuple[int, ...]]
+    outputs: tuple[int, ...]
+    task: Task
+    vocabulary: int = 0
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one example of a model with one input."""
+        assert isinstance(self.inputs, tuple), "a model with several inputs"
+        return self.inputs
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of classes, of labels or of targets."""
+        return self.outputs[-1]
 
 
 @dataclass(frozen=True)

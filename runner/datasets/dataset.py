@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.tasks import Task
+from runner.tasks import Signature, Task
 
 # Enough that two data sets of one laboratory never collide, short enough for a table.
 _FINGERPRINT_DIGITS = 16
@@ -46,6 +46,8 @@ class Dataset:
       task_guess: Why the targets were taken for what they are, and what to set where they are
         something else; empty where the task was given, or nothing else is likely.
       whole: Positions along the last axis of inputs that came as whole numbers, not as images.
+      vocabulary: How many different whole numbers, from 0, the inputs are; 0 where they are
+        quantities.
       fingerprint: Hexadecimal prefix of the SHA-256 of all parts as they are used: values, dtypes
         and shapes, and so split, subset and scaling too.
     """
@@ -60,6 +62,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     task_guess: str = ""
     whole: tuple[int, ...] = ()
+    vocabulary: int = 0
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +73,14 @@ class Dataset:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one example, without the batch axis."""
         return self.train.x.shape[1:]
+
+    @property
+    def signature(self) -> Signature:
+        """What a model for this data set is built for."""
+        outputs = self.train.y.shape[1:]
+        if self.task == "classification":
+            outputs = (*outputs, self.num_outputs)
+        return Signature(self.input_shape, outputs, self.task, self.vocabulary)
 
     def probe(self, examples: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns examples of the training part, spread over it, and their targets.

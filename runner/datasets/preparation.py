@@ -63,6 +63,7 @@ def prepare(
         notes=examples.notes,
         task_guess=target.guess,
         whole=whole(train[0]),
+        vocabulary=examples.vocabulary,
     )
 
 

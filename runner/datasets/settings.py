@@ -35,6 +35,8 @@ class Examples:
       target: Name of `y`.
       classes: Names of the labels 0..k-1, where the source knows them.
       x_test, y_test: The official test part, or None.
+      vocabulary: How many different whole numbers, from 0, the inputs are; 0 where they are
+        quantities.
       notes: What was done to read it that a person should know, as sentences.
     """
 
@@ -48,6 +50,7 @@ class Examples:
     classes: tuple[str, ...] = ()
     x_test: np.ndarray | None = None
     y_test: np.ndarray | None = None
+    vocabulary: int = 0
     notes: tuple[str, ...] = ()
 
 

@@ -352,18 +352,18 @@ def _ready(
     device = cache.get(("device", item.device), partial(_device, item.device, preflight.gpus))
     from runner.initializers import draw  # imports Keras, which must be started quietly
 
-    shape, outputs, task = dataset.input_shape, dataset.num_outputs, dataset.task
+    signature = dataset.signature
 
     def build(**seed: int) -> Any:
         import keras
 
         keras.utils.clear_session(free_memory=False)  # layer names start from the first again
-        return models.build(item.model.name, item.model.settings, shape, outputs, task, **seed)
+        return models.build(item.model.name, item.model.settings, signature, **seed)
 
     def rebuilt(seed: int) -> list[np.ndarray]:
         return [weight.numpy() for weight in build(seed=seed).weights]
 
-    model = cache.get((repr(item.model), shape, outputs, task, device), build)
+    model = cache.get((repr(item.model), repr(signature), device), build)
     dataset = cache.get(
         ("inputs", repr(item.dataset), id(model)), partial(as_looked_up, item, dataset, model)
     )
@@ -371,7 +371,9 @@ def _ready(
     examples = probe_size(item.diagnostics)
     subject = cache.get(
         ("subject", id(model), id(dataset), examples),
-        lambda: draw.Subject(model, shape, rebuilt, partial(_probe, dataset, model, examples)),
+        lambda: draw.Subject(
+            model, dataset.input_shape, rebuilt, partial(_probe, dataset, model, examples)
+        ),
     )
     drawer = cache.get(
         ("drawer", id(subject), repr(item.init)), lambda: draw.prepare(subject, item.init)

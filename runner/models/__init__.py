@@ -1,7 +1,7 @@
 """Models: shapes without a choice of weights.
 
 An option of the group `model` is a module with a dataclass of settings and a function
-`build(settings, input_shape, num_outputs)` that returns a Keras model. Which weights the model
+`build(settings, signature)` that returns a Keras model. Which weights the model
 starts with is decided elsewhere: whatever Keras put into it while it was built is overwritten or,
 where no law applies (normalization, embeddings), is the same in every build.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from runner.models import cnn, custom, mlp, resnet, rnn, transformer
 from runner.models.output import check, num_units, outputs_logits
 from runner.models.randomness import BUILD_SEED, fixed_randomness
-from runner.tasks import Task
+from runner.tasks import Signature
 
 __all__ = [
     "CATALOGUE",
@@ -50,9 +50,7 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
 def build(
     name: str,
     settings: Any,
-    input_shape: tuple[int, ...],
-    num_outputs: int,
-    task: Task,
+    signature: Signature,
     seed: int = BUILD_SEED,
 ) -> Any:
     """Builds a model and checks that it fits the task.
@@ -64,23 +62,21 @@ def build(
     Args:
       name: A key of `CATALOGUE`.
       settings: An instance of `CATALOGUE[name]`.
-      input_shape: Shape of one example.
-      num_outputs: Number of classes, of labels or of targets.
-      task: What the outputs are for.
+      signature: What the model is for.
       seed: Of what the model draws for itself, in [0, 2**32).
 
     Returns:
-      A `keras.Model` with weights, one input of shape `(batch, *input_shape)` and one output of
-      shape `(batch, num_outputs)`, for two classes maybe `(batch, 1)`. Nothing that it may be
-      compiled with is used.
+      A `keras.Model` with weights, one input of shape `(batch, *signature.inputs)` and one output
+      of shape `(batch, *signature.outputs)`, for two classes maybe `(batch, 1)`. Nothing that it
+      may be compiled with is used.
 
     Raises:
       ConfigError: The settings do not fit the data, or the user's model cannot be used.
     """
     with fixed_randomness(seed):
         seeded = {"seed": seed} if name == "custom" else {}
-        model = _BUILDERS[name](settings, input_shape, num_outputs, **seeded)
-        check(model, num_outputs, task)
+        model = _BUILDERS[name](settings, signature, **seeded)
+        check(model, signature.num_outputs, signature.task)
     return model
 
 

@@ -13,6 +13,7 @@ from runner.config import (
     setting,
 )
 from runner.models.activations import check_activation
+from runner.tasks import Signature
 
 _POOL_SIZE = 2
 
@@ -43,7 +44,7 @@ class Cnn:
         check_activation(self.activation)
 
 
-def build(settings: Cnn, input_shape: tuple[int, ...], num_outputs: int) -> Any:
+def build(settings: Cnn, signature: Signature) -> Any:
     """Builds the network.
 
     Each block is
@@ -56,8 +57,7 @@ def build(settings: Cnn, input_shape: tuple[int, ...], num_outputs: int) -> Any:
 
     Args:
       settings: See `Cnn`.
-      input_shape: `(height, width, channels)`.
-      num_outputs: Units of the output layer.
+      signature: Inputs of shape `(height, width, channels)`.
 
     Returns:
       A functional `keras.Model` with layers `block_1`, ..., `output`.
@@ -67,12 +67,12 @@ def build(settings: Cnn, input_shape: tuple[int, ...], num_outputs: int) -> Any:
     """
     import keras
 
-    _check_input(settings, input_shape)
-    inputs = hidden = keras.Input(input_shape, name="input")
+    _check_input(settings, signature.input_shape)
+    inputs = hidden = keras.Input(signature.input_shape, name="input")
     for number in range(1, settings.depth + 1):
         hidden = _block(settings, f"block_{number}", hidden)
     flat = keras.layers.Flatten(name="flatten")(hidden)
-    outputs = keras.layers.Dense(num_outputs, name="output")(flat)
+    outputs = keras.layers.Dense(signature.num_outputs, name="output")(flat)
     return keras.Model(inputs, outputs, name="cnn")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from runner.config import ARGUMENTS, IMPORT_PATH, ConfigError, setting
 from runner.imports import import_object, told
 from runner.models.randomness import BUILD_SEED, fixed_randomness
+from runner.tasks import Signature
 
 _KEY = "model.function"
 _RULE = "a function that returns a Keras model"
@@ -25,15 +26,12 @@ class Custom:
     arguments: Mapping[str, Any] = setting(ARGUMENTS, {})
 
 
-def build(
-    settings: Custom, input_shape: tuple[int, ...], num_outputs: int, seed: int = BUILD_SEED
-) -> Any:
+def build(settings: Custom, signature: Signature, seed: int = BUILD_SEED) -> Any:
     """Returns what the user's function returns, built if it is not.
 
     Args:
       settings: See `Custom`.
-      input_shape: Shape of one example.
-      num_outputs: Number of classes, of labels or of targets.
+      signature: What the model is for.
       seed: Of the global generators, in [0, 2**32).
 
     Raises:
@@ -45,8 +43,8 @@ def build(
         raise ConfigError.at(_KEY, _RULE, function, f"{settings.function} cannot be called.")
     # Seeded once more: the import, which happens only once in a process, may have drawn.
     with fixed_randomness(seed):
-        model = _call(function, settings, input_shape, num_outputs)
-        _fit_to(model, input_shape)
+        model = _call(function, settings, signature)
+        _fit_to(model, signature.input_shape)
     return model
 
 
@@ -70,11 +68,11 @@ def _names(value: Any) -> str:
     )
 
 
-def _call(function: Any, settings: Custom, input_shape: tuple[int, ...], num_outputs: int) -> Any:
+def _call(function: Any, settings: Custom, signature: Signature) -> Any:
     import keras
 
     try:
-        model = function(input_shape, num_outputs, **settings.arguments)
+        model = function(signature.inputs, signature.num_outputs, **settings.arguments)
     except Exception as error:
         raise ConfigError(
             f"`{_KEY}` must be {_RULE}. {settings.function} raised {told(error)}"

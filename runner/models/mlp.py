@@ -13,6 +13,7 @@ from runner.config import (
 )
 from runner.models.activations import check_activation
 from runner.models.sizes import SIZES, per_part
+from runner.tasks import Signature
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Mlp:
             raise ConfigError.at("model.width", rule, list(widths), "Use model.residual=false.")
 
 
-def build(settings: Mlp, input_shape: tuple[int, ...], num_outputs: int) -> Any:
+def build(settings: Mlp, signature: Signature) -> Any:
     """Builds the perceptron; every example is flattened first.
 
     Hidden layer l maps h_{l-1} to
@@ -69,22 +70,23 @@ def build(settings: Mlp, input_shape: tuple[int, ...], num_outputs: int) -> Any:
 
     Args:
       settings: See `Mlp`.
-      input_shape: Shape of one example, any rank.
-      num_outputs: Units of the output layer.
+      signature: Inputs of any shape.
 
     Returns:
       A functional `keras.Model` with layers `hidden_1`, ..., `output`.
     """
     import keras
 
-    inputs = keras.Input(input_shape, name="input")
-    hidden = keras.layers.Flatten(name="flatten")(inputs) if len(input_shape) != 1 else inputs
+    inputs = keras.Input(signature.input_shape, name="input")
+    hidden = (
+        keras.layers.Flatten(name="flatten")(inputs) if len(signature.input_shape) != 1 else inputs
+    )
     for number, width in enumerate(per_part(settings.width, settings.depth), 1):
         mapped = _hidden_layer(settings, width, f"hidden_{number}", hidden)
         if settings.residual and number > 1:
             mapped = keras.layers.Add(name=f"hidden_{number}_skip")([hidden, mapped])
         hidden = mapped
-    outputs = keras.layers.Dense(num_outputs, name="output")(hidden)
+    outputs = keras.layers.Dense(signature.num_outputs, name="output")(hidden)
     return keras.Model(inputs, outputs, name="mlp")
 
 

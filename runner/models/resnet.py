@@ -15,6 +15,7 @@ from runner.config import (
 )
 from runner.models.activations import check_activation
 from runner.models.sizes import SIZES, per_part
+from runner.tasks import Signature
 
 _NUM_STAGES = 3
 """Where `depth` is a number: as in the nets of He et al. (2016a) for CIFAR-10, section 4.2."""
@@ -57,7 +58,7 @@ class Resnet:
             )
 
 
-def build(settings: Resnet, input_shape: tuple[int, ...], num_outputs: int) -> Any:
+def build(settings: Resnet, signature: Signature) -> Any:
     """Builds the network.
 
     A convolution of 3 x 3 (the stem), stages of blocks, the mean over all pixels, and a dense
@@ -85,8 +86,7 @@ def build(settings: Resnet, input_shape: tuple[int, ...], num_outputs: int) -> A
 
     Args:
       settings: See `Resnet`.
-      input_shape: `(height, width, channels)`.
-      num_outputs: Units of the output layer.
+      signature: Inputs of shape `(height, width, channels)`.
 
     Returns:
       A functional `keras.Model` with layers `stem`, `stage_1_block_1_conv_1`, ..., `output`; the
@@ -98,8 +98,8 @@ def build(settings: Resnet, input_shape: tuple[int, ...], num_outputs: int) -> A
     import keras
 
     num_blocks = per_part(settings.depth, _NUM_STAGES)
-    _check_input(num_blocks, input_shape)
-    inputs = keras.Input(input_shape, name="input")
+    _check_input(num_blocks, signature.input_shape)
+    inputs = keras.Input(signature.input_shape, name="input")
     hidden = _convolution(settings.width, 3, 1, "stem")(inputs)
     if not settings.preactivation:
         hidden = _activated(settings, "stem", hidden)
@@ -110,7 +110,7 @@ def build(settings: Resnet, input_shape: tuple[int, ...], num_outputs: int) -> A
     if settings.preactivation:
         hidden = _activated(settings, "last", hidden)
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(hidden)
-    outputs = keras.layers.Dense(num_outputs, name="output")(pooled)
+    outputs = keras.layers.Dense(signature.num_outputs, name="output")(pooled)
     return keras.Model(inputs, outputs, name="resnet")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from runner.config import BOOLEAN, POSITIVE_INTEGER, TEXT, one_of, setting
 from runner.models.activations import check_activation
 from runner.models.sequences import as_sequence
+from runner.tasks import Signature
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Rnn:
         check_activation(self.activation)
 
 
-def build(settings: Rnn, input_shape: tuple[int, ...], num_outputs: int) -> Any:
+def build(settings: Rnn, signature: Signature) -> Any:
     """Builds the network.
 
     Every recurrent layer hands the states of all steps on; the last one hands on what it ends with,
@@ -39,8 +40,8 @@ def build(settings: Rnn, input_shape: tuple[int, ...], num_outputs: int) -> Any:
 
     Args:
       settings: See `Rnn`.
-      input_shape: `(steps, features)`; images and vectors are read as `as_sequence` says.
-      num_outputs: Units of the output layer.
+      signature: Inputs of shape `(steps, features)`; images and vectors are read as
+        `as_sequence` says.
 
     Returns:
       A functional `keras.Model` with layers `recurrent_1`, ..., `output`.
@@ -50,12 +51,12 @@ def build(settings: Rnn, input_shape: tuple[int, ...], num_outputs: int) -> Any:
     """
     import keras
 
-    inputs = keras.Input(input_shape, name="input")
+    inputs = keras.Input(signature.input_shape, name="input")
     hidden = as_sequence(inputs, "rnn")
     for number in range(1, settings.depth + 1):
         is_last = number == settings.depth
         hidden = _layer(settings, f"recurrent_{number}", sequences=not is_last)(hidden)
-    outputs = keras.layers.Dense(num_outputs, name="output")(hidden)
+    outputs = keras.layers.Dense(signature.num_outputs, name="output")(hidden)
     return keras.Model(inputs, outputs, name="rnn")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from runner.config import BOOLEAN, POSITIVE_INTEGER, TEXT, ConfigError, setting
 from runner.models.activations import check_activation
 from runner.models.sequences import as_sequence
+from runner.tasks import Signature
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Transformer:
             )
 
 
-def build(settings: Transformer, input_shape: tuple[int, ...], num_outputs: int) -> Any:
+def build(settings: Transformer, signature: Signature) -> Any:
     """Builds the encoder.
 
     A dense layer maps every token (a step of a sequence, or a patch of an image) to `width`
@@ -61,9 +62,8 @@ def build(settings: Transformer, input_shape: tuple[int, ...], num_outputs: int)
 
     Args:
       settings: See `Transformer`.
-      input_shape: `(steps, features)`, `(height, width, channels)`, or that of a vector, which is
-        read number by number.
-      num_outputs: Units of the output layer.
+      signature: Inputs of shape `(steps, features)`, `(height, width, channels)`, or that of a
+        vector, which is read number by number.
 
     Returns:
       A functional `keras.Model` with layers `embedding`, `positions`, `block_1_attention`,
@@ -78,8 +78,8 @@ def build(settings: Transformer, input_shape: tuple[int, ...], num_outputs: int)
 
     from runner.models.positions import LearnedPositions
 
-    inputs = keras.Input(input_shape, name="input")
-    is_image = len(input_shape) == 3
+    inputs = keras.Input(signature.input_shape, name="input")
+    is_image = len(signature.input_shape) == 3
     tokens = _patches(settings, inputs) if is_image else as_sequence(inputs, "transformer")
     hidden = layers.Dense(settings.width, name="embedding")(tokens)
     hidden = LearnedPositions(name="positions")(hidden)
@@ -88,7 +88,7 @@ def build(settings: Transformer, input_shape: tuple[int, ...], num_outputs: int)
     if settings.prenorm:
         hidden = layers.LayerNormalization(name="norm")(hidden)
     pooled = layers.GlobalAveragePooling1D(name="pool")(hidden)
-    outputs = layers.Dense(num_outputs, name="output")(pooled)
+    outputs = layers.Dense(signature.num_outputs, name="output")(pooled)
     return keras.Model(inputs, outputs, name="transformer")
 
 

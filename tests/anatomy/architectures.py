@@ -7,6 +7,7 @@ import keras
 from keras import layers, ops
 
 from runner import models
+from runner.tasks import Signature
 
 
 def mlp():
@@ -475,7 +476,9 @@ def no_shortcuts():
 
 def option(name, shape, **settings):
     """Returns an option of the group `model`."""
-    return models.build(name, models.CATALOGUE[name](**settings), shape, 3, "classification")
+    return models.build(
+        name, models.CATALOGUE[name](**settings), Signature(shape, (3,), "classification")
+    )
 
 
 def resnet_option():

@@ -3,6 +3,7 @@ import pytest
 from runner.config import ConfigError, choose
 from runner.models import CATALOGUE, build, num_parameters
 from runner.models.cnn import Cnn
+from runner.tasks import Signature
 
 TASK = "classification"
 
@@ -26,14 +27,14 @@ TASK = "classification"
     ],
 )
 def test_shapes_and_number_of_parameters(settings, input_shape, num_outputs, expected):
-    model = build("cnn", settings, input_shape, num_outputs, TASK)
+    model = build("cnn", settings, Signature(input_shape, (num_outputs,), TASK))
     assert num_parameters(model) == expected
     assert model.output_shape == (None, num_outputs)
 
 
 def test_layers_stand_in_the_documented_order():
     settings = Cnn(batch_norm=True, dropout=0.25, pooling="average", activation="gelu")
-    model = build("cnn", settings, (8, 8, 1), 10, TASK)
+    model = build("cnn", settings, Signature((8, 8, 1), (10,), TASK))
     block = ["Conv2D", "BatchNormalization", "Activation", "AveragePooling2D", "Dropout"]
     kinds = [type(layer).__name__ for layer in model.layers]
     assert kinds == ["InputLayer", *block, *block, "Flatten", "Dense"]
@@ -41,17 +42,17 @@ def test_layers_stand_in_the_documented_order():
 
 
 def test_as_many_poolings_as_the_image_has_halves():
-    assert build("cnn", Cnn(depth=3), (8, 8, 1), 2, TASK).output_shape == (None, 2)
+    assert build("cnn", Cnn(depth=3), Signature((8, 8, 1), (2,), TASK)).output_shape == (None, 2)
     with pytest.raises(ConfigError, match=r"`model.depth` must be at most 3 .* Received: 4"):
-        build("cnn", Cnn(depth=4), (8, 8, 1), 2, TASK)
-    unpooled = build("cnn", Cnn(depth=4, pooling="none"), (8, 8, 1), 2, TASK)
+        build("cnn", Cnn(depth=4), Signature((8, 8, 1), (2,), TASK))
+    unpooled = build("cnn", Cnn(depth=4, pooling="none"), Signature((8, 8, 1), (2,), TASK))
     assert unpooled.output_shape == (None, 2)
 
 
 @pytest.mark.parametrize("input_shape", [(64,), (8, 8), (4, 8, 8, 1)])
 def test_only_images_are_taken(input_shape):
     with pytest.raises(ConfigError, match=r"`model=cnn` needs images.*Received: .* model=mlp"):
-        build("cnn", Cnn(), input_shape, 10, TASK)
+        build("cnn", Cnn(), Signature(input_shape, (10,), TASK))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from runner.config import ConfigError, choose
 from runner.models import CATALOGUE, build
 from runner.models.custom import Custom
+from runner.tasks import Signature
 
 MODULE = "user_models"
 
@@ -99,7 +100,7 @@ def user_module(tmp_path, monkeypatch):
 
 def build_custom(function, input_shape=(4,), num_outputs=3, **arguments):
     settings = Custom(f"{MODULE}.{function}", arguments)
-    return build("custom", settings, input_shape, num_outputs, "classification")
+    return build("custom", settings, Signature(input_shape, (num_outputs,), "classification"))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_unusable_functions_are_explained_in_one_line(function, message):
 
 def test_module_that_is_not_there():
     with pytest.raises(ConfigError, match=r"`model.function`.*no_such_module"):
-        build("custom", Custom("no_such_module.build"), (4,), 3, "classification")
+        build("custom", Custom("no_such_module.build"), Signature((4,), (3,), "classification"))
 
 
 def test_unknown_arguments_are_named():

@@ -6,6 +6,7 @@ import pytest
 from runner.config import ConfigError, choose
 from runner.models import CATALOGUE, build, num_parameters
 from runner.models.mlp import Mlp
+from runner.tasks import Signature
 
 TASK = "classification"
 
@@ -42,7 +43,7 @@ def fill(model, seed=0):
     ],
 )
 def test_shapes_and_number_of_parameters(settings, input_shape, num_outputs, expected):
-    model = build("mlp", settings, input_shape, num_outputs, TASK)
+    model = build("mlp", settings, Signature(input_shape, (num_outputs,), TASK))
     assert num_parameters(model) == expected
     assert model.input_shape == (None, *input_shape)
     assert model.output_shape == (None, num_outputs)
@@ -50,7 +51,7 @@ def test_shapes_and_number_of_parameters(settings, input_shape, num_outputs, exp
 
 def test_layers_stand_in_the_documented_order():
     settings = Mlp(depth=2, batch_norm=True, dropout=0.5, residual=True)
-    model = build("mlp", settings, (8, 8), 3, TASK)
+    model = build("mlp", settings, Signature((8, 8), (3,), TASK))
     layer = ["Dense", "BatchNormalization", "Activation", "Dropout"]
     assert layer_kinds(model) == ["InputLayer", "Flatten", *layer, *layer, "Add", "Dense"]
     assert model.get_layer("hidden_2_dropout").rate == 0.5
@@ -58,7 +59,7 @@ def test_layers_stand_in_the_documented_order():
 
 
 def test_nothing_is_there_that_was_not_asked_for():
-    assert layer_kinds(build("mlp", Mlp(), (64,), 10, TASK)) == [
+    assert layer_kinds(build("mlp", Mlp(), Signature((64,), (10,), TASK))) == [
         "InputLayer",
         *["Dense", "Activation"] * 2,
         "Dense",
@@ -74,7 +75,7 @@ def test_forward_pass_is_the_documented_formula(residual, batch_norm, depth):
     settings = Mlp(
         width=6, depth=depth, activation="tanh", batch_norm=batch_norm, residual=residual
     )
-    model = build("mlp", settings, (6,), 2, TASK)
+    model = build("mlp", settings, Signature((6,), (2,), TASK))
     w = fill(model)
     x = np.random.default_rng(1).normal(size=(5, 6))
 

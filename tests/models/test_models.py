@@ -20,7 +20,7 @@ from runner.models.mlp import Mlp
 from runner.models.resnet import Resnet
 from runner.models.rnn import Rnn
 from runner.models.transformer import Transformer
-from runner.tasks import TASKS
+from runner.tasks import TASKS, Signature
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 
@@ -81,11 +81,11 @@ def test_yaml_holds_every_setting_with_its_default(name):
 @pytest.mark.parametrize(("name", "settings"), MEMBERS.items())
 def test_same_bits_whatever_was_built_before(name, settings):
     def built():
-        model = build(name, settings, (8, 8, 1), 3, "classification")
+        model = build(name, settings, Signature((8, 8, 1), (3,), "classification"))
         return [np.asarray(variable.value) for variable in model.variables]
 
     first = built()
-    build("mlp", Mlp(width=3), (2,), 2, "classification")
+    build("mlp", Mlp(width=3), Signature((2,), (2,), "classification"))
     random.random(), np.random.normal(), keras.random.normal((2,))
     second = built()
     assert len(first) > 4
@@ -99,14 +99,14 @@ def test_global_generators_go_on_as_if_nothing_was_built():
     expected = random.random(), np.random.random()
     random.seed(3)
     np.random.seed(3)
-    build("mlp", Mlp(dropout=0.1), (2,), 2, "classification")
+    build("mlp", Mlp(dropout=0.1), Signature((2,), (2,), "classification"))
     assert (random.random(), np.random.random()) == expected
 
 
 @pytest.mark.parametrize(("name", "settings"), MEMBERS.items())
 @pytest.mark.parametrize("task", TASKS)
 def test_every_model_fits_all_tasks(name, settings, task):
-    model = build(name, settings, (8, 8, 1), 2, task)
+    model = build(name, settings, Signature((8, 8, 1), (2,), task))
     check(model, num_outputs=2, task=task)
     assert model(np.zeros((3, 8, 8, 1), "float32")).shape == (3, 2)
 

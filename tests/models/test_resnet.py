@@ -4,6 +4,7 @@ import pytest
 from runner.config import ConfigError, choose
 from runner.models import CATALOGUE, build, num_parameters
 from runner.models.resnet import Resnet
+from runner.tasks import Signature
 
 TASK = "classification"
 
@@ -44,14 +45,14 @@ def convolution(size, before, after):
 @pytest.mark.parametrize("preactivation", [False, True])
 def test_shapes_and_number_of_parameters(settings, input_shape, expected, preactivation):
     node = {**vars(settings), "preactivation": preactivation}
-    model = build("resnet", Resnet(**node), input_shape, 3, TASK)
+    model = build("resnet", Resnet(**node), Signature(input_shape, (3,), TASK))
     assert num_parameters(model) == expected
     assert model.output_shape == (None, 3)
 
 
 def test_resnet_20_is_that_of_the_paper():
     """19 convolutions and a dense layer: 0.27 million, table 6 of He et al. (2016a)."""
-    model = build("resnet", Resnet(depth=3), (32, 32, 3), 10, TASK)
+    model = build("resnet", Resnet(depth=3), Signature((32, 32, 3), (10,), TASK))
     kernels = [w for w in model.weights if w.name == "kernel" and "shortcut" not in w.path]
     assert len(kernels) == 20
     assert num_parameters(model) / 1e6 == pytest.approx(0.27, abs=0.006)
@@ -74,7 +75,7 @@ def test_forward_pass_is_the_documented_formula(preactivation):
         residual_scale=0.5,
         preactivation=preactivation,
     )
-    model = build("resnet", settings, (1, 1, 3), 2, TASK)
+    model = build("resnet", settings, Signature((1, 1, 3), (2,), TASK))
     numbers = np.random.default_rng(0)
     for weight in model.weights:
         weight.assign(numbers.normal(0, 0.5, weight.shape))
@@ -115,7 +116,7 @@ def test_forward_pass_is_the_documented_formula(preactivation):
 @pytest.mark.parametrize(("preactivation", "count"), [(False, 6), (True, 5)])
 def test_each_convolution_has_its_normalization(name, kind, preactivation, count):
     settings = Resnet(depth=(1, 1), normalization=name, preactivation=preactivation)
-    model = build("resnet", settings, (8, 8, 1), 2, TASK)
+    model = build("resnet", settings, Signature((8, 8, 1), (2,), TASK))
     kinds = [type(layer).__name__ for layer in model.layers]
     found = [each for each in kinds if each.endswith("Normalization")]
     assert found == [kind] * (count if kind else 0)
@@ -123,17 +124,17 @@ def test_each_convolution_has_its_normalization(name, kind, preactivation, count
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (7, 20, 1), (5, 5, 1)])
 def test_as_many_stages_as_the_image_has_halves(shape):
-    model = build("resnet", Resnet(depth=(1, 1, 1, 1), width=2), shape, 2, TASK)
+    model = build("resnet", Resnet(depth=(1, 1, 1, 1), width=2), Signature(shape, (2,), TASK))
     assert model.get_layer("stage_4_block_1_add").output.shape[1] == 1
     advice = r"at most 4 stages .*Received: \[1, 1, 1, 1, 1\].* model.depth=\[1, 1, 1, 1\]"
     with pytest.raises(ConfigError, match=advice):
-        build("resnet", Resnet(depth=(1,) * 5), shape, 2, TASK)
+        build("resnet", Resnet(depth=(1,) * 5), Signature(shape, (2,), TASK))
 
 
 @pytest.mark.parametrize("input_shape", [(64,), (8, 8), (4, 8, 8, 1)])
 def test_only_images_are_taken(input_shape):
     with pytest.raises(ConfigError, match=r"`model=resnet` needs images.*Received: .* model=mlp"):
-        build("resnet", Resnet(), input_shape, 10, TASK)
+        build("resnet", Resnet(), Signature(input_shape, (10,), TASK))
 
 
 @pytest.mark.parametrize(

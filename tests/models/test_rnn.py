@@ -4,6 +4,7 @@ import pytest
 from runner.config import ConfigError, choose
 from runner.models import CATALOGUE, build, num_parameters
 from runner.models.rnn import Rnn
+from runner.tasks import Signature
 
 TASK = "classification"
 
@@ -24,7 +25,7 @@ TASK = "classification"
     ],
 )
 def test_shapes_and_number_of_parameters(settings, input_shape, expected):
-    model = build("rnn", settings, input_shape, 3, TASK)
+    model = build("rnn", settings, Signature(input_shape, (3,), TASK))
     assert num_parameters(model) == expected
     assert model.output_shape == (None, 3)
 
@@ -32,7 +33,7 @@ def test_shapes_and_number_of_parameters(settings, input_shape, expected):
 def test_forward_pass_is_the_documented_formula():
     """Row by row, forward and backward, and what both ends know."""
     settings = Rnn("simple", 4, bidirectional=True, activation="softsign")
-    model = build("rnn", settings, (3, 2, 1), 2, TASK)
+    model = build("rnn", settings, Signature((3, 2, 1), (2,), TASK))
     numbers = np.random.default_rng(0)
     for weight in model.weights:
         weight.assign(numbers.normal(0, 0.5, weight.shape))
@@ -55,7 +56,7 @@ def test_forward_pass_is_the_documented_formula():
 
 def test_other_examples_are_refused():
     with pytest.raises(ConfigError, match=r"`model=rnn` needs sequences .*Received: .*\(2, 8, 8"):
-        build("rnn", Rnn(), (2, 8, 8, 1), 3, TASK)
+        build("rnn", Rnn(), Signature((2, 8, 8, 1), (3,), TASK))
 
 
 @pytest.mark.parametrize(

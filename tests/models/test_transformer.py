@@ -4,6 +4,7 @@ import pytest
 from runner.config import ConfigError, choose
 from runner.models import CATALOGUE, build, num_parameters
 from runner.models.transformer import Transformer
+from runner.tasks import Signature
 
 TASK = "classification"
 SMALL = {"width": 8, "depth": 1, "heads": 2, "feed_forward": 16}
@@ -27,7 +28,7 @@ def block(width, hidden):
     ],
 )
 def test_shapes_and_number_of_parameters(settings, input_shape, expected):
-    model = build("transformer", settings, input_shape, 3, TASK)
+    model = build("transformer", settings, Signature(input_shape, (3,), TASK))
     assert num_parameters(model) == expected + 8 * 3 + 3
     assert model.output_shape == (None, 3)
 
@@ -50,7 +51,7 @@ def attention(w, name, x):
 def test_forward_pass_is_the_documented_formula(prenorm):
     """The patches are those of a convolution with its size as strides."""
     settings = Transformer(**SMALL, prenorm=prenorm, activation="relu")
-    model = build("transformer", settings, (4, 6, 3), 2, TASK)
+    model = build("transformer", settings, Signature((4, 6, 3), (2,), TASK))
     numbers = np.random.default_rng(0)
     for weight in model.weights:
         weight.assign(numbers.normal(0, 0.5, weight.shape))
@@ -86,7 +87,7 @@ def test_its_description_makes_the_same_model():
     """Saved models are read by it."""
     import keras
 
-    model = build("transformer", Transformer(**SMALL), (8, 8, 1), 3, TASK)
+    model = build("transformer", Transformer(**SMALL), Signature((8, 8, 1), (3,), TASK))
     written = keras.saving.serialize_keras_object(model)
     again = keras.saving.deserialize_keras_object(written)
     again.set_weights(model.get_weights())
@@ -103,7 +104,7 @@ def test_its_description_makes_the_same_model():
 )
 def test_other_examples_are_refused(input_shape, message):
     with pytest.raises(ConfigError, match=message):
-        build("transformer", Transformer(), input_shape, 3, TASK)
+        build("transformer", Transformer(), Signature(input_shape, (3,), TASK))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from runner.datasets.dataset import Part
 from runner.propagation.settings import Diagnostics
 from runner.records import PropagationRecord
+from runner.tasks import Signature
 
 SEEDS = 4
 
@@ -72,7 +73,7 @@ def examine(keras, digits):
         if model is None:
             settings = models.CATALOGUE["mlp"](**mlp)
             shape, outputs = dataset.input_shape, dataset.num_outputs
-            model = models.build("mlp", settings, shape, outputs, dataset.task)
+            model = models.build("mlp", settings, Signature(shape, (outputs,), dataset.task))
         drawer = draw.prepare(draw.Subject(model), Choice(init, law))
         weights = [drawer.draw(seed) for seed in range(seeds)]
         loss = Objective(model, dataset.task).loss

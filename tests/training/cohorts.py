@@ -9,6 +9,7 @@ from runner import seeds
 from runner.datasets.dataset import Dataset, Part
 from runner.events import EpochEnded, ReplicateEnded
 from runner.plan import Choice, Key, Training
+from runner.tasks import Signature
 from runner.training import optimizers
 from runner.training.cohort import Cohort, Member
 
@@ -101,7 +102,7 @@ def option(name, **settings):
     from runner import models
 
     spec = models.CATALOGUE[name](**settings)
-    return models.build(name, spec, SHAPE, CLASSES, "classification")
+    return models.build(name, spec, Signature(SHAPE, (CLASSES,), "classification"))
 
 
 def normalizing(keras):
