@@ -25,7 +25,7 @@ DEADLINE_S = 300.0
 # Two tasks, long enough to be met in the middle of their training.
 SWEEP = (
     *("--multirun", "init=he_normal,glorot_normal", "seeds=2", "dataset=digits", "model.width=8"),
-    *("training.epochs=400", "training.checkpoint_every_s=0.1", "diagnostics=none"),
+    *("training.epochs=1200", "training.checkpoint_every_s=0.1", "diagnostics=none"),
     *("tracking=none", "report.figures=false", "execution.cores=1", "execution.task_s=0.02"),
 )
 IN_PROCESSES = (*SWEEP, "execution.workers=2")

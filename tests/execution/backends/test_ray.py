@@ -210,13 +210,16 @@ def test_without_a_shared_folder_the_worker_gets_plan_and_modules(nodes, folder,
 # One round for each initializer.
 COMMAND = (
     *(sys.executable, "-m", "runner", "--multirun", "init=glorot_uniform,zero", "seeds=2"),
-    *("training.epochs=400", "model.width=32", "hydra.sweeper.max_batch_size=1", "rerun=true"),
+    *("training.epochs=1500", "model.width=32", "hydra.sweeper.max_batch_size=1", "rerun=true"),
     *("tracking=none", "report.figures=false"),
 )
 
 
-def worker_of(folder, task, limit_s=120):
-    """Returns the process of a task's first worker, once it has written a checkpoint."""
+def held_worker(folder, task, limit_s=120):
+    """Stops a task's first worker once it has written a checkpoint; returns its process.
+
+    So the task cannot come to its end before its node is taken.
+    """
     frames = folder / "tasks" / task / "1.frames"
     end_s = time.monotonic() + limit_s
     while not (frames.exists() and b"CheckpointWritten" in frames.read_bytes()):
@@ -224,7 +227,10 @@ def worker_of(folder, task, limit_s=120):
         time.sleep(0.1)
     told = f"runner.execution.worker\0--parent\0{folder}\0{task}\0".encode()
     (process,) = [p for p in Path("/proc").glob("[0-9]*/cmdline") if told in p.read_bytes()]
-    return int(process.parent.name)
+    pid = int(process.parent.name)
+    os.kill(pid, signal.SIGSTOP)
+    assert b"TaskEnded" not in frames.read_bytes()
+    return pid
 
 
 @pytest.mark.ray
@@ -237,9 +243,12 @@ def test_a_command_that_loses_a_node_gives_the_numbers_of_a_local_one(nodes, tmp
     address = f"execution.address={nodes.address}"
     command = start(there, "execution=ray", address, "training.checkpoint_every_s=0.2")
     try:
-        above = [*ancestors(worker_of(there, "0"))]
+        worker = held_worker(there, "0")
+        above = [*ancestors(worker)]
         (node,) = [node for node in nodes.worker_nodes if raylet(node) in above]
         nodes.remove_node(node, allow_graceful=False)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGCONT)
         assert command.wait(timeout=120) == 0
     finally:
         command.kill()
