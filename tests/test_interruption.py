@@ -23,11 +23,13 @@ DEADLINE_S = 20.0
 
 
 @pytest.fixture(autouse=True)
-def _sigint_as_in_a_terminal():
-    """A test run in the background of a shell has inherited that Ctrl-C is ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def _signals_as_in_a_terminal():
+    """A test run in the background of a shell or under `nohup` inherits that some are ignored."""
+    usual = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL)
+    before = [signal.signal(*pair) for pair in zip(NUMBERS, usual, strict=True)]
     yield
-    signal.signal(signal.SIGINT, before)
+    for pair in zip(NUMBERS, before, strict=True):
+        signal.signal(*pair)
 
 
 def wait_until(condition):
