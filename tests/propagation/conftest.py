@@ -9,7 +9,6 @@ import pytest
 from runner.datasets.dataset import Part
 from runner.propagation.settings import Diagnostics
 from runner.records import PropagationRecord
-from runner.tasks import Signature
 
 SEEDS = 4
 
@@ -72,8 +71,7 @@ def examine(keras, digits):
         law, given = CATALOGUE[init](**(init_settings or {})), model is not None
         if model is None:
             settings = models.CATALOGUE["mlp"](**mlp)
-            shape, outputs = dataset.input_shape, dataset.num_outputs
-            model = models.build("mlp", settings, Signature(shape, (outputs,), dataset.task))
+            model = models.build("mlp", settings, dataset.signature)
         drawer = draw.prepare(draw.Subject(model), Choice(init, law))
         weights = [drawer.draw(seed) for seed in range(seeds)]
         loss = Objective(model, dataset.task).loss

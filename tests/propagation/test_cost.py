@@ -4,8 +4,6 @@ import time
 
 import pytest
 
-from runner.tasks import Signature
-
 
 @pytest.fixture
 def cost(keras, digits):
@@ -19,7 +17,7 @@ def cost(keras, digits):
 
     def run(replicates, **mlp):
         settings = models.CATALOGUE["mlp"](**mlp)
-        model = models.build("mlp", settings, Signature((64,), (10,), digits.task))
+        model = models.build("mlp", settings, digits.signature)
         law = CATALOGUE["he_normal"]()
         drawer = draw.prepare(draw.Subject(model), Choice("he_normal", law))
         weights = [drawer.draw(seed) for seed in range(replicates)]
