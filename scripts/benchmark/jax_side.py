@@ -95,8 +95,9 @@ class Jax:
             rest = len(order) - full
             totals = [total + value * rest for total, value in zip(totals, last, strict=True)]
         loss, accuracy = (total / len(order) for total in totals)
-        val_loss, (val_accuracy, _) = self._loss(*carried, x_val, y_val, False)
-        return *carried, loss, accuracy, (val_loss, val_accuracy)
+        trainable, other = carried
+        val_loss, (val_accuracy, _) = self._loss(trainable, other, x_val, y_val, False)
+        return trainable, other, loss, accuracy, (val_loss, val_accuracy)
 
     def _loss(self, trainable: Any, other: Any, x: Any, y: Any, training: bool) -> Any:
         logits, other = self.model.stateless_call(trainable, other, x, training=training)

@@ -72,16 +72,19 @@ class Engine:
 
         device = device_name("auto")
         if self.name == "vectorized":
-            from runner.training import vectorized as engine
+            from runner.training import vectorized
 
-            self._watch_calls(engine._Training)
+            train: Any = vectorized.train
+            self._watch_calls(vectorized._Training)
         else:
-            from runner.training import reference as engine
+            from runner.training import reference
+
+            train = reference.train
         handler = logging.Handler()
         handler.emit = self._take_note  # type: ignore[method-assign]
         logging.getLogger("runner").addHandler(handler)
         logging.getLogger("runner").setLevel(DETAIL)
-        self.events: Iterator[Any] = engine.train(self._cohort(device))
+        self.events: Iterator[Any] = train(self._cohort(device))
         next(self.events)
         self.advance(1)
 

@@ -6,6 +6,8 @@ are made first, so that what follows pays for none of them.
 
 import json
 import time
+from collections.abc import Iterator
+from typing import Any
 
 _BEGAN = time.perf_counter()
 
@@ -28,7 +30,7 @@ def main() -> None:
     engine_s = 0.0
     train = vectorized.train
 
-    def timed(cohort):
+    def timed(cohort: Any) -> Iterator[Any]:
         nonlocal engine_s
         events = train(cohort)
         while True:

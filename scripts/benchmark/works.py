@@ -9,6 +9,7 @@ import numpy as np
 
 from runner import datasets, seeds
 from runner.datasets.dataset import Dataset, Part
+from runner.tasks import Signature
 
 BATCH_SIZE = 128
 NUM_SEEDS = 10  # data orders; replicate i follows order i modulo this, as ten initializers would
@@ -109,13 +110,14 @@ def _generated(shape: tuple[int, ...], num_train: int, num_validation: int) -> D
 def _mlp(shape: tuple[int, ...]) -> Any:
     from runner.models.mlp import Mlp, build
 
-    return build(Mlp(), shape, 10)
+    return build(Mlp(), Signature(shape, (10,), "classification"))
 
 
 def _cnn(shape: tuple[int, ...], batch_norm: bool = False, dropout: float = 0.0) -> Any:
     from runner.models.cnn import Cnn, build
 
-    return build(Cnn(batch_norm=batch_norm, dropout=dropout), shape, 10)
+    settings = Cnn(batch_norm=batch_norm, dropout=dropout)
+    return build(settings, Signature(shape, (10,), "classification"))
 
 
 def _transformer() -> Any:

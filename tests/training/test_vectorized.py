@@ -8,6 +8,7 @@ import pytest
 from runner.config import ConfigError
 from runner.datasets.dataset import Part
 from runner.plan import Training
+from runner.tasks import Signature
 from runner.training.cohort import Member
 from tests.training.cohorts import (
     BATCH,
@@ -545,7 +546,8 @@ def test_large_sums_of_gradients_do_not_fail_inside_the_loop(keras, engines):
     numbers = np.random.default_rng(3)
     x = numbers.normal(size=(1000, 28, 28, 1)).astype("float32")
     part = Part(x, numbers.integers(0, CLASSES, len(x)).astype("int32"))
-    model = build(Cnn(batch_norm=True), x.shape[1:], CLASSES)
+    signature = Signature(x.shape[1:], (CLASSES,), "classification")
+    model = build(Cnn(batch_norm=True), signature)
     large = cohort(
         model,
         [member(model, seed) for seed in range(2)],
