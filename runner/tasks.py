@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Task = Literal["classification", "multilabel", "regression"]
+Task = Literal["classification", "multilabel", "regression", "tokens"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 _PARTS = {"val_": "validation", "test_": "test"}
@@ -69,6 +69,7 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy",),
     "multilabel": ("binary_accuracy", "exact_match"),
     "regression": ("mae",),
+    "tokens": ("accuracy",),
 }
 """What is measured beside the loss, in the order of the columns."""
 
@@ -76,6 +77,7 @@ ENDPOINT: dict[Task, str] = {
     "classification": "val_accuracy",
     "multilabel": "val_binary_accuracy",
     "regression": "val_loss",
+    "tokens": "val_loss",
 }
 """What a comparison is about unless the user says otherwise."""
 

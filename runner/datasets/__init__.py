@@ -15,6 +15,7 @@ from runner.datasets.keras_images import Cifar10, Cifar100, FashionMnist, Mnist
 from runner.datasets.preparation import prepare
 from runner.datasets.settings import Settings
 from runner.datasets.table import Table
+from runner.datasets.text import Text
 
 __all__ = ["CATALOGUE", "Dataset", "Part", "load"]
 
@@ -32,6 +33,7 @@ CATALOGUE: dict[str, type] = {
     "cifar100": Cifar100,
     "arrays": Arrays,
     "table": Table,
+    "text": Text,
 }
 
 

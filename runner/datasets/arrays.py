@@ -10,7 +10,7 @@ import numpy as np
 
 from runner.config import FRACTION, TEXT, ConfigError, optional, setting, shown
 from runner.datasets.files import WIDE, existing_file, open_npz, reading
-from runner.datasets.settings import TASK, Common, Examples
+from runner.datasets.settings import TASK, Examples, Pictures
 from runner.tasks import Task
 
 _WHAT = "a .npz file with the arrays x and y"
@@ -18,7 +18,7 @@ _NAMES = ("x", "y", "x_test", "y_test")
 
 
 @dataclass(frozen=True)
-class Arrays(Common):
+class Arrays(Pictures):
     """The arrays x and y of an .npz file, and x_test and y_test where it has them.
 
     Attributes:

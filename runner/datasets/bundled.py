@@ -6,7 +6,7 @@ Reference: scikit-learn user guide, "Toy datasets", names the origin of each.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.datasets.settings import DrawnTest, Examples
+from runner.datasets.settings import DrawnPictures, DrawnTest, Examples
 
 _LARGEST_PIXEL = 16  # of digits
 
@@ -17,7 +17,7 @@ def _classes(bunch: Any, name: str) -> Examples:
 
 
 @dataclass(frozen=True)
-class Digits(DrawnTest):
+class Digits(DrawnPictures):
     """1,797 images of handwritten digits, 8 x 8 pixels, one channel, 10 classes."""
 
     def read(self) -> Examples:

@@ -22,7 +22,7 @@ from typing import ClassVar
 from runner.config import TEXT, ConfigError, optional, setting, shown
 from runner.datasets.files import WIDE, expanded, one_line, reading
 from runner.datasets.keras_formats import Batches, Format, Idx, Npz
-from runner.datasets.settings import Common, Examples
+from runner.datasets.settings import Examples, Pictures
 
 _KERAS_FILES = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 _CIFAR_FILES = "https://www.cs.toronto.edu/~kriz/"
@@ -40,7 +40,7 @@ _SILENCE_LIMIT_S = 20.0
 
 
 @dataclass(frozen=True)
-class KerasImages(Common):
+class KerasImages(Pictures):
     """Images in one of Keras's file formats; a base of the data sets below.
 
     Attributes:

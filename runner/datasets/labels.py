@@ -53,7 +53,12 @@ def targets(examples: Examples) -> Targets:
         task, why = guess(_all_targets(examples))
     if why:
         why = f"Target {shown(examples.target)} of {shown(examples.source, WIDE)}: {why}"
-    made = {"classification": _classes, "multilabel": _many_labels, "regression": _quantities}
+    made = {
+        "classification": _classes,
+        "multilabel": _many_labels,
+        "regression": _quantities,
+        "tokens": _classes_of_steps,
+    }
     return replace(made[task](examples), guess=why)
 
 
@@ -190,6 +195,19 @@ def _quantities(examples: Examples) -> Targets:
         )
     y, *rest = (part.reshape(len(part), -1).astype(np.float64) for part in parts)
     return Targets("regression", y, rest[0] if rest else None, ())
+
+
+def _classes_of_steps(examples: Examples) -> Targets:
+    parts = [part for part in (examples.y, examples.y_test) if part is not None]
+    for part in parts:
+        if part.dtype.kind not in "iu" or part.ndim != 2 or part.min() < 0:
+            raise ConfigError(
+                f"`{examples.key}` must hold a class 0, 1, ... for each step where the task is "
+                f"tokens, shape (n, steps). Received: {shown(examples.target)} of shape "
+                f"{part.shape} and dtype {part.dtype}."
+            )
+    y, *rest = (part.astype(np.int32) for part in parts)
+    return Targets("tokens", y, rest[0] if rest else None, ())
 
 
 def _classes(examples: Examples) -> Targets:

@@ -1,6 +1,8 @@
 """From examples as they come to the data set that training sees."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 import numpy as np
 
@@ -11,7 +13,10 @@ from runner.datasets.dataset import Dataset, Part
 from runner.datasets.files import WIDE
 from runner.datasets.labels import Targets, targets
 from runner.datasets.scaling import EXACT, plain, standardization, whole
-from runner.datasets.settings import DEFAULT_TEST, Examples, Settings
+from runner.datasets.settings import DEFAULT_TEST, DEFAULT_VALIDATION, Examples, Settings
+from runner.datasets.shapes import shaped
+from runner.datasets.vocabulary import PADDING, UNKNOWN
+from runner.datasets.whitening import Whitening
 
 
 def prepare(
@@ -28,56 +33,163 @@ def prepare(
     Raises:
       ConfigError: The examples cannot be trained on, or not be split as asked.
     """
-    examples = checked(examples)
+    examples = checked(shaped(examples, settings))
     target = targets(examples)
     test_fraction = _test_fraction(examples, settings)
     try:
-        rows = split.draw(*_strata(target, settings, test_fraction), settings, test_fraction)
+        rows = _rows(examples, target, settings, test_fraction)
     except ConfigError as error:
         raise ConfigError(f"{error} {target.guess}".rstrip()) from None
-    train = examples.x[rows.train], target.y[rows.train]
-    _check_varies(train[1], examples)
-    fit = plain if settings.standardize is False else standardization
-    scale_x = fit(train[0])
-    if looked_up:
-        scale_x = scale_x.sparing(looked_up, train[0].shape[1:])
-        _check_exact(looked_up, examples)
-    scale_y = fit(train[1]) if target.task == "regression" else None
-
-    def part(x: np.ndarray, y: np.ndarray) -> Part:
-        return Part(scale_x.apply(x), scale_y.apply(y) if scale_y else y)
-
-    test = None
+    parts = _Parts(
+        train=(examples.x[rows.train], target.y[rows.train]),
+        validation=(examples.x[rows.validation], target.y[rows.validation]),
+    )
     if examples.x_test is not None and target.y_test is not None:
-        test = part(examples.x_test, target.y_test)
+        parts = replace(parts, test=(examples.x_test, target.y_test))
     elif rows.test is not None:
-        test = part(examples.x[rows.test], target.y[rows.test])
+        parts = replace(parts, test=(examples.x[rows.test], target.y[rows.test]))
+    _check_varies(parts.train[1], examples)
+    for step in examples.steps:
+        parts = parts.apply(step.fit(parts.train[0]).apply)
+    if examples.vocabulary:
+        return _of_tokens(name, examples, target, parts)
+    return _of_quantities(name, examples, target, parts, settings, looked_up)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Inputs and targets of each part; None for a part that there is not."""
+
+    train: tuple[np.ndarray, np.ndarray]
+    validation: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray] | None = None
+
+    def apply(
+        self,
+        to_x: Callable[[np.ndarray], np.ndarray],
+        to_y: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> "_Parts":
+        """Returns all parts with inputs, and targets, as functions give them."""
+
+        def mapped(part: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+            return to_x(part[0]), to_y(part[1]) if to_y else part[1]
+
+        test = mapped(self.test) if self.test else None
+        return _Parts(mapped(self.train), mapped(self.validation), test)
+
+    def made(self) -> tuple[Part, Part, Part | None]:
+        """Returns the training, validation and test part of a data set."""
+        test = Part(*self.test) if self.test else None
+        return Part(*self.train), Part(*self.validation), test
+
+
+def _of_tokens(name: str, examples: Examples, target: Targets, parts: _Parts) -> Dataset:
+    """Returns the data set of inputs that are token numbers; targets may be such too."""
+    vocabulary, notes = examples.vocabulary, examples.notes
+    if examples.limit is not None:
+        found = examples.limit.fit(parts.train[0])
+        is_tokens = target.task == "tokens"
+        parts = parts.apply(found.apply, found.apply if is_tokens else None)
+        vocabulary = found.size
+        target = replace(target, y=parts.train[1], y_test=None) if is_tokens else target
+        unknown = (parts.validation[0] == UNKNOWN).sum() / (parts.validation[0] != PADDING).sum()
+        place = PurePath(examples.source).name
+        told = f"{place}: {found.told}; {unknown:.2%} of the validation part are unknown."
+        notes = (*notes, told)
+    parts = parts.apply(lambda x: x.astype(np.int32))
+    is_next = target.task == "tokens"
     return Dataset(
-        name=name,
-        task=target.task,
-        num_outputs=len(target.classes) or target.y.shape[1],
-        train=part(*train),
-        validation=part(examples.x[rows.validation], target.y[rows.validation]),
-        test=test,
-        classes=target.classes,
-        notes=examples.notes,
+        name,
+        target.task,
+        max(vocabulary, _num_outputs(target)) if is_next else _num_outputs(target),
+        *parts.made(),
+        classes=target.classes[:vocabulary] if is_next else target.classes,
+        notes=notes,
         task_guess=target.guess,
-        whole=whole(train[0]),
-        vocabulary=examples.vocabulary,
+        vocabulary=vocabulary,
     )
 
 
-def _strata(target: Targets, settings: Settings, test: float) -> tuple[np.ndarray, tuple[str, ...]]:
+def _of_quantities(
+    name: str,
+    examples: Examples,
+    target: Targets,
+    parts: _Parts,
+    settings: Settings,
+    looked_up: Sequence[int],
+) -> Dataset:
+    """Returns the data set of inputs that are quantities: scaled, or whitened."""
+    train_x, train_y = parts.train
+    codes = whole(train_x)
+    is_plain = settings.standardize is False
+    scale_x = plain(train_x) if is_plain and not settings.whiten else standardization(train_x)
+    if looked_up:
+        scale_x = scale_x.sparing(looked_up, train_x.shape[1:])
+        _check_exact(looked_up, examples)
+    to_y = None
+    if target.task == "regression":
+        to_y = (plain if is_plain else standardization)(train_y).apply
+    parts = parts.apply(scale_x.apply, to_y)
+    if settings.whiten:
+        if looked_up:
+            raise ConfigError.at(
+                "dataset.whiten", "null for a model that looks inputs up", settings.whiten
+            )
+        parts = parts.apply(Whitening.fit(parts.train[0], settings.whiten).apply)
+    return Dataset(
+        name,
+        target.task,
+        _num_outputs(target),
+        *parts.made(),
+        classes=target.classes,
+        notes=examples.notes,
+        task_guess=target.guess,
+        whole=codes,
+    )
+
+
+def _num_outputs(target: Targets) -> int:
+    if target.task == "tokens":
+        return 1 + max(int(part.max()) for part in (target.y, target.y_test) if part is not None)
+    return len(target.classes) or target.y.shape[1]
+
+
+def _rows(examples: Examples, target: Targets, settings: Settings, test: float) -> split.Rows:
+    """Returns where each example goes; the last ones may be the official validation part."""
+    num, official = len(target.y), examples.num_validation
+    if not official:
+        fraction = settings.validation or DEFAULT_VALIDATION
+        return split.draw(*_strata(target, settings, fraction, test), settings, fraction, test)
+    if settings.validation is not None and not examples.divided:
+        rule = f"null where {shown(examples.source)} has its own validation part"
+        raise ConfigError.at("dataset.validation", rule, settings.validation)
+    others = replace(target, y=target.y[: num - official])
+    strata, names = _strata(others, settings, 0, test)
+    if len(missing := np.setdiff1d(np.arange(len(names)), strata)):
+        raise ConfigError(
+            f"`{examples.key}` must hold only validation labels that occur in the training data "
+            f"too. Received: {shown([names[label] for label in missing])} in the validation labels "
+            f"of {shown(examples.source, WIDE)}."
+        )
+    rows = split.draw(strata, names, settings, 0, test)
+    return replace(rows, validation=np.arange(num - official, num))
+
+
+def _strata(
+    target: Targets, settings: Settings, validation: float, test: float
+) -> tuple[np.ndarray, tuple[str, ...]]:
     if target.task == "classification":
         return target.y, target.classes
     if target.task == "multilabel":
-        strata = split.label_sets(target.y, settings, test)
+        strata = split.label_sets(target.y, settings, validation, test)
         return strata, ("",) * (int(strata.max()) + 1)
     return np.zeros(len(target.y), np.int32), ("",)
 
 
 def _test_fraction(examples: Examples, settings: Settings) -> float:
     """Returns the fraction to draw: none of it where there is an official test part."""
+    if examples.divided:
+        return 0.0
     if examples.x_test is None:
         return DEFAULT_TEST if settings.test is None else settings.test
     if settings.test is not None:

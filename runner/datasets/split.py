@@ -24,24 +24,27 @@ class Rows:
     test: np.ndarray | None
 
 
-def draw(labels: np.ndarray, names: Sequence[str], settings: Settings, test: float) -> Rows:
+def draw(
+    labels: np.ndarray, names: Sequence[str], settings: Settings, validation: float, test: float
+) -> Rows:
     """Draws the subset and splits it.
 
     Args:
       labels: Stratum of each example, shape (n,), integers 0..k-1, none of them unused.
       names: Names of the strata, for the messages.
-      settings: Fraction of the validation part, subset and seed.
+      settings: Subset and seed.
+      validation: Fraction of the validation part; 0 for none.
       test: Fraction of the test part; 0 for none.
 
     Raises:
       ConfigError: The subset is larger than the data, or a part would lack a class.
     """
-    num_parts = 3 if test else 2
-    _check_fractions(settings.validation, test)
+    num_parts = 1 + bool(validation) + bool(test)
+    check_fractions(validation, test)
     rows = _subset(labels, num_parts, settings)
     num_test = round(len(rows) * test)
-    num_validation = round(len(rows) * settings.validation)
-    fractions = {"validation": settings.validation, "test": test}
+    num_validation = round(len(rows) * validation)
+    fractions = {"validation": validation, "test": test}
     sizes = {"validation": num_validation, "test": num_test}
     _check_sizes(len(rows), fractions, sizes, len(names))
     _check_strata(np.bincount(labels[rows]), names, num_parts, settings)
@@ -49,12 +52,14 @@ def draw(labels: np.ndarray, names: Sequence[str], settings: Settings, test: flo
     generator = seeds.generator(settings.split_seed, "split")
     held_out = None
     if test:
-        held_out, rows = _divide(generator, labels, rows, num_test, leave=2)
-    validation, train = _divide(generator, labels, rows, num_validation, leave=1)
-    return Rows(train, validation, held_out)
+        held_out, rows = _divide(generator, labels, rows, num_test, leave=num_parts - 1)
+    chosen = rows[:0]
+    if validation:
+        chosen, rows = _divide(generator, labels, rows, num_validation, leave=1)
+    return Rows(rows, chosen, held_out)
 
 
-def label_sets(y: np.ndarray, settings: Settings, test: float) -> np.ndarray:
+def label_sets(y: np.ndarray, settings: Settings, validation: float, test: float) -> np.ndarray:
     """Returns the strata of examples that have several labels, integers 0..k-1, shape (n,).
 
     A set of labels that is frequent enough for an example in every part is a stratum; all others
@@ -62,10 +67,10 @@ def label_sets(y: np.ndarray, settings: Settings, test: float) -> np.ndarray:
 
     Args:
       y: Labels, 0 or 1, shape (n, labels).
-      settings: Fraction of the validation part, and subset.
-      test: Fraction of the test part; 0 for none.
+      settings: Subset.
+      validation, test: Fractions of those parts; 0 for none.
     """
-    parts = [settings.validation, 1 - settings.validation - test, *([test] if test else [])]
+    parts = [part for part in (validation, 1 - validation - test, test) if part]
     smallest = min(parts) * min((settings.subset or len(y)) / len(y), 1)
     _, of_row, counts = np.unique(y, axis=0, return_inverse=True, return_counts=True)
     if smallest <= 0:
@@ -144,7 +149,8 @@ def choose_rows(
     return np.sort(by_class[rank < taken[grouped]])
 
 
-def _check_fractions(validation: float, test: float) -> None:
+def check_fractions(validation: float, test: float) -> None:
+    """Raises `ConfigError` where nothing would be left to train on."""
     if validation + test >= 1:
         raise ConfigError(
             "`dataset.validation` and `dataset.test` must leave something to train on: their sum "

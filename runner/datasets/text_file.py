@@ -32,7 +32,7 @@ _BOMS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 # What Windows and R write in western Europe and America; Latin-1 is a part of it.
-_WESTERN = "cp1252"
+WESTERN = "cp1252"
 # Excel's first line that names the separator.
 _EXCEL = re.compile(r'"?sep=(.)"?\r?\n')
 
@@ -72,9 +72,9 @@ def layout(path: Path, encoding: str, separator: str, wanted: Sequence[str]) -> 
     """
     notes = []
     if encoding == AUTO:
-        encoding = _encoding(path)
-        if encoding == _WESTERN:
-            notes.append(f"The file is not UTF-8 and is read as {_WESTERN} (`dataset.encoding`).")
+        encoding = encoding_of(path)
+        if encoding == WESTERN:
+            notes.append(f"The file is not UTF-8 and is read as {WESTERN} (`dataset.encoding`).")
     lines = _first_lines(path, encoding)
     excel = _EXCEL.match(lines[0]) if lines else None
     if excel:
@@ -113,7 +113,7 @@ def _first_lines(path: Path, encoding: str) -> list[str]:
     return lines
 
 
-def _encoding(path: Path) -> str:
+def encoding_of(path: Path) -> str:
     """Returns the encoding that a mark at the start names, else UTF-8, UTF-16 or the western one.
 
     Raises:
@@ -147,7 +147,7 @@ def _western(foreign: Sequence[bytes], path: Path) -> str:
     Cyrillic or Chinese nearly all are, one after the other.
     """
     try:
-        texts = [run.decode(_WESTERN) for run in foreign]
+        texts = [run.decode(WESTERN) for run in foreign]
     except UnicodeDecodeError:
         texts = []
     short = sum(len(text) <= 2 for text in texts)
@@ -157,7 +157,7 @@ def _western(foreign: Sequence[bytes], path: Path) -> str:
             "cp1251 or shift_jis. Received: auto, but the file is not UTF-8, and its bytes "
             f"{shown(foreign[0])} do not tell which it is."
         )
-    return _WESTERN
+    return WESTERN
 
 
 def _blocks(start: bytes, file: IO[bytes]) -> Iterator[bytes]:

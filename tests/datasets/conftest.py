@@ -142,10 +142,16 @@ def member(request, keras_cache, tmp_path):
         getattr(keras_cache, name)()
     if name == "arrays":
         given["path"] = str(tmp_path / "mine.npz")
-        x = np.random.default_rng(0).normal(size=(60, 4, 3))
+        x = np.random.default_rng(0).normal(size=(60, 4, 3, 2))
         np.savez(given["path"], x=x, y=np.arange(60) % 3)
     if name == "table":
         given |= {"path": str(tmp_path / "mine.csv"), "target": "grade"}
         rows = [f"{n},{n % 7},{'ab'[n % 2]}" for n in range(60)]
         (tmp_path / "mine.csv").write_text("\n".join(["size,grade,kind", *rows]))
+    if name == "text":
+        given |= {"path": str(tmp_path / "texts"), "sequence_length": 8}
+        for number in range(60):
+            folder = tmp_path / "texts" / f"class {number % 3}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{number}.txt").write_text(f"{number} and {number**2}"[: 4 + number % 7])
     return name, given

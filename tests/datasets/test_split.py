@@ -17,7 +17,7 @@ NAMES = ("a", "b", "c")
 
 def drawn(labels, test=0.2, **settings):
     names = NAMES[: labels.max() + 1]
-    return split.draw(labels, names, Common(**settings), test)
+    return split.draw(labels, names, (given := Common(**settings)), given.validation, test)
 
 
 def counts(labels, rows):
@@ -99,10 +99,10 @@ def test_frequent_sets_of_labels_are_in_every_part(num, share, rows, validation,
     assume(validation + test < 0.9 and rows * min(validation, test or 1) >= 4)
     y = (np.random.default_rng(rows).random((rows, num)) < share).astype(np.int32)
     settings = Common(validation=validation, subset=rows // 2 if halved else None)
-    strata = split.label_sets(y, settings, test)
+    strata = split.label_sets(y, settings, settings.validation, test)
     names = ("",) * (strata.max() + 1)
     assert np.unique(strata).tolist() == list(range(len(names)))
-    drawn = split.draw(strata, names, settings, test)
+    drawn = split.draw(strata, names, settings, settings.validation, test)
     parts = [part for part in (drawn.train, drawn.validation, drawn.test) if part is not None]
     smallest = min(f for f in (1 - validation - test, validation, test) if f)
     smallest *= (settings.subset or rows) / rows
@@ -119,9 +119,13 @@ def test_frequent_sets_of_labels_are_in_every_part(num, share, rows, validation,
 def test_sets_of_labels_that_are_rare_are_one_stratum():
     y = np.repeat([[1, 0], [0, 1], [1, 1], [0, 0]], [40, 50, 4, 6], axis=0)
     # A fifth of the examples in the smallest part: five make an example there.
-    assert split.label_sets(y, Common(), 0.2).tolist() == [1] * 40 + [0] * 50 + [2] * 10
-    assert split.label_sets(y, Common(subset=50), 0.2).tolist() == [1] * 40 + [0] * 50 + [2] * 10
-    assert split.label_sets(y, Common(subset=40), 0.2).tolist() == [1] * 40 + [0] * 50 + [1] * 10
+    assert split.label_sets(y, Common(), 0.2, 0.2).tolist() == [1] * 40 + [0] * 50 + [2] * 10
+    assert (
+        split.label_sets(y, Common(subset=50), 0.2, 0.2).tolist() == [1] * 40 + [0] * 50 + [2] * 10
+    )
+    assert (
+        split.label_sets(y, Common(subset=40), 0.2, 0.2).tolist() == [1] * 40 + [0] * 50 + [1] * 10
+    )
 
 
 @pytest.mark.parametrize(

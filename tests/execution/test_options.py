@@ -28,7 +28,7 @@ VALUES = (
     {"nodelist": "a[1-2]"},
     *("fan_out", "uniform", "cosine", "max", "average", "none", "best", "healthy", "val_loss"),
     *("glorot_uniform", "regression", "tanh", "utf-8", "id", "exact", "truncated_normal"),
-    *("paper", "start", "bottleneck", "group", "gru"),
+    *("paper", "start", "bottleneck", "group", "gru", "zca", "words", "drop", "pad"),
 )
 
 # Labels show a short tag of these, as there is much in them.
