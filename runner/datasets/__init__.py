@@ -11,6 +11,7 @@ from runner.datasets.arrays import Arrays
 from runner.datasets.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
 from runner.datasets.dataset import Dataset, Part
 from runner.datasets.generated import Spirals, Teacher
+from runner.datasets.images import Images
 from runner.datasets.keras_images import Cifar10, Cifar100, FashionMnist, Mnist
 from runner.datasets.preparation import prepare
 from runner.datasets.settings import Settings
@@ -34,6 +35,7 @@ CATALOGUE: dict[str, type] = {
     "arrays": Arrays,
     "table": Table,
     "text": Text,
+    "images": Images,
 }
 
 

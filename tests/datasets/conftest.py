@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from runner.datasets import CATALOGUE
 
@@ -154,4 +155,12 @@ def member(request, keras_cache, tmp_path):
             folder = tmp_path / "texts" / f"class {number % 3}"
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{number}.txt").write_text(f"{number} and {number**2}"[: 4 + number % 7])
+    if name == "images":
+        given["path"] = str(tmp_path / "pictures")
+        generator = np.random.default_rng(0)
+        for number in range(60):
+            folder = tmp_path / "pictures" / f"class {number % 3}"
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = generator.integers(0, 256, (6, 5, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
     return name, given
