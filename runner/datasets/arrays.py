@@ -1,4 +1,8 @@
-"""The user's numpy arrays."""
+"""The user's numpy arrays.
+
+A file holds x and y, which are divided, or parts of its own: x_train and y_train (or x and y),
+x_test and y_test, x_val and y_val. What else is in it is not read.
+"""
 
 import zipfile
 import zlib
@@ -8,28 +12,36 @@ from pathlib import Path
 
 import numpy as np
 
-from runner.config import FRACTION, TEXT, ConfigError, optional, setting, shown
-from runner.datasets.files import WIDE, existing_file, open_npz, reading
+from runner.config import FRACTION, PROPER_FRACTION, TEXT, ConfigError, optional, setting, shown
+from runner.datasets.files import WIDE, existing_file, open_npz, reading, unfit
+from runner.datasets.missing import MISSING, Fill, settled
 from runner.datasets.settings import TASK, Examples, Pictures
 from runner.tasks import Task
 
-_WHAT = "a .npz file with the arrays x and y"
-_NAMES = ("x", "y", "x_test", "y_test")
+_WHAT = "a .npz file with the arrays x and y, or x_train and y_train"
+_PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class Arrays(Pictures):
-    """The arrays x and y of an .npz file, and x_test and y_test where it has them.
+    """The arrays x and y of an .npz file, and its own test and validation part where it has them.
 
     Attributes:
       path: The file. Arrays of Python objects are refused: reading them could run foreign code.
       task: What y is, or None to tell it from y.
+      missing: What becomes of NaN in x: `"refuse"`; `"drop"`: such examples are left out; or
+        `"fill"`: the mean of the feature in the training part. An example whose y is NaN is left
+        out.
+      validation: Fraction of the examples in the validation part. None is the file's own part, and
+        the usual fraction where it has none.
       test: Fraction of all examples in the test part. None is the file's own test part, and the
         usual fraction where it has none.
     """
 
     path: str | None = setting(optional(TEXT), None)
     task: Task | None = setting(optional(TASK), None)
+    missing: str = setting(MISSING, "refuse")
+    validation: float | None = setting(optional(PROPER_FRACTION), None)
     test: float | None = setting(optional(FRACTION), None)  # type: ignore[misc]
 
     def read(self) -> Examples:
@@ -37,29 +49,71 @@ class Arrays(Pictures):
         path = existing_file(self.path, (".npz",), _WHAT)
         with reading(path, _WHAT, ValueError, zipfile.BadZipFile, zlib.error, EOFError):
             arrays = _stored(path)
-        return Examples(
-            x=arrays["x"],
-            y=arrays["y"],
+        x, y = arrays["train"]
+        x_test, y_test = arrays.get("test", (None, None))
+        num_validation = 0
+        if "val" in arrays:
+            num_validation = len(arrays["val"][0])
+            x, y = _joined(path, x, y, *arrays["val"])
+        examples = Examples(
+            x=x,
+            y=y,
             task=self.task,
             key="dataset.path",
             source=str(self.path),
-            x_test=arrays.get("x_test"),
-            y_test=arrays.get("y_test"),
+            x_test=x_test,
+            y_test=y_test,
+            num_validation=num_validation,
         )
+        return settled(examples, self.missing, Fill(source=str(self.path)))
 
 
-def _stored(path: Path) -> dict[str, np.ndarray]:
+def _stored(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Returns inputs and targets of each part that the file has."""
     with open_npz(path) as archive:
-        names = archive.files
-        wanted = _NAMES if "x_test" in names or "y_test" in names else _NAMES[:2]
-        missing = [name for name in wanted if name not in names]
-        if missing:
-            raise ConfigError(
-                f"`dataset.path` must name {_WHAT}, and with both x_test and y_test or neither. "
-                f"Received: {shown(str(path), WIDE)}, without {' and '.join(missing)}; it has: "
-                f"{shown(names, WIDE)}."
-            )
-        return {name: _array(archive, name, path) for name in wanted}
+        names = _names(set(archive.files), path)
+        return {
+            part: (_array(archive, x, path), _array(archive, y, path))
+            for part, (x, y) in names.items()
+        }
+
+
+def _names(there: set[str], path: Path) -> dict[str, tuple[str, str]]:
+    """Returns the names of the arrays of each part.
+
+    Raises:
+      ConfigError: One of two is missing, or the training part is there twice.
+    """
+    pairs = {part: (f"x_{part}", f"y_{part}") for part in _PARTS}
+    if not there & set(pairs["train"]):
+        pairs["train"] = ("x", "y")
+    found = {p: pair for p, pair in pairs.items() if p == "train" or there & set(pair)}
+    missing = [name for pair in found.values() for name in pair if name not in there]
+    if missing:
+        raise ConfigError(
+            f"`dataset.path` must name {_WHAT}, and with both x_test and y_test or neither, and so "
+            f"x_val and y_val. Received: {shown(str(path), WIDE)}, without "
+            f"{' and '.join(missing)}; it has: {shown(sorted(there), WIDE)}."
+        )
+    if pairs["train"] != ("x", "y") and there & {"x", "y"}:
+        raise unfit("hold x and y or x_train and y_train, not both", shown(sorted(there)), path)
+    return found
+
+
+def _joined(
+    path: Path, x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the training part with the validation part after it."""
+    if x_val.shape[:1] != y_val.shape[:1] or not len(x_val):
+        received = f"shapes {x_val.shape} and {y_val.shape}"
+        raise unfit("hold as many inputs as targets in x_val and y_val", received, path)
+    for name, part, whole in (("x", x_val, x), ("y", y_val, y)):
+        is_text = [array.dtype.kind in "US" for array in (part, whole)]
+        if part.shape[1:] != whole.shape[1:] or is_text[0] != is_text[1] or not whole.ndim:
+            rule = f"hold the same kind of examples in {name}_val as in {name}"
+            received = f"{part.dtype} {part.shape[1:]} and {whole.dtype} {whole.shape[1:]}"
+            raise unfit(rule, received, path)
+    return np.concatenate([x, x_val]), np.concatenate([y, y_val])
 
 
 def _array(archive: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:

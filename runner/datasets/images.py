@@ -101,7 +101,7 @@ def _is_image(path: Path) -> bool:
 def _read(paths: Sequence[Path], size: tuple[int, int] | None) -> tuple[np.ndarray, list[str]]:
     """Returns all images, and what was done to them, as sentences."""
     done: Counter[str] = Counter()
-    x = np.empty(0, np.uint8)
+    x: np.ndarray = np.empty(0, np.uint8)
     for number, path in enumerate(paths):
         image, changes = _image(path, size)
         done.update(changes)

@@ -8,7 +8,7 @@ no input. What is not plain in how a table was read is told in notes.
 import re
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ import numpy as np
 from runner.config import TEXT, ConfigError, Rule, one_of, optional, setting, shown
 from runner.datasets.columns import MOST_CATEGORIES, listed, numbers_in_texts, typed
 from runner.datasets.files import WIDE, existing_file, reading, unfit
+from runner.datasets.missing import MISSING, Fill
 from runner.datasets.numerals import plain
 from runner.datasets.settings import TASK, DrawnTest, Examples
 from runner.datasets.text_file import AUTO, Layout, layout, overlong_row
@@ -27,8 +28,9 @@ from runner.tasks import Task
 if TYPE_CHECKING:
     import pandas as pd
 
-_WHAT = "a .csv, .tsv or .parquet file"
-_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet")
+_WHAT = "a .csv, .tsv, .parquet or .feather file"
+_TYPED = (".parquet", ".feather", ".arrow")
+_SUFFIXES = (".csv", ".csv.gz", ".tsv", *_TYPED)
 # Fewer successive numbers are no sign that they count the rows.
 _FEWEST_COUNTED = 10
 # What pandas, R and people call a column that labels the rows: without case, blanks and
@@ -42,6 +44,7 @@ _INDEX_NAME = re.compile(
 _IDENTIFIER = re.compile(r"(.*[\W_])?(id|ID|Id)|.*[a-z](Id|ID)")
 _HEADLESS = "The file seems to have no header line."
 _NUMBER = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?")
+_VALUE = {"drop": "value", "fill": "target"}
 _REPEATED = re.compile(r"\.\d+$")  # what pandas adds to a name that is there twice
 
 
@@ -85,7 +88,7 @@ ENCODING = Rule("an encoding that Python knows, such as latin-1, or auto", _enco
 
 @dataclass(frozen=True)
 class Table(DrawnTest):
-    """A CSV or Parquet file: one column is the target, the others are inputs.
+    """A CSV, Parquet or Feather file: one column is the target, the others are inputs.
 
     Attributes:
       path: The file.
@@ -95,6 +98,9 @@ class Table(DrawnTest):
       separator: Between the columns of a CSV file; `"auto"` tells it from the file.
       decimal: What separates decimals in a CSV file; `"auto"` tells it from the numbers.
       encoding: Of a CSV file; `"auto"` tells it from the file.
+      missing: What becomes of missing values: `"refuse"`; `"drop"`: their rows are left out; or
+        `"fill"`: the mean of a column of numbers and the most frequent value of others, in the
+        training part. A row without a target is left out.
       task: What the target is, or None to tell it from the target.
     """
 
@@ -105,6 +111,7 @@ class Table(DrawnTest):
     separator: str = setting(SEPARATOR, AUTO)
     decimal: str = setting(one_of(AUTO, ".", ","), AUTO)
     encoding: str = setting(ENCODING, AUTO)
+    missing: str = setting(MISSING, "refuse")
     task: Task | None = setting(optional(TASK), None)
 
     def read(self) -> Examples:
@@ -127,8 +134,9 @@ class Table(DrawnTest):
             name for name in free if (is_index and name in levels) or _labels_rows(frame[name])
         ]
         names = [name for name in frame.columns if name not in (target, *dropped, *labels)]
-        _check_complete(frame[[*names, target]], path)
-        inputs = [pair for name in names for pair in _inputs(frame[name], path)]
+        frame, told = _complete(frame, names, target, self.missing, path)
+        columns = {name: _inputs(frame[name], path) for name in names}
+        inputs = [pair for pairs in columns.values() for pair in pairs]
         if not inputs:
             only = f" {shown(labels)} only labels the rows; see `dataset.keep`." if labels else ""
             received = shown(list(frame.columns))
@@ -137,18 +145,24 @@ class Table(DrawnTest):
         alike = [name for name in others if name in levels or _is_named_as_label(name)]
         counting = [name for name in others if name not in alike and _counts_rows(frame[name])]
         what = "Not an input, because it only labels the rows"
-        told = _told(what, labels, "keep", "makes it one")
+        told += _told(what, labels, "keep", "makes it one")
         what = "An input, although it may only label the rows"
         told += _told(what, alike, "drop", "leaves it out")
         told += _told("An input, although it counts the rows", counting, "drop", "leaves it out")
+        x = np.column_stack([values for _, values in inputs])
+        steps: tuple[Fill, ...] = ()
+        if np.isnan(x).any():
+            filled = tuple(name for name, _ in inputs)
+            steps = (Fill(filled, _categories(frame, columns), source=str(self.path)),)
         return Examples(
-            x=np.column_stack([values for _, values in inputs]),
+            x=x,
             y=_target(frame[target], path),
             task=self.task,
             key="dataset.path",
             source=str(self.path),
             inputs=tuple(name for name, _ in inputs),
             target=target,
+            steps=steps,
             notes=tuple(f"{path.name}: {note}" for note in (*notes, *told)),
         )
 
@@ -157,8 +171,8 @@ class Table(DrawnTest):
         levels: list[str] = []
         # What pandas and Arrow raise.
         with reading(path, _WHAT, ValueError, RuntimeError, EOFError, zlib.error, Warning):
-            if path.name.lower().endswith(".parquet"):
-                frame, levels, notes = _parquet(path, self.decimal)
+            if path.name.lower().endswith(_TYPED):
+                frame, levels, notes = _typed(path, self.decimal)
             else:
                 wanted = [name for name in (self.target, *self.drop, *self.keep) if name]
                 found = layout(path, self.encoding, self.separator, wanted)
@@ -227,11 +241,13 @@ def _text(path: Path, layout: Layout, decimal: str) -> "tuple[pd.DataFrame, list
         raise unfit(rule, received, path, advice) from None
 
 
-def _parquet(path: Path, decimal: str) -> "tuple[pd.DataFrame, list[str], list[str]]":
-    """Returns a Parquet file, whose types say what is a number; and what pandas had as index."""
+def _typed(path: Path, decimal: str) -> "tuple[pd.DataFrame, list[str], list[str]]":
+    """Returns a file whose types say what is a number; and what pandas had as index."""
     import pandas as pd
 
-    frame, levels = pd.read_parquet(path), []
+    levels: list[str] = []
+    is_parquet = path.name.lower().endswith(".parquet")
+    frame = pd.read_parquet(path) if is_parquet else pd.read_feather(path)
     index = frame.index
     if not (isinstance(index, pd.RangeIndex) and index.name is None and index.start == 0):
         levels = [
@@ -281,26 +297,71 @@ def _counts_rows(column: "pd.Series") -> bool:
     return (successive or column.is_monotonic_increasing) and column.is_unique
 
 
+def _complete(
+    frame: "pd.DataFrame", names: Sequence[str], target: str, missing: str, path: Path
+) -> "tuple[pd.DataFrame, list[str]]":
+    """Returns the rows that are used, and what was done about missing values, as sentences."""
+    absent = frame[[*names, target]].isna()
+    if missing == "refuse":
+        _check_complete(frame[[*names, target]], path)
+        return frame, []
+    lost = absent.any(axis=1) if missing == "drop" else absent[target]
+    told = []
+    if num := int(lost.sum()):
+        told.append(f"{num} of {len(frame)} rows are left out: a {_VALUE[missing]} is missing.")
+    if lost.all():
+        raise unfit("have a row without missing values", f"{len(frame)} rows with some", path)
+    kept = frame[~lost].reset_index(drop=True)
+    if num := int(kept[list(names)].isna().sum().sum()):
+        told.append(f"{num} missing values are filled in, as the training part has them.")
+    return kept, told
+
+
 def _check_complete(frame: "pd.DataFrame", path: Path) -> None:
     counts = {str(name): int(count) for name, count in frame.isna().sum().items()}
     told = [f"{count} in column {shown(name)}" for name, count in counts.items() if count]
     if told:
-        advice = "Fill them in, leave out those rows, or name the columns in `dataset.drop`."
+        advice = "Set dataset.missing=fill or drop, or name the columns in `dataset.drop`."
         raise unfit("have no missing values (NaN)", listed(told), path, advice)
 
 
 def _inputs(column: "pd.Series", path: Path) -> list[tuple[str, np.ndarray]]:
     """Returns the inputs that a column becomes: names and values, shape (rows,), float64."""
     name = str(column.name)
-    if _is_numeric(column):
-        return [(name, column.to_numpy(np.float64))]
-    texts = _texts(column, path)
-    categories = np.unique(texts)
+    if _is_numeric(column) or _is_flag(column):
+        return [(name, column.astype("Float64").to_numpy(np.float64, na_value=np.nan))]
+    there = column.notna().to_numpy()
+    texts = np.full(len(column), "", object)
+    texts[there] = _texts(column[there], path)
+    categories = np.unique(texts[there].astype(str))
     if len(categories) > MOST_CATEGORIES:
         received = f"{len(categories)} of them in {shown(name)}, such as {shown(str(texts[0]))}"
         rule = f"have text columns with at most {MOST_CATEGORIES} different texts"
         raise unfit(rule, received, path, _drop(name))
-    return [(f"{name}={text}", (texts == text).astype(np.float64)) for text in categories]
+    absent = np.where(there, 0.0, np.nan)
+    return [(f"{name}={text}", (texts == text) + absent) for text in categories]
+
+
+def _is_flag(column: "pd.Series") -> bool:
+    """Tells whether a column is true, false or missing."""
+    from pandas.api import types
+
+    if types.is_bool_dtype(column.dtype):
+        return True
+    flags = column.dropna().map(lambda cell: isinstance(cell, bool))
+    return bool(column.dtype == object and flags.all())
+
+
+def _categories(
+    frame: "pd.DataFrame", columns: Mapping[str, Sequence[Any]]
+) -> tuple[tuple[int, ...], ...]:
+    """Returns the places of the inputs of each column that is not one of numbers."""
+    places, start = [], 0
+    for name, inputs in columns.items():
+        if len(inputs) > 1 or _is_flag(frame[name]):
+            places.append(tuple(range(start, start + len(inputs))))
+        start += len(inputs)
+    return tuple(places)
 
 
 def _is_numeric(column: "pd.Series") -> bool:

@@ -221,3 +221,73 @@ def test_numbers_to_look_up_must_be_exact(file):
         ConfigError, match=r"`dataset\.path` must hold numbers to look up.*16777217"
     ):
         load("arrays", settings, looked_up=(0,))
+
+
+def test_parts_of_the_files_own(file):
+    path = file(x_train=X, y_train=Y, x_val=X[:6] + 1, y_val=Y[:6], x_test=X[:9] + 2, y_test=Y[:9])
+    dataset = load("arrays", Arrays(path=path, standardize=False))
+    np.testing.assert_array_equal(dataset.train.x, X)
+    np.testing.assert_array_equal(dataset.validation.x, X[:6] + 1)
+    np.testing.assert_array_equal(dataset.validation.y, Y[:6])
+    np.testing.assert_array_equal(dataset.test.x, X[:9] + 2)
+    smaller = load("arrays", Arrays(path=path, subset=9))
+    assert (len(smaller.train), len(smaller.validation), len(smaller.test)) == (9, 6, 9)
+
+
+def test_a_test_part_is_drawn_beside_the_files_own_validation_part(file):
+    path = file(x=X, y=Y, x_val=X[:6], y_val=Y[:6])
+    told = load("arrays", Arrays(path=path)).describe()
+    assert [told[f"num_{part}"] for part in ("train", "validation", "test")] == [48, 6, 12]
+    told = load("arrays", Arrays(path=path, test=0.0)).describe()
+    assert [told[f"num_{part}"] for part in ("train", "validation", "test")] == [60, 6, 0]
+    with pytest.raises(ConfigError, match=r"`dataset.validation` must be null .*Received: 0\.1"):
+        load("arrays", Arrays(path=path, validation=0.1))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x_train": X, "y": Y}, "without y_train"),
+        ({"x_train": X, "y_train": Y, "x": X}, "x and y or x_train and y_train, not both"),
+        ({"x": X, "y": Y, "x_val": X}, "without y_val"),
+        ({"x": X, "y": Y, "x_val": X[:0], "y_val": Y[:0]}, r"Received: shapes \(0, 2\) and \(0,\)"),
+        ({"x": X, "y": Y, "x_val": X[:5], "y_val": Y[:4]}, "as many inputs as targets in x_val"),
+        ({"x": X, "y": Y, "x_val": X[:4, :1], "y_val": Y[:4]}, "kind of examples in x_val as in x"),
+        ({"x": X, "y": Y, "x_val": X, "y_val": Y.astype(str)}, "kind of examples in y_val as in y"),
+        ({"x": X, "y": Y, "x_val": X, "y_val": Y + 1}, r"validation labels that occur.*\['3'\]"),
+    ],
+)
+def test_parts_that_do_not_fit(file, arrays, message):
+    with pytest.raises(ConfigError, match=f"`dataset.path` must .*({message})"):
+        load("arrays", Arrays(path=file(**arrays)))
+
+
+def test_missing_values_are_dropped_or_filled_in(file):
+    holes = at(np.nan, (3, 1), (7, 1), (8, 0))
+    y = np.where(np.arange(60) == 59, np.nan, Y)
+    path = file(x=holes, y=y, x_test=at(np.nan, (0, 0)), y_test=Y)
+    dropped = load("arrays", Arrays(path=path, missing="drop"))
+    assert len(dropped.train) + len(dropped.validation) == 56
+    assert len(dropped.test) == 59
+    assert "4 of 60 examples are left out" in dropped.notes[0]
+    filled = load("arrays", Arrays(path=path, missing="fill", standardize=False))
+    assert len(filled.train) + len(filled.validation) == 59
+    x = filled.train.x
+    known = np.isin(x, X.astype("float32"))
+    # A number that is not of the file is the mean of the others in the training part.
+    assert filled.test.x[0, 0] == pytest.approx(x[known[:, 0], 0].mean(), rel=1e-6)
+    assert "4 missing values are filled in" in filled.notes[-1]
+    whole = file(x=X, y=Y)
+    plain, same = (load("arrays", Arrays(path=whole, missing=m)) for m in ("refuse", "fill"))
+    assert plain.fingerprint == same.fingerprint
+
+
+def test_an_input_without_any_value_cannot_be_filled_in(file):
+    x = X.copy()
+    x[:, 1] = np.nan
+    with pytest.raises(
+        ConfigError, match=r"a value of every input in the training part.*none of 1"
+    ):
+        load("arrays", Arrays(path=file(x=x, y=Y), missing="fill"))
+    with pytest.raises(ConfigError, match="at least one example"):
+        load("arrays", Arrays(path=file(x=x, y=Y), missing="drop"))
