@@ -14,6 +14,7 @@ from runner.datasets.generated import Spirals, Teacher
 from runner.datasets.images import Images
 from runner.datasets.keras_images import Cifar10, Cifar100, FashionMnist, Mnist
 from runner.datasets.preparation import prepare
+from runner.datasets.series import Series
 from runner.datasets.settings import Settings
 from runner.datasets.table import Table
 from runner.datasets.text import Text
@@ -36,6 +37,7 @@ CATALOGUE: dict[str, type] = {
     "table": Table,
     "text": Text,
     "images": Images,
+    "series": Series,
 }
 
 

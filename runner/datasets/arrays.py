@@ -7,7 +7,7 @@ x_test and y_test, x_val and y_val. What else is in it is not read.
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,24 +48,26 @@ class Arrays(Pictures):
         """Returns the arrays as they are stored."""
         path = existing_file(self.path, (".npz",), _WHAT)
         with reading(path, _WHAT, ValueError, zipfile.BadZipFile, zlib.error, EOFError):
-            arrays = _stored(path)
-        x, y = arrays["train"]
-        x_test, y_test = arrays.get("test", (None, None))
-        num_validation = 0
-        if "val" in arrays:
-            num_validation = len(arrays["val"][0])
-            x, y = _joined(path, x, y, *arrays["val"])
-        examples = Examples(
-            x=x,
-            y=y,
-            task=self.task,
-            key="dataset.path",
-            source=str(self.path),
-            x_test=x_test,
-            y_test=y_test,
-            num_validation=num_validation,
-        )
+            examples = stored(path)
+        examples = replace(examples, task=self.task, key="dataset.path", source=str(self.path))
         return settled(examples, self.missing, Fill(source=str(self.path)))
+
+
+def stored(path: Path) -> Examples:
+    """Returns the arrays of a file as they are, and its own parts.
+
+    Raises:
+      ConfigError: An array is missing, or does not fit the others.
+      ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error: It cannot be read.
+    """
+    arrays = _stored(path)
+    x, y = arrays["train"]
+    x_test, y_test = arrays.get("test", (None, None))
+    num_validation = 0
+    if "val" in arrays:
+        num_validation = len(arrays["val"][0])
+        x, y = _joined(path, x, y, *arrays["val"])
+    return Examples(x, y, None, x_test=x_test, y_test=y_test, num_validation=num_validation)
 
 
 def _stored(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:

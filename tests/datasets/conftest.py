@@ -163,4 +163,10 @@ def member(request, keras_cache, tmp_path):
             folder.mkdir(parents=True, exist_ok=True)
             pixels = generator.integers(0, 256, (6, 5, 3), np.uint8)
             Image.fromarray(pixels).save(folder / f"{number}.png")
+    if name == "series":
+        given["path"] = str(tmp_path / "mine.ts")
+        generator = np.random.default_rng(0)
+        rows = [",".join(map(str, generator.normal(size=9))) + f":{n % 3}" for n in range(60)]
+        header = ["@timeStamps false", "@classLabel true 0 1 2", "@data"]
+        (tmp_path / "mine.ts").write_text("\n".join([*header, *rows]))
     return name, given
