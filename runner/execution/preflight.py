@@ -259,6 +259,7 @@ def _dataset(cache: _Cache, item: Configuration) -> Dataset:
     _check_margin(item, dataset)
     _check_epoch(item)
     _check_target(item, dataset)
+    _check_warmup(item, dataset)
     return dataset
 
 
@@ -315,6 +316,13 @@ def _check_loss(item: Configuration, dataset: Dataset, model: Any) -> None:
             "Every replicate would count as diverged. Raise it"
             + (", or leave out `dataset.standardize=false`." if is_raw else "."),
         )
+
+
+def _check_warmup(item: Configuration, dataset: Dataset) -> None:
+    from runner.training import optimizers
+
+    steps_per_epoch = -(-len(dataset.train) // item.training.batch_size)
+    optimizers.check_warmup(item.optimizer.settings, item.training.epochs * steps_per_epoch)
 
 
 def _endpoint(item: Configuration, dataset: Dataset) -> str:

@@ -14,7 +14,7 @@ REFUSED = {
     "no epochs": (["training.epochs=0"], "`training.epochs` must be a positive integer"),
     "no batch": (["training.batch_size=0"], "`training.batch_size` must be a positive integer"),
     "negative rate": (["optimizer.learning_rate=-1"], "`optimizer.learning_rate` must be"),
-    "unknown schedule": (["optimizer.schedule=step"], "`optimizer.schedule` must be one of"),
+    "unknown schedule": (["optimizer.schedule=steps"], "`optimizer.schedule` must be one of"),
     "duplicate seeds": (["seeds=[1,1]"], "`seeds` must be .* distinct"),
     "no seeds": (["seeds=0"], "`seeds` must be a positive integer"),
     "negative scale": (["init=normal", "init.scale=-1"], "`init.scale` must be"),

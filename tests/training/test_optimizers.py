@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from runner.config import ConfigError, choose
-from runner.training.optimizers import CATALOGUE, make
+from runner.training.optimizers import CATALOGUE, check_warmup, learning_rate, make
 
 CONF = Path(__file__).parents[2] / "conf" / "optimizer"
 
@@ -100,12 +100,12 @@ def test_every_setting_reaches_keras(name):
 
 
 def test_changes_cover_every_own_setting():
-    common = {"learning_rate", "schedule", "weight_decay", "clipnorm", "clipvalue"}
-    common |= {"global_clipnorm"}
+    course = {"schedule", "final_fraction", "decay_factor", "decay_every", "warmup", "ema"}
+    common = {"learning_rate", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm"} | course
     for name, spec in CATALOGUE.items():
         own = {field.name for field in dataclasses.fields(spec)} - common
         assert own <= CHANGED[name].keys()
-    assert common - {"schedule"} <= {key for changed in CHANGED.values() for key in changed}
+    assert common - course <= {key for changed in CHANGED.values() for key in changed}
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -158,21 +158,95 @@ def test_listed_optimizers_treat_each_parameter_alone(name):
         np.testing.assert_allclose(together[:, [column]], alone, rtol=1e-6)
 
 
+# The rate at step t of 20, 4 of which are warmup where the table says so.
+COURSES = {
+    "constant": ({}, lambda t: 0.4),
+    "cosine": ({}, lambda t: 0.4 * (1 + math.cos(math.pi * min(t, 20) / 20)) / 2),
+    "cosine to a tenth": (
+        {"schedule": "cosine", "final_fraction": 0.1},
+        lambda t: 0.4 * (0.1 + 0.9 * (1 + math.cos(math.pi * min(t, 20) / 20)) / 2),
+    ),
+    "linear": ({}, lambda t: 0.4 * (1 - min(t, 20) / 20)),
+    "linear to a half": (
+        {"schedule": "linear", "final_fraction": 0.5},
+        lambda t: 0.4 * (1 - 0.5 * min(t, 20) / 20),
+    ),
+    "step": ({}, lambda t: 0.4 * 0.1 ** (t // 6)),
+    "step by number": (
+        {"schedule": "step", "decay_every": 5, "decay_factor": 0.5},
+        lambda t: 0.4 * 0.5 ** (t // 5),
+    ),
+    "exponential": ({}, lambda t: 0.4 * 0.1 ** (t / 6)),
+    "exponential by fraction": (
+        {"schedule": "exponential", "decay_every": 0.5, "decay_factor": 0.5},
+        lambda t: 0.4 * 0.5 ** (t / 10),
+    ),
+    "constant after 4": ({"warmup": 4}, lambda t: 0.4 * min(t / 4, 1)),
+    "cosine after a fifth": (
+        {"schedule": "cosine", "warmup": 0.2},
+        lambda t: 0.4 * (t / 4 if t < 4 else (1 + math.cos(math.pi * (min(t, 20) - 4) / 16)) / 2),
+    ),
+    "linear after 4": (
+        {"schedule": "linear", "warmup": 4},
+        lambda t: 0.4 * (t / 4 if t < 4 else 1 - (min(t, 20) - 4) / 16),
+    ),
+    "step after 4": (
+        {"schedule": "step", "warmup": 4, "decay_every": 0.25},
+        lambda t: 0.4 * (t / 4 if t < 4 else 0.1 ** ((t - 4) // 4)),
+    ),
+    "exponential after 4": (
+        {"schedule": "exponential", "warmup": 4, "decay_every": 8},
+        lambda t: 0.4 * (t / 4 if t < 4 else 0.1 ** ((t - 4) / 8)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COURSES)
+def test_schedules_follow_their_formulas(name):
+    settings, expected = COURSES[name]
+    settings = settings or {"schedule": name}
+    start = choose(CATALOGUE, {"name": "sgd", "learning_rate": 0.4, **settings}, "optimizer")
+    rate = learning_rate(start, 20)
+    # Single precision: 6e-8 of each factor; a power, and a cosine near 0, of a few of those.
+    for step in (0, 1, 3, 4, 5, 6, 8, 11, 12, 19, 20, 23):
+        got = float(rate(step)) if callable(rate) else rate
+        assert got == pytest.approx(expected(step), rel=1e-6, abs=1e-7)
+
+
+def test_warmup_is_that_of_keras():
+    settings = choose(
+        CATALOGUE,
+        {"name": "sgd", "schedule": "cosine", "warmup": 7, "final_fraction": 0.2},
+        "optimizer",
+    )
+    ours = learning_rate(settings, 30)
+    keras_own = keras.optimizers.schedules.CosineDecay(0.0, 23, 0.2, "", 0.1, 7)
+    for step in range(33):
+        assert float(ours(step)) == pytest.approx(float(keras_own(step)), rel=1e-6)
+
+
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_cosine_schedule_follows_the_formula(name):
-    optimizer = made(name, num_steps=8, learning_rate=0.4, schedule="cosine")
-    rate = optimizer._learning_rate
-    for step in (0, 1, 4, 8):
-        expected = 0.4 * (1 + math.cos(math.pi * step / 8)) / 2
-        assert float(rate(step)) == pytest.approx(expected, abs=1e-7)
+def test_every_optimizer_takes_a_schedule_and_an_average(name):
+    node = {"schedule": "linear", "warmup": 2, "ema": 0.9, "learning_rate": 0.4}
+    optimizer = made(name, num_steps=10, **node)
+    assert float(optimizer._learning_rate(1)) == pytest.approx(0.2)
+    assert (optimizer.use_ema, optimizer.ema_momentum) == (True, 0.9)
 
 
-def test_cosine_schedule_is_used_by_the_updates():
+def test_schedules_are_used_by_the_updates():
     values = updates(
         made("sgd", num_steps=2, learning_rate=0.4, schedule="cosine"), [0.0], [[1.0]] * 3
     )
     # Rates 0.4, 0.2 and, after the end, 0.
     np.testing.assert_allclose(np.ravel(values), [-0.4, -0.6, -0.6], rtol=1e-6)
+
+
+def test_warmup_leaves_steps_for_the_training():
+    settings = CATALOGUE["sgd"](warmup=20)
+    check_warmup(settings, 21)
+    check_warmup(settings, 0)
+    with pytest.raises(ConfigError, match=r"`optimizer.warmup` must be below the 20 steps .* 20"):
+        check_warmup(settings, 20)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +256,13 @@ def test_cosine_schedule_is_used_by_the_updates():
         ("sgd", {"learning_rate": "fast"}, r"must be a positive number\. Received: 'fast'"),
         ("sgd", {"learning_rate": float("nan")}, r"must be a positive number\. Received: nan"),
         ("sgd", {"momentum": 0.9}, r"`optimizer.momentum` is not a setting .* It has: learning"),
-        ("sgd", {"schedule": "step"}, r"`optimizer.schedule` must be one of constant, cosine"),
+        ("sgd", {"schedule": "steps"}, r"`optimizer.schedule` must be one of constant, cosine"),
+        ("sgd", {"warmup": 2.5}, r"`optimizer.warmup` must be a whole number of steps, or a fr"),
+        ("sgd", {"warmup": -1}, r"`optimizer.warmup` must be a whole number of steps.* -1"),
+        ("adam", {"decay_every": 0}, r"`optimizer.decay_every` must be a positive whole number"),
+        ("adam", {"decay_factor": 1}, r"`optimizer.decay_factor` must be a number above 0 and"),
+        ("lion", {"final_fraction": 1.5}, r"`optimizer.final_fraction` must be a number from 0"),
+        ("custom", {"ema": 1}, r"`optimizer.ema` must be a number above 0 and below 1, or null"),
         ("momentum", {"momentum": 1.0}, r"`optimizer.momentum` must be a number from 0 "),
         ("adam", {"beta_1": 1}, r"`optimizer.beta_1` must be a number from 0 .* Received: 1\."),
         ("adam", {"epsilon": 0}, r"`optimizer.epsilon` must be a positive number"),

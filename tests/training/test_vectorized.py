@@ -66,12 +66,12 @@ def test_all_ends_train_as_in_the_reference_engine(keras, engines, name):
 
 
 OPTIMIZERS = {
-    "momentum": {},
-    "adam": {},
-    "adamw": {"schedule": "cosine"},
-    "rmsprop": {},
-    "sgd": {"schedule": "cosine", "weight_decay": 0.1},
-    "lion": {},
+    "momentum": {"ema": 0.8},
+    "adam": {"schedule": "step", "warmup": 3},
+    "adamw": {"schedule": "cosine", "warmup": 0.2, "final_fraction": 0.1, "ema": 0.5},
+    "rmsprop": {"schedule": "linear", "final_fraction": 0.2},
+    "sgd": {"schedule": "exponential", "weight_decay": 0.1},
+    "lion": {"warmup": 0.3},
     "adagrad": {"clipvalue": 0.01},
     "nadam": {"clipnorm": 0.1},
     "adamax": {"global_clipnorm": 0.1},
@@ -268,8 +268,10 @@ WHOLE_RUNS = {
     "momentum": (mlp, "momentum", {}, 1e-9),
     "adamw": (mlp, "adamw", {}, 1e-9),
     "rmsprop": (mlp, "rmsprop", {}, 1e-9),
-    # Keras computes schedules in float32, whatever the model's numbers are.
-    "adamw, cosine": (mlp, "adamw", {"schedule": "cosine"}, 1e-6),
+    **{
+        f"adamw, {name}": (mlp, "adamw", {"schedule": name, "warmup": 0.1, "ema": 0.9}, 1e-9)
+        for name in ("constant", "cosine", "linear", "step", "exponential")
+    },
 }
 
 
