@@ -75,7 +75,7 @@ class Series(Common):
         )
 
     def _check_lengths(self, parts: Sequence["_Part"], path: Path) -> list[str]:
-        """Returns what is told of series of several lengths; refuses them if they are not padded."""
+        """Returns what is told of series of several lengths; refuses those that are not padded."""
         lengths = np.concatenate([part.lengths.reshape(-1) for part in parts])
         shortest, longest = int(lengths.min()), parts[0].x.shape[1]
         if shortest == longest:
