@@ -106,8 +106,9 @@ class ReplicateEnded:
         trained it together with others, divided by their number.
       diverged_epoch: The epoch during which the loss became non-finite or too large.
       diverged_step: The first such optimizer step, counted from 1; 0 for the untrained model.
-      test: Metrics on the test part after the last epoch, by their plain names ("loss");
-        empty where there is no such part.
+      stopped_epoch: The last epoch of one that early stopping ended; None where it ran to the end.
+      test: Metrics on the test part after the last epoch, or of the best weights with early
+        stopping, by their plain names ("loss"); empty where there is no such part.
       movement: Path of a trainable variable -> (rms before training, rms of its change).
       error: Why it failed.
       draw_time_s: Seconds that drawing its initial weights took; where the replicates of a
@@ -124,6 +125,7 @@ class ReplicateEnded:
     error: str | None = None
     wall_time_shared: bool = False
     draw_time_s: Seconds | None = None
+    stopped_epoch: Count | None = None
 
 
 @dataclass(frozen=True)

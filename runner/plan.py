@@ -19,6 +19,7 @@ from runner.config import (
     ConfigError,
     Rule,
     changed_settings,
+    convert,
     one_of,
     optional,
     setting,
@@ -28,6 +29,11 @@ from runner.labels import PATHS, by_target, label
 from runner.validation import LARGEST, Count
 
 Scalar = str | int | float | bool | None
+
+
+def _plain(value: Any) -> Any:
+    """Returns a setting as it can be typed: of those that belong together, what differs."""
+    return changed_settings(value) if isinstance(value, EarlyStopping) else value
 
 
 @dataclass(frozen=True)
@@ -52,13 +58,39 @@ class Choice:
 
         What the user names by an import path is called after that.
         """
-        told = {k: v for k, v in changed_settings(self.settings).items() if k not in hidden}
+        changed = changed_settings(self.settings).items()
+        told = {k: _plain(v) for k, v in changed if k not in hidden}
         if self.name != "custom":
             return label(self.name, {**told, **more})
         own = [field.name for field in dataclasses.fields(self.settings)]
         name, told = by_target(told, own)
         return label(name, {**told, **more})
 
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """When a replicate ends before its last epoch; see `runner.training.stopping`.
+
+    Attributes:
+      patience: After so many epochs in a row without an improvement; None for never.
+      metric: Of what.
+      min_delta: An improvement is larger than this.
+    """
+
+    patience: int | None = setting(optional(POSITIVE_INTEGER), None)
+    metric: str = setting(TEXT, "val_loss")
+    min_delta: float = setting(NON_NEGATIVE, 0.0)
+
+
+def _early_stopping(value: Any) -> EarlyStopping:
+    if not isinstance(value, Mapping):
+        raise ValueError
+    return convert(EarlyStopping, value, "training.early_stopping")
+
+
+_EARLY_STOPPING = Rule(
+    "a mapping with patience, metric and min_delta, such as {patience: 5}", _early_stopping
+)
 
 Save = Literal["none", "start", "end"]
 """Which weights of every replicate are kept: none, those it started from, its last ones."""
@@ -75,6 +107,7 @@ class Training:
     target_value: float | None = setting(optional(NUMBER), None)
     checkpoint_every_s: float = setting(POSITIVE, 60.0)
     save: Save = setting(one_of(*get_args(Save)), "none")
+    early_stopping: EarlyStopping = setting(_EARLY_STOPPING, EarlyStopping())
 
 
 @dataclass(frozen=True)
@@ -89,6 +122,7 @@ class NoTraining:
     target_metric: ClassVar[str | None] = None
     target_value: ClassVar[float | None] = None
     checkpoint_every_s: ClassVar[float] = float("inf")
+    early_stopping: ClassVar[EarlyStopping] = EarlyStopping()
 
 
 @dataclass(frozen=True)
@@ -292,6 +326,8 @@ def _seed_list(key: str, value: Any) -> list[int]:
 _COMPARED = ("dataset", "model", "optimizer", "training")
 # What else two configurations can differ in.
 _SINGLE = ("engine", "device")
+# Settings that hold others.
+_TOGETHER = ("arguments", "early_stopping")
 
 
 def factors(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Scalar]]:
@@ -343,12 +379,14 @@ def _called(node: Mapping[str, Any], keys: Sequence[str]) -> str:
 
 
 def _flat(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the settings of an option; each of a user's `arguments` is one of its own."""
-    arguments = node.get("arguments")
-    if not isinstance(arguments, Mapping):
-        return dict(node)
-    own = {f"arguments.{name}": value for name, value in arguments.items()}
-    return {**{key: value for key, value in node.items() if key != "arguments"}, **own}
+    """Returns the settings of an option; each of those that belong together is one of its own."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if key in _TOGETHER and isinstance(value, Mapping):
+            flat |= {f"{key}.{name}": each for name, each in value.items()}
+        else:
+            flat[key] = value
+    return flat
 
 
 def _scalar(value: Any) -> Scalar:

@@ -143,11 +143,17 @@ class ReplicateRecord:
     draw_time_s: Seconds | None = None
     propagation: PropagationRecord | None = None
     identity: str = ""
+    stopped_epoch: Count | None = None
 
     @property
     def key(self) -> str:
         """The name within the configuration, fit for a file name."""
         return Replicate(self.weight_seed, self.batch_seed).key
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch that was measured; 0 where none was."""
+        return max(len(self.steps) - 1, 0)
 
     def fault(self) -> str:
         """Returns what does not hold of a record that was read; empty if all does."""
@@ -170,6 +176,10 @@ class ReplicateRecord:
             (
                 not finished or self.diverged_epoch is self.diverged_step is None,
                 "`diverged_epoch`: it has finished",
+            ),
+            (
+                self.stopped_epoch is None or (finished and self.stopped_epoch == self.last_epoch),
+                "`stopped_epoch`: not the last one of a replicate that has finished",
             ),
         ) or (self.propagation.fault() if self.propagation else "")
 
@@ -570,7 +580,8 @@ def misfit(configuration: ConfigurationRecord, record: ReplicateRecord) -> str:
     training = configuration.settings.get("training")
     epochs = training.get("epochs") if isinstance(training, Mapping) else None
     finished = record.status == "finished"
-    least = epochs + 1 if epochs is not None and finished else 0
+    whole = record.stopped_epoch is None
+    least = epochs + 1 if epochs is not None and finished and whole else 0
     most = math.inf if epochs is None else epochs + 1
     endpoint = configuration.endpoint
     metrics = {*record.curves, *(f"test_{name}" for name in record.test)}
@@ -609,7 +620,8 @@ def replicates_table(
     columns = [
         *KEY_COLUMNS,
         *_union(configuration.factors for configuration in configurations),
-        *("status", "reused_from", "epochs", "diverged_epoch", "diverged_step"),
+        *("status", "reused_from", "epochs", "stopped_epoch"),
+        *("diverged_epoch", "diverged_step"),
         *(f"final_{metric}" for metric in metrics),
         *(f"best_{metric}" for metric in metrics),
         *_epoch_columns(configurations),
@@ -622,7 +634,7 @@ def replicates_table(
 
 
 _INTEGERS = (
-    *("seed", "epochs", "diverged_epoch", "diverged_step", "best_epoch"),
+    *("seed", "epochs", "stopped_epoch", "diverged_epoch", "diverged_step", "best_epoch"),
     *("epochs_to_target", "steps_to_target"),
 )
 
@@ -651,7 +663,8 @@ def replicate_row(configuration: ConfigurationRecord, record: ReplicateRecord) -
         **configuration.factors,
         "status": record.status,
         "reused_from": record.reused_from,
-        "epochs": max(len(record.steps) - 1, 0),
+        "epochs": record.last_epoch,
+        "stopped_epoch": record.stopped_epoch,
         "diverged_epoch": record.diverged_epoch,
         "diverged_step": record.diverged_step,
     }
@@ -663,7 +676,11 @@ def replicate_row(configuration: ConfigurationRecord, record: ReplicateRecord) -
     for metric, value in record.test.items():
         row[f"test_{metric}"] = value
     if configuration.endpoint_epoch is not None:
-        values = record.curves.get(configuration.endpoint, [])[configuration.endpoint_epoch :]
+        values = record.curves.get(configuration.endpoint, [])
+        if record.stopped_epoch is None:
+            values = values[configuration.endpoint_epoch :]
+        else:  # what stopped before that epoch stays where it was
+            values = values[min(configuration.endpoint_epoch, record.stopped_epoch) :]
         row[f"epoch_{configuration.endpoint}"] = values[0] if finished and values else nothing
     row["best_epoch"] = _best_epoch(record.curves.get(configuration.endpoint, []), configuration)
     row |= _time_to_target(record, configuration.target)

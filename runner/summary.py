@@ -134,8 +134,28 @@ def summarize_curves(
     return points[list(by)].assign(mean=mean, ci_low=mean - width, ci_high=mean + width)
 
 
+def carried_forward(curves: pd.DataFrame) -> pd.DataFrame:
+    """Returns the curves, each with its last value up to its configuration's last epoch.
+
+    So a mean at the end is over all replicates, those that stopped early included.
+
+    Args:
+      curves: Columns of `curves.parquet`; only replicates that finished.
+    """
+    of = ["configuration", "weight_seed", "batch_seed", "metric"]
+    ends = curves.loc[curves.groupby(of, observed=True)["epoch"].idxmax()]
+    missing = ends.groupby("configuration")["epoch"].transform("max") - ends["epoch"]
+    if not missing.any():
+        return curves
+    rest = ends.loc[ends.index.repeat(missing)]
+    ahead = rest.groupby(of, observed=True).cumcount() + 1
+    return pd.concat([curves, rest.assign(epoch=rest["epoch"] + ahead)], ignore_index=True)
+
+
 def curve_summary(records: Sequence[ReplicateRecord], confidence: float) -> pd.DataFrame:
     """Returns the mean curves of one configuration over those of its replicates that finished.
+
+    One that stopped early keeps its last values.
 
     Args:
       records: Its replicates, in whichever status.
@@ -144,12 +164,13 @@ def curve_summary(records: Sequence[ReplicateRecord], confidence: float) -> pd.D
     Returns:
       Columns `epoch, metric, mean, ci_low, ci_high`.
     """
+    finished = [record for record in records if record.status == "finished"]
+    last = max((record.last_epoch for record in finished), default=0)
     points = [
-        (epoch, metric, value)
-        for record in records
-        if record.status == "finished"
+        (epoch, metric, values[min(epoch, record.last_epoch)])
+        for record in finished
         for metric, values in record.curves.items()
-        for epoch, value in enumerate(values)
+        for epoch in range(last + 1)
     ]
     curves = pd.DataFrame(points, columns=["epoch", "metric", "value"])
     return within_bounds(summarize_curves(curves.astype({"value": float}), confidence))

@@ -14,6 +14,7 @@ from runner.records import (
     ReplicateRecord,
     SweepRecord,
 )
+from runner.summary import carried_forward, curve_summary
 
 CONFIGURATION = ConfigurationRecord(
     index=0,
@@ -81,11 +82,39 @@ def test_replicates_table_has_the_documented_columns():
     table = records.replicates_table([CONFIGURATION], [FINISHED, DIVERGED])
     assert list(table.columns) == [
         "configuration", "init", "seed", "weight_seed", "batch_seed", "model.depth", "status",
-        "reused_from", "epochs", "diverged_epoch", "diverged_step", "final_val_loss",
-        "final_val_accuracy", "best_val_loss", "best_val_accuracy", "best_epoch",
+        "reused_from", "epochs", "stopped_epoch", "diverged_epoch", "diverged_step",
+        "final_val_loss", "final_val_accuracy", "best_val_loss", "best_val_accuracy", "best_epoch",
         "epochs_to_target", "steps_to_target", "wall_time_s", "wall_time_shared", "draw_time_s",
         "test_loss",
     ]  # fmt: skip
+
+
+def test_a_replicate_that_stopped_early_stays_where_it_was():
+    stopped = dataclasses.replace(FINISHED, stopped_epoch=3)
+    later = dataclasses.replace(
+        CONFIGURATION, endpoint_at="epoch", endpoint_epoch=7, settings={"training": {"epochs": 9}}
+    )
+    row = records.replicates_table([later], [stopped]).iloc[0]
+    assert (row["epochs"], row["stopped_epoch"], row["epoch_val_accuracy"]) == (3, 3, 0.8)
+    assert (stopped.fault(), records.misfit(later, stopped)) == ("", "")
+    assert "not those of 9 epochs" in records.misfit(later, FINISHED)
+    for wrong in ({"stopped_epoch": 2}, {"stopped_epoch": 3, "status": "diverged"}):
+        assert "`stopped_epoch`" in dataclasses.replace(FINISHED, **wrong).fault()
+
+
+def test_curves_keep_the_last_value_of_what_stopped_early():
+    curves = {"val_loss": [3.0, 2.0, 1.0], "val_accuracy": [0.1, 0.2, 0.3]}
+    early = dataclasses.replace(
+        FINISHED, seed=9, weight_seed=9, batch_seed=9, steps=[0, 10, 20], stopped_epoch=2,
+        curves=curves,
+    )  # fmt: skip
+    told = [FINISHED, early]
+    table = carried_forward(records.curves_table([CONFIGURATION], told))
+    own = table[(table["weight_seed"] == 9) & (table["metric"] == "val_loss")]
+    assert own["epoch"].tolist() == [0, 1, 2, 3]
+    assert own["value"].tolist() == [3.0, 2.0, 1.0, 1.0]
+    means = curve_summary(told, 0.95).query("metric == 'val_loss' and epoch == 3")["mean"]
+    assert means.tolist() == [(1.0 + FINISHED.curves["val_loss"][3]) / 2]
 
 
 def test_a_finished_replicate_row():

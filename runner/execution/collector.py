@@ -248,6 +248,7 @@ class Collector:
                 error=event.error,
                 wall_time_shared=event.wall_time_shared,
                 draw_time_s=event.draw_time_s,
+                stopped_epoch=event.stopped_epoch,
                 propagation=self.measured.pop(event.key, None),
                 identity=self.configurations[index].identity,
             )

@@ -302,6 +302,9 @@ def _check_target(item: Configuration, dataset: Dataset) -> None:
         )
     if metric is not None:
         _check_metric("training.target_metric", metric, dataset)
+    if item.training.early_stopping.patience is not None:
+        watched = item.training.early_stopping.metric
+        _check_metric("training.early_stopping.metric", watched, dataset)
 
 
 def _check_loss(item: Configuration, dataset: Dataset, model: Any) -> None:

@@ -35,6 +35,7 @@ def cautions(results: Results, cells: Sequence[Cell]) -> list[str]:
         _incomplete(cells),
         _mixed(shown),
         _best_epoch(shown),
+        _stopped(results),
         _absent_baseline(results, cells),
         _fallbacks(results),
         _reused(results),
@@ -72,6 +73,21 @@ def _same_weights(shown: Sequence[Standing]) -> str:
     return (
         f"Same kernels for every seed: {abridged(told, _MAX_LISTED, separator='; ')}. Their "
         f"intervals say nothing about other kernels, however many seeds there are."
+    )
+
+
+def _stopped(results: Results) -> str:
+    """Returns what early stopping means for the numbers, where it ended a replicate."""
+    finished = results.replicates[results.replicates["status"] == "finished"]
+    epochs = finished["stopped_epoch"].dropna()
+    if epochs.empty:
+        return ""
+    first, last = int(epochs.min()), int(epochs.max())
+    when = f"after epoch {first}" if first == last else f"after epochs {first} to {last}"
+    return (
+        f"Early stopping ended {len(epochs)} of {names.counted(len(finished), 'replicate')} "
+        f"{when}. Final values are those of each one's last epoch, which curves keep from there "
+        f"on; the test part was measured with the weights of its best epoch."
     )
 
 

@@ -11,7 +11,7 @@ from runner.records import lower_is_better
 from runner.report.names import Name
 from runner.report.render.theme import ValueAxis
 from runner.report.results import Results
-from runner.summary import summarize_curves, within_bounds
+from runner.summary import carried_forward, summarize_curves, within_bounds
 
 _REPLICATE = ["configuration", "weight_seed", "batch_seed"]
 _PARTS = {"": "training", "val_": "validation"}
@@ -98,11 +98,15 @@ class Points:
 
 
 def curve_points(results: Results, names: Mapping[int, Name]) -> list[Points]:
-    """Returns the points of each plain metric over the finished replicates."""
+    """Returns the points of each plain metric over the finished replicates.
+
+    One that stopped early keeps its last value.
+    """
     finished = results.replicates.loc[results.replicates["status"] == "finished", _REPLICATE]
     curves = results.curves.merge(finished, on=_REPLICATE) if len(finished) else results.curves[:0]
     if curves.empty:
         return []
+    curves = carried_forward(curves)
     cells = list(dict.fromkeys(names[index].cell for index in sorted(set(curves.configuration))))
     series = {name.series for name in names.values()}
     num_shown = max(1, MAX_CURVES // (len(_PARTS) * len(series)))

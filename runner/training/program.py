@@ -29,6 +29,7 @@ from runner.training.normalization import kernels_fused, normalizing_layers
 from runner.training.objective import Objective
 from runner.training.pure import PureOptimizer, stand_in
 from runner.training.randomness import seed_generators
+from runner.training.stopping import Criterion, criterion
 
 # Batches that are evaluated at once. Without gradients, activations are let go as soon as the next
 # layer has used them: so an evaluation takes no more memory than a step, whatever the model and
@@ -47,12 +48,18 @@ class State(NamedTuple):
       trainable, other: The model's variables, each (replicas, size).
       optimizer: Keras's optimizer variables.
       alive: Whether a replica is still trained, shape (replicas,); the others are frozen.
+      best: With early stopping, the variables that each replica would end with: those of its best
+        epoch; else nothing.
+      progress: With early stopping, the best signed sum so far, (replicas,), float64, and the
+        epochs since then, (replicas,), int32; else nothing.
     """
 
     trainable: list[Any]
     other: list[Any]
     optimizer: list[Any]
     alive: Any
+    best: list[Any]
+    progress: list[Any]
 
 
 class Constants(NamedTuple):
@@ -78,6 +85,7 @@ class Epochs(NamedTuple):
       val_loss: Sum over the validation part after each epoch, (epochs, replicas).
       val_metrics: The same of the metrics, (epochs, replicas, metrics).
       alive: Whether the replica is trained on after the epoch, (epochs, replicas).
+      stopped: Whether early stopping ended it with the epoch, (epochs, replicas).
     """
 
     loss: Any
@@ -86,6 +94,7 @@ class Epochs(NamedTuple):
     val_loss: Any
     val_metrics: Any
     alive: Any
+    stopped: Any
 
 
 class _Rates(keras.optimizers.schedules.LearningRateSchedule):
@@ -106,6 +115,7 @@ class Program:
 
     Attributes:
       objective: What is minimized and measured.
+      criterion: What early stopping looks at, if it is on.
       num_traces: How often TensorFlow has traced the training.
     """
 
@@ -132,6 +142,7 @@ class Program:
         composed = not form.jit and "CPU" in cohort.device
         self._normalizing = normalizing_layers(cohort.model) if composed else []
         self.objective = Objective(cohort.model, cohort.dataset.task)
+        self.criterion = criterion(cohort, self.objective.answers)
         course = dataclasses.replace(cohort.optimizer.settings, learning_rate=1.0)
         self._rates = _Rates(optimizers.learning_rate(course, cohort.num_steps))
         stand_ins = [
@@ -148,13 +159,20 @@ class Program:
         Args:
           trainable, other: Values of the model's variables, each (replicas, *shape).
         """
+        stored = [self._stored(*pair) for pair in zip(self._trainable, trainable, strict=True)]
+        others = [self._stored(*pair) for pair in zip(self._other, other, strict=True)]
+        is_watched, size = self.criterion is not None, self.num_replicas
         return State(
-            trainable=[
-                self._stored(*pair) for pair in zip(self._trainable, trainable, strict=True)
-            ],
-            other=[self._stored(*pair) for pair in zip(self._other, other, strict=True)],
+            trainable=stored,
+            other=others,
             optimizer=[tf.constant(value) for value in self._optimizer.variables],
-            alive=tf.ones(self.num_replicas, tf.bool),
+            alive=tf.ones(size, tf.bool),
+            best=[*stored, *others] if is_watched else [],
+            progress=(
+                [tf.fill([size], tf.constant(np.inf, tf.float64)), tf.zeros(size, tf.int32)]
+                if is_watched
+                else []
+            ),
         )
 
     def trainable_values(self, state: State, replica: int) -> list[np.ndarray]:
@@ -178,7 +196,10 @@ class Program:
         ]
 
     def finalize(self, state: State) -> State:
-        """Returns the state at the end of the training."""
+        """Returns the state at the end of the training, or of that of replicas that stopped."""
+        if self.criterion is not None:
+            count = len(self._trainable)
+            return state._replace(trainable=state.best[:count], other=state.best[count:])
         return state._replace(trainable=self._optimizer.finalized(state.trainable, state.optimizer))
 
     def _keras_optimizer(self) -> Any:
@@ -236,13 +257,13 @@ class Program:
         self.num_traces += 1  # runs while tracing only
         self._rates.start = constants.rates[0, 0] if self._single else constants.rates
         max_epochs, steps = orders.shape[0], self.cohort.steps_per_epoch
-        sizes = [max_epochs * steps] * 2 + [max_epochs] * 4
-        dtypes = [self._dtype, tf.float32, tf.int32, tf.float64, tf.float64, tf.bool]
+        sizes = [max_epochs * steps] * 2 + [max_epochs] * 5
+        dtypes = [self._dtype, tf.float32, tf.int32, tf.float64, tf.float64, tf.bool, tf.bool]
         one, all_metrics = [self.num_replicas], [self.num_replicas, len(self.objective.answers)]
-        shapes = [one, all_metrics, one, one, all_metrics, one]
+        shapes = [one, all_metrics, one, one, all_metrics, one, one]
         kept = Epochs(
             *(
-                tf.TensorArray(dtype, size, element_shape=shape)
+                tf.TensorArray(dtype, size, clear_after_read=False, element_shape=shape)
                 for dtype, size, shape in zip(dtypes, sizes, shapes, strict=True)
             )
         )
@@ -252,16 +273,21 @@ class Program:
             val_loss, val_metrics = self._evaluate(state, *validation)
             limit = self.cohort.training.divergence_limit * validation[0].shape[0]
             state = state._replace(alive=state.alive & (val_loss <= limit))
+            stopped = tf.zeros(self.num_replicas, tf.bool)
+            if self.criterion is not None:
+                total = self._total(epoch, kept, val_loss, val_metrics)
+                state, stopped = self._watched(state, total, self.criterion)
             kept = kept._replace(
                 bad_step=kept.bad_step.write(epoch, bad_step),
                 val_loss=kept.val_loss.write(epoch, val_loss),
                 val_metrics=kept.val_metrics.write(epoch, val_metrics),
                 alive=kept.alive.write(epoch, state.alive),
+                stopped=kept.stopped.write(epoch, stopped),
             )
             return epoch + 1, state, kept
 
         _, state, kept = tf.while_loop(
-            lambda epoch, *_: epoch < num_epochs,
+            lambda epoch, state, _: (epoch < num_epochs) & tf.reduce_any(state.alive),
             body,
             (0, state, kept),
             maximum_iterations=max_epochs,
@@ -272,6 +298,36 @@ class Program:
             for values in (loss, measured)
         ]
         return state, Epochs(*by_epoch, *others)
+
+    def _total(self, epoch: Any, kept: Epochs, val_loss: Any, val_metrics: Any) -> Any:
+        """Returns the sum that early stopping looks at, (replicas,), float64."""
+        assert self.criterion is not None, "early stopping that is on"
+        is_loss = self.criterion.plain == "loss"
+        column = None if is_loss else list(self.objective.answers).index(self.criterion.plain)
+        if self.criterion.is_validation:
+            return val_loss if column is None else val_metrics[:, column]
+        steps, size = self.cohort.steps_per_epoch, self.cohort.training.batch_size
+        rows = epoch * steps + tf.range(steps)
+        if column is not None:
+            metrics = tf.cast(kept.metrics.gather(rows), tf.float64)
+            return tf.reduce_sum(metrics[:, :, column], axis=0)
+        count = len(self.cohort.dataset.train)
+        sizes = np.diff([*range(0, count, size), count]).astype(float)
+        return tf.reduce_sum(tf.cast(kept.loss.gather(rows), tf.float64) * sizes[:, None], axis=0)
+
+    def _watched(self, state: State, total: Any, of: Criterion) -> tuple[State, Any]:
+        """Returns the state after early stopping has looked at an epoch, and who stopped."""
+        least, wait = state.progress
+        total = of.sign * total
+        better = state.alive & (total < least - of.delta)
+        wait = tf.where(better, 0, wait + 1)
+        least = tf.where(better, total, least)
+        ends = [*self._optimizer.finalized(state.trainable, state.optimizer), *state.other]
+        chosen = better[0] if self._single else better[:, None]
+        best = [tf.where(chosen, *pair) for pair in zip(ends, state.best, strict=True)]
+        stopped = state.alive & (wait >= of.patience)
+        alive = state.alive & ~stopped
+        return state._replace(alive=alive, best=best, progress=[least, wait]), stopped
 
     def _epoch(
         self,

@@ -25,6 +25,7 @@ from runner.training.cohort import Cohort, Member, Snapshot, movement
 from runner.training.draws import drawn_alike
 from runner.training.objective import Objective
 from runner.training.randomness import epoch_order, first_state, seed_generators
+from runner.training.stopping import Watch, criterion
 from runner.training.tensorflow import on_device
 
 # Examples per evaluation call: large enough to be quick, small enough for the memory.
@@ -81,6 +82,7 @@ class _Reference:
         self.model.optimizer.build(self.model.trainable_variables)
         self.optimizer_state = optimizers.state(self.model.optimizer)
         self.dropout = seed_generators(self.model)
+        self.criterion = criterion(cohort, self.objective.answers)
 
     def train(self, position: int, member: Member) -> Iterator[EpochEnded | ReplicateEnded]:
         """Trains one member from its initial weights, or from where it was, to its end."""
@@ -88,12 +90,17 @@ class _Reference:
         resume = self.cohort.resume
         values = None if resume is None else self._values(resume)
         ending: dict[str, Any] = {"status": "finished"}
+        watch = None if self.criterion is None else Watch(self.criterion)
+        self.best: list[np.ndarray] = []
         epoch = first = 0
         try:
             start_values = self._reset(member)
             if resume is not None and values is not None:
                 for variable, value in zip(self._variables(), values, strict=True):
                     variable.assign(value)
+                if watch is not None:
+                    watch.restore(resume.arrays)
+                    self.best = self._values(resume, "best.")
                 start -= resume.seconds
                 first = resume.epoch + 1
             for epoch in range(first, self.cohort.training.epochs + 1):
@@ -104,7 +111,16 @@ class _Reference:
                     step=epoch * self.cohort.steps_per_epoch,
                     metrics={name: [value] for name, value in metrics.items()},
                 )
-                self.cohort.at_pause(partial(self._snapshot, position, epoch, start))
+                if watch is not None and epoch:
+                    if watch.take(metrics):
+                        self.best = [variable.numpy() for variable in self._variables()]
+                    if watch.is_over and epoch < self.cohort.training.epochs:
+                        ending["stopped_epoch"] = epoch
+                        break
+                self.cohort.at_pause(partial(self._snapshot, position, epoch, start, watch))
+            if self.best:
+                for variable, value in zip(self._variables(), self.best, strict=True):
+                    variable.assign(value)
             if self.cohort.training.epochs:
                 self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
             ending["test"] = self._test()
@@ -140,20 +156,26 @@ class _Reference:
             generator.state.assign(first_state(member.batch_seed, position))
         return [variable.numpy() for variable in self.model.trainable_variables]
 
-    def _snapshot(self, position: int, epoch: int, start: float) -> Snapshot:
+    def _snapshot(self, position: int, epoch: int, start: float, watch: Watch | None) -> Snapshot:
         """Returns where the member is after an epoch."""
+        arrays = {str(number): v.numpy() for number, v in enumerate(self._variables())}
+        if watch is not None:
+            best = self.best or list(arrays.values())
+            arrays |= {f"best.{number}": value for number, value in enumerate(best)}
+            arrays |= watch.arrays()
         return Snapshot(
             epoch=epoch,
             members=[position],
             alive=np.array([True]),
             seconds=time.perf_counter() - start,
             program={},
-            arrays={str(number): v.numpy() for number, v in enumerate(self._variables())},
+            arrays=arrays,
         )
 
-    def _values(self, snapshot: Snapshot) -> list[np.ndarray]:
+    def _values(self, snapshot: Snapshot, prefix: str = "") -> list[np.ndarray]:
         """Returns the values of all variables where the member, the only one here, was."""
-        return [snapshot.array(str(i), variable) for i, variable in enumerate(self._variables())]
+        variables = enumerate(self._variables())
+        return [snapshot.array(f"{prefix}{i}", variable) for i, variable in variables]
 
     def _variables(self) -> list[Any]:
         """Returns all variables that training changes."""

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -32,13 +32,26 @@ from runner.training.tensorflow import on_device
 log = logging.getLogger(__name__)
 
 # What training changes in a `State` besides `alive`.
-_VARIABLES = ("trainable", "other", "optimizer")
+_VARIABLES = ("trainable", "other", "optimizer", "best", "progress")
 
 Metrics = dict[str, np.ndarray]
 
-Epoch = tuple[Metrics, np.ndarray, dict[int, int]]
-"""The metrics of an epoch, which replicates are alive after it, and the first bad step of those
-that were lost in a step."""
+
+class Epoch(NamedTuple):
+    """What there is to say of an epoch.
+
+    Attributes:
+      metrics: Of all replicates, by name.
+      fine: Which of them have not diverged, by position in the cohort.
+      stopped: Which of those early stopping ended.
+      bad_steps: The first bad step of those that were lost in a step.
+    """
+
+    metrics: Metrics
+    fine: np.ndarray
+    stopped: np.ndarray
+    bad_steps: dict[int, int]
+
 
 # How long a call of the program should take: long enough to forget what a call costs, short enough
 # for people to see the training move.
@@ -134,8 +147,8 @@ class _Training:
                 began = time.perf_counter()
                 done = self._trained(epoch, count)
                 seconds = time.perf_counter() - began
-                for metrics, alive, bad_steps in done:
-                    yield from self._close(epoch, metrics, alive, bad_steps)
+                for told in done:
+                    yield from self._close(epoch, told)
                     epoch += 1
                 self.cohort.at_pause(partial(self._snapshot, epoch - 1))
                 count = min(max(int(count * _CALL_S / seconds), 1), self.grouping.max_epochs)
@@ -303,14 +316,12 @@ class _Training:
         return list(zip(chunks, results, strict=True))
 
     def _evaluate(self, part: str) -> Metrics:
-        count = self.parts[part][0].shape[0]
+        return self._joined(self._each_chunk(lambda chunk: self._measured(chunk.state, part)))
 
-        def work(chunk: _Chunk) -> list[np.ndarray]:
-            sums = self.program.evaluate(chunk.state, *self.parts[part])
-            loss, metrics = (value.numpy() for value in sums)
-            return self._means(loss, metrics, count)
-
-        return self._joined(self._each_chunk(work))
+    def _measured(self, state: State, part: str) -> list[np.ndarray]:
+        sums = self.program.evaluate(state, *self.parts[part])
+        loss, metrics = (value.numpy() for value in sums)
+        return self._means(loss, metrics, self.parts[part][0].shape[0])
 
     def _epochs(self, first: int, count: int) -> list[Epoch]:
         """Trains epochs `first` to `first + count - 1`."""
@@ -328,7 +339,7 @@ class _Training:
         train, validation = self.cohort.dataset.train, self.cohort.dataset.validation
         size = self.cohort.training.batch_size
         sizes = np.diff([*range(0, len(train), size), len(train)])
-        alive = np.zeros(len(self.cohort.members), bool)
+        alive, stopped = np.zeros((2, len(self.cohort.members)), bool)
         first_step = (epoch - 1) * self.cohort.steps_per_epoch + 1
         means, val_means, bad_steps = [], [], {}
         for chunk, results in done:
@@ -338,11 +349,12 @@ class _Training:
             sums = results.val_loss[row], results.val_metrics[row]
             val_means.append((chunk, self._means(*sums, len(validation))))
             alive[chunk.positions] = results.alive[row, : len(chunk.positions)]
+            stopped[chunk.positions] = results.stopped[row, : len(chunk.positions)]
             for position, step in zip(chunk.positions, results.bad_step[row], strict=False):
                 if step >= 0:
                     bad_steps[int(position)] = first_step + int(step)
         metrics = self._joined(means) | _prefixed("val_", self._joined(val_means))
-        return metrics, alive, bad_steps
+        return Epoch(metrics, alive | stopped, stopped, bad_steps)
 
     def _means(self, loss: np.ndarray, metrics: np.ndarray, count: int) -> list[np.ndarray]:
         """Returns the loss and each metric, (replicas,) each, from sums over `count` examples.
@@ -368,23 +380,36 @@ class _Training:
         with np.errstate(invalid="ignore"):
             fine = np.all([metrics[name] <= limit for name in ("loss", "val_loss")], axis=0)
         self._set_alive(fine)
-        yield from self._close(0, metrics, fine, {})
+        yield from self._close(0, Epoch(metrics, fine, np.zeros_like(fine), {}))
 
-    def _close(
-        self, epoch: int, metrics: Metrics, alive: np.ndarray, bad_steps: dict[int, int]
-    ) -> Iterator[EpochEnded | ReplicateEnded]:
-        """Yields the event of an epoch and the ends of those that it has lost."""
+    def _close(self, epoch: int, told: Epoch) -> Iterator[EpochEnded | ReplicateEnded]:
+        """Yields the event of an epoch and the ends of those that it has lost or stopped."""
         last_step = epoch * self.cohort.steps_per_epoch
-        lost = self.alive & ~alive
-        self.alive &= alive
+        lost = self.alive & ~told.fine
+        self.alive &= told.fine
         rows = np.flatnonzero(self.alive)
         if rows.size:
             keys = tuple(map(self.cohort.key, rows.tolist()))
-            values = {name: value[rows].tolist() for name, value in metrics.items()}
+            values = {name: value[rows].tolist() for name, value in told.metrics.items()}
             yield EpochEnded(keys, epoch, last_step, values)
         for position in np.flatnonzero(lost):
-            step = bad_steps.get(int(position), last_step)
+            step = told.bad_steps.get(int(position), last_step)
             yield self._end(int(position), "diverged", diverged_epoch=epoch, diverged_step=step)
+        if epoch < self.cohort.training.epochs:
+            yield from self._stop(epoch, self.alive & told.stopped)
+
+    def _stop(self, epoch: int, stopped: np.ndarray) -> Iterator[ReplicateEnded]:
+        """Yields the ends of those that early stopping ended; the others go on."""
+        self.alive &= ~stopped
+        for chunk in self.chunks:
+            if stopped[chunk.positions].any():
+                state = self.program.finalize(chunk.state)
+                test = (
+                    self._joined([(chunk, self._measured(state, "test"))])
+                    if "test" in self.parts
+                    else {}
+                )
+                yield from self._finished(chunk, state, stopped, test, stopped_epoch=epoch)
 
     def _finish(self) -> Iterator[ReplicateEnded]:
         """Yields the ends of all that have come to the end of the training."""
@@ -394,18 +419,25 @@ class _Training:
         test = self._evaluate("test") if "test" in self.parts else {}
         self.share_s = self._share_s()  # before others use the time between the outcomes
         for chunk in self.chunks:
-            for replica, position in enumerate(chunk.positions.tolist()):
-                if self.alive[position]:
-                    end = self.program.trainable_values(chunk.state, replica)
-                    start = [values[replica] for values in chunk.start]
-                    weights = partial(self.program.weights, chunk.state, replica)
-                    self.cohort.at_end(self.cohort.key(position), weights)
-                    yield self._end(
-                        position,
-                        "finished",
-                        test={name: float(values[position]) for name, values in test.items()},
-                        movement=movement(self.cohort.model, start, end),
-                    )
+            yield from self._finished(chunk, chunk.state, self.alive, test)
+
+    def _finished(
+        self, chunk: _Chunk, state: State, which: np.ndarray, test: Metrics, **details: Any
+    ) -> Iterator[ReplicateEnded]:
+        """Yields the ends of those replicates of a chunk, by position, that have come to one."""
+        for replica, position in enumerate(chunk.positions.tolist()):
+            if which[position]:
+                end = self.program.trainable_values(state, replica)
+                start = [values[replica] for values in chunk.start]
+                weights = partial(self.program.weights, state, replica)
+                self.cohort.at_end(self.cohort.key(position), weights)
+                yield self._end(
+                    position,
+                    "finished",
+                    test={name: float(values[position]) for name, values in test.items()},
+                    movement=movement(self.cohort.model, start, end),
+                    **details,
+                )
 
     def _share_s(self) -> float:
         """Returns a replicate's share of the time that the cohort has taken so far."""

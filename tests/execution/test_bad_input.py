@@ -14,6 +14,18 @@ REFUSED = {
     "no epochs": (["training.epochs=0"], "`training.epochs` must be a positive integer"),
     "no batch": (["training.batch_size=0"], "`training.batch_size` must be a positive integer"),
     "negative rate": (["optimizer.learning_rate=-1"], "`optimizer.learning_rate` must be"),
+    "unknown metric to stop by": (
+        ["training.early_stopping.patience=3", "training.early_stopping.metric=val_acc"],
+        "`training.early_stopping.metric` must be one of loss, accuracy, val_loss",
+    ),
+    "no patience": (
+        ["training.early_stopping.patience=0"],
+        "`training.early_stopping.patience` must be a positive integer, or null",
+    ),
+    "warmup longer than the training": (
+        ["optimizer.warmup=100000"],
+        "`optimizer.warmup` must be below the",
+    ),
     "unknown schedule": (["optimizer.schedule=steps"], "`optimizer.schedule` must be one of"),
     "duplicate seeds": (["seeds=[1,1]"], "`seeds` must be .* distinct"),
     "no seeds": (["seeds=0"], "`seeds` must be a positive integer"),

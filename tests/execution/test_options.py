@@ -26,6 +26,7 @@ VALUES = (
     *("it's", ",", "a,b", [], ["*/w", "dense_[12]/kernel"], [5, 20], "classification"),
     {"a": 1, "b": 1.0, "bias": "x y", "weights": "fixed", "arguments": {"1": [None, "true"]}},
     {"nodelist": "a[1-2]"},
+    {"patience": 3, "metric": "val_accuracy", "min_delta": 0.5},
     *("fan_out", "uniform", "cosine", "max", "average", "none", "best", "healthy", "val_loss"),
     *("glorot_uniform", "regression", "tanh", "utf-8", "id", "exact", "truncated_normal"),
     *("paper", "start", "bottleneck", "group", "gru", "zca", "words", "drop", "pad"),
@@ -55,7 +56,7 @@ def accepted(rule, default):
     for value in VALUES:
         try:
             converted = rule.accept(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, ConfigError):
             continue
         if repr(converted) != repr(default):
             found.append(value)
