@@ -92,6 +92,9 @@ _EARLY_STOPPING = Rule(
     "a mapping with patience, metric and min_delta, such as {patience: 5}", _early_stopping
 )
 
+Precision = Literal["float32", "bfloat16", "float16", "float64"]
+"""What a model computes in; see `runner.training.precision`."""
+
 Save = Literal["none", "start", "end"]
 """Which weights of every replicate are kept: none, those it started from, its last ones."""
 
@@ -107,6 +110,7 @@ class Training:
     target_value: float | None = setting(optional(NUMBER), None)
     checkpoint_every_s: float = setting(POSITIVE, 60.0)
     save: Save = setting(one_of(*get_args(Save)), "none")
+    precision: Precision = setting(one_of(*get_args(Precision)), "float32")
     early_stopping: EarlyStopping = setting(_EARLY_STOPPING, EarlyStopping())
 
 
@@ -115,6 +119,7 @@ class NoTraining:
     """Records the untrained model (epoch 0) and stops."""
 
     batch_size: int = setting(POSITIVE_INTEGER, 128)
+    precision: Precision = setting(one_of(*get_args(Precision)), "float32")
     save: Save = setting(one_of("none", "start"), "none")
 
     epochs: ClassVar[int] = 0

@@ -99,4 +99,7 @@ class DrawTimes:
 
 def engine(name: str) -> "Callable[[Cohort], Iterator[EngineEvent]]":
     """Returns the function that trains a cohort."""
-    return importlib.import_module(_MODULES[name]).train
+    from runner.training.precision import in_precision
+
+    train = importlib.import_module(_MODULES[name]).train
+    return lambda cohort: in_precision(cohort.training.precision, train(cohort))

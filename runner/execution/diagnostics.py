@@ -53,6 +53,8 @@ class Diagnostician:
           items: The configurations of the cohort.
           cohort: What is going to be trained; members without a key are not measured.
         """
+        from runner.training.precision import computing_in
+
         found: Diagnoses = [None] * len(cohort.members)
         kept = _Kept()
         unmeasured: dict[str, list[Ready]] = {}
@@ -67,9 +69,10 @@ class Diagnostician:
             ]
             drawn: list[int] = []
             try:
-                examination = self._examination(item, settings)
-                weights = kept.draws(cohort, positions, drawn)
-                records = _on_device(item.device, partial(examination.examine, weights))
+                with computing_in(cohort.training.precision):
+                    examination = self._examination(item, settings)
+                    weights = kept.draws(cohort, positions, drawn)
+                    records = _on_device(item.device, partial(examination.examine, weights))
             except Exception as error:  # diagnostics must not stand in the way of training
                 check()  # it may come from an interruption that a library caught
                 unmeasured.setdefault(told(error), []).append(item)

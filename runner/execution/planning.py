@@ -198,7 +198,9 @@ def _cut(items: Sequence[Ready], keys: Sequence[Key], task_s: float, room: Room)
 def _cost(items: Sequence[Ready], room: Room) -> tuple[float, float]:
     """Returns about how many seconds and bytes a replicate of a cohort takes."""
     from runner.training.memory import need
+    from runner.training.precision import computing_in
 
     cohort = cohort_of(pairs_of(items[:1])[:1])
-    one = need(cohort.model, cohort.dataset.train.x, cohort.training.batch_size)
+    with computing_in(cohort.training.precision):
+        one = need(cohort.model, cohort.dataset.train.x, cohort.training.batch_size)
     return one.step_s(room) * cohort.num_steps, one.state_bytes

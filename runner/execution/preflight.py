@@ -357,24 +357,35 @@ def _check_engine(item: Configuration, model: Any) -> None:
 def _ready(
     preflight: Preflight, item: Configuration, dataset: Dataset, varying: dict[str, Any]
 ) -> Ready:
+    from runner.training.precision import computing_in
+
+    with computing_in(item.training.precision):
+        return _built(preflight, item, dataset, varying)
+
+
+def _built(
+    preflight: Preflight, item: Configuration, dataset: Dataset, varying: dict[str, Any]
+) -> Ready:
     from runner.training import tensorflow
+    from runner.training.precision import computing_in
 
     cache, is_elsewhere = preflight.built, preflight.is_elsewhere
     device = cache.get(("device", item.device), partial(_device, item.device, preflight.gpus))
     from runner.initializers import draw  # imports Keras, which must be started quietly
 
-    signature = dataset.signature
+    signature, precision = dataset.signature, item.training.precision
 
     def build(**seed: int) -> Any:
         import keras
 
         keras.utils.clear_session(free_memory=False)  # layer names start from the first again
-        return models.build(item.model.name, item.model.settings, signature, **seed)
+        with computing_in(precision):  # the policy went with the session
+            return models.build(item.model.name, item.model.settings, signature, **seed)
 
     def rebuilt(seed: int) -> list[np.ndarray]:
         return [weight.numpy() for weight in build(seed=seed).weights]
 
-    model = cache.get((repr(item.model), repr(signature), device), build)
+    model = cache.get((repr(item.model), repr(signature), device, precision), build)
     dataset = cache.get(
         ("inputs", repr(item.dataset), id(model)), partial(as_looked_up, item, dataset, model)
     )

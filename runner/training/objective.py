@@ -72,12 +72,13 @@ class Objective:
 
         Returns:
           For each metric the number of right answers, or the sum of the errors, shape (metrics,),
-          float32: that holds every number of answers up to 2^24.
+          float32, or what the outputs are in: that holds every number of answers up to 2^24.
         """
         import tensorflow as tf
 
         if self._task == "regression":
-            return tf.reduce_sum(_as_numbers(tf.abs(targets - outputs)))[None] / outputs.shape[-1]
+            targets = tf.cast(targets, outputs.dtype)
+            return tf.reduce_sum(tf.abs(targets - outputs))[None] / outputs.shape[-1]
         if not self._is_binary:
             right = _largest(outputs, targets.dtype) == targets
             return tf.reduce_sum(_as_numbers(right))[None]

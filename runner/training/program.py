@@ -258,7 +258,7 @@ class Program:
         self._rates.start = constants.rates[0, 0] if self._single else constants.rates
         max_epochs, steps = orders.shape[0], self.cohort.steps_per_epoch
         sizes = [max_epochs * steps] * 2 + [max_epochs] * 5
-        dtypes = [self._dtype, tf.float32, tf.int32, tf.float64, tf.float64, tf.bool, tf.bool]
+        dtypes = [self._dtype, self._dtype, tf.int32, tf.float64, tf.float64, tf.bool, tf.bool]
         one, all_metrics = [self.num_replicas], [self.num_replicas, len(self.objective.answers)]
         shapes = [one, all_metrics, one, one, all_metrics, one, one]
         kept = Epochs(
@@ -514,7 +514,8 @@ class Program:
         outputs = tf.cast(outputs, self._dtype)  # a layer may compute in less
         loss = self.objective.loss(y, outputs)
         loss += sum(tf.reduce_sum(tf.cast(penalty, loss.dtype)) for penalty in penalties)
-        return tf.cast(loss, self._dtype), self.objective.sums(y, outputs)
+        sums = tf.cast(self.objective.sums(y, outputs), self._dtype)
+        return tf.cast(loss, self._dtype), sums
 
 
 def _block_size(num_examples: int, limit: int) -> int:

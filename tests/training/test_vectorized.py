@@ -169,17 +169,6 @@ def test_losses_of_any_shape_count_and_what_has_no_gradient_is_not_decayed(keras
         assert_same(engines, cohort(model, [member(model, s) for s in (0, 1)], **decay), rtol=2e-5)
 
 
-@pytest.mark.slow
-def test_float16_scales_the_loss_as_the_reference_engine_does(keras, engines):
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        model = mlp(keras)
-    finally:
-        keras.config.set_dtype_policy("float32")
-    # Products are rounded to 11 bits, and XLA rounds less often.
-    assert_same(engines, cohort(model, [member(model, seed) for seed in (0, 1)]), rtol=2e-3)
-
-
 def test_a_model_that_changes_while_it_is_evaluated_is_refused(keras, engines):
     class Counting(keras.layers.Layer):
         def build(self, shape):
