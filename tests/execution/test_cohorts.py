@@ -27,7 +27,7 @@ def ready(name, settings, replicates=1):
     ("name", "make", "groups"),
     [
         ("adam", lambda rate: Adam(learning_rate=rate), 1),
-        ("custom", lambda rate: Custom("Lamb", learning_rate=rate), 2),
+        ("custom", lambda rate: Custom(target="Lamb", learning_rate=rate), 2),
     ],
 )
 def test_only_a_custom_optimizer_has_a_group_for_each_rate(name, make, groups):

@@ -29,7 +29,7 @@ VALUES = (
     {"patience": 3, "metric": "val_accuracy", "min_delta": 0.5},
     *("fan_out", "uniform", "cosine", "max", "average", "none", "best", "healthy", "val_loss"),
     *("glorot_uniform", "regression", "tanh", "utf-8", "id", "exact", "truncated_normal"),
-    *("paper", "start", "bottleneck", "group", "gru", "zca", "words", "drop", "pad"),
+    *("bfloat16", "paper", "start", "bottleneck", "group", "gru", "zca", "words", "drop", "pad"),
 )
 
 # Labels show a short tag of these, as there is much in them.
