@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.anatomy.activations import ACTIVATIONS, Activation, Rectifier
+from runner.anatomy.activations import ACTIVATIONS, Activation, Rectifier, Sine
 
 # A unit is active where the slope is at least this share of the steepest one in the usual range.
 _ACTIVE_SLOPE = 0.05
@@ -13,13 +13,18 @@ _GRID = np.linspace(-30, 30, 6001)
 # Three standard deviations of the pre-activations of a net that keeps its signal.
 _USUAL = np.abs(_GRID) <= 3
 # These look at all units at once.
-_JOINT = frozenset({"softmax", "log_softmax", "sparsemax", "Softmax", "LogSoftmax", "Sparsemax"})
+_JOINT = frozenset(
+    {"softmax", "log_softmax", "sparsemax", "Softmax", "LogSoftmax", "Sparsemax", "Maxout"}
+)
+# Of values that Keras computes in float32, where a wave's argument is up to 1,000.
+_ROUNDING = 1e-3
 
 
 def activation_of(operation: Any) -> Activation | None:
     """Returns the activation that a function, a layer or an operation of Keras computes.
 
-    Those that the theory does not know by name are evaluated by Keras.
+    Those that the theory does not know by name are evaluated by Keras. What turns out to be a leaky
+    ReLU or a sine has its closed forms, whatever it is called.
 
     Returns:
       None where it is not one function for all elements (softmax, PReLU), or is no activation.
@@ -57,7 +62,27 @@ def _evaluated(operation: Any) -> Activation | None:
     except Exception:  # whatever a user's function makes of shapes that it does not expect
         return None
     alike = in_a_row.shape == row.shape and np.array_equal(in_a_row, in_a_column.T)
-    return activation if alike else None
+    return _recognized(activation) if alike else None
+
+
+def _recognized(activation: Activation) -> Activation:
+    """Returns the closed form of a leaky ReLU or a sine, any other activation as it is."""
+    values = activation.function(_GRID)
+    slope = _short(-activation.function(np.array([-1.0]))[0])
+    rate = _short(activation.derivative(np.array([0.0]))[0])
+    for known in (Rectifier(activation.name, slope), Sine(activation.name, rate)):
+        if np.allclose(values, known.function(_GRID), rtol=1e-6, atol=0) or (
+            isinstance(known, Sine)
+            and rate > 0
+            and np.allclose(values, known.function(_GRID), rtol=0, atol=_ROUNDING)
+        ):
+            return known
+    return activation
+
+
+def _short(number: float) -> float:
+    """Returns the number that a float32 was rounded from, if that has few digits."""
+    return float(str(np.float32(number)))
 
 
 def _values(call: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:

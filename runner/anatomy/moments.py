@@ -159,7 +159,7 @@ class MomentTrace(FanTrace):
         """Returns the second moments of the activations."""
         if place.activation is None or np.isnan(np.sum(place.before)):
             self._gap = True
-            return place.before * np.nan
+            return function(place.before) * np.nan  # as wide as the activations
         activation = place.activation
         q = np.asarray(place.before, float)
         alike = q.shape[-1] > 1 and bool((np.ptp(q, axis=-1) <= 1e-6 * np.abs(q[..., 0])).all())

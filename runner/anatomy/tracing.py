@@ -319,7 +319,7 @@ def kind_of(operation: Any) -> str:
     acts = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
     if isinstance(operation, layers.Activation) and is_linear(operation.activation):
         return "silent"
-    if isinstance(operation, (*acts, layers.Softmax)):
+    if isinstance(operation, (*acts, layers.Softmax)) or type(operation).__name__ == "Maxout":
         return "activation"
     if isinstance(operation, keras.Layer):
         return "other"

@@ -10,7 +10,18 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from runner.models import cnn, custom, mlp, resnet, rnn, transformer
+from runner.models import (
+    applications,
+    autoencoder,
+    cnn,
+    conv1d,
+    custom,
+    mlp,
+    resnet,
+    rnn,
+    transformer,
+    unet,
+)
 from runner.models.output import check, num_units, outputs_logits
 from runner.models.randomness import BUILD_SEED, fixed_randomness
 from runner.tasks import Signature
@@ -28,19 +39,27 @@ __all__ = [
 CATALOGUE: dict[str, type] = {
     "mlp": mlp.Mlp,
     "cnn": cnn.Cnn,
+    "conv1d": conv1d.Conv1d,
     "resnet": resnet.Resnet,
+    "unet": unet.Unet,
+    "autoencoder": autoencoder.Autoencoder,
+    "applications": applications.Applications,
     "rnn": rnn.Rnn,
     "transformer": transformer.Transformer,
     "custom": custom.Custom,
 }
 
-CONVOLUTIONAL = ("cnn", "resnet")
+CONVOLUTIONAL = ("cnn", "conv1d", "resnet", "unet", "applications")
 """Options whose time goes into convolutions."""
 
 _BUILDERS: dict[str, Callable[..., Any]] = {
     "mlp": mlp.build,
     "cnn": cnn.build,
+    "conv1d": conv1d.build,
     "resnet": resnet.build,
+    "unet": unet.build,
+    "autoencoder": autoencoder.build,
+    "applications": applications.build,
     "rnn": rnn.build,
     "transformer": transformer.build,
     "custom": custom.build,

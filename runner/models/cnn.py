@@ -12,7 +12,13 @@ from runner.config import (
     one_of,
     setting,
 )
-from runner.models.activations import check_activation
+from runner.models.activations import (
+    activated,
+    check_activation,
+    num_kernel_units,
+    parameter,
+)
+from runner.models.ending import linear_output
 from runner.tasks import Signature
 
 _POOL_SIZE = 2
@@ -26,10 +32,11 @@ class Cnn:
       filters: Channels of every convolution.
       depth: Number of blocks.
       kernel_size: Side of the square kernels, in pixels.
-      activation: Name of a Keras activation, after every convolution.
+      activation: Name of an activation, after every convolution.
       pooling: What halves the image at the end of each block: `max`, `average`, or `none`.
       batch_norm: Whether to normalize between kernel and activation.
       dropout: Fraction of a block's outputs that are dropped while training.
+      negative_slope, alpha, threshold, omega, pieces: Of activations that have such.
     """
 
     filters: int = setting(POSITIVE_INTEGER, 16)
@@ -39,9 +46,14 @@ class Cnn:
     pooling: str = setting(one_of("max", "average", "none"), "max")
     batch_norm: bool = setting(BOOLEAN, False)
     dropout: float = setting(FRACTION, 0.0)
+    negative_slope: float | None = parameter("negative_slope")
+    alpha: float | None = parameter("alpha")
+    threshold: float | None = parameter("threshold")
+    omega: float | None = parameter("omega")
+    pieces: int | None = parameter("pieces")
 
     def __post_init__(self) -> None:
-        check_activation(self.activation)
+        check_activation(self)
 
 
 def build(settings: Cnn, signature: Signature) -> Any:
@@ -53,7 +65,8 @@ def build(settings: Cnn, signature: Signature) -> Any:
 
     where normalization, pooling and dropout are left out unless asked for. Convolutions keep the
     size of the image (zero padding, stride 1); a pooling halves it, rounding down. After the last
-    block the image is flattened; the output layer is dense and linear.
+    block the image is flattened; the output layer is dense and linear, and acts on each pixel by
+    itself where outputs are wanted at each.
 
     Args:
       settings: See `Cnn`.
@@ -71,8 +84,7 @@ def build(settings: Cnn, signature: Signature) -> Any:
     inputs = hidden = keras.Input(signature.input_shape, name="input")
     for number in range(1, settings.depth + 1):
         hidden = _block(settings, f"block_{number}", hidden)
-    flat = keras.layers.Flatten(name="flatten")(hidden)
-    outputs = keras.layers.Dense(signature.num_outputs, name="output")(flat)
+    outputs = linear_output(hidden, signature, keras.layers.Flatten(name="flatten"))
     return keras.Model(inputs, outputs, name="cnn")
 
 
@@ -100,12 +112,11 @@ def _block(settings: Cnn, name: str, inputs: Any) -> Any:
     from keras import layers
 
     pool = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}.get(settings.pooling)
-    hidden = layers.Conv2D(settings.filters, settings.kernel_size, padding="same", name=name)(
-        inputs
-    )
+    channels = num_kernel_units(settings, settings.filters)
+    hidden = layers.Conv2D(channels, settings.kernel_size, padding="same", name=name)(inputs)
     if settings.batch_norm:
         hidden = layers.BatchNormalization(name=f"{name}_norm")(hidden)
-    hidden = layers.Activation(settings.activation, name=f"{name}_activation")(hidden)
+    hidden = activated(settings, f"{name}_activation", hidden)
     if pool is not None:
         hidden = pool(_POOL_SIZE, name=f"{name}_pool")(hidden)
     if settings.dropout > 0:

@@ -7,11 +7,19 @@ from runner.config import (
     BOOLEAN,
     FRACTION,
     NON_NEGATIVE_INTEGER,
-    TEXT,
+    POSITIVE_INTEGER,
     ConfigError,
     setting,
 )
-from runner.models.activations import check_activation
+from runner.models.activations import (
+    NAMES,
+    activated,
+    check_activation,
+    num_kernel_units,
+    parameter,
+)
+from runner.models.ending import linear_output
+from runner.models.sequences import embedded, input_of
 from runner.models.sizes import SIZES, per_part
 from runner.tasks import Signature
 
@@ -23,33 +31,45 @@ class Mlp:
     Attributes:
       width: Units of every hidden layer, or a list with those of each.
       depth: Number of hidden layers; 0 is the linear model (softmax or least-squares regression).
-      activation: Name of a Keras activation, after every hidden layer.
+      activation: Name of an activation, after every hidden layer, or a list with that of each.
       batch_norm: Whether to normalize between kernel and activation.
       dropout: Fraction of the hidden activations that are dropped while training.
       residual: Whether to add skip connections.
+      embedding: Numbers that stand for each token, where the inputs are tokens.
+      negative_slope, alpha, threshold, omega, pieces: Of activations that have such.
     """
 
     width: int | tuple[int, ...] = setting(SIZES, 64)
     depth: int = setting(NON_NEGATIVE_INTEGER, 2)
-    activation: str = setting(TEXT, "relu")
+    activation: str | tuple[str, ...] = setting(NAMES, "relu")
     batch_norm: bool = setting(BOOLEAN, False)
     dropout: float = setting(FRACTION, 0.0)
     residual: bool = setting(BOOLEAN, False)
+    embedding: int = setting(POSITIVE_INTEGER, 16)
+    negative_slope: float | None = parameter("negative_slope")
+    alpha: float | None = parameter("alpha")
+    threshold: float | None = parameter("threshold")
+    omega: float | None = parameter("omega")
+    pieces: int | None = parameter("pieces")
 
     def __post_init__(self) -> None:
-        check_activation(self.activation)
+        check_activation(self)
         widths = per_part(self.width, self.depth)
         if len(widths) != self.depth:
             rule = f"one number, or as many as there are hidden layers: {self.depth}"
             advice = f"For these, use model.depth={len(widths)}."
             raise ConfigError.at("model.width", rule, list(widths), advice)
+        named = self.activation
+        if isinstance(named, tuple) and len(named) != self.depth:
+            rule = f"one name, or as many as there are hidden layers: {self.depth}"
+            raise ConfigError.at("model.activation", rule, list(named))
         if self.residual and len(set(widths)) > 1:
             rule = "the same for all hidden layers where model.residual is true"
             raise ConfigError.at("model.width", rule, list(widths), "Use model.residual=false.")
 
 
 def build(settings: Mlp, signature: Signature) -> Any:
-    """Builds the perceptron; every example is flattened first.
+    """Builds the perceptron; every example is flattened first, tokens after an embedding.
 
     Hidden layer l maps h_{l-1} to
 
@@ -77,26 +97,30 @@ def build(settings: Mlp, signature: Signature) -> Any:
     """
     import keras
 
-    inputs = keras.Input(signature.input_shape, name="input")
-    hidden = (
-        keras.layers.Flatten(name="flatten")(inputs) if len(signature.input_shape) != 1 else inputs
-    )
-    for number, width in enumerate(per_part(settings.width, settings.depth), 1):
-        mapped = _hidden_layer(settings, width, f"hidden_{number}", hidden)
+    inputs = input_of(signature)
+    hidden = embedded(inputs, signature, settings.embedding)
+    if len(hidden.shape) != 2:
+        hidden = keras.layers.Flatten(name="flatten")(hidden)
+    widths = per_part(settings.width, settings.depth)
+    named = settings.activation
+    activations = named if isinstance(named, tuple) else (named,) * settings.depth
+    for number, (width, activation) in enumerate(zip(widths, activations, strict=True), 1):
+        mapped = _hidden_layer(settings, width, activation, f"hidden_{number}", hidden)
         if settings.residual and number > 1:
             mapped = keras.layers.Add(name=f"hidden_{number}_skip")([hidden, mapped])
         hidden = mapped
-    outputs = keras.layers.Dense(signature.num_outputs, name="output")(hidden)
+    outputs = linear_output(hidden, signature, lambda numbers: numbers)
     return keras.Model(inputs, outputs, name="mlp")
 
 
-def _hidden_layer(settings: Mlp, width: int, name: str, inputs: Any) -> Any:
+def _hidden_layer(settings: Mlp, width: int, activation: str, name: str, inputs: Any) -> Any:
     from keras import layers
 
-    hidden = layers.Dense(width, name=name)(inputs)
+    units = num_kernel_units(settings, width, activation)
+    hidden = layers.Dense(units, name=name)(inputs)
     if settings.batch_norm:
         hidden = layers.BatchNormalization(name=f"{name}_norm")(hidden)
-    hidden = layers.Activation(settings.activation, name=f"{name}_activation")(hidden)
+    hidden = activated(settings, f"{name}_activation", hidden, activation)
     if settings.dropout > 0:
         hidden = layers.Dropout(settings.dropout, name=f"{name}_dropout")(hidden)
     return hidden

@@ -13,7 +13,8 @@ from runner.config import (
     one_of,
     setting,
 )
-from runner.models.activations import check_activation
+from runner.models.activations import activated, check_activation, parameter
+from runner.models.ending import linear_output
 from runner.models.sizes import SIZES, per_part
 from runner.tasks import Signature
 
@@ -38,7 +39,8 @@ class Resnet:
       preactivation: Whether normalization and activation stand before each convolution instead of
         after it, so that nothing acts on a sum.
       residual_scale: What the end of every branch is multiplied with before it is added.
-      activation: Name of a Keras activation.
+      activation: Name of an activation; maxout, which changes the width, is none.
+      negative_slope, alpha, threshold, omega: Of activations that have such.
     """
 
     block: str = setting(one_of("basic", "bottleneck"), "basic")
@@ -49,9 +51,13 @@ class Resnet:
     preactivation: bool = setting(BOOLEAN, False)
     residual_scale: float = setting(POSITIVE, 1.0)
     activation: str = setting(TEXT, "relu")
+    negative_slope: float | None = parameter("negative_slope")
+    alpha: float | None = parameter("alpha")
+    threshold: float | None = parameter("threshold")
+    omega: float | None = parameter("omega")
 
     def __post_init__(self) -> None:
-        check_activation(self.activation)
+        check_activation(self)
         if self.normalization == "group" and self.width % self.groups:
             raise ConfigError.at(
                 "model.groups", f"a divisor of model.width, which is {self.width}", self.groups
@@ -109,8 +115,8 @@ def build(settings: Resnet, signature: Signature) -> Any:
             hidden = _block(settings, name, hidden, settings.width * 2 ** (stage - 1), halves)
     if settings.preactivation:
         hidden = _activated(settings, "last", hidden)
-    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(hidden)
-    outputs = keras.layers.Dense(signature.num_outputs, name="output")(pooled)
+    pool = keras.layers.GlobalAveragePooling2D(name="pool")
+    outputs = linear_output(hidden, signature, pool)
     return keras.Model(inputs, outputs, name="resnet")
 
 
@@ -159,7 +165,7 @@ def _block(settings: Resnet, name: str, inputs: Any, channels: int, halves: bool
     hidden = layers.Add(name=f"{name}_add")([shortcut, hidden])
     if settings.preactivation:
         return hidden
-    return layers.Activation(settings.activation, name=f"{name}_activation")(hidden)
+    return activated(settings, f"{name}_activation", hidden)
 
 
 def _convolution(channels: int, size: int, strides: int, name: str) -> Any:
@@ -170,10 +176,8 @@ def _convolution(channels: int, size: int, strides: int, name: str) -> Any:
 
 def _activated(settings: Resnet, name: str, inputs: Any) -> Any:
     """Normalizes and activates what stands beside the convolution `name`."""
-    from keras import layers
-
     normalized = _normalized(settings, name, inputs)
-    return layers.Activation(settings.activation, name=f"{name}_activation")(normalized)
+    return activated(settings, f"{name}_activation", normalized)
 
 
 def _normalized(settings: Resnet, name: str, inputs: Any) -> Any:

@@ -3,6 +3,25 @@
 from typing import Any
 
 from runner.config import ConfigError
+from runner.models.ending import is_at_each_step
+from runner.tasks import Signature
+
+
+def input_of(signature: Signature) -> Any:
+    """Returns the input of a model, a `keras.KerasTensor`: token numbers are integers."""
+    import keras
+
+    dtype = "int32" if signature.vocabulary else None
+    return keras.Input(signature.input_shape, dtype=dtype, name="input")
+
+
+def embedded(inputs: Any, signature: Signature, width: int) -> Any:
+    """Returns token numbers as rows of a table, each with `width` numbers; others as they are."""
+    from keras import layers
+
+    if not signature.vocabulary:
+        return inputs
+    return layers.Embedding(signature.vocabulary, width, name="embedding")(inputs)
 
 
 def as_sequence(inputs: Any, model: str) -> Any:
@@ -31,3 +50,29 @@ def as_sequence(inputs: Any, model: str) -> Any:
         f"`model={model}` needs sequences (steps, features), images (height, width, channels) or "
         f"vectors. Received: examples of shape {shape}."
     )
+
+
+def is_causal(causal: bool | None, signature: Signature) -> bool:
+    """Tells whether a step may see the steps before it only.
+
+    Args:
+      causal: The setting; null is true where every step has a token as its target: the next token
+        must not be seen.
+      signature: What the model is for.
+    """
+    if causal is not None:
+        return causal
+    predicts = signature.vocabulary and signature.num_outputs == signature.vocabulary
+    return bool(predicts) and is_at_each_step(signature, signature.input_shape[0])
+
+
+def last_step(hidden: Any) -> Any:
+    """Returns the last step of sequences, shape (batch, features)."""
+    return hidden[:, -1]
+
+
+def mean_of_steps(hidden: Any) -> Any:
+    """Returns the mean over all steps of sequences, shape (batch, features)."""
+    from keras import layers
+
+    return layers.GlobalAveragePooling1D(name="pool")(hidden)

@@ -1,11 +1,26 @@
-"""Transformer encoders for sequences and for images cut into patches."""
+"""Transformers for sequences, for tokens and for images cut into patches."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from runner.config import BOOLEAN, POSITIVE_INTEGER, TEXT, ConfigError, setting
-from runner.models.activations import check_activation
-from runner.models.sequences import as_sequence
+from runner.config import BOOLEAN, POSITIVE_INTEGER, TEXT, ConfigError, optional, setting
+from runner.models.activations import (
+    activated,
+    activation,
+    check_activation,
+    is_layer,
+    num_kernel_units,
+    parameter,
+)
+from runner.models.ending import linear_output
+from runner.models.sequences import (
+    as_sequence,
+    embedded,
+    input_of,
+    is_causal,
+    last_step,
+    mean_of_steps,
+)
 from runner.tasks import Signature
 
 
@@ -21,7 +36,9 @@ class Transformer:
       prenorm: Whether normalization stands before attention and feed-forward part, inside of the
         residual branches, instead of after the sums.
       patch: Side of the square patches that images are cut into, in pixels.
-      activation: Name of a Keras activation, of the feed-forward parts.
+      activation: Name of an activation, of the feed-forward parts.
+      causal: Whether a token sees none after it; null is true where the targets are tokens too.
+      negative_slope, alpha, threshold, omega, pieces: Of activations that have such.
     """
 
     width: int = setting(POSITIVE_INTEGER, 32)
@@ -31,9 +48,15 @@ class Transformer:
     prenorm: bool = setting(BOOLEAN, True)
     patch: int = setting(POSITIVE_INTEGER, 2)
     activation: str = setting(TEXT, "gelu")
+    causal: bool | None = setting(optional(BOOLEAN), None)
+    negative_slope: float | None = parameter("negative_slope")
+    alpha: float | None = parameter("alpha")
+    threshold: float | None = parameter("threshold")
+    omega: float | None = parameter("omega")
+    pieces: int | None = parameter("pieces")
 
     def __post_init__(self) -> None:
-        check_activation(self.activation)
+        check_activation(self)
         if self.width % self.heads:
             raise ConfigError.at(
                 "model.heads", f"a divisor of model.width, which is {self.width}", self.heads
@@ -41,10 +64,11 @@ class Transformer:
 
 
 def build(settings: Transformer, signature: Signature) -> Any:
-    """Builds the encoder.
+    """Builds the network.
 
     A dense layer maps every token (a step of a sequence, or a patch of an image) to `width`
-    numbers, to which learned positions are added. A block with `prenorm` maps x to z, with
+    numbers, or, where the inputs are token numbers, a row of a trained table stands for each;
+    learned positions are added. A block with `prenorm` maps x to z, with
 
         y = x + attention(norm(x)),    z = y + feed_forward(norm(y)),
 
@@ -53,17 +77,20 @@ def build(settings: Transformer, signature: Signature) -> Any:
         y = norm(x + attention(x)),    z = norm(y + feed_forward(y)).
 
     feed_forward(x) = W_2 activation(W_1 x + b_1) + b_2. The mean over all tokens goes into a dense
-    linear layer. A dense layer on patches computes what a convolution with patches as strides does.
+    linear layer, in a causal net the last token, and each token by itself where there is an output
+    for each. A dense layer on patches computes what a convolution with patches as strides does.
 
     References:
       Vaswani et al. (2017), "Attention is all you need", section 3.
       Xiong et al. (2020), "On layer normalization in the transformer architecture" (`prenorm`).
       Dosovitskiy et al. (2021), "An image is worth 16x16 words", section 3.1 (patches).
+      Radford et al. (2018), "Improving language understanding by generative pre-training",
+        section 3.1 (`causal`).
 
     Args:
       settings: See `Transformer`.
-      signature: Inputs of shape `(steps, features)`, `(height, width, channels)`, or that of a
-        vector, which is read number by number.
+      signature: Inputs of shape `(steps, features)`, `(height, width, channels)`, tokens
+        `(steps,)`, or a vector, which is read number by number.
 
     Returns:
       A functional `keras.Model` with layers `embedding`, `positions`, `block_1_attention`,
@@ -78,17 +105,18 @@ def build(settings: Transformer, signature: Signature) -> Any:
 
     from runner.models.positions import LearnedPositions
 
-    inputs = keras.Input(signature.input_shape, name="input")
-    is_image = len(signature.input_shape) == 3
-    tokens = _patches(settings, inputs) if is_image else as_sequence(inputs, "transformer")
-    hidden = layers.Dense(settings.width, name="embedding")(tokens)
+    inputs, causal = input_of(signature), is_causal(settings.causal, signature)
+    hidden = embedded(inputs, signature, settings.width)
+    if not signature.vocabulary:
+        is_image = len(signature.input_shape) == 3
+        tokens = _patches(settings, inputs) if is_image else as_sequence(inputs, "transformer")
+        hidden = layers.Dense(settings.width, name="embedding")(tokens)
     hidden = LearnedPositions(name="positions")(hidden)
     for number in range(1, settings.depth + 1):
-        hidden = _block(settings, f"block_{number}", hidden)
+        hidden = _block(settings, f"block_{number}", hidden, causal)
     if settings.prenorm:
         hidden = layers.LayerNormalization(name="norm")(hidden)
-    pooled = layers.GlobalAveragePooling1D(name="pool")(hidden)
-    outputs = layers.Dense(signature.num_outputs, name="output")(pooled)
+    outputs = linear_output(hidden, signature, last_step if causal else mean_of_steps)
     return keras.Model(inputs, outputs, name="transformer")
 
 
@@ -116,15 +144,17 @@ def _patches(settings: Transformer, inputs: Any) -> Any:
     return layers.Reshape((down * across, side * side * channels), name="patches")(cut)
 
 
-def _block(settings: Transformer, name: str, inputs: Any) -> Any:
+def _block(settings: Transformer, name: str, inputs: Any, causal: bool) -> Any:
     from keras import layers
 
     attention = layers.MultiHeadAttention(
         settings.heads, settings.width // settings.heads, name=f"{name}_attention"
     )
-    widen = layers.Dense(settings.feed_forward, settings.activation, name=f"{name}_feed_forward_in")
     narrow = layers.Dense(settings.width, name=f"{name}_feed_forward_out")
-    parts = [lambda x: attention(x, x), lambda x: narrow(widen(x))]
+    parts = [
+        lambda x: attention(x, x, use_causal_mask=causal),
+        lambda x: narrow(_widened(settings, f"{name}_feed_forward_in", x)),
+    ]
     hidden = inputs
     for number, part in enumerate(parts, 1):
         norm = layers.LayerNormalization(name=f"{name}_norm_{number}")
@@ -132,3 +162,13 @@ def _block(settings: Transformer, name: str, inputs: Any) -> Any:
         hidden = layers.Add(name=f"{name}_add_{number}")([hidden, branch])
         hidden = hidden if settings.prenorm else norm(hidden)
     return hidden
+
+
+def _widened(settings: Transformer, name: str, inputs: Any) -> Any:
+    """Applies the first layer of a feed-forward part, with its activation."""
+    from keras import layers
+
+    if not is_layer(settings):
+        return layers.Dense(settings.feed_forward, activation(settings), name=name)(inputs)
+    units = num_kernel_units(settings, settings.feed_forward)
+    return activated(settings, f"{name}_activation", layers.Dense(units, name=name)(inputs))

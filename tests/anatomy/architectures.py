@@ -501,3 +501,44 @@ def transformer_option():
 def transformer_option_with_sums_normalized():
     settings = {"width": 8, "depth": 1, "heads": 2, "feed_forward": 16}
     return option("transformer", (5, 3), prenorm=False, **settings)
+
+
+def option_of_tokens(name, outputs, **settings):
+    """Returns an option for 9 kinds of tokens."""
+    task = "classification"
+    return models.build(name, models.CATALOGUE[name](**settings), Signature((6,), outputs, task, 9))
+
+
+def language_model_option():
+    settings = {"width": 8, "depth": 1, "heads": 2, "feed_forward": 16}
+    signature = Signature((6,), (6, 9), "classification", 9)
+    return models.transformer.build(models.CATALOGUE["transformer"](**settings), signature)
+
+
+def rnn_option_of_tokens():
+    return option_of_tokens("rnn", (2,), cell="gru", width=3)
+
+
+def mlp_option_of_maxout():
+    return option("mlp", (4,), width=5, activation=("maxout", "prelu"))
+
+
+def mlp_option_of_sines():
+    return option("mlp", (4,), width=5, activation="sine")
+
+
+def conv1d_option():
+    return option("conv1d", (6, 2), filters=4, depth=2, dilation=2, causal=True)
+
+
+def unet_option():
+    return option("unet", (8, 8, 3), width=2, depth=1)
+
+
+def autoencoder_option():
+    return option("autoencoder", (8, 8, 3), kind="convolutional", width=4, bottleneck=3)
+
+
+def mobile_net():
+    arguments = {"alpha": 0.1}
+    return option("applications", (32, 32, 3), application="MobileNetV2", arguments=arguments)

@@ -7,6 +7,7 @@ from runner.anatomy.activations import (
     ACTIVATIONS,
     Activation,
     Rectifier,
+    Sine,
     interpolated_product,
 )
 
@@ -33,6 +34,18 @@ def test_quadrature_agrees_with_the_closed_forms(closed, q):
         found = getattr(numeric(closed), name)(q, 2 * q, CORRELATIONS)
         scale = 2 * q if name == "product" else 1.0
         np.testing.assert_allclose(found, expected, atol=1e-12 * scale)
+
+
+@pytest.mark.parametrize(("omega", "q"), [(1.0, 1.0), (0.5, 3.0), (30.0, 1e-3)])
+def test_quadrature_agrees_with_the_closed_forms_of_sines(omega, q):
+    sine = Sine("sine", omega)  # slow enough for the nodes
+    for name in ("mean", "second_moment", "squared_slope", "growth"):
+        expected = getattr(sine, name)(q)
+        np.testing.assert_allclose(getattr(numeric(sine), name)(q), expected, atol=1e-9 * omega**2)
+    for name in ("product", "slope_product"):
+        expected = getattr(sine, name)(q, 2 * q, CORRELATIONS)
+        found = getattr(numeric(sine), name)(q, 2 * q, CORRELATIONS)
+        np.testing.assert_allclose(found, expected, atol=1e-6 * omega**2)
 
 
 @pytest.mark.parametrize(("q", "rtol"), [(1e-4, 1e-11), (1.0, 1e-11), (100.0, 1e-6), (1e4, 1e-5)])

@@ -331,6 +331,38 @@ WANTED = {
             )
         },
     ),
+    "language_model_option": Wanted(
+        " ".join(of_attention("block_1_attention")[:3]),
+        "output",
+        {
+            "embedding": "embedding/embeddings positions/embeddings",
+            **{
+                role: f"block_1_attention/{role}"
+                for role in ("query", "key", "value", "attention_output")
+            },
+            "feed_forward_in": "block_1_feed_forward_in",
+            "feed_forward_out": "block_1_feed_forward_out",
+            "last_of_branch": "block_1_attention/attention_output block_1_feed_forward_out",
+            "normalization_scale": "block_1_norm_1/gamma block_1_norm_2/gamma norm/gamma",
+        },
+        (
+            attending("block_1_attention"),
+            branch("block_1_feed_forward_in block_1_feed_forward_out"),
+        ),
+        ((*of_attention("block_1_attention"), 2, 4),),
+    ),
+    "rnn_option_of_tokens": Wanted(
+        "recurrent_1/gru_cell",
+        "output",
+        {
+            "recurrent": "recurrent_1/gru_cell/recurrent_kernel",
+            "embedding": "embedding/embeddings",
+        },
+    ),
+    "mlp_option_of_maxout": Wanted("hidden_1", "output"),
+    "conv1d_option": Wanted("block_1", "output"),
+    "unet_option": Wanted("down_1_conv_1", "output"),
+    "autoencoder_option": Wanted("encoder_1", "output"),
     **{
         name: Wanted(
             "embedding",

@@ -15,6 +15,7 @@ from runner.config import ConfigError, choose
 from runner.execution import options
 from runner.execution.configure import GROUPS
 from runner.labels import PATHS
+from runner.models.activations import PARAMETERS
 from runner.plan import Choice
 
 OPTIONS = [(group, option) for group, catalogue in GROUPS.items() for option in catalogue]
@@ -30,10 +31,17 @@ VALUES = (
     *("fan_out", "uniform", "cosine", "max", "average", "none", "best", "healthy", "val_loss"),
     *("glorot_uniform", "regression", "tanh", "utf-8", "id", "exact", "truncated_normal"),
     *("bfloat16", "paper", "start", "bottleneck", "group", "gru", "zca", "words", "drop", "pad"),
+    "convolutional",
 )
 
 # Labels show a short tag of these, as there is much in them.
 TAGGED = {("init", "rules")}
+
+# Of more names than these a setting takes none.
+FROM_A_LIST = {
+    "application": ("MobileNetV2", "VGG16"),
+    "activation": ("tanh", "gelu", *(name for one in PARAMETERS.values() for name in one.defaults)),
+}
 
 # What names a class or a function; the second stands for the same as the first.
 NAMES = {
@@ -68,7 +76,7 @@ def changed(group, option, spec):
     values = {
         field.name: NAMES[group]
         if option == "custom" and field.name in PATHS
-        else accepted(field.metadata["rule"], field.default)
+        else FROM_A_LIST.get(field.name) or accepted(field.metadata["rule"], field.default)
         for field in dataclasses.fields(spec)
         if (group, field.name) not in TAGGED
     }
@@ -80,6 +88,9 @@ def changed(group, option, spec):
     yield required
     for key, listed in values.items():
         yield from ({**required, key: value} for value in listed)
+    for key in values.keys() & PARAMETERS.keys():  # each belongs to some activations
+        for name in PARAMETERS[key].defaults:
+            yield from ({**required, "activation": name, key: value} for value in values[key])
     for place in range(3):
         yield {key: listed[place % len(listed)] for key, listed in values.items() if listed}
 

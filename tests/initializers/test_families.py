@@ -12,6 +12,12 @@ FAMILIES = {
     "resnet": ((8, 8, 3), 3),
     "transformer": ((10,), 2),
     "recurrent": ((7,), 2),
+    "language_model_option": ((6,), 9),
+    "mlp_option_of_maxout": ((4,), 3),
+    "mlp_option_of_sines": ((4,), 3),
+    "conv1d_option": ((6, 2), 3),
+    "unet_option": ((8, 8, 3), 3),
+    "autoencoder_option": ((8, 8, 3), 3),
 }
 OPTIONS = [name for name in CATALOGUE if name != "custom"]
 # Compiling derivatives of a recurrent layer's derivatives takes a minute, however few the steps.
@@ -20,15 +26,15 @@ SLOW = {"metainit": {"steps": 1}}
 # Families that a law is defined for, as its paper says; other laws are for kernels wherever they
 # are, but each must be defined for one of the families.
 BY_ROLE = {
-    "fixup": {"resnet", "transformer"},
+    "fixup": {"resnet", "transformer", "language_model_option"},
     "zero_gamma": {"resnet"},
     "skipinit": set(),
-    "gpt2": {"transformer"},
-    "small": {"transformer"},
-    "deepnorm": {"transformer"},
+    "gpt2": {"transformer", "language_model_option"},
+    "small": {"transformer", "language_model_option"},
+    "deepnorm": {"transformer", "language_model_option"},
     "t_fixup": set(),  # the transformer has normalizations
-    "mimetic": {"transformer"},
-    "siren": set(),
+    "mimetic": {"transformer", "language_model_option"},
+    "siren": {"mlp_option_of_sines"},
 }
 
 

@@ -13,13 +13,17 @@ import yaml
 
 from runner.config import choose
 from runner.models import CATALOGUE, build, check
-from runner.models.activations import ACTIVATIONS
+from runner.models.activations import ACTIVATIONS, CHOICES, activated
+from runner.models.applications import APPLICATIONS, Applications
+from runner.models.autoencoder import Autoencoder
 from runner.models.cnn import Cnn
+from runner.models.conv1d import Conv1d
 from runner.models.custom import Custom
 from runner.models.mlp import Mlp
 from runner.models.resnet import Resnet
 from runner.models.rnn import Rnn
 from runner.models.transformer import Transformer
+from runner.models.unet import Unet
 from runner.tasks import TASKS, Signature
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
@@ -46,11 +50,17 @@ def noisy_start(shape, dtype=None):
 MEMBERS = {
     "mlp": Mlp(dropout=0.5, batch_norm=True),
     "cnn": Cnn(dropout=0.5, batch_norm=True),
+    "conv1d": Conv1d(filters=4, dropout=0.5, batch_norm=True),
+    "unet": Unet(width=2, depth=1, batch_norm=True),
+    "autoencoder": Autoencoder("convolutional", 4, batch_norm=True),
+    "applications": Applications("MobileNet", arguments={"alpha": 0.25}),
     "resnet": Resnet(width=4, normalization="group", groups=2),
     "rnn": Rnn(width=4, bidirectional=True),
     "transformer": Transformer(width=8, depth=1),
     "custom": Custom("test_models.user_model"),
 }
+
+SHAPES = dict.fromkeys(MEMBERS, (8, 8, 1)) | {"applications": (32, 32, 1)}
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +82,7 @@ def test_yaml_holds_every_setting_with_its_default(name):
     assert list(node) == [field.name for field in fields]
     required = {field.name for field in fields if node[field.name] == "???"}
     given = {key: value for key, value in node.items() if key not in required}
-    stand_in = dict.fromkeys(required, "package.module")
+    stand_in = {key: "MobileNet" if key == "application" else "package.module" for key in required}
     assert choose(CATALOGUE, {"name": name, **given, **stand_in}, "model") == CATALOGUE[name](
         **stand_in
     )
@@ -81,7 +91,7 @@ def test_yaml_holds_every_setting_with_its_default(name):
 @pytest.mark.parametrize(("name", "settings"), MEMBERS.items())
 def test_same_bits_whatever_was_built_before(name, settings):
     def built():
-        model = build(name, settings, Signature((8, 8, 1), (3,), "classification"))
+        model = build(name, settings, Signature(SHAPES[name], (3,), "classification"))
         return [np.asarray(variable.value) for variable in model.variables]
 
     first = built()
@@ -106,9 +116,9 @@ def test_global_generators_go_on_as_if_nothing_was_built():
 @pytest.mark.parametrize(("name", "settings"), MEMBERS.items())
 @pytest.mark.parametrize("task", TASKS)
 def test_every_model_fits_all_tasks(name, settings, task):
-    model = build(name, settings, Signature((8, 8, 1), (2,), task))
+    model = build(name, settings, Signature(SHAPES[name], (2,), task))
     check(model, num_outputs=2, task=task)
-    assert model(np.zeros((3, 8, 8, 1), "float32")).shape == (3, 2)
+    assert model(np.zeros((3, *SHAPES[name]), "float32")).shape == (3, 2)
 
 
 def test_activation_names_are_those_of_keras():
@@ -120,9 +130,17 @@ def test_activation_names_are_those_of_keras():
     assert set(ACTIVATIONS) == public - {"glu", "threshold"}
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", CHOICES)
 def test_every_activation_keeps_the_shape(name):
-    assert keras.layers.Activation(name)(np.ones((2, 5), "float32")).shape == (2, 5)
+    pieces = 3 if name == "maxout" else 1
+    settings = Mlp(activation=name, pieces=3 if name == "maxout" else None)
+    inputs = keras.Input((4, 5 * pieces))
+    assert activated(settings, "activation", inputs).shape == (None, 4, 5)
+
+
+def test_names_of_applications_are_those_of_keras():
+    public = {name for name, value in vars(keras.applications).items() if callable(value)}
+    assert set(APPLICATIONS) == public
 
 
 def test_settings_are_read_without_tensorflow():

@@ -9,6 +9,11 @@ DENSE = {
     "relu under glorot": ("glorot_uniform", {}, {"activation": "relu"}),
     "linear": ("lecun_normal", {}, {"activation": "linear"}),
     "leaky relu": ("he_uniform", {}, {"activation": "leaky_relu"}),
+    "leaky relu with a slope": (
+        *("he_uniform", {"negative_slope": 0.5}),
+        {"activation": "leaky_relu", "negative_slope": 0.5},
+    ),
+    "a list": ("he_normal", {}, {"activation": ("relu", "sine", "elu"), "omega": 1.0}),
     "tanh": ("normal", {"scale": 0.08}, {"activation": "tanh"}),
     "gelu": ("he_normal", {}, {"activation": "gelu"}),
     "selu": ("lecun_normal", {}, {"activation": "selu"}),

@@ -361,6 +361,21 @@ MODELS = {
         residual_scale=0.5,
     ),
     "vision transformer": lambda keras: option("transformer", width=8, heads=2, feed_forward=16),
+    "mlp of maxout and sines": lambda keras: option(
+        "mlp", width=8, activation=("maxout", "sine"), pieces=3, omega=1.0
+    ),
+    "cnn with prelu": lambda keras: option("cnn", filters=3, depth=1, activation="prelu"),
+    "conv1d": lambda keras: option(
+        "conv1d", filters=4, depth=2, dilation=2, causal=True, batch_norm=True
+    ),
+    "causal transformer": lambda keras: option(
+        "transformer", width=8, heads=2, feed_forward=16, causal=True
+    ),
+    "bidirectional gru": lambda keras: option("rnn", cell="gru", width=4, bidirectional=True),
+    "unet": lambda keras: option("unet", width=2, depth=1, batch_norm=True),
+    "convolutional autoencoder": lambda keras: option(
+        "autoencoder", kind="convolutional", width=4, depth=2
+    ),
     "class whose call takes the inputs alone": lambda keras: subclassed(keras, "Plain"),
     "class whose call takes a mask": lambda keras: subclassed(keras, "Masked"),
     "class whose call takes anything": lambda keras: subclassed(keras, "AnyArguments"),
