@@ -27,7 +27,8 @@ UNKNOWN_KEYS = {
 REFUSED_TOGETHER = {
     "options": {
         "experiment=artcle": "`experiment` must be one of article.* Did you mean `article`",
-        "model=../init/zero": "`model` must be one of cnn, custom, mlp, resnet, rnn, transformer",
+        "model=../init/zero": "`model` must be one of applications, autoencoder, cnn, conv1d, "
+        "custom, mlp, resnet, rnn, transformer, unet",
         "init=he_norml": "`init` must be one of .*keras1/he_normal.* Did you mean `he_normal`",
         "dataset=[0,0]": "`dataset` must be one of .* Received: 0, 0",
         "training=null": "`training` must be one of .* Did you mean `none`",
