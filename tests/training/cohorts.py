@@ -371,7 +371,6 @@ MODELS = {
     "causal transformer": lambda keras: option(
         "transformer", width=8, heads=2, feed_forward=16, causal=True
     ),
-    "bidirectional gru": lambda keras: option("rnn", cell="gru", width=4, bidirectional=True),
     "unet": lambda keras: option("unet", width=2, depth=1, batch_norm=True),
     "convolutional autoencoder": lambda keras: option(
         "autoencoder", kind="convolutional", width=4, depth=2
