@@ -338,7 +338,49 @@ def models_of(keras):
             ),
             ["positions/table", "positions", "encoder", "output"],
         ),
+        "unet": (
+            option("unet", width=2, depth=1),
+            [
+                *("down_1_conv_1", "down_1_conv_2", "down_1_pool", "bottom_conv_1"),
+                *("bottom_conv_2", "up_1", "up_1_skip", "up_1_conv_1", "up_1_conv_2"),
+                *("pool", "output"),
+            ],
+        ),
+        "autoencoder": (
+            option("autoencoder", kind="convolutional", width=4),
+            ["encoder_1", "bottleneck", "spread", "decoder_1", "pool", "output"],
+        ),
+        "conv1d": (
+            option("conv1d", depth=2, filters=4, activation="maxout", causal=True),
+            ["block_1", "block_2", "output"],
+        ),
+        "causal transformer": (
+            option("transformer", width=8, depth=1, heads=2, feed_forward=8, causal=True),
+            [
+                *("embedding", "positions", "block_1_norm_1"),
+                *(
+                    f"block_1_attention/{name}"
+                    for name in ("query", "key", "value", "attention_output")
+                ),
+                *(
+                    "block_1_attention",
+                    "block_1_add_1",
+                    "block_1_norm_2",
+                    "block_1_feed_forward_in",
+                ),
+                *("block_1_feed_forward_out", "block_1_add_2", "norm", "output"),
+            ],
+        ),
     }
+
+
+def option(name, **settings):
+    """Returns an option of the group `model` for digits as images."""
+    from runner import models
+    from runner.tasks import Signature
+
+    signature = Signature((8, 8, 1), (10,), "classification")
+    return models.build(name, models.CATALOGUE[name](**settings), signature)
 
 
 def positioned(keras):
@@ -360,7 +402,11 @@ def positioned(keras):
 
 
 @pytest.mark.parametrize(
-    "kind", ["convolutional", "shared and attention", "recurrent", "states and positions"]
+    "kind",
+    [
+        *("convolutional", "shared and attention", "recurrent", "states and positions"),
+        *("unet", "autoencoder", "conv1d", "causal transformer"),
+    ],
 )
 def test_every_kind_of_model_is_measured_layer_by_layer(keras, examine, digits, reshaped, kind):
     model, paths = models_of(keras)[kind]
