@@ -53,8 +53,8 @@ def cnn(keras):
 
 
 @pytest.fixture(scope="module")
-def subjects(keras):
-    """One model of each family, with a batch of data."""
+def subject(keras):
+    """A function from a family, its shape and number of classes to a model and a batch of data."""
     from runner.initializers.draw import Subject
     from runner.initializers.law import Probe
     from tests.anatomy import architectures
@@ -65,10 +65,22 @@ def subjects(keras):
     def subject(family, shape, classes):
         model = cnn(keras) if family == "cnn" else getattr(architectures, family)()
         x = numbers.integers(1, 9, (16, *shape)).astype("float32")
-        y = numbers.integers(0, classes, 16)
+        y = numbers.integers(0, classes, (16, *model.output_shape[1:-1]))
         return Subject(model, shape, probe=lambda: Probe(x, y, loss))
 
+    return subject
+
+
+@pytest.fixture(scope="module")
+def subjects(subject):
+    """One model of each family, with a batch of data."""
     return {family: subject(family, *told) for family, told in FAMILIES.items()}
+
+
+@pytest.fixture(scope="module")
+def mobile_net(subject):
+    """A network of `keras.applications`, with a batch of data."""
+    return subject("mobile_net", (32, 32, 3), 3)
 
 
 @pytest.fixture(scope="module")
@@ -89,24 +101,34 @@ def refusal(option):
     return refusal
 
 
+def composes(refusal, subject, name):
+    """Tells whether a law composes with a model; if not, it is refused in one line."""
+    message = refusal(subject, name, **SLOW.get(name, {}))
+    if message:
+        assert message.startswith("`init` must be defined for ")
+        assert f"Received: {name}" in message
+        assert "\n" not in message
+        assert message.endswith(".")
+        if "init.fallback=" in message:
+            message = refusal(subject, name, fallback="glorot_uniform")
+    return not message
+
+
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in OPTIONS],
 )
 def test_every_law_composes_or_says_why_not(subjects, refusal, name):
-    composed = set()
-    for family, subject in subjects.items():
-        message = refusal(subject, name, **SLOW.get(name, {}))
-        if message:
-            assert message.startswith("`init` must be defined for ")
-            assert f"Received: {name}" in message
-            assert "\n" not in message
-            assert message.endswith(".")
-            if "init.fallback=" in message:
-                message = refusal(subject, name, fallback="glorot_uniform")
-        if not message:
-            composed.add(family)
+    composed = {family for family, one in subjects.items() if composes(refusal, one, name)}
     if name in BY_ROLE:
         assert composed == BY_ROLE[name]
     else:
         assert composed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name not in SLOW])
+def test_every_law_composes_with_an_application_or_says_why_not(mobile_net, refusal, name):
+    is_composed = composes(refusal, mobile_net, name)
+    if name in BY_ROLE:
+        assert is_composed == (name in ("fixup", "zero_gamma"))
