@@ -67,16 +67,17 @@ def _evaluated(operation: Any) -> Activation | None:
 
 def _recognized(activation: Activation) -> Activation:
     """Returns the closed form of a leaky ReLU or a sine, any other activation as it is."""
-    values = activation.function(_GRID)
-    slope = _short(-activation.function(np.array([-1.0]))[0])
-    rate = _short(activation.derivative(np.array([0.0]))[0])
-    for known in (Rectifier(activation.name, slope), Sine(activation.name, rate)):
-        if np.allclose(values, known.function(_GRID), rtol=1e-6, atol=0) or (
-            isinstance(known, Sine)
-            and rate > 0
-            and np.allclose(values, known.function(_GRID), rtol=0, atol=_ROUNDING)
-        ):
-            return known
+    values, sides = activation.function(_GRID), np.array([-1.0, 1.0])
+    rectifier = Rectifier(activation.name, _short(-activation.function(sides)[0]))
+    if np.allclose(values, rectifier.function(_GRID), rtol=1e-6, atol=0):
+        # A stopped gradient has the values, but not the slopes.
+        is_known = np.allclose(activation.derivative(sides), rectifier.derivative(sides))
+        return rectifier if is_known else activation
+    is_odd = values.any() and np.allclose(values, -values[::-1], rtol=0, atol=_ROUNDING)
+    if is_odd and np.abs(values).max() < 1 + _ROUNDING:
+        sine = Sine(activation.name, _short(activation.derivative(np.zeros(1))[0]))
+        if np.allclose(values, sine.function(_GRID), rtol=0, atol=_ROUNDING):
+            return sine
     return activation
 
 

@@ -131,7 +131,7 @@ def check_activation(settings: Any) -> None:
     names = named if isinstance(named, tuple) else (named,)
     for name in names:
         _check_name(name, [one for one in CHOICES if one != _MAXOUT or "pieces" in fields])
-    for key in fields & PARAMETERS.keys():
+    for key in (key for key in PARAMETERS if key in fields):
         having = PARAMETERS[key].defaults
         if getattr(settings, key) is not None and having.keys().isdisjoint(names):
             rule = f"null where model.activation is {', '.join(dict.fromkeys(names))}"

@@ -135,4 +135,4 @@ def _ended(model: Any, settings: Applications, signature: Signature) -> Any:
         outputs = keras.layers.Reshape(signature.outputs, name="shaped")(outputs)
     else:
         return model
-    return keras.Model(model.inputs, outputs, name=model.name)
+    return keras.Model(model.inputs[0], outputs, name=model.name)

@@ -52,6 +52,8 @@ RECOGNIZED = {
     "sine": (lambda k: k.ops.sin, Sine("", 1.0)),
     "steep sine": (lambda k: lambda x: k.ops.sin(30 * x), Sine("", 30.0)),
     "none of them": (lambda k: lambda x: k.ops.elu(x, 0.5), None),
+    "stopped gradient": (lambda k: k.ops.stop_gradient, None),
+    "comparison": (lambda k: lambda x: x > 0, None),
     "half of it": (lambda k: lambda x: 0.5 * k.ops.relu(x), None),
 }
 
