@@ -11,11 +11,14 @@ from runner.datasets.arrays import Arrays
 from runner.datasets.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
 from runner.datasets.dataset import Dataset, Part
 from runner.datasets.generated import Spirals, Teacher
+from runner.datasets.generated_sequences import Adding, Copy, Parity
 from runner.datasets.images import Images
 from runner.datasets.keras_images import Cifar10, Cifar100, FashionMnist, Mnist
+from runner.datasets.mnist5k import Mnist5k
 from runner.datasets.preparation import prepare
 from runner.datasets.series import Series
 from runner.datasets.settings import Settings
+from runner.datasets.shapeset import Shapeset
 from runner.datasets.table import Table
 from runner.datasets.text import Text
 
@@ -29,7 +32,12 @@ CATALOGUE: dict[str, type] = {
     "diabetes": Diabetes,
     "spirals": Spirals,
     "teacher": Teacher,
+    "adding": Adding,
+    "copy": Copy,
+    "parity": Parity,
+    "shapeset": Shapeset,
     "mnist": Mnist,
+    "mnist5k": Mnist5k,
     "fashion_mnist": FashionMnist,
     "cifar10": Cifar10,
     "cifar100": Cifar100,

@@ -15,9 +15,10 @@ from runner.config import (
     POSITIVE,
     POSITIVE_INTEGER,
     Rule,
+    one_of,
     setting,
 )
-from runner.datasets.settings import TASK, DrawnTest, Examples
+from runner.datasets.settings import DrawnTest, Examples
 from runner.tasks import Task
 
 
@@ -98,7 +99,7 @@ class Teacher(DrawnTest):
 
     size: int = setting(AT_LEAST_TWO, 2000)
     dimension: int = setting(POSITIVE_INTEGER, 20)
-    task: Task = setting(TASK, "classification")
+    task: Task = setting(one_of("classification", "multilabel", "regression"), "classification")
     outputs: int = setting(POSITIVE_INTEGER, 4)
     width: int = setting(POSITIVE_INTEGER, 16)
     noise: float = setting(NON_NEGATIVE, 0.0)

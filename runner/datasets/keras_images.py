@@ -1,6 +1,7 @@
 """The image data sets of `keras.datasets`, each with its official test part.
 
-A file is looked for at `dataset.path`, else in Keras's cache; what is not there is downloaded by
+A file is looked for at `dataset.path`, else in Keras's cache and where a package of the system puts
+it; what is not there is downloaded by
 Keras. Reading a file needs no TensorFlow, only the download does.
 """
 
@@ -53,6 +54,8 @@ class KerasImages(Pictures):
     format: ClassVar[Format]
     origin: ClassVar[str]
     classes: ClassVar[tuple[str, ...]] = ()
+    # Where a package of a Linux distribution puts the files.
+    system: ClassVar[Path | None] = None
 
     def read(self) -> Examples:
         """Returns images of bytes, shape (n, height, width, channels), and the test part."""
@@ -84,7 +87,8 @@ class KerasImages(Pictures):
         return place
 
     def _cached(self) -> Path | None:
-        found = (self.format.find(cache) for cache in _caches())
+        places = [*_caches(), *([self.system] if self.system else [])]
+        found = (self.format.find(place) for place in places)
         return next((place for place in found if place), None)
 
     def _downloaded(self) -> Path:
@@ -151,6 +155,7 @@ class FashionMnist(KerasImages):
 
     keras_name = "fashion_mnist"
     format = Idx("fashion-mnist")
+    system = Path("/usr/share/datasets/fashion-mnist")  # Debian's dataset-fashion-mnist
     origin = _KERAS_FILES
     classes = (
         "T-shirt/top",
