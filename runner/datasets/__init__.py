@@ -12,6 +12,7 @@ from runner.datasets.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
 from runner.datasets.dataset import Dataset, Part
 from runner.datasets.generated import Spirals, Teacher
 from runner.datasets.generated_sequences import Adding, Copy, Parity
+from runner.datasets.image_fit import ImageFit
 from runner.datasets.images import Images
 from runner.datasets.keras_images import Cifar10, Cifar100, FashionMnist, Mnist
 from runner.datasets.mnist5k import Mnist5k
@@ -36,6 +37,7 @@ CATALOGUE: dict[str, type] = {
     "copy": Copy,
     "parity": Parity,
     "shapeset": Shapeset,
+    "image_fit": ImageFit,
     "mnist": Mnist,
     "mnist5k": Mnist5k,
     "fashion_mnist": FashionMnist,

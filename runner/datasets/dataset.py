@@ -78,7 +78,7 @@ class Dataset:
     def signature(self) -> Signature:
         """What a model for this data set is built for."""
         outputs = self.train.y.shape[1:]
-        if self.task == "classification":
+        if self.task in ("classification", "tokens"):
             outputs = (*outputs, self.num_outputs)
         return Signature(self.input_shape, outputs, self.task, self.vocabulary)
 
@@ -102,7 +102,7 @@ class Dataset:
         is the variance of its targets, averaged over the outputs; 1 where the targets are
         standardized.
         """
-        if self.task == "classification":
+        if self.task in ("classification", "tokens"):
             return _entropy(self._class_shares())
         if self.task == "multilabel":
             pairs = [(share, 1 - share) for share in self.train.y.mean(axis=0).tolist()]
@@ -161,8 +161,8 @@ class Dataset:
 
     def _class_shares(self) -> list[float]:
         """Returns the share of each class in the training part."""
-        counts = np.bincount(self.train.y, minlength=self.num_outputs)
-        return [int(count) / len(self.train) for count in counts]
+        counts = np.bincount(self.train.y.reshape(-1), minlength=self.num_outputs)
+        return [int(count) / self.train.y.size for count in counts]
 
     def describe(self) -> dict[str, Any]:
         """Returns what a record keeps of the data set, as plain JSON values."""

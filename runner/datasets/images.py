@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _WHAT = "a folder with a folder of images for each class"
-_SUFFIXES = {
+SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".avif"),
-}
+)
 _GREY = {"1", "L"}
 _ORIENTATION = 0x0112  # the tag of EXIF
 _BYTES_OF_16_BITS = 257  # 65535 / 255
@@ -95,7 +95,7 @@ class Images(Common):
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in _SUFFIXES
+    return path.suffix.lower() in SUFFIXES
 
 
 def _read(paths: Sequence[Path], size: tuple[int, int] | None) -> tuple[np.ndarray, list[str]]:
@@ -103,7 +103,7 @@ def _read(paths: Sequence[Path], size: tuple[int, int] | None) -> tuple[np.ndarr
     done: Counter[str] = Counter()
     x: np.ndarray = np.empty(0, np.uint8)
     for number, path in enumerate(paths):
-        image, changes = _image(path, size)
+        image, changes = read_image(path, size)
         done.update(changes)
         if not number:
             first = path
@@ -123,7 +123,7 @@ def _read(paths: Sequence[Path], size: tuple[int, int] | None) -> tuple[np.ndarr
     return x, [f"{done[k]} of {total} images {what}." for k, what in _NOTES.items() if done[k]]
 
 
-def _image(path: Path, size: tuple[int, int] | None) -> "tuple[Image.Image, list[str]]":
+def read_image(path: Path, size: tuple[int, int] | None) -> "tuple[Image.Image, list[str]]":
     """Returns an image of mode L or RGB, and what was done to it.
 
     Raises:

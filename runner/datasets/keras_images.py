@@ -54,7 +54,8 @@ class KerasImages(Pictures):
     format: ClassVar[Format]
     origin: ClassVar[str]
     classes: ClassVar[tuple[str, ...]] = ()
-    # Where a package of a Linux distribution puts the files.
+    # A package of Debian, and where it puts the files.
+    package: ClassVar[str] = ""
     system: ClassVar[Path | None] = None
 
     def read(self) -> Examples:
@@ -99,10 +100,12 @@ class KerasImages(Pictures):
             reason = one_line(error)
         place = self._cached()
         if place is None:
+            advice = f" On Debian: apt install {self.package}." if self.package else ""
             raise ConfigError(
                 f"`dataset.path` is missing: {self.keras_name} is not in the Keras cache and could "
                 f"not be downloaded ({reason}). Put {self.format.files} (from {self.origin}) into "
                 f"{shown(str(_caches()[0]), WIDE)}, or name their place with dataset.path=..."
+                f"{advice}"
             )
         return place
 
@@ -155,7 +158,8 @@ class FashionMnist(KerasImages):
 
     keras_name = "fashion_mnist"
     format = Idx("fashion-mnist")
-    system = Path("/usr/share/datasets/fashion-mnist")  # Debian's dataset-fashion-mnist
+    package = "dataset-fashion-mnist"
+    system = Path("/usr/share/datasets/fashion-mnist")
     origin = _KERAS_FILES
     classes = (
         "T-shirt/top",

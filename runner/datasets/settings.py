@@ -67,6 +67,7 @@ class Examples:
       vocabulary: How many different whole numbers, from 0, the inputs are; 0 where they are
         quantities.
       notes: What was done to read it that a person should know, as sentences.
+      has_pixels: Whether the targets are brightnesses of pixels.
     """
 
     x: np.ndarray
@@ -85,6 +86,7 @@ class Examples:
     limit: VocabularyLimit | None = None
     vocabulary: int = 0
     notes: tuple[str, ...] = ()
+    has_pixels: bool = False
 
 
 @dataclass(frozen=True)

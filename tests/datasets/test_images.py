@@ -6,7 +6,7 @@ from PIL import Image
 
 from runner.config import ConfigError
 from runner.datasets import load
-from runner.datasets.images import Images, _image
+from runner.datasets.images import Images, read_image
 
 RED, GREEN = (255, 0, 0), (0, 128, 0)
 
@@ -110,7 +110,7 @@ MODES = {
 def test_modes(tmp_path, case):
     name, write, mode, pixel, changes = MODES[case]
     write(tmp_path / name)
-    image, told = _image(tmp_path / name, None)
+    image, told = read_image(tmp_path / name, None)
     assert image.mode == mode
     assert image.getpixel((0, 0)) == pixel
     assert [change for change in told if change != "grey"] == changes

@@ -221,3 +221,12 @@ def test_keras_reads_the_same_arrays(keras, keras_cache, monkeypatch):
     data, labels = cifar.load_batch(str(batch))
     np.testing.assert_array_equal(x[20:40], data.transpose(0, 2, 3, 1))
     np.testing.assert_array_equal(y[20:40], labels)
+
+
+def test_debians_package_is_found_after_the_keras_cache(keras_cache, tmp_path):
+    x, *_ = keras_cache.fashion_mnist()
+    (keras_cache.root / "fashion-mnist").rename(tmp_path / "system")
+    found = CATALOGUE["fashion_mnist"]().read()
+    np.testing.assert_array_equal(found.x, x)
+    keras_cache.fashion_mnist()
+    assert not np.array_equal(CATALOGUE["fashion_mnist"]().read().x, x)
