@@ -250,6 +250,8 @@ class _DatasetFacts:
     uninformed_mae: Number | None = None
     uninformed_binary_accuracy: Number | None = None
     uninformed_exact_match: Number | None = None
+    uninformed_perplexity: Number | None = None
+    uninformed_psnr: Number | None = None
     majority_share: Number | None = None
 
 
@@ -265,9 +267,9 @@ class ConfigurationRecord:
       dataset: Name, task and how it was told, fingerprint, sizes of the parts, `uninformed_loss`:
         the loss of the best constant prediction (the entropy of the class shares, the mean entropy
         of the labels, or the variance), `uninformed_val_loss`: its loss on the validation part,
-        `uninformed_mae`, `uninformed_binary_accuracy`, `uninformed_exact_match`: the same of other
-        metrics, and `majority_share`: the accuracy of the best constant guess; None where the task
-        has no such number.
+        `uninformed_mae`, `uninformed_binary_accuracy`, `uninformed_exact_match`,
+        `uninformed_perplexity`, `uninformed_psnr`: the same of other metrics, and `majority_share`:
+        the accuracy of the best constant guess; None where the task has no such number.
       model: Label of the model.
       num_parameters: Trainable parameters.
       kernels: In the order of the model's weights.
@@ -394,13 +396,13 @@ def weights_file(home: Path, key: str) -> Path:
 
 
 def lower_is_better(metric: str) -> bool:
-    """Tells whether a smaller value of `metric` is the better one: all but shares of answers."""
-    return not known_metric(metric).is_share
+    """Tells whether a smaller value of `metric` is the better one."""
+    return known_metric(metric).lower_is_better
 
 
 def bounds(metric: str) -> tuple[float, float]:
     """Returns the least and the greatest value that `metric` can have."""
-    return (0.0, math.inf) if lower_is_better(metric) else (0.0, 1.0)
+    return (0.0, 1.0) if known_metric(metric).is_share else (0.0, math.inf)
 
 
 def write_record(path: Path, record: Any, flushes_folder: bool = True) -> None:

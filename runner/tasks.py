@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Task = Literal["classification", "multilabel", "regression", "tokens"]
+Task = Literal["classification", "multilabel", "tokens", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 _PARTS = {"val_": "validation", "test_": "test"}
@@ -20,7 +20,8 @@ class Signature:
 
     Attributes:
       inputs: Shape of one example; of several inputs, by their names.
-      outputs: Shape of what is put out for one example: one number for each class, label or target.
+      outputs: Shape of what is put out for one example: one number for each class, label or target;
+        for tokens one for each class at each step.
       task: What the outputs are for.
       vocabulary: How many different whole numbers, from 0, the inputs are; 0 where they are
         quantities.
@@ -49,13 +50,25 @@ class Metric:
 
     Attributes:
       words: What people call it.
-      is_share: Whether it is a share of right answers: from 0 to 1, and the larger the better. Of
-        all others the smaller is the better.
+      is_share: Whether it is a share of right answers: from 0 to 1, and the larger the better.
+      is_gain: Whether the larger is the better though it is no share.
     """
 
     words: str
     is_share: bool = False
+    is_gain: bool = False
 
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the smaller is the better."""
+        return not (self.is_share or self.is_gain)
+
+
+PSNR = "psnr"
+"""Of pixels: -10 log10 of the mean squared error, in decibels, where white is 1 and black is 0."""
+
+DERIVED = ("perplexity", PSNR)
+"""Metrics that are not themselves a mean over examples, but calculated from one."""
 
 _METRICS = {
     "loss": Metric("loss"),
@@ -63,21 +76,23 @@ _METRICS = {
     "accuracy": Metric("accuracy", is_share=True),
     "binary_accuracy": Metric("binary accuracy", is_share=True),
     "exact_match": Metric("exact match", is_share=True),
+    "perplexity": Metric("perplexity"),
+    PSNR: Metric("peak signal-to-noise ratio", is_gain=True),
 }
 
 METRICS: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy",),
     "multilabel": ("binary_accuracy", "exact_match"),
+    "tokens": ("accuracy", "perplexity"),
     "regression": ("mae",),
-    "tokens": ("accuracy",),
 }
-"""What is measured beside the loss, in the order of the columns."""
+"""What is measured beside the loss, in the order of the columns; of pixels `PSNR` too."""
 
 ENDPOINT: dict[Task, str] = {
     "classification": "val_accuracy",
     "multilabel": "val_binary_accuracy",
-    "regression": "val_loss",
     "tokens": "val_loss",
+    "regression": "val_loss",
 }
 """What a comparison is about unless the user says otherwise."""
 

@@ -13,6 +13,8 @@ from runner.datasets.settings import Examples
 _LARGEST = np.finfo(np.float32).max
 _NUMERIC = "biuf"
 _NAMED_COLUMNS = 3
+# Axes of texts, one for each step of each example.
+_STEPS = 2
 
 
 def checked(examples: Examples) -> Examples:
@@ -60,10 +62,11 @@ def _flat_targets(examples: Examples, name: str, y: np.ndarray) -> np.ndarray:
         y = y[:, 0]
     if y.dtype.kind == "S":
         y = np.char.decode(y, "utf-8", "replace")
-    if y.dtype.kind not in _NUMERIC + "U" or y.ndim > 2 or (y.dtype.kind == "U" and y.ndim > 1):
+    is_text = y.dtype.kind == "U"
+    if not (is_text or y.dtype.kind in _NUMERIC) or (is_text and y.ndim > _STEPS):
         raise _refuse(
             examples,
-            f"{shown(name)} as one text or number, or a row of numbers, for each example",
+            f"{shown(name)} as one text or number, or an array of numbers, for each example",
             f"the dtype {shown(str(y.dtype))} and the shape {y.shape}",
         )
     return y

@@ -4,14 +4,19 @@ import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from runner.tasks import Signature, Task
+from runner.tasks import METRICS, PSNR, Signature, Task
 
 # Enough that two data sets of one laboratory never collide, short enough for a table.
 _FINGERPRINT_DIGITS = 16
+
+# What is looked at together of large targets: numbers, and columns.
+_BLOCK_VALUES = 1 << 20
+_COLUMNS = 64
 
 
 @dataclass(frozen=True)
@@ -20,8 +25,8 @@ class Part:
 
     Attributes:
       x: Inputs, shape (n, ...), float32.
-      y: Classes 0..k-1, shape (n,), int32; labels, 0 or 1, shape (n, num_outputs), int32; or
-        quantities, shape (n, num_outputs), float32.
+      y: Classes 0..k-1, shape (n,), int32, or one at each step, shape (n, steps), int32; labels, 0
+        or 1, shape (n, num_outputs), int32; or quantities, shape (n, ..., num_outputs), float32.
     """
 
     x: np.ndarray
@@ -38,7 +43,7 @@ class Dataset:
     Attributes:
       name: The option's name.
       task: Gives loss, metrics and the number of outputs.
-      num_outputs: Classes, labels, or regression targets.
+      num_outputs: Classes, labels, or regression targets along the last axis.
       train, validation: The parts that every curve is about.
       test: Looked at once, after the last epoch; None if there is none.
       classes: Their names in the order of the numbers 0..k-1; empty for other tasks.
@@ -48,6 +53,7 @@ class Dataset:
       whole: Positions along the last axis of inputs that came as whole numbers, not as images.
       vocabulary: How many different whole numbers, from 0, the inputs are; 0 where they are
         quantities.
+      has_pixels: Whether the targets are brightnesses of pixels.
       fingerprint: Hexadecimal prefix of the SHA-256 of all parts as they are used: values, dtypes
         and shapes, and so split, subset and scaling too.
     """
@@ -63,6 +69,7 @@ class Dataset:
     task_guess: str = ""
     whole: tuple[int, ...] = ()
     vocabulary: int = 0
+    has_pixels: bool = False
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +85,7 @@ class Dataset:
     def signature(self) -> Signature:
         """What a model for this data set is built for."""
         outputs = self.train.y.shape[1:]
-        if self.task in ("classification", "tokens"):
+        if self._has_classes:
             outputs = (*outputs, self.num_outputs)
         return Signature(self.input_shape, outputs, self.task, self.vocabulary)
 
@@ -93,39 +100,49 @@ class Dataset:
         return self.train.x[rows], self.train.y[rows]
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is measured beside the loss, in the order of the columns."""
+        return (*METRICS[self.task], *((PSNR,) if self.shows_pixels else ()))
+
+    @cached_property
+    def shows_pixels(self) -> bool:
+        """Whether the targets are brightnesses of pixels from 0 to 1."""
+        y = self.train.y
+        return self.has_pixels and self.task == "regression" and bool(y.min() >= 0 and y.max() <= 1)
+
+    @cached_property
     def uninformed_loss(self) -> float:
         r"""The loss of the best constant prediction that knows no example's input.
 
-        Classification: the entropy of the class shares in the training part; ln k where all classes
-        are equally large. Multilabel: the entropy of each label's share, averaged over the labels.
-        Regression: the mean squared error of predicting the training part's mean, that
+        Classes, at each step too: the entropy of the class shares in the training part; ln k where
+        all classes are equally large. Multilabel: the entropy of each label's share, averaged over
+        the labels. Regression: the mean squared error of predicting the training part's mean, that
         is the variance of its targets, averaged over the outputs; 1 where the targets are
         standardized.
         """
-        if self.task in ("classification", "tokens"):
+        if self._has_classes:
             return _entropy(self._class_shares())
         if self.task == "multilabel":
             pairs = [(share, 1 - share) for share in self.train.y.mean(axis=0).tolist()]
             return math.fsum(map(_entropy, pairs)) / len(pairs)
-        return float(np.mean(np.var(self.train.y, axis=0, dtype=np.float64)))
+        return _mean_square(self.train.y, self._mean)
 
-    @property
+    @cached_property
     def uninformed_val_loss(self) -> float | None:
         """The loss on the validation part of the constant prediction that `uninformed_loss` is of.
 
         It knows the shares of the classes or labels, or the mean, of the training part. None where
         that takes for impossible what the validation part holds.
         """
-        mean = self.train.y.mean(axis=0, dtype=np.float64)
         if self.task == "regression":
-            return float(np.mean((self.validation.y - mean) ** 2))
+            return _mean_square(self.validation.y, self._mean)
         if self.task == "multilabel":
-            shares = np.where(self.validation.y > 0, mean, 1 - mean)
+            shares = np.where(self.validation.y > 0, self._mean, 1 - self._mean)
         else:
             shares = np.array(self._class_shares())[self.validation.y]
         return -float(np.mean(np.log(shares))) if shares.all() else None
 
-    @property
+    @cached_property
     def uninformed_mae(self) -> float | None:
         """The mean absolute error of the best constant prediction of a regression.
 
@@ -134,8 +151,22 @@ class Dataset:
         """
         if self.task != "regression":
             return None
-        targets = self.train.y.astype(np.float64)
-        return float(np.mean(np.abs(targets - np.median(targets, axis=0))))
+        columns = self.train.y.reshape(len(self.train), -1)
+        errors = []
+        for first in range(0, columns.shape[1], _COLUMNS):
+            block = columns[:, first : first + _COLUMNS].astype(np.float64)
+            errors.append(np.abs(block - np.median(block, axis=0)).mean(axis=0))
+        return float(np.mean(np.concatenate(errors)))
+
+    @property
+    def uninformed_perplexity(self) -> float | None:
+        """The perplexity of the best constant prediction of tokens; None for other tasks."""
+        return math.exp(self.uninformed_loss) if self.task == "tokens" else None
+
+    @property
+    def uninformed_psnr(self) -> float | None:
+        """The PSNR of the best constant prediction of pixels; None for other targets."""
+        return -10 * math.log10(self.uninformed_loss) if self.shows_pixels else None
 
     @property
     def uninformed_binary_accuracy(self) -> float | None:
@@ -159,6 +190,15 @@ class Dataset:
         _, counts = np.unique(self.train.y, axis=0, return_counts=True)
         return float(counts.max() / len(self.train))
 
+    @property
+    def _has_classes(self) -> bool:
+        return self.task in ("classification", "tokens")
+
+    @cached_property
+    def _mean(self) -> np.ndarray:
+        """The mean target of the training part."""
+        return self.train.y.mean(axis=0, dtype=np.float64)
+
     def _class_shares(self) -> list[float]:
         """Returns the share of each class in the training part."""
         counts = np.bincount(self.train.y.reshape(-1), minlength=self.num_outputs)
@@ -176,14 +216,24 @@ class Dataset:
             "num_test": len(self.test) if self.test is not None else 0,
             "input_shape": list(self.input_shape),
             "num_outputs": self.num_outputs,
+            "output_shape": list(self.signature.outputs),
             "uninformed_loss": self.uninformed_loss,
             "uninformed_val_loss": self.uninformed_val_loss,
             "uninformed_mae": self.uninformed_mae,
             "uninformed_binary_accuracy": self.uninformed_binary_accuracy,
             "uninformed_exact_match": self.uninformed_exact_match,
+            "uninformed_perplexity": self.uninformed_perplexity,
+            "uninformed_psnr": self.uninformed_psnr,
             "majority_share": max(self._class_shares()) if self.classes else None,
             "classes": list(self.classes),
         }
+
+
+def _mean_square(y: np.ndarray, mean: np.ndarray) -> float:
+    """Returns the mean of (y - mean)^2 over all numbers; `y` is never copied as a whole."""
+    step = max(1, _BLOCK_VALUES // mean.size)
+    blocks = (y[first : first + step] - mean for first in range(0, len(y), step))
+    return math.fsum(float(np.square(block).sum()) for block in blocks) / y.size
 
 
 def _entropy(shares: Iterable[float]) -> float:

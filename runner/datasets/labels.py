@@ -27,8 +27,8 @@ class Targets:
 
     Attributes:
       task: What they are.
-      y: Classes, shape (n,), int32; labels, 0 or 1, shape (n, num_outputs), int32; or quantities,
-        shape (n, num_outputs), float64.
+      y: Classes, shape (n,), int32, or at each step, shape (n, steps), int32; labels, 0 or 1, shape
+        (n, num_outputs), int32; or quantities, shape (n, ...).
       y_test: The same for the official test part, or None.
       classes: Names of the classes 0..k-1; empty for other tasks.
       guess: What they were taken for, where that was guessed and may be wrong; else empty.
@@ -56,8 +56,8 @@ def targets(examples: Examples) -> Targets:
     made = {
         "classification": _classes,
         "multilabel": _many_labels,
+        "tokens": _tokens,
         "regression": _quantities,
-        "tokens": _classes_of_steps,
     }
     return replace(made[task](examples), guess=why)
 
@@ -70,12 +70,16 @@ def guess(y: np.ndarray) -> tuple[Task, str]:
     many of each. Other rows of zeros and ones are labels. All else are quantities.
 
     Args:
-      y: Shape (n,) or (n, k).
+      y: Shape (n, ...).
 
     Returns:
       The task; and the guess in words where another one is possible, else an empty text.
     """
-    return _guess_of_rows(y) if y.ndim == 2 else _guess_of_values(y)
+    if y.ndim == 1:
+        return _guess_of_values(y)
+    if y.dtype.kind == "U":
+        return "tokens", ""
+    return _guess_of_rows(y) if y.ndim == 2 else ("regression", "")
 
 
 def _guess_of_rows(y: np.ndarray) -> tuple[Task, str]:
@@ -94,7 +98,8 @@ def _guess_of_rows(y: np.ndarray) -> tuple[Task, str]:
     if _whole(y).all() and len(values := np.unique(y)) <= _FEW_VALUES:
         return "regression", (
             f"rows of {_range(values)} are taken for quantities (regression). Labels that may "
-            f"occur together must be 0 or 1, and a class one number."
+            f"occur together must be 0 or 1, and a class one number. For a class at each step set "
+            f"dataset.task=tokens."
         )
     if (y >= 0).all() and np.allclose(y.sum(axis=1), 1):
         return "regression", (
@@ -153,8 +158,8 @@ def _all_targets(examples: Examples) -> np.ndarray:
 
 
 def is_one_hot(y: np.ndarray) -> bool:
-    """Tells whether each row of the numbers `y`, shape (n, k), is a single one among zeros."""
-    return _is_zero_or_one(y) and bool((y.sum(axis=1) == 1).all())
+    """Tells whether each row of the numbers `y`, shape (..., k), is a single one among zeros."""
+    return _is_zero_or_one(y) and bool((y.sum(axis=-1) == 1).all())
 
 
 def _is_zero_or_one(y: np.ndarray) -> bool:
@@ -167,6 +172,9 @@ def _whole(y: np.ndarray) -> np.ndarray:
 
 def _many_labels(examples: Examples) -> Targets:
     parts = [part for part in (examples.y, examples.y_test) if part is not None]
+    _check_axes(examples, "multilabel", 2)
+    if any(part.dtype.kind == "U" for part in parts if part.ndim > 1):
+        raise _texts(examples, "multilabel", "tokens")
     if examples.y.ndim == 1:
         fitting = "classification" + " or regression" * (examples.y.dtype.kind != "U")
         raise ConfigError(
@@ -188,29 +196,61 @@ def _many_labels(examples: Examples) -> Targets:
 def _quantities(examples: Examples) -> Targets:
     parts = [part for part in (examples.y, examples.y_test) if part is not None]
     if any(part.dtype.kind == "U" for part in parts):
-        raise ConfigError.at(
-            "dataset.task",
-            f"classification where the target {shown(examples.target)} is text",
-            "regression",
-        )
-    y, *rest = (part.reshape(len(part), -1).astype(np.float64) for part in parts)
+        raise _texts(examples, "regression", "classification" if examples.y.ndim == 1 else "tokens")
+    y, *rest = (part.reshape(len(part), -1) if part.ndim == 1 else part for part in parts)
     return Targets("regression", y, rest[0] if rest else None, ())
 
 
-def _classes_of_steps(examples: Examples) -> Targets:
-    parts = [part for part in (examples.y, examples.y_test) if part is not None]
-    for part in parts:
-        if part.dtype.kind not in "iu" or part.ndim != 2 or part.min() < 0:
-            raise ConfigError(
-                f"`{examples.key}` must hold a class 0, 1, ... for each step where the task is "
-                f"tokens, shape (n, steps). Received: {shown(examples.target)} of shape "
-                f"{part.shape} and dtype {part.dtype}."
-            )
-    y, *rest = (part.astype(np.int32) for part in parts)
-    return Targets("tokens", y, rest[0] if rest else None, ())
+def _texts(examples: Examples, task: Task, fitting: Task) -> ConfigError:
+    rule = f"{fitting} where the target {shown(examples.target)} is text"
+    return ConfigError.at("dataset.task", rule, task)
+
+
+def _check_axes(examples: Examples, task: Task, most: int) -> None:
+    if examples.y.ndim > most:
+        rule = f"regression where {shown(examples.target)} has the shape {examples.y.shape}"
+        raise ConfigError.at("dataset.task", rule, task)
+
+
+def _tokens(examples: Examples) -> Targets:
+    """Returns classes at each step; of the tokens of a vocabulary, their numbers as they are."""
+    y, y_test = _steps(examples, examples.y), examples.y_test
+    y_test = None if y_test is None else _steps(examples, y_test)
+    num_known = examples.vocabulary or len(examples.classes)
+    if num_known and y.dtype.kind in "iu":
+        for part in (y, y_test):
+            if part is not None and (part.min() < 0 or part.max() >= num_known):
+                received = f"numbers from {part.min()} to {part.max()} in {shown(examples.target)}"
+                rule = f"a class from 0 to {num_known - 1} at each step"
+                raise ConfigError(f"`{examples.key}` must hold {rule}. Received: {received}.")
+        names = examples.classes or tuple(map(str, range(num_known)))
+        y_test = None if y_test is None else y_test.astype(np.int32)
+        return Targets("tokens", y.astype(np.int32), y_test, names)
+    values, numbers = np.unique(y, return_inverse=True)
+    if not _can_be_classes(values):
+        raise ConfigError.at("dataset.task", f"regression where y holds {_range(values)}", "tokens")
+    names = tuple(_name(value) for value in values)
+    known = None if y_test is None else _known(y_test, values, examples)
+    return Targets("tokens", numbers.reshape(y.shape).astype(np.int32), known, names)
+
+
+def _steps(examples: Examples, y: np.ndarray) -> np.ndarray:
+    """Returns one label for each step, shape (n, steps)."""
+    if y.ndim == 3 and is_one_hot(y):
+        return y.argmax(axis=-1)
+    if y.ndim != 2:
+        raise ConfigError(
+            f"`dataset.task` must be {'classification' if y.ndim == 1 else 'regression'} where "
+            f"{shown(examples.target)} is no row of classes, one for each step. "
+            f"Received: tokens, and shape {y.shape}."
+        )
+    return y
 
 
 def _classes(examples: Examples) -> Targets:
+    _check_axes(examples, "classification", 2)
+    if examples.y.ndim > 1 and examples.y.dtype.kind == "U":
+        raise _texts(examples, "classification", "tokens")
     values, y = np.unique(_labels(examples.y, examples), return_inverse=True)
     known = dict(enumerate(examples.classes))
     names = tuple(known.get(value.item(), _name(value)) for value in values)

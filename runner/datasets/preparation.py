@@ -13,10 +13,14 @@ from runner.datasets.dataset import Dataset, Part
 from runner.datasets.files import WIDE
 from runner.datasets.labels import Targets, targets
 from runner.datasets.scaling import EXACT, plain, standardization, whole
-from runner.datasets.settings import DEFAULT_TEST, DEFAULT_VALIDATION, Examples, Settings
+from runner.datasets.settings import DEFAULT_TEST, DEFAULT_VALIDATION, INPUT, Examples, Settings
 from runner.datasets.shapes import shaped
 from runner.datasets.vocabulary import PADDING, UNKNOWN
 from runner.datasets.whitening import Whitening
+from runner.tasks import Task
+
+# Height, width and channels, after that of the examples.
+_AXES_OF_IMAGES = 4
 
 
 def prepare(
@@ -33,7 +37,11 @@ def prepare(
     Raises:
       ConfigError: The examples cannot be trained on, or not be split as asked.
     """
-    examples = checked(shaped(examples, settings))
+    is_mirrored = settings.target == INPUT and (
+        examples.target != INPUT or examples.y is examples.x
+    )
+    examples = shaped(examples, settings)
+    examples = checked(_reproduced(examples) if is_mirrored else examples)
     target = targets(examples)
     test_fraction = _test_fraction(examples, settings)
     try:
@@ -53,7 +61,8 @@ def prepare(
         parts = parts.apply(step.fit(parts.train[0]).apply)
     if examples.vocabulary:
         return _of_tokens(name, examples, target, parts)
-    return _of_quantities(name, examples, target, parts, settings, looked_up)
+    made = _of_quantities(name, examples, target, parts, settings, looked_up)
+    return _mirrored(made) if is_mirrored else made
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ def _of_tokens(name: str, examples: Examples, target: Targets, parts: _Parts) ->
     return Dataset(
         name,
         target.task,
-        max(vocabulary, _num_outputs(target)) if is_next else _num_outputs(target),
+        vocabulary if is_next else _num_outputs(target),
         *parts.made(),
         classes=target.classes[:vocabulary] if is_next else target.classes,
         notes=notes,
@@ -145,13 +154,32 @@ def _of_quantities(
         notes=examples.notes,
         task_guess=target.guess,
         whole=codes,
+        has_pixels=examples.has_pixels or target.y.ndim == _AXES_OF_IMAGES,
     )
 
 
+def _mirrored(dataset: Dataset) -> Dataset:
+    """Returns the data set with the inputs that the model sees as its targets."""
+    train, validation, test = dataset.train, dataset.validation, dataset.test
+    return replace(
+        dataset,
+        train=Part(train.x, train.x),
+        validation=Part(validation.x, validation.x),
+        test=None if test is None else Part(test.x, test.x),
+    )
+
+
+def _reproduced(examples: Examples) -> Examples:
+    """Returns the examples with their inputs as targets."""
+    task: Task = "tokens" if examples.vocabulary else "regression"
+    y, y_test = examples.x, examples.x_test
+    if examples.steps:  # which fill in what is missing; the targets follow
+        y, y_test = (None if part is None else np.nan_to_num(part) for part in (y, y_test))
+    return replace(examples, y=y, y_test=y_test, task=task, target=INPUT, classes=())
+
+
 def _num_outputs(target: Targets) -> int:
-    if target.task == "tokens":
-        return 1 + max(int(part.max()) for part in (target.y, target.y_test) if part is not None)
-    return len(target.classes) or target.y.shape[1]
+    return len(target.classes) or target.y.shape[-1]
 
 
 def _rows(examples: Examples, target: Targets, settings: Settings, test: float) -> split.Rows:

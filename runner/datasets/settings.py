@@ -23,6 +23,8 @@ TASK = one_of(*TASKS)
 WHITEN = one_of("zca", "pca")
 DEFAULT_TEST = 0.2
 DEFAULT_VALIDATION = 0.2
+INPUT = "input"
+"""The target that makes an autoencoder of the model: the inputs themselves."""
 
 
 class Fitted(Protocol):
@@ -51,7 +53,8 @@ class Examples:
 
     Attributes:
       x: Inputs, shape (n, ...), any numeric dtype.
-      y: Targets, shape (n,) or (n, k): numbers, texts, or rows of numbers.
+      y: Targets: numbers, texts, or arrays of them, shape (n, ...). `x` itself where the model is
+        to reproduce its inputs.
       task: What the targets are, or None to tell it from them.
       key: The setting to blame for bad data.
       source: Where the data comes from, for the messages.
@@ -99,11 +102,13 @@ class Split:
       split_seed: Seed of the streams `split` and `subset`; the same for all replicates.
       subset: Number of examples to keep, drawn before the split (an official test or validation
         part stays whole), or None for all.
+      target: `"input"` for a model that is to reproduce its inputs; None for the data's own target.
     """
 
     validation: float | None = setting(PROPER_FRACTION, 0.2)
     split_seed: int = setting(NON_NEGATIVE_INTEGER, 0)
     subset: int | None = setting(optional(POSITIVE_INTEGER), None)
+    target: str | None = setting(optional(one_of(INPUT)), None)
 
     # Overridden by settings where they can be chosen.
     test: ClassVar[float | None] = None
@@ -184,6 +189,8 @@ class Settings(Protocol):
     def resize(self) -> tuple[int, int] | None: ...
     @property
     def as_sequence(self) -> bool: ...
+    @property
+    def target(self) -> str | None: ...
 
     def read(self) -> Examples:
         """Returns all examples, as they come.

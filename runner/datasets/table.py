@@ -20,7 +20,7 @@ from runner.datasets.columns import MOST_CATEGORIES, listed, numbers_in_texts, t
 from runner.datasets.files import WIDE, existing_file, reading, unfit
 from runner.datasets.missing import MISSING, Fill
 from runner.datasets.numerals import plain
-from runner.datasets.settings import TASK, DrawnTest, Examples
+from runner.datasets.settings import INPUT, TASK, DrawnTest, Examples
 from runner.datasets.text_file import AUTO, Layout, layout, overlong_row
 from runner.spelling import did_you_mean
 from runner.tasks import Task
@@ -92,7 +92,8 @@ class Table(DrawnTest):
 
     Attributes:
       path: The file.
-      target: Name of the target column.
+      target: Name of the target column; `"input"`, where no column has that name, for a model that
+        is to reproduce its inputs.
       drop: Names of columns that are not inputs.
       keep: Names of columns that are inputs though they seem only to label the rows.
       separator: Between the columns of a CSV file; `"auto"` tells it from the file.
@@ -120,7 +121,8 @@ class Table(DrawnTest):
         frame, levels, notes = self._frame(path)
         if _seems_headless(frame):
             notes.append(f"{_HEADLESS} Its first line is taken for the names of the columns.")
-        target = _existing(frame, "dataset.target", self.target, path)
+        is_mirrored = self.target == INPUT and INPUT not in frame
+        target = "" if is_mirrored else _existing(frame, "dataset.target", self.target, path)
         dropped = [_existing(frame, "dataset.drop", name, path) for name in self.drop]
         kept = [_existing(frame, "dataset.keep", name, path) for name in self.keep]
         for key, names in (("dataset.drop", dropped), ("dataset.keep", kept)):
@@ -134,7 +136,7 @@ class Table(DrawnTest):
             name for name in free if (is_index and name in levels) or _labels_rows(frame[name])
         ]
         names = [name for name in frame.columns if name not in (target, *dropped, *labels)]
-        frame, told = _complete(frame, names, target, self.missing, path)
+        frame, told = _complete(frame, names, target or None, self.missing, path)
         columns = {name: _inputs(frame[name], path) for name in names}
         inputs = [pair for pairs in columns.values() for pair in pairs]
         if not inputs:
@@ -156,12 +158,12 @@ class Table(DrawnTest):
             steps = (Fill(filled, _categories(frame, columns), source=str(self.path)),)
         return Examples(
             x=x,
-            y=_target(frame[target], path),
-            task=self.task,
+            y=x if is_mirrored else _target(frame[target], path),
+            task=self.task or ("regression" if is_mirrored else None),
             key="dataset.path",
             source=str(self.path),
             inputs=tuple(name for name, _ in inputs),
-            target=target,
+            target=target or INPUT,
             steps=steps,
             notes=tuple(f"{path.name}: {note}" for note in (*notes, *told)),
         )
@@ -298,14 +300,16 @@ def _counts_rows(column: "pd.Series") -> bool:
 
 
 def _complete(
-    frame: "pd.DataFrame", names: Sequence[str], target: str, missing: str, path: Path
+    frame: "pd.DataFrame", names: Sequence[str], target: str | None, missing: str, path: Path
 ) -> "tuple[pd.DataFrame, list[str]]":
     """Returns the rows that are used, and what was done about missing values, as sentences."""
-    absent = frame[[*names, target]].isna()
+    used = [*names] if target is None else [*names, target]
+    absent = frame[used].isna()
     if missing == "refuse":
-        _check_complete(frame[[*names, target]], path)
+        _check_complete(frame[used], path)
         return frame, []
-    lost = absent.any(axis=1) if missing == "drop" else absent[target]
+    of_target = absent[[]] if target is None else absent[[target]]
+    lost = (absent if missing == "drop" else of_target).any(axis=1)
     told = []
     if num := int(lost.sum()):
         told.append(f"{num} of {len(frame)} rows are left out: a {_VALUE[missing]} is missing.")

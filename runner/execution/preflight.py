@@ -26,7 +26,7 @@ from runner.propagation.advice import misscaled
 from runner.propagation.settings import probe_size
 from runner.records import ConfigurationRecord, ReplicateRecord, lower_is_better
 from runner.spelling import did_you_mean
-from runner.tasks import ENDPOINT, METRICS
+from runner.tasks import DERIVED, ENDPOINT, parted
 from runner.training.objective import own_methods
 
 log = logging.getLogger(__name__)
@@ -264,7 +264,7 @@ def _dataset(cache: _Cache, item: Configuration) -> Dataset:
 
 
 def _check_metric(key: str, metric: str, dataset: Dataset, with_test: bool = False) -> None:
-    plain = ("loss", *METRICS[dataset.task])
+    plain = ("loss", *dataset.metrics)
     known = (*plain, *(f"val_{name}" for name in plain))
     if with_test and dataset.test is not None:
         known += tuple(f"test_{name}" for name in plain)
@@ -305,6 +305,9 @@ def _check_target(item: Configuration, dataset: Dataset) -> None:
     if item.training.early_stopping.patience is not None:
         watched = item.training.early_stopping.metric
         _check_metric("training.early_stopping.metric", watched, dataset)
+        if parted(watched)[1] in DERIVED:
+            rule = "a mean over examples, such as val_loss"
+            raise ConfigError.at("training.early_stopping.metric", rule, watched)
 
 
 def _check_loss(item: Configuration, dataset: Dataset, model: Any) -> None:
@@ -442,7 +445,7 @@ def _probe(dataset: Dataset, model: Any, examples: int) -> Any:
     from runner.initializers.law import Probe
     from runner.training.objective import Objective
 
-    return Probe(*dataset.probe(examples), Objective(model, dataset.task).loss)
+    return Probe(*dataset.probe(examples), Objective(model, dataset).loss)
 
 
 def _device(device: str, gpus: int | None) -> str:

@@ -95,7 +95,7 @@ def build(
     with fixed_randomness(seed):
         seeded = {"seed": seed} if name == "custom" else {}
         model = _BUILDERS[name](settings, signature, **seeded)
-        check(model, signature.num_outputs, signature.task)
+        check(model, signature.outputs, signature.task)
     return model
 
 

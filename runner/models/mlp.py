@@ -82,8 +82,9 @@ def build(settings: Mlp, signature: Signature) -> Any:
 
     with no activation after the sum. The first hidden layer has no skip connection even where the
     data happen to be as wide as it: the architecture must not change with the data. The output
-    layer is linear. Every dense layer has a bias, also before batch normalization (which makes it
-    redundant), so that the switch changes nothing else.
+    layer is linear, one unit for each number of the outputs, whatever their shape. Every dense
+    layer has a bias, also before batch normalization (which makes it redundant), so that the switch
+    changes nothing else.
 
     Reference: Yang and Schoenholz (2017), "Mean field residual networks: on the edge of chaos",
     section 2, the reduced residual network.

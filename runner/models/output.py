@@ -20,6 +20,12 @@ _OPEN_SIZE = 32
 # Activations that are layers or operations are known by the names of their classes.
 _CLASSES = {name.replace("_", ""): name for name in ACTIVATIONS}
 
+_EACH: dict[Task, str] = {
+    "classification": "class",
+    "multilabel": "label",
+    "tokens": "class at each step",
+    "regression": "target",
+}
 
 # How often a model is run to see what it puts out, and on how many examples.
 _RUNS, _EXAMPLES = 8, 16
@@ -27,12 +33,13 @@ _RUNS, _EXAMPLES = 8, 16
 _SPREAD = 2.0
 
 
-def check(model: Any, num_outputs: int, task: Task, key: str = "model") -> None:
+def check(model: Any, outputs: tuple[int, ...], task: Task, key: str = "model") -> None:
     """Checks that a built model can be trained for the task.
 
     Args:
       model: What a user or a builder made.
-      num_outputs: Number of classes, of labels or of targets. Two classes may have one output.
+      outputs: Shape of what is put out for one example; see `Signature`. Two classes may have one
+        output.
       task: Classes need logits or a softmax; one output for two classes, and labels, need logits
         or a sigmoid; regression anything but a softmax.
       key: What the messages call the model.
@@ -55,14 +62,21 @@ def check(model: Any, num_outputs: int, task: Task, key: str = "model") -> None:
         if count != 1:
             raise ConfigError(f"`{key}` must be a model with one {side}. Received: {count}.")
     shape = tuple(_tensors(model, "output", key)[0].shape)
-    may_be_one = task == "classification" and num_outputs == 2
-    if shape != (None, num_outputs) and not (may_be_one and shape == (None, 1)):
-        what = {"classification": "class", "multilabel": "label", "regression": "target"}[task]
+    may_be_one = task == "classification" and outputs == (2,)
+    if not _fits(shape, outputs) and not (may_be_one and shape == (None, 1)):
+        wanted = str((None, *outputs))
         raise ConfigError(
-            f"`{key}` must be a model with outputs of shape (None, {num_outputs}), "
-            f"one for each {what}{', or (None, 1)' if may_be_one else ''}. Received: {shape}."
+            f"`{key}` must be a model with outputs of shape {wanted}, one for each {_EACH[task]}"
+            f"{', or (None, 1)' if may_be_one else ''}. Received: {shape}."
         )
-    _check_activation(model, task, shape[1], key)
+    _check_activation(model, task, shape[-1], key)
+
+
+def _fits(shape: tuple[int | None, ...], outputs: tuple[int, ...]) -> bool:
+    """Tells whether outputs have a shape, as far as it is known: models may leave sizes open."""
+    if len(shape) != len(outputs) + 1 or (shape[0], shape[-1]) != (None, outputs[-1]):
+        return False
+    return all(size in (None, known) for size, known in zip(shape[1:], outputs, strict=True))
 
 
 def _check_activation(model: Any, task: Task, num_units: int, key: str) -> None:
@@ -76,7 +90,7 @@ def _check_activation(model: Any, task: Task, num_units: int, key: str) -> None:
         return
     why, advice = f"the task is {task}", "Take it off the last layer."
     fitting: tuple[str, ...]
-    if one_each := task == "multilabel" or num_units == 1:
+    if one_each := task == "multilabel" or (task == "classification" and num_units == 1):
         rule, fitting = "a sigmoid", ("linear", *_PROBABILITIES)
         if task == "classification":
             why += " and it has one output for two classes"

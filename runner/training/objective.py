@@ -1,39 +1,48 @@
 """What is minimized and what is measured, by the task and by what the model puts out."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from runner.datasets.dataset import Dataset
 from runner.models import num_units, outputs_logits
-from runner.tasks import METRICS, Task
+from runner.tasks import PSNR
+from runner.validation import LARGEST
+
+# A mean squared error below it counts as this: equal images would have an infinite PSNR.
+_LEAST_ERROR = 1e-30
 
 
 class Objective:
     """The loss and the metrics of a model.
 
-    Classes are learned by cross-entropy; by the binary one where there is one output for two of
-    them, and where each output is a label of its own, then averaged over the labels. Quantities are
-    learned by their squared error.
+    Classes are learned by cross-entropy, averaged over the steps where each has one; by the binary
+    one where there is one output for two of them, and where each output is a label of its own, then
+    averaged over the labels. Quantities are learned by their squared error, averaged too.
 
     Attributes:
       loss: The Keras loss.
       answers: Metric -> how many answers an example gives to it, in the order of the columns.
     """
 
-    def __init__(self, model: Any, task: Task) -> None:
+    def __init__(self, model: Any, dataset: Dataset) -> None:
         """Looks at what the model puts out.
 
         Args:
-          model: A Keras model that fits the task.
-          task: What is learned.
+          model: A Keras model that fits the data set's task.
+          dataset: What is learned.
         """
-        self._task = task
+        self._task = task = dataset.task
         units = num_units(model)
         self._is_binary = task == "multilabel" or (task == "classification" and units == 1)
-        logits = task != "regression" and outputs_logits(model)
+        self._logits = logits = task != "regression" and outputs_logits(model)
         # A class or label is predicted where its probability is above one half.
         self._threshold = 0.0 if logits else 0.5
         self.loss = self._loss(logits)
-        self.answers = {name: units if name == "binary_accuracy" else 1 for name in METRICS[task]}
+        size = dataset.train.y[0].size
+        self.answers = {name: 1 if name == "exact_match" else size for name in dataset.metrics}
 
     def _loss(self, from_logits: bool) -> Any:
         import keras
@@ -49,51 +58,79 @@ class Objective:
         """Returns the Keras metrics that stand beside the loss."""
         import keras
 
-        if self._task == "regression":
-            return [keras.metrics.MeanAbsoluteError(name="mae")]
-        if not self._is_binary:
-            return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-        measure = {
-            "accuracy": keras.metrics.binary_accuracy,
-            "binary_accuracy": keras.metrics.binary_accuracy,
-            "exact_match": _exact_match,
+        make: dict[str, Callable[[], Any]] = {
+            "mae": lambda: keras.metrics.MeanAbsoluteError(name="mae"),
+            PSNR: lambda: keras.metrics.MeanSquaredError(name=PSNR),
+            "perplexity": lambda: keras.metrics.SparseCategoricalCrossentropy(
+                "perplexity", from_logits=self._logits
+            ),
+            "exact_match": lambda: self._thresholded(_exact_match, "exact_match"),
         }
+        if not self._is_binary:
+            make["accuracy"] = lambda: keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        binary = keras.metrics.binary_accuracy
         return [
-            keras.metrics.MeanMetricWrapper(measure[name], name, threshold=self._threshold)
+            make[name]() if name in make else self._thresholded(binary, name)
             for name in self.answers
         ]
+
+    def _thresholded(self, measure: Callable[..., Any], name: str) -> Any:
+        import keras
+
+        return keras.metrics.MeanMetricWrapper(measure, name, threshold=self._threshold)
 
     def sums(self, targets: Any, outputs: Any) -> Any:
         """Returns the sums of the same metrics over a batch, in operations that XLA does well.
 
         Args:
-          targets: Classes, shape (batch,), or labels or values, shape (batch, outputs).
-          outputs: Shape (batch, outputs).
+          targets: Classes, shape (batch,) or (batch, steps), or labels or values, shape (batch,
+            ..., outputs).
+          outputs: Shape (batch, ..., outputs).
 
         Returns:
           For each metric the number of right answers, or the sum of the errors, shape (metrics,),
-          float32, or what the outputs are in: that holds every number of answers up to 2^24.
+          float32 (that holds every number of answers up to 2^24), of float64 outputs float64.
         """
         import tensorflow as tf
 
-        if self._task == "regression":
-            targets = tf.cast(targets, outputs.dtype)
-            return tf.reduce_sum(tf.abs(targets - outputs))[None] / outputs.shape[-1]
+        dtype = sums_dtype(outputs.dtype)
+        values = (self._values(name, targets, outputs) for name in self.answers)
+        return tf.stack([tf.reduce_sum(tf.cast(each, dtype)) for each in values])
+
+    def _values(self, name: str, targets: Any, outputs: Any) -> Any:
+        """Returns what a metric is the sum of: right answers, errors, or information."""
+        import keras
+        import tensorflow as tf
+
+        if name == "mae":
+            return tf.abs(tf.cast(targets, outputs.dtype) - outputs)
+        if name == PSNR:
+            return tf.square(tf.cast(targets, outputs.dtype) - outputs)
+        if name == "perplexity":
+            return keras.losses.sparse_categorical_crossentropy(targets, outputs, self._logits)
         if not self._is_binary:
-            right = _largest(outputs, targets.dtype) == targets
-            return tf.reduce_sum(_as_numbers(right))[None]
+            return _largest(outputs, targets.dtype) == targets
         predicted = tf.cast(outputs > self._threshold, targets.dtype)
         if self._task == "classification":
-            return tf.reduce_sum(_as_numbers(predicted[:, 0] == targets))[None]
+            return predicted[:, 0] == targets
         right = predicted == targets
-        whole = tf.reduce_all(right, axis=-1)
-        return tf.stack([tf.reduce_sum(_as_numbers(answers)) for answers in (right, whole)])
+        return tf.reduce_all(right, axis=-1) if name == "exact_match" else right
 
 
-def _as_numbers(values: Any) -> Any:
+def sums_dtype(dtype: Any) -> Any:
+    """Returns the type that metrics of such outputs are summed in."""
     import tensorflow as tf
 
-    return tf.cast(values, tf.float32)
+    return tf.float64 if dtype == tf.float64 else tf.float32
+
+
+def finished(name: str, mean: Any) -> Any:
+    """Returns the value of a metric, a number or an array, from the mean over all answers."""
+    if name == "perplexity":
+        return np.exp(np.minimum(mean, math.log(LARGEST)))
+    if name == PSNR:
+        return -10 * np.log10(np.maximum(mean, _LEAST_ERROR))
+    return mean
 
 
 def _largest(outputs: Any, dtype: Any) -> Any:

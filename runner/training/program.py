@@ -26,7 +26,7 @@ from runner.training.cohort import Cohort
 from runner.training.draws import drawn_alike
 from runner.training.forms import Form, recurrent_layers
 from runner.training.normalization import kernels_fused, normalizing_layers
-from runner.training.objective import Objective
+from runner.training.objective import Objective, sums_dtype
 from runner.training.pure import PureOptimizer, stand_in
 from runner.training.randomness import seed_generators
 from runner.training.stopping import Criterion, criterion
@@ -141,7 +141,7 @@ class Program:
         self._recurrent = recurrent_layers(cohort.model) if form.jit else []
         composed = not form.jit and "CPU" in cohort.device
         self._normalizing = normalizing_layers(cohort.model) if composed else []
-        self.objective = Objective(cohort.model, cohort.dataset.task)
+        self.objective = Objective(cohort.model, cohort.dataset)
         self.criterion = criterion(cohort, self.objective.answers)
         course = dataclasses.replace(cohort.optimizer.settings, learning_rate=1.0)
         self._rates = _Rates(optimizers.learning_rate(course, cohort.num_steps))
@@ -258,7 +258,8 @@ class Program:
         self._rates.start = constants.rates[0, 0] if self._single else constants.rates
         max_epochs, steps = orders.shape[0], self.cohort.steps_per_epoch
         sizes = [max_epochs * steps] * 2 + [max_epochs] * 5
-        dtypes = [self._dtype, self._dtype, tf.int32, tf.float64, tf.float64, tf.bool, tf.bool]
+        sums = [sums_dtype(self._dtype), tf.int32, tf.float64, tf.float64]
+        dtypes = [self._dtype, *sums, tf.bool, tf.bool]
         one, all_metrics = [self.num_replicas], [self.num_replicas, len(self.objective.answers)]
         shapes = [one, all_metrics, one, one, all_metrics, one, one]
         kept = Epochs(
@@ -506,7 +507,7 @@ class Program:
         return [tf.reshape(new, old.shape) for new, old in zip(after, other, strict=True)]
 
     def _forward(self, call: Call, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
-        """Returns the loss of one replica on a batch, and the sums of its metrics, float32."""
+        """Returns the loss of one replica on a batch, and the sums of its metrics."""
         drawn = drawn_alike(self.form.jit, self.cohort.device, has_other_forms=True)
         with call, drawn, steps_unrolled(self._recurrent), kernels_fused(self._normalizing):
             outputs = called(self.cohort.model, x, training)

@@ -23,7 +23,7 @@ from runner.tasks import metric
 from runner.training import optimizers
 from runner.training.cohort import Cohort, Member, Snapshot, movement
 from runner.training.draws import drawn_alike
-from runner.training.objective import Objective
+from runner.training.objective import Objective, finished
 from runner.training.randomness import epoch_order, first_state, seed_generators
 from runner.training.stopping import Watch, criterion
 from runner.training.tensorflow import on_device
@@ -72,7 +72,7 @@ class _Reference:
     def __init__(self, cohort: Cohort, learning_rate: float) -> None:
         self.cohort = cohort
         self.model = cohort.model
-        self.objective = Objective(cohort.model, cohort.dataset.task)
+        self.objective = Objective(cohort.model, cohort.dataset)
         self.settings = dataclasses.replace(cohort.optimizer.settings, learning_rate=learning_rate)
         self.model.compile(
             optimizer=self._fresh_optimizer(),
@@ -255,6 +255,6 @@ class _Mean:
     def result(self) -> Metrics:
         """Returns the means, the loss first: in that order they become columns."""
         return {
-            name: self.total[name] / (self.count * answers)
+            name: float(finished(name, self.total[name] / (self.count * answers)))
             for name, answers in self.answers.items()
         }

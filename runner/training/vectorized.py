@@ -25,6 +25,7 @@ from runner.terminal import DETAIL
 from runner.training.cohort import Cohort, Member, Snapshot, movement
 from runner.training.forms import Form
 from runner.training.grouping import Grouping
+from runner.training.objective import finished
 from runner.training.program import Constants, Epochs, State
 from runner.training.randomness import epoch_order, first_state, seed_generators
 from runner.training.tensorflow import on_device
@@ -361,9 +362,10 @@ class _Training:
 
         They are divided here: XLA would multiply by the reciprocal, which is not quite the same.
         """
-        answers = self.program.objective.answers.values()
+        answers = self.program.objective.answers.items()
         by_metric = zip(metrics.T, answers, strict=True)
-        return [loss / count, *(total / (count * each) for total, each in by_metric)]
+        means = (finished(name, total / (count * each)) for total, (name, each) in by_metric)
+        return [loss / count, *means]
 
     def _joined(self, values: Iterable[tuple[_Chunk, Sequence[np.ndarray]]]) -> Metrics:
         """Returns loss and metrics by the position in the cohort, from those of the chunks."""

@@ -68,9 +68,11 @@ GUESSES = [
     (np.array([[1, 1], [0, 1]]), "multilabel", "0 and 1 in 2 columns", ["regression"]),
     (np.array([[1.0, 0], [0, 0]]), "multilabel", "0 and 1 in 2 columns", ["regression"]),
     (np.array([[True, True], [False, True]]), "multilabel", "in 2 columns", ["regression"]),
-    (np.array([[1, -1], [-1, -1]]), "regression", "must be 0 or 1", []),
+    (np.array([[1, -1], [-1, -1]]), "regression", "must be 0 or 1", ["tokens"]),
     (np.array([[0.5, 0.5], [0, 1]]), "regression", "sum to 1", []),
     (np.array([[0.5, 0.7], [0, 1]]), "regression", None, []),
+    (np.zeros((2, 3, 3, 1)), "regression", None, []),
+    (np.array([["a", "b"], ["b", "b"]]), "tokens", None, []),
 ]
 
 

@@ -117,7 +117,7 @@ def test_global_generators_go_on_as_if_nothing_was_built():
 @pytest.mark.parametrize("task", TASKS)
 def test_every_model_fits_all_tasks(name, settings, task):
     model = build(name, settings, Signature(SHAPES[name], (2,), task))
-    check(model, num_outputs=2, task=task)
+    check(model, outputs=(2,), task=task)
     assert model(np.zeros((3, *SHAPES[name]), "float32")).shape == (3, 2)
 
 

@@ -136,20 +136,20 @@ def test_output_activation_is_read(make, expected):
 def test_what_fits_which_task(make, activation):
     model = make()
     if activation in ("linear", "softmax", "log_softmax"):
-        check(model, 3, "classification")
+        check(model, (3,), "classification")
     else:
         with pytest.raises(ConfigError, match=rf"is classification\. Received: {activation}\."):
-            check(model, 3, "classification")
+            check(model, (3,), "classification")
     if activation in ("linear", "sigmoid"):
-        check(model, 3, "multilabel")
+        check(model, (3,), "multilabel")
     else:
         with pytest.raises(ConfigError, match=rf"is multilabel\. Received: {activation}\."):
-            check(model, 3, "multilabel")
+            check(model, (3,), "multilabel")
     if activation == "softmax":
         with pytest.raises(ConfigError, match=r"without a softmax .* is regression"):
-            check(model, 3, "regression")
+            check(model, (3,), "regression")
     else:
-        check(model, 3, "regression")
+        check(model, (3,), "regression")
 
 
 ONE = {
@@ -166,20 +166,20 @@ ONE = {
 def test_one_output_for_two_classes(activation, message):
     model = sequential(layers.Dense(1, activation))
     if message == "fits":
-        check(model, 2, "classification")
+        check(model, (2,), "classification")
         flat = sequential(layers.Dense(1, activation), layers.Flatten())
-        check(flat, 2, "classification")
+        check(flat, (2,), "classification")
         assert outputs_logits(flat) == outputs_logits(model) == (activation is None)
     else:
         with pytest.raises(ConfigError, match=message):
-            check(model, 2, "classification")
+            check(model, (2,), "classification")
     with pytest.raises(ConfigError, match=r"\(None, 3\), one for each class\. Received: \(None, 1"):
-        check(model, 3, "classification")
+        check(model, (3,), "classification")
 
 
 def test_a_sigmoid_for_each_class_is_refused_with_the_ways_out():
     with pytest.raises(ConfigError, match=r"an example has one class.*dataset.task=multilabel"):
-        check(sequential(layers.Dense(3, "sigmoid")), 3, "classification")
+        check(sequential(layers.Dense(3, "sigmoid")), (3,), "classification")
 
 
 def test_a_users_function_as_activation_is_named():
@@ -187,7 +187,7 @@ def test_a_users_function_as_activation_is_named():
         return x / (1 + keras.ops.abs(x))
 
     with pytest.raises(ConfigError, match=r"Received: squashed\. Take it off"):
-        check(sequential(layers.Dense(3, squashed)), 3, "classification")
+        check(sequential(layers.Dense(3, squashed)), (3,), "classification")
 
 
 def two_inputs():
@@ -234,10 +234,10 @@ def built_on_data():
 )
 def test_what_cannot_be_trained_is_explained(make, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        check(make(), 3, "classification")
+        check(make(), (3,), "classification")
     assert "\n" not in str(caught.value)
 
 
 def test_message_names_the_callers_key():
     with pytest.raises(ConfigError, match="`mine` must be a Keras model"):
-        check(None, num_outputs=3, task="classification", key="mine")
+        check(None, outputs=(3,), task="classification", key="mine")

@@ -74,7 +74,7 @@ def examine(keras, digits):
             model = models.build("mlp", settings, dataset.signature)
         drawer = draw.prepare(draw.Subject(model), Choice(init, law))
         weights = [drawer.draw(seed) for seed in range(seeds)]
-        loss = Objective(model, dataset.task).loss
+        loss = Objective(model, dataset).loss
         examination = Examination(model, dataset, loss, diagnostics or Diagnostics())
         resolved = {
             "init": {"name": init, **vars(law)},

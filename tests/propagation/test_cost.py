@@ -22,7 +22,7 @@ def cost(keras, digits):
         drawer = draw.prepare(draw.Subject(model), Choice("he_normal", law))
         weights = [drawer.draw(seed) for seed in range(replicates)]
         moments = [time.process_time()]
-        examination = Examination(model, digits, Objective(model, digits.task).loss, Diagnostics())
+        examination = Examination(model, digits, Objective(model, digits).loss, Diagnostics())
         for _ in range(2):
             assert len(examination.examine(iter(weights))) == replicates
             moments.append(time.process_time())

@@ -185,14 +185,28 @@ def subclassed(keras, kind):
     return model
 
 
+STEPS = 4
+
+
 def dataset(task="classification", num_outputs=CLASSES, scale=1.0):
-    """Returns classes or labels that are linear in the inputs, which are `scale` times normal."""
+    """Returns targets that are linear in the inputs, which are `scale` times normal.
+
+    Quantities are the inputs themselves where `num_outputs` is 1, brought to [0, 1] as pixels.
+    """
     numbers = np.random.default_rng(1)
+    num_scores = num_outputs * (STEPS if task == "tokens" else 1)
+    kernel = np.random.default_rng(2).normal(size=(64, num_scores))
 
     def part(rows):
         x = numbers.normal(size=(rows, *SHAPE))
-        scores = x.reshape(rows, -1) @ np.random.default_rng(2).normal(size=(64, num_outputs))
-        y = scores.argmax(axis=1) if task == "classification" else scores > 0
+        scores = x.reshape(rows, -1) @ kernel
+        if task == "regression":
+            y = 1 / (1 + np.exp(-x)) if num_outputs == 1 else scores
+            return Part((scale * x).astype("float32"), y.astype("float32"))
+        if task == "tokens":
+            y = scores.reshape(rows, STEPS, num_outputs).argmax(axis=-1)
+        else:
+            y = scores.argmax(axis=1) if task == "classification" else scores > 0
         return Part((scale * x).astype("float32"), y.astype("int32"))
 
     return Dataset(
@@ -202,13 +216,20 @@ def dataset(task="classification", num_outputs=CLASSES, scale=1.0):
         train=part(ROWS),
         validation=part(20),
         test=part(11),
-        classes=tuple("abc"[:num_outputs]) if task == "classification" else (),
+        classes=tuple("abc"[:num_outputs]) if task in ("classification", "tokens") else (),
+        has_pixels=task == "regression",
     )
 
 
 def ending_in(keras, *last):
     body = [keras.layers.Flatten(), keras.layers.Dense(12, activation="relu")]
     return keras.Sequential([keras.Input(SHAPE), *body, *last])
+
+
+def at_each_step(keras, activation):
+    units, shape = STEPS * CLASSES, (STEPS, CLASSES)
+    last = [keras.layers.Reshape(shape), keras.layers.Activation(activation)]
+    return ending_in(keras, keras.layers.Dense(units), *last)
 
 
 def subclass(keras, units, activation):
@@ -262,6 +283,16 @@ ENDS = {
         lambda keras: ending_in(keras, keras.layers.Dense(2), keras.layers.Softmax()),
         "classification",
         2,
+    ),
+    "tokens, logits": (lambda keras: at_each_step(keras, None), "tokens", CLASSES),
+    "tokens, softmax": (lambda keras: at_each_step(keras, "softmax"), "tokens", CLASSES),
+    "targets": (lambda keras: ending_in(keras, keras.layers.Dense(5)), "regression", 5),
+    "pixels": (
+        lambda keras: ending_in(
+            keras, keras.layers.Dense(64, "sigmoid"), keras.layers.Reshape(SHAPE)
+        ),
+        "regression",
+        1,
     ),
 }
 """What a model ends in -> (model, task, classes or labels)."""

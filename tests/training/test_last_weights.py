@@ -50,7 +50,7 @@ def test_they_are_those_that_were_trained_and_measured(keras, engine, optimizer,
     finished = {event.key: event for event in outcomes.values() if event.status == "finished"}
     assert kept.keys() == finished.keys()
     assert len(finished) == max(count - 1, 1)
-    model.compile(loss=Objective(model, data.task).loss)
+    model.compile(loss=Objective(model, data).loss)
     trainable = {id(variable) for variable in model.trainable_variables}
     for key, values in kept.items():
         start = [
