@@ -402,7 +402,10 @@ def lower_is_better(metric: str) -> bool:
 
 def bounds(metric: str) -> tuple[float, float]:
     """Returns the least and the greatest value that `metric` can have."""
-    return (0.0, 1.0) if known_metric(metric).is_share else (0.0, math.inf)
+    known = known_metric(metric)
+    if known.is_share:
+        return 0.0, 1.0
+    return (-math.inf if known.is_gain else 0.0), math.inf
 
 
 def write_record(path: Path, record: Any, flushes_folder: bool = True) -> None:

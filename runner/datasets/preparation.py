@@ -174,7 +174,7 @@ def _reproduced(examples: Examples) -> Examples:
     task: Task = "tokens" if examples.vocabulary else "regression"
     y, y_test = examples.x, examples.x_test
     if examples.steps:  # which fill in what is missing; the targets follow
-        y, y_test = (None if part is None else np.nan_to_num(part) for part in (y, y_test))
+        y, y_test = np.nan_to_num(y), None if y_test is None else np.nan_to_num(y_test)
     return replace(examples, y=y, y_test=y_test, task=task, target=INPUT, classes=())
 
 
