@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from runner.datasets import split
 from runner.datasets.checks import checked
 from runner.datasets.dataset import Dataset, Part
 from runner.datasets.files import WIDE
+from runner.datasets.held import scaled
 from runner.datasets.labels import Targets, targets
 from runner.datasets.scaling import EXACT, plain, standardization, whole
 from runner.datasets.settings import DEFAULT_TEST, DEFAULT_VALIDATION, INPUT, Examples, Settings
@@ -60,27 +63,29 @@ def prepare(
     for step in examples.steps:
         parts = parts.apply(step.fit(parts.train[0]).apply)
     if examples.vocabulary:
-        return _of_tokens(name, examples, target, parts)
-    made = _of_quantities(name, examples, target, parts, settings, looked_up)
-    return _mirrored(made) if is_mirrored else made
+        made = _of_tokens(name, examples, target, parts)
+    else:
+        made = _of_quantities(name, examples, target, parts, settings, looked_up)
+        made = _mirrored(made) if is_mirrored else made
+    return replace(made, memory=settings.memory)
 
 
 @dataclass(frozen=True)
 class _Parts:
     """Inputs and targets of each part; None for a part that there is not."""
 
-    train: tuple[np.ndarray, np.ndarray]
-    validation: tuple[np.ndarray, np.ndarray]
-    test: tuple[np.ndarray, np.ndarray] | None = None
+    train: tuple[Any, np.ndarray]
+    validation: tuple[Any, np.ndarray]
+    test: tuple[Any, np.ndarray] | None = None
 
     def apply(
         self,
-        to_x: Callable[[np.ndarray], np.ndarray],
+        to_x: Callable[[Any], Any],
         to_y: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> "_Parts":
         """Returns all parts with inputs, and targets, as functions give them."""
 
-        def mapped(part: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        def mapped(part: tuple[Any, np.ndarray]) -> tuple[Any, np.ndarray]:
             return to_x(part[0]), to_y(part[1]) if to_y else part[1]
 
         test = mapped(self.test) if self.test else None
@@ -138,7 +143,7 @@ def _of_quantities(
     to_y = None
     if target.task == "regression":
         to_y = (plain if is_plain else standardization)(train_y).apply
-    parts = parts.apply(scale_x.apply, to_y)
+    parts = parts.apply(partial(scaled, scaling=scale_x), to_y)
     if settings.whiten:
         if looked_up:
             raise ConfigError.at(
@@ -160,12 +165,16 @@ def _of_quantities(
 
 def _mirrored(dataset: Dataset) -> Dataset:
     """Returns the data set with the inputs that the model sees as its targets."""
-    train, validation, test = dataset.train, dataset.validation, dataset.test
+
+    def mirrored(part: Part) -> Part:
+        seen = np.asarray(part.x)
+        return Part(seen, seen)
+
     return replace(
         dataset,
-        train=Part(train.x, train.x),
-        validation=Part(validation.x, validation.x),
-        test=None if test is None else Part(test.x, test.x),
+        train=mirrored(dataset.train),
+        validation=mirrored(dataset.validation),
+        test=None if dataset.test is None else mirrored(dataset.test),
     )
 
 

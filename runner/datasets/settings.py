@@ -20,6 +20,7 @@ from runner.datasets.vocabulary import VocabularyLimit
 from runner.tasks import TASKS, Task
 
 TASK = one_of(*TASKS)
+MEMORY = one_of("auto", "device", "stream")
 WHITEN = one_of("zca", "pca")
 DEFAULT_TEST = 0.2
 DEFAULT_VALIDATION = 0.2
@@ -103,12 +104,15 @@ class Split:
       subset: Number of examples to keep, drawn before the split (an official test or validation
         part stays whole), or None for all.
       target: `"input"` for a model that is to reproduce its inputs; None for the data's own target.
+      memory: Whether the data stays on the device, or is streamed to it a few batches at a time;
+        `"auto"`: streamed where it takes much of the device's memory. The numbers are the same.
     """
 
     validation: float | None = setting(PROPER_FRACTION, 0.2)
     split_seed: int = setting(NON_NEGATIVE_INTEGER, 0)
     subset: int | None = setting(optional(POSITIVE_INTEGER), None)
     target: str | None = setting(optional(one_of(INPUT)), None)
+    memory: str = setting(MEMORY, "auto")
 
     # Overridden by settings where they can be chosen.
     test: ClassVar[float | None] = None
@@ -183,6 +187,8 @@ class Settings(Protocol):
     def standardize(self) -> bool | None: ...
     @property
     def subset(self) -> int | None: ...
+    @property
+    def memory(self) -> str: ...
     @property
     def whiten(self) -> str | None: ...
     @property

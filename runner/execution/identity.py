@@ -29,7 +29,7 @@ from runner.propagation.settings import Diagnostics, probe_size
 # Settings that change what is told about the numbers, or where they are, but not the numbers; and
 # those whose whole effect the data itself shows.
 _WITHOUT_EFFECT = {
-    "dataset": {"path", "standardize", "keep", "separator", "decimal", "encoding"},
+    "dataset": {"path", "standardize", "keep", "separator", "decimal", "encoding", "memory"},
     "training": {"target_metric", "target_value", "checkpoint_every_s", "save"},
 }
 

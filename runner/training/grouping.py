@@ -8,6 +8,7 @@ from functools import partial
 
 from runner.imports import told
 from runner.terminal import DETAIL
+from runner.training.batches import is_streamed
 from runner.training.cohort import Cohort
 from runner.training.exhaustion import is_out_of_memory
 from runner.training.forms import Form, candidates
@@ -42,6 +43,7 @@ class Grouping:
       groups: The positions in the cohort that are trained together.
       num_orders: How many data orders every program is given.
       max_epochs: How many epochs one call trains at the most.
+      is_streamed: Whether the device is given the data a few batches at a time.
     """
 
     def __init__(self, cohort: Cohort) -> None:
@@ -56,6 +58,8 @@ class Grouping:
         ]
         self.num_orders = max(len(self.batch_seeds(group)) for group in self.groups)
         in_a_call = _MAX_ORDERS // (4 * self.num_orders * len(cohort.dataset.train))
+        self.is_streamed = is_streamed(cohort.dataset, cohort.device, cohort.room.memory_bytes)
+        in_a_call = 1 if self.is_streamed else in_a_call
         self.max_epochs = max(min(_MAX_EPOCHS, cohort.training.epochs, in_a_call), 1)
         forms = candidates(
             cohort.model, cohort.optimizer, cohort.device, self.size, cohort.training.epochs

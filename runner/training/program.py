@@ -21,6 +21,7 @@ import tensorflow as tf
 from runner.anatomy.calls import called
 from runner.config import ConfigError
 from runner.training import optimizers
+from runner.training.batches import as_seen
 from runner.training.calls import Call, stem_from, steps_unrolled
 from runner.training.cohort import Cohort
 from runner.training.draws import drawn_alike
@@ -138,6 +139,7 @@ class Program:
         self.num_traces = 0
         self._trainable = list(cohort.model.trainable_variables)
         self._other = list(cohort.model.non_trainable_variables)
+        self._as_seen = as_seen(cohort.dataset.train.x)
         self._recurrent = recurrent_layers(cohort.model) if form.jit else []
         composed = not form.jit and "CPU" in cohort.device
         self._normalizing = normalizing_layers(cohort.model) if composed else []
@@ -152,6 +154,9 @@ class Program:
         self._optimizer = PureOptimizer(self._keras_optimizer(), stand_ins)
         self.train = tf.function(self._train, autograph=False, jit_compile=form.jit)
         self.evaluate = tf.function(self._evaluate, autograph=False, jit_compile=form.jit)
+        self.train_block = tf.function(self._train_block, autograph=False, jit_compile=form.jit)
+        self.measure_block = tf.function(self._measure_block, autograph=False, jit_compile=form.jit)
+        self.end_epoch = tf.function(self._end_epoch, autograph=False, jit_compile=form.jit)
 
     def state(self, trainable: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> State:
         """Returns the state before training.
@@ -272,12 +277,7 @@ class Program:
         def body(epoch: Any, state: State, kept: Epochs) -> tuple[Any, State, Epochs]:
             state, bad_step, kept = self._epoch(state, constants, train, orders, epoch, kept)
             val_loss, val_metrics = self._evaluate(state, *validation)
-            limit = self.cohort.training.divergence_limit * validation[0].shape[0]
-            state = state._replace(alive=state.alive & (val_loss <= limit))
-            stopped = tf.zeros(self.num_replicas, tf.bool)
-            if self.criterion is not None:
-                total = self._total(epoch, kept, val_loss, val_metrics)
-                state, stopped = self._watched(state, total, self.criterion)
+            state, stopped = self._ended(epoch, state, kept, val_loss, val_metrics)
             kept = kept._replace(
                 bad_step=kept.bad_step.write(epoch, bad_step),
                 val_loss=kept.val_loss.write(epoch, val_loss),
@@ -299,6 +299,64 @@ class Program:
             for values in (loss, measured)
         ]
         return state, Epochs(*by_epoch, *others)
+
+    def _ended(
+        self, epoch: Any, state: State, kept: Epochs, val_loss: Any, val_metrics: Any
+    ) -> tuple[State, Any]:
+        """Returns the state after what is looked at at the end of an epoch, and who stopped."""
+        limit = self.cohort.training.divergence_limit * len(self.cohort.dataset.validation)
+        state = state._replace(alive=state.alive & (val_loss <= limit))
+        if self.criterion is None:
+            return state, tf.zeros(self.num_replicas, tf.bool)
+        total = self._total(epoch, kept, val_loss, val_metrics)
+        return self._watched(state, total, self.criterion)
+
+    def _train_block(
+        self, state: State, constants: Constants, batches: tuple[Any, Any], num_steps: Any
+    ) -> tuple[State, Any, Any, Any]:
+        """Trains some steps of an epoch on batches that are given.
+
+        Args:
+          state: Before them.
+          constants: Of the chunk.
+          batches: Inputs, as they are held, and targets, (steps, orders, batch, ...) each.
+          num_steps: How many of these steps to train, a scalar tensor.
+
+        Returns:
+          The state after them; the first of them whose loss was lost, or -1; losses and metrics.
+        """
+        self.num_traces += 1  # runs while tracing only
+        self._rates.start = constants.rates[0, 0] if self._single else constants.rates
+        steps, one = batches[0].shape[0], [self.num_replicas]
+        loss = tf.TensorArray(self._dtype, steps, element_shape=one)
+        shape = [*one, len(self.objective.answers)]
+        measured = tf.TensorArray(tf.float32, steps, element_shape=shape)
+
+        def body(step: Any, *carried: Any) -> Any:
+            by_order = [tf.gather(part, step) for part in batches]
+            return step + 1, *self._one_step(step, step, by_order, constants, carried)
+
+        _, state, bad_step, loss, measured = tf.while_loop(
+            lambda step, *_: step < num_steps,
+            body,
+            (0, state, tf.fill(one, -1), loss, measured),
+            maximum_iterations=steps,
+        )
+        return state, bad_step, loss.stack(), measured.stack()
+
+    def _end_epoch(
+        self, state: State, loss: Any, measured: Any, val_loss: Any, val_metrics: Any
+    ) -> tuple[State, Any]:
+        """As `_ended`, of an epoch whose losses and metrics are given, (steps, ...)."""
+        names = {"loss": loss, "metrics": measured}
+        arrays = {
+            name: tf.TensorArray(
+                values.dtype, values.shape[0], False, False, element_shape=values.shape[1:]
+            ).unstack(values)
+            for name, values in names.items()
+        }
+        kept = Epochs(**arrays, **dict.fromkeys(set(Epochs._fields) - set(names)))
+        return self._ended(0, state, kept, val_loss, val_metrics)
 
     def _total(self, epoch: Any, kept: Epochs, val_loss: Any, val_metrics: Any) -> Any:
         """Returns the sum that early stopping looks at, (replicas,), float64."""
@@ -345,15 +403,9 @@ class Program:
         first = epoch * self.cohort.steps_per_epoch
 
         def one_step(step: Any, num_rows: int, carried: Any) -> Any:
-            state, bad_step, loss, measured = carried
             rows = tf.slice(orders, [epoch, 0, step * size], [1, orders.shape[1], num_rows])[0]
-            state, step_loss, step_metric = self._step(state, constants, *train, rows)
-            ok = tf.math.is_finite(step_loss)
-            ok &= step_loss <= tf.cast(self.cohort.training.divergence_limit, self._dtype)
-            bad_step = tf.where(state.alive & ~ok, step, bad_step)
-            state = state._replace(alive=state.alive & ok)
-            loss = loss.write(first + step, step_loss)
-            return state, bad_step, loss, measured.write(first + step, step_metric)
+            by_order = [tf.gather(part, rows) for part in train]
+            return self._one_step(step, first + step, by_order, constants, carried)
 
         carried = (state, tf.fill([self.num_replicas], -1), kept.loss, kept.metrics)
         if full:
@@ -368,12 +420,32 @@ class Program:
         state, bad_step, loss, measured = carried
         return state, bad_step, kept._replace(loss=loss, metrics=measured)
 
+    def _one_step(
+        self, step: Any, place: Any, by_order: Sequence[Any], constants: Constants, carried: Any
+    ) -> Any:
+        """Trains one step; returns state, first bad steps, losses and metrics with its own.
+
+        Args:
+          step: Its number, from 0.
+          place: Where its losses and metrics are written to.
+          by_order: A batch of inputs, as they are held, and of targets, (orders, batch, ...) each.
+          constants: Of the chunk.
+          carried: State, first bad steps, losses and metrics.
+        """
+        state, bad_step, loss, measured = carried
+        state, step_loss, step_metric = self._step(state, constants, by_order)
+        ok = tf.math.is_finite(step_loss)
+        ok &= step_loss <= tf.cast(self.cohort.training.divergence_limit, self._dtype)
+        bad_step = tf.where(state.alive & ~ok, step, bad_step)
+        state = state._replace(alive=state.alive & ok)
+        return state, bad_step, loss.write(place, step_loss), measured.write(place, step_metric)
+
     def _step(
-        self, state: State, constants: Constants, x: Any, y: Any, rows: Any
+        self, state: State, constants: Constants, by_order: Sequence[Any]
     ) -> tuple[State, Any, Any]:
         """Returns the state after one update, and before it the loss and the metrics' sums."""
-        by_order = tf.gather(x, rows), tf.gather(y, rows)
-        batches = [tf.gather(part, constants.order_of) for part in by_order]
+        x, *others = by_order
+        batches = [tf.gather(part, constants.order_of) for part in (self._as_seen(x), *others)]
         gradients, assigned, other, loss, measured = self._for_each(
             partial(self._gradients, state.optimizer), (state.trainable, state.other, *batches)
         )
@@ -406,7 +478,7 @@ class Program:
 
         They are of the loss, (replicas,), and of the metrics, (replicas, metrics).
         """
-        rows = _block_size(x.shape[0], self._max_evaluated)
+        rows = self.block_size(x.shape[0])
         full, rest = divmod(x.shape[0], rows)
 
         def block(first: Any, count: int) -> Any:
@@ -414,11 +486,7 @@ class Program:
                 tf.slice(array, [first] + [0] * (array.shape.rank - 1), [count, *array.shape[1:]])
                 for array in (x, y)
             ]
-            loss, measured = self._for_each(
-                lambda trainable, other: self._measure(trainable, other, *part),
-                (state.trainable, state.other),
-            )
-            return [tf.cast(loss, tf.float64) * count, tf.cast(measured, tf.float64)]
+            return self._measure_block(state, *part)
 
         shapes = [self.num_replicas], [self.num_replicas, len(self.objective.answers)]
         total = [tf.zeros(shape, tf.float64) for shape in shapes]
@@ -434,6 +502,19 @@ class Program:
             total = [t + p for t, p in zip(total, block(full * rows, rest), strict=True)]
         loss, measured = total
         return loss, measured
+
+    def block_size(self, num_examples: int) -> int:
+        """Returns how many of the examples of a part are evaluated together."""
+        return _block_size(num_examples, self._max_evaluated)
+
+    def _measure_block(self, state: State, x: Any, y: Any) -> list[Any]:
+        """Returns the sums over a block of examples, as `_evaluate`."""
+        x, count = self._as_seen(x), x.shape[0]
+        loss, measured = self._for_each(
+            lambda trainable, other: self._measure(trainable, other, x, y),
+            (state.trainable, state.other),
+        )
+        return [tf.cast(loss, tf.float64) * count, tf.cast(measured, tf.float64)]
 
     @property
     def _dtype(self) -> Any:

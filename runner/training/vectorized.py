@@ -22,6 +22,7 @@ import tensorflow as tf
 from runner.events import EpochEnded, ReplicateEnded
 from runner.imports import told
 from runner.terminal import DETAIL
+from runner.training import batches
 from runner.training.cohort import Cohort, Member, Snapshot, movement
 from runner.training.forms import Form
 from runner.training.grouping import Grouping
@@ -76,6 +77,31 @@ class _Chunk:
     start: list[np.ndarray] = field(repr=False)
 
 
+class _Way:
+    """Where a chunk is within a streamed epoch.
+
+    Attributes:
+      state: Where its replicas are.
+      loss, metrics: Of the steps so far, as in `Epochs`, by block.
+      bad_step: The first step of the epoch whose loss was lost, or -1; (replicas,).
+    """
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.loss: list[np.ndarray] = []
+        self.metrics: list[np.ndarray] = []
+        self.bad_step = np.full(state.alive.shape, -1)
+
+    def add(self, first: int, count: int, state: State, bad_step: Any, *measured: Any) -> None:
+        """Takes what `count` steps from the step `first` on have yielded."""
+        self.state = state
+        loss, metrics = (values.numpy()[:count] for values in measured)
+        self.loss.append(loss)
+        self.metrics.append(metrics)
+        bad_step = bad_step.numpy()
+        self.bad_step = np.where(bad_step >= 0, first + bad_step, self.bad_step)
+
+
 def train(cohort: Cohort) -> Iterator[EpochEnded | ReplicateEnded]:
     """Trains all members; yields an event per epoch for those that are alive, and their ends.
 
@@ -123,9 +149,12 @@ class _Training:
         self.batch_seeds = grouping.batch_seeds(drawn)
         data = cohort.dataset
         parts = {"train": data.train, "val": data.validation, "test": data.test}
-        self.parts = {
-            name: (tf.constant(part.x), tf.constant(part.y)) for name, part in parts.items() if part
-        }
+        self.parts = {name: part for name, part in parts.items() if part}
+        self.tensors = (
+            {}
+            if grouping.is_streamed
+            else {name: batches.on_device(part) for name, part in self.parts.items()}
+        )
         self.alive = np.zeros(len(cohort.members), bool)
         self.alive[list(drawn)] = True
         if cohort.resume is not None:
@@ -164,7 +193,7 @@ class _Training:
                 self._build(form)
                 metrics = self._evaluate("train") | _prefixed("val_", self._evaluate("val"))
                 if self.cohort.training.epochs:
-                    self._train(self.chunks[0], self._orders(1, 0), 0)  # compiles, trains nothing
+                    self._compile()
             except Exception as error:
                 if not self.grouping.strike(error):
                     raise
@@ -182,6 +211,16 @@ class _Training:
                     form.reason,
                 )
                 return metrics
+
+    def _compile(self) -> None:
+        """Has the training compiled; trains nothing."""
+        chunk = self.chunks[0]
+        if not self.grouping.is_streamed:
+            self._train(chunk, tf.constant(self._orders(1, 0)), 0)
+            return
+        for rows, _ in batches.blocks(self._orders(1, 0)[0], *self._sizes()):
+            block = batches.taken(self.parts["train"], rows)
+            self.program.train_block(chunk.state, chunk.constants, block, tf.constant(0))
 
     def _trained(self, epoch: int, count: int) -> list[Epoch]:
         """As `_epochs`; a form that fails when it trains for the first time gives way to the next.
@@ -285,7 +324,7 @@ class _Training:
             [values(variable) for variable in model.non_trainable_variables],
         )
 
-    def _orders(self, epoch: int, count: int) -> Any:
+    def _orders(self, epoch: int, count: int) -> np.ndarray:
         """Returns the orders of `count` epochs, filled up to what the program is given."""
         num_examples = len(self.cohort.dataset.train)
         orders = np.zeros(
@@ -293,10 +332,10 @@ class _Training:
         )
         for row, seed in product(range(count), range(len(self.batch_seeds))):
             orders[row, seed] = epoch_order(self.batch_seeds[seed], epoch + row, num_examples)
-        return tf.constant(orders)
+        return orders
 
     def _train(self, chunk: _Chunk, orders: Any, count: int) -> tuple[State, Epochs]:
-        parts = self.parts["train"], self.parts["val"]
+        parts = self.tensors["train"], self.tensors["val"]
         return self.program.train(
             chunk.state, chunk.constants, *parts, orders, tf.constant(count, tf.int32)
         )
@@ -320,13 +359,28 @@ class _Training:
         return self._joined(self._each_chunk(lambda chunk: self._measured(chunk.state, part)))
 
     def _measured(self, state: State, part: str) -> list[np.ndarray]:
-        sums = self.program.evaluate(state, *self.parts[part])
-        loss, metrics = (value.numpy() for value in sums)
-        return self._means(loss, metrics, self.parts[part][0].shape[0])
+        """Returns loss and metrics of a part, (replicas,) each."""
+        return self._means(*self._sums(state, part), len(self.parts[part]))
+
+    def _sums(self, state: State, part: str) -> list[Any]:
+        """Returns the sums of loss and metrics over a part; see `Program.evaluate`."""
+        count = len(self.parts[part])
+        if self.grouping.is_streamed:
+            size, total = self.program.block_size(count), [0.0, 0.0]
+            for first in range(0, count, size):
+                block = batches.taken(self.parts[part], slice(first, first + size))
+                sums = self.program.measure_block(state, *block)
+                total = [
+                    before + values.numpy() for before, values in zip(total, sums, strict=True)
+                ]
+            return total
+        return [value.numpy() for value in self.program.evaluate(state, *self.tensors[part])]
 
     def _epochs(self, first: int, count: int) -> list[Epoch]:
         """Trains epochs `first` to `first + count - 1`."""
-        orders = self._orders(first, count)
+        if self.grouping.is_streamed:
+            return [self._epoch(first, 0, self._streamed(first))]
+        orders = tf.constant(self._orders(first, count))
 
         def work(chunk: _Chunk) -> Epochs:
             chunk.state, results = self._train(chunk, orders, count)
@@ -334,6 +388,44 @@ class _Training:
 
         done = self._each_chunk(work)
         return [self._epoch(first + row, row, done) for row in range(count)]
+
+    def _streamed(self, epoch: int) -> list[tuple[_Chunk, Epochs]]:
+        """Trains an epoch on batches that are taken from the data set while others are trained on.
+
+        A call that fails leaves nothing behind here either: states change when the epoch has ended.
+        """
+        size, steps = self._sizes()
+        orders, part = self._orders(epoch, 1)[0], self.parts["train"]
+        ways = {id(chunk): _Way(chunk.state) for chunk in self.chunks}
+        first = 0
+        ahead = batches.ahead(part, batches.blocks(orders, size, steps), self.cohort.device)
+        for block, count in ahead:
+            self._each_chunk(partial(self._train_block, ways, block, first, count))
+            first += count
+
+        def end(chunk: _Chunk) -> Epochs:
+            way = ways[id(chunk)]
+            sums = self._sums(way.state, "val")
+            loss, metrics = np.concatenate(way.loss), np.concatenate(way.metrics)
+            state, stopped = self.program.end_epoch(way.state, loss, metrics, *sums)
+            chunk.state = state
+            results = loss, metrics, way.bad_step, *sums, state.alive.numpy(), stopped.numpy()
+            return Epochs(*(values[np.newaxis] for values in results))
+
+        return self._each_chunk(end)
+
+    def _train_block(
+        self, ways: dict[int, _Way], block: Any, first: int, count: int, chunk: _Chunk
+    ) -> None:
+        """Trains a chunk on a block of batches."""
+        way = ways[id(chunk)]
+        result = self.program.train_block(way.state, chunk.constants, block, tf.constant(count))
+        way.add(first, count, *result)
+
+    def _sizes(self) -> tuple[int, int]:
+        """Returns the examples of a batch, and the batches of a call where data is streamed."""
+        size = self.cohort.training.batch_size
+        return size, batches.block_steps(self.parts["train"], self.grouping.num_orders, size)
 
     def _epoch(self, epoch: int, row: int, done: Sequence[tuple[_Chunk, Epochs]]) -> Epoch:
         """Returns what there is to say of one epoch, from that row of what the chunks yielded."""

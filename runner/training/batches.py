@@ -1,0 +1,144 @@
+"""How examples get from a data set to a device: as they are held, all at once or streamed.
+
+What a program is given is what the data set holds; inside, a batch becomes what the model sees, in
+the arithmetic of `Scaling.apply`, and so with the same bits. Where the data set does not fit the
+device, it is given a few batches at a time, and computes the same.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from runner.config import ConfigError
+from runner.datasets.dataset import Dataset, Part
+from runner.datasets.held import Held, Inputs
+
+# Of a device's memory for a data set that stays there; the rest is for training.
+_SHARE = 0.25
+
+# Bytes of the batches that a call is given where data is streamed.
+_BLOCK_BYTES = 32 * 2**20
+
+
+def stored(x: Inputs) -> np.ndarray:
+    """Returns inputs as they are held."""
+    return x.stored if isinstance(x, Held) else x
+
+
+def as_seen(x: Inputs) -> Callable[[Any], Any]:
+    """Returns what makes of a tensor of inputs as they are held what a model sees."""
+    if not isinstance(x, Held):
+        return lambda rows: rows
+    shift, scale = (np.asarray(value, np.float64) for value in (x.scaling.shift, x.scaling.scale))
+
+    def scaled(rows: Any) -> Any:
+        return tf.cast((tf.cast(rows, tf.float64) - shift) * scale, tf.float32)
+
+    return scaled
+
+
+def num_bytes(dataset: Dataset) -> int:
+    """Returns the bytes of all parts as they are held."""
+    parts = [part for part in (dataset.train, dataset.validation, dataset.test) if part]
+    return sum(stored(part.x).nbytes + part.y.nbytes for part in parts)
+
+
+def on_device(part: Part) -> tuple[Any, Any]:
+    """Returns inputs, as they are held, and targets of a part as tensors."""
+    return tf.constant(stored(part.x)), tf.constant(part.y)
+
+
+def block_steps(part: Part, orders: int, batch_size: int) -> int:
+    """Returns how many batches a call is given where data is streamed.
+
+    Args:
+      part: The training part.
+      orders: Of so many data orders at a time.
+      batch_size: Examples in a batch.
+    """
+    x = stored(part.x)
+    each = (x.nbytes + part.y.nbytes) / len(part) * batch_size * orders
+    return int(max(1, min(_BLOCK_BYTES // each, len(part) // batch_size)))
+
+
+def is_streamed(dataset: Dataset, device: str, memory_bytes: int) -> bool:
+    """Tells whether a data set is streamed, by its `memory` and what there is.
+
+    Args:
+      dataset: The data set.
+      device: TensorFlow's name of the device.
+      memory_bytes: That a process may use on a CPU.
+
+    Raises:
+      ConfigError: It shall stay on a device that cannot hold it.
+    """
+    if dataset.memory == "stream":
+        return True
+    room = _gpu_bytes(device) if "GPU" in device else memory_bytes
+    needed = num_bytes(dataset)
+    fits = needed <= _SHARE * room
+    if dataset.memory == "device" and needed > room:
+        raise ConfigError(
+            "`dataset.memory` must be auto or stream where the device cannot hold the data. "
+            f"Received: device, with {needed / 2**30:.1f} GiB of data; the device has "
+            f"{room / 2**30:.1f} GiB."
+        )
+    return dataset.memory == "auto" and not fits
+
+
+def _gpu_bytes(device: str) -> int:
+    """Returns the bytes that TensorFlow may take of a GPU."""
+    from tensorflow.python.client import device_lib
+
+    number = device.rpartition(":")[2]
+    gpus = [one for one in device_lib.list_local_devices() if one.device_type == "GPU"]
+    return next(one.memory_limit for one in gpus if one.name.endswith(f":{number}"))
+
+
+def taken(part: Part, rows: Any) -> tuple[Any, Any]:
+    """Returns some examples of a part, inputs as they are held, and their targets, as tensors."""
+    return tf.constant(stored(part.x)[rows]), tf.constant(part.y[rows])
+
+
+def blocks(orders: np.ndarray, size: int, steps: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields the rows of some batches of an epoch, (steps, orders, batch), and how many they are.
+
+    Those of full batches have one shape: what is too much in the last ones means nothing. The last
+    batch of an epoch, if it is smaller, comes alone.
+
+    Args:
+      orders: Rows of the examples, (orders, examples).
+      size: Examples in a batch.
+      steps: Batches in a block.
+    """
+    full = orders.shape[1] // size
+    cut = orders[:, : full * size].reshape(len(orders), full, size).swapaxes(0, 1)
+    for first in range(0, full, steps):
+        rows = cut[first : first + steps]
+        yield np.resize(rows, (steps, *rows.shape[1:])), len(rows)
+    if orders.shape[1] % size:
+        yield orders[np.newaxis, :, full * size :], 1
+
+
+def ahead(
+    part: Part, rows: Iterable[tuple[np.ndarray, int]], device: str
+) -> Iterator[tuple[tuple[Any, Any], int]]:
+    """Yields the examples of blocks; the next block is taken while the caller works on one."""
+
+    def taken_there(rows: np.ndarray) -> tuple[Any, Any]:
+        with tf.device(device):
+            return taken(part, rows)
+
+    with ThreadPoolExecutor(1) as thread:
+        following: Future[Any] | None = None
+        count = 0
+        for next_rows, next_count in rows:
+            coming = thread.submit(taken_there, next_rows)
+            if following is not None:
+                yield following.result(), count
+            following, count = coming, next_count
+        if following is not None:
+            yield following.result(), count
