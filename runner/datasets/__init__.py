@@ -51,7 +51,9 @@ CATALOGUE: dict[str, type] = {
 }
 
 
-def load(name: str, settings: Settings, looked_up: Sequence[int] = ()) -> Dataset:
+def load(
+    name: str, settings: Settings, looked_up: Sequence[int] = (), integers: bool = False
+) -> Dataset:
     """Reads, checks, splits and scales a data set.
 
     Args:
@@ -59,8 +61,9 @@ def load(name: str, settings: Settings, looked_up: Sequence[int] = ()) -> Datase
       settings: An instance of `CATALOGUE[name]`.
       looked_up: Positions along the last axis of inputs that the model looks up, which so stay as
         they are.
+      integers: Whether inputs that are all whole numbers stay such, int32.
 
     Raises:
       ConfigError: It cannot be read, cannot be trained on, or not be split as asked.
     """
-    return prepare(name, settings.read(), settings, looked_up)
+    return prepare(name, settings.read(), settings, looked_up, integers)

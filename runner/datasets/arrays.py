@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from runner.config import FRACTION, PROPER_FRACTION, TEXT, ConfigError, optional, setting, shown
-from runner.datasets.files import WIDE, existing_file, open_npz, reading, unfit
+from runner.datasets.files import WIDE, check_memory, existing_file, open_npz, reading, unfit
 from runner.datasets.missing import MISSING, Fill, settled
 from runner.datasets.settings import TASK, Examples, Pictures
 from runner.tasks import Task
@@ -74,6 +74,7 @@ def _stored(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns inputs and targets of each part that the file has."""
     with open_npz(path) as archive:
         names = _names(set(archive.files), path)
+        check_memory(sum(entry.file_size for entry in archive.zip.infolist()), path)
         return {
             part: (_array(archive, x, path), _array(archive, y, path))
             for part, (x, y) in names.items()

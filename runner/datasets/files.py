@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from runner.config import ConfigError, shown
+from runner.machine import available_memory
 
 # Long enough for a whole path or a list of columns.
 WIDE = 400
 _LONGEST_REASON = 200
+# While examples are divided, they are held twice.
+_COPIES = 2
 
 
 def expanded(path: str) -> Path:
@@ -60,6 +63,19 @@ def unfit(rule: str, received: str, path: Path, advice: str = "") -> ConfigError
     return ConfigError(
         f"`dataset.path` must {rule}. Received: {received}, in {shown(str(path), WIDE)}.{tail}"
     )
+
+
+def check_memory(num_bytes: int, path: Path) -> None:
+    """Checks, before it is read, that a file's content fits the memory as often as it is held.
+
+    Raises:
+      ConfigError: It does not.
+    """
+    available = available_memory()
+    if num_bytes * _COPIES > available:
+        received = f"{num_bytes / 2**30:.3g} GiB where {available / 2**30:.3g} GiB are free"
+        rule = f"name data that fits {1 / _COPIES:.0%} of this machine's free memory"
+        raise unfit(rule, received, path, "Store fewer examples, or bytes or float32.")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from runner.datasets.dataset import Dataset, Part
 from runner.datasets.files import WIDE
 from runner.datasets.held import scaled
 from runner.datasets.labels import Targets, targets
-from runner.datasets.scaling import EXACT, plain, standardization, whole
+from runner.datasets.scaling import EXACT, is_whole, plain, standardization, whole
 from runner.datasets.settings import DEFAULT_TEST, DEFAULT_VALIDATION, INPUT, Examples, Settings
 from runner.datasets.shapes import shaped
 from runner.datasets.vocabulary import PADDING, UNKNOWN
@@ -27,7 +27,11 @@ _AXES_OF_IMAGES = 4
 
 
 def prepare(
-    name: str, examples: Examples, settings: Settings, looked_up: Sequence[int] = ()
+    name: str,
+    examples: Examples,
+    settings: Settings,
+    looked_up: Sequence[int] = (),
+    integers: bool = False,
 ) -> Dataset:
     """Checks, splits and scales.
 
@@ -36,6 +40,7 @@ def prepare(
       examples: What it has read.
       settings: Its settings.
       looked_up: Positions along the last axis of inputs that stay as they are.
+      integers: Whether inputs that are all whole numbers stay such, int32.
 
     Raises:
       ConfigError: The examples cannot be trained on, or not be split as asked.
@@ -60,14 +65,13 @@ def prepare(
     elif rows.test is not None:
         parts = replace(parts, test=(examples.x[rows.test], target.y[rows.test]))
     _check_varies(parts.train[1], examples)
+    examples = replace(examples, x=examples.x[:0].copy(), x_test=None)  # they are divided
     for step in examples.steps:
         parts = parts.apply(step.fit(parts.train[0]).apply)
     if examples.vocabulary:
-        made = _of_tokens(name, examples, target, parts)
-    else:
-        made = _of_quantities(name, examples, target, parts, settings, looked_up)
-        made = _mirrored(made) if is_mirrored else made
-    return replace(made, memory=settings.memory)
+        return _of_tokens(name, examples, target, parts, settings)
+    made = _of_quantities(name, examples, target, parts, settings, looked_up, integers)
+    return _mirrored(made) if is_mirrored else made
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,9 @@ class _Parts:
         return Part(*self.train), Part(*self.validation), test
 
 
-def _of_tokens(name: str, examples: Examples, target: Targets, parts: _Parts) -> Dataset:
+def _of_tokens(
+    name: str, examples: Examples, target: Targets, parts: _Parts, settings: Settings
+) -> Dataset:
     """Returns the data set of inputs that are token numbers; targets may be such too."""
     vocabulary, notes = examples.vocabulary, examples.notes
     if examples.limit is not None:
@@ -121,6 +127,7 @@ def _of_tokens(name: str, examples: Examples, target: Targets, parts: _Parts) ->
         notes=notes,
         task_guess=target.guess,
         vocabulary=vocabulary,
+        memory=settings.memory,
     )
 
 
@@ -131,19 +138,25 @@ def _of_quantities(
     parts: _Parts,
     settings: Settings,
     looked_up: Sequence[int],
+    integers: bool,
 ) -> Dataset:
     """Returns the data set of inputs that are quantities: scaled, or whitened."""
     train_x, train_y = parts.train
     codes = whole(train_x)
     is_plain = settings.standardize is False
     scale_x = plain(train_x) if is_plain and not settings.whiten else standardization(train_x)
+    to_x: Any = scale_x.apply if settings.whiten else partial(scaled, scaling=scale_x)
     if looked_up:
-        scale_x = scale_x.sparing(looked_up, train_x.shape[1:])
-        _check_exact(looked_up, examples)
+        inputs = [part[0] for part in (parts.train, parts.validation, parts.test) if part]
+        if integers and all(map(is_whole, inputs)):
+            to_x = partial(np.ndarray.astype, dtype=np.int32)
+        else:
+            _check_exact(looked_up, inputs, examples)
+            to_x = partial(scaled, scaling=scale_x.sparing(looked_up, train_x.shape[1:]))
     to_y = None
     if target.task == "regression":
         to_y = (plain if is_plain else standardization)(train_y).apply
-    parts = parts.apply(partial(scaled, scaling=scale_x), to_y)
+    parts = parts.apply(to_x, to_y)
     if settings.whiten:
         if looked_up:
             raise ConfigError.at(
@@ -160,6 +173,7 @@ def _of_quantities(
         task_guess=target.guess,
         whole=codes,
         has_pixels=examples.has_pixels or target.y.ndim == _AXES_OF_IMAGES,
+        memory=settings.memory,
     )
 
 
@@ -238,9 +252,11 @@ def _test_fraction(examples: Examples, settings: Settings) -> float:
     return 0.0
 
 
-def _check_exact(looked_up: Sequence[int], examples: Examples) -> None:
-    for x in (examples.x, examples.x_test):
-        numbers = np.zeros(1) if x is None else x[..., list(looked_up)]
+def _check_exact(
+    looked_up: Sequence[int], inputs: Sequence[np.ndarray], examples: Examples
+) -> None:
+    for x in inputs:
+        numbers = x[..., list(looked_up)]
         if max(numbers.max(), -numbers.astype(np.float64).min()) > EXACT:
             raise ConfigError(
                 f"`{examples.key}` must hold numbers to look up that single precision can hold: at "

@@ -12,6 +12,7 @@ import numpy as np
 
 _BLOCK_VALUES = 1 << 20
 _LARGEST_BYTE = 255
+LARGEST = int(np.iinfo(np.int32).max)
 EXACT = 2**24
 """Single precision holds all whole numbers up to here."""
 
@@ -85,11 +86,20 @@ def whole(x: np.ndarray) -> tuple[int, ...]:
     """
     if _is_images(x):
         return ()
+    return _whole_features(x, EXACT)
+
+
+def is_whole(x: np.ndarray) -> bool:
+    """Tells whether `x` holds only whole numbers that 32 bits can hold."""
+    return len(_whole_features(x, LARGEST)) == x.shape[-1]
+
+
+def _whole_features(x: np.ndarray, largest: int) -> tuple[int, ...]:
     rows, num_features = x.reshape(len(x), -1), x.shape[-1]
     are = np.ones(rows.shape[1], bool)
     for block in _blocks(rows):
         values = rows[block].astype(np.float64)
-        are &= ((values == np.round(values)) & (np.abs(values) <= EXACT)).all(axis=0)
+        are &= ((values == np.round(values)) & (np.abs(values) <= largest)).all(axis=0)
     return tuple(np.flatnonzero(are.reshape(-1, num_features).all(axis=0)).tolist())
 
 

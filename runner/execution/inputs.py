@@ -40,7 +40,11 @@ def as_looked_up(item: Configuration, dataset: Dataset, model: Any) -> Dataset:
         )
     if found is None or not spared:
         return dataset
-    left = datasets.load(choice.name, choice.settings, sorted(spared))
+    is_all = len(found.features) == dataset.input_shape[-1]
+    integers = is_all and lookups.takes_integers(model, dataset.input_shape)
+    left = dataset
+    if not dataset.vocabulary:
+        left = datasets.load(choice.name, choice.settings, sorted(spared), integers)
     parts = [part.x for part in (left.train, left.validation, left.test) if part is not None]
     if missing := found.missing(parts):
         raise ConfigError(

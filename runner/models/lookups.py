@@ -168,6 +168,23 @@ def find(model: Any, input_shape: tuple[int, ...]) -> Lookups | None:
     return Lookups(reason, features, tuple(checked), codes) if features or codes else None
 
 
+def takes_integers(model: Any, input_shape: tuple[int, ...]) -> bool:
+    """Tells whether a built model takes whole numbers as they are.
+
+    That is one whose `keras.Input` says so, or a subclassed model that computes with them.
+    """
+    import keras
+
+    if declared := getattr(model, "inputs", None):
+        return bool(keras.backend.is_int_dtype(declared[0].dtype))
+    try:
+        model.compute_output_spec(keras.KerasTensor((None, *input_shape), dtype="int32"))
+    except Exception as error:  # whatever a user's model raises; floats will do
+        log.debug("The model does not take whole numbers.", exc_info=error)
+        return False
+    return True
+
+
 def _makes_whole(operation: Any) -> bool:
     if operation.type == "Cast":
         return operation.outputs[0].dtype.is_integer and operation.inputs[0].dtype.is_floating

@@ -206,8 +206,8 @@ def test_a_file_that_may_not_be_read(file):
 def test_inputs_that_are_looked_up_stay_as_they_are(file, dtype, standardize):
     x = (np.arange(200) * 7 % 201).astype(dtype).reshape(50, 2, 2)
     settings = Arrays(path=file(x=x, y=np.arange(50) % 2), standardize=standardize)
-    usual = load("arrays", settings).train.x
-    left = load("arrays", settings, looked_up=(1,)).train.x
+    usual = load("arrays", settings).train.x[:]
+    left = load("arrays", settings, looked_up=(1,)).train.x[:]
     np.testing.assert_array_equal(left[..., 0], usual[..., 0])
     assert set(left[..., 1].ravel()) <= set(x[..., 1].ravel().astype(np.float32))
     assert left.dtype == np.float32
@@ -220,6 +220,26 @@ def test_numbers_to_look_up_must_be_exact(file):
         ConfigError, match=r"`dataset\.path` must hold numbers to look up.*16777217"
     ):
         load("arrays", settings, looked_up=(0,))
+
+
+@pytest.mark.parametrize(
+    ("number", "dtype"),
+    [(2**31 - 1, np.int32), (2**31, None), (2**24 + 0.5, None), (0.5, "float32")],
+)
+@pytest.mark.parametrize("stored", [np.float64, np.int64])
+def test_inputs_that_are_all_looked_up_stay_whole_numbers(file, number, dtype, stored):
+    if stored is np.int64 and number != int(number):
+        return
+    x = np.full((50, 2), 3, stored)
+    x[7, 1] = number
+    settings = Arrays(path=file(x=x, y=np.arange(50) % 2), test=0.0)
+    if dtype is None:
+        with pytest.raises(ConfigError, match="that single precision can hold"):
+            load("arrays", settings, looked_up=(0, 1), integers=True)
+        return
+    data = load("arrays", settings, looked_up=(0, 1), integers=True)
+    assert data.train.x.dtype == data.validation.x.dtype == dtype
+    assert max(data.train.x.max(), data.validation.x.max()) == max(3, number)
 
 
 def test_parts_of_the_files_own(file):

@@ -72,7 +72,7 @@ def test_standardized_on_the_training_part(member):
     dataset = loaded(member)
     if "standardize" not in content(member[0]):
         return
-    x = dataset.train.x.astype(np.float64)
+    x = np.asarray(dataset.train.x, np.float64)
     axes = tuple(range(x.ndim - 1))
     # Inputs were rounded to single precision (relative error 6e-8, a few units large).
     np.testing.assert_allclose(x.mean(axis=axes), 0, atol=1e-6)
