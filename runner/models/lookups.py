@@ -70,7 +70,7 @@ class Lookups:
     tables: tuple[Table, ...]
     codes: tuple[int, ...] = ()
 
-    def missing(self, parts: Iterable[np.ndarray]) -> str | None:
+    def missing(self, parts: Iterable[Any]) -> str | None:
         """Tells, as a sentence, of a table without a row for some number; None without one."""
         parts = list(parts)
         for table in self.tables:
@@ -84,7 +84,7 @@ class Lookups:
                 )
         return None
 
-    def fraction(self, parts: Iterable[np.ndarray]) -> str | None:
+    def fraction(self, parts: Iterable[Any]) -> str | None:
         """Tells, as a sentence, of a number that is not whole and is cut; None without one."""
         parts = list(parts)
         for table in self.tables:

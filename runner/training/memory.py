@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from runner.anatomy.calls import called_with
+from runner.datasets.held import Inputs
 from runner.machine import Room
 
 # Copies of the weights: drawn, at the start, now, their gradients, the next ones, and an
@@ -79,7 +80,7 @@ def _number(room: Room, bytes_each: float) -> int:
     return int(max(1, min(room.memory_bytes * _SHARE / bytes_each, 2**31)))
 
 
-def need(model: Any, x: np.ndarray, batch_size: int) -> Need:
+def need(model: Any, x: Inputs, batch_size: int) -> Need:
     """Estimates what a replica of a built Keras model takes, from one trace of its forward pass.
 
     Layers do not tell what they compute inside, such as the scores of an attention, nor what a

@@ -360,7 +360,8 @@ class _Training:
 
     def _measured(self, state: State, part: str) -> list[np.ndarray]:
         """Returns loss and metrics of a part, (replicas,) each."""
-        return self._means(*self._sums(state, part), len(self.parts[part]))
+        loss, metrics = self._sums(state, part)
+        return self._means(loss, metrics, len(self.parts[part]))
 
     def _sums(self, state: State, part: str) -> list[Any]:
         """Returns the sums of loss and metrics over a part; see `Program.evaluate`."""
