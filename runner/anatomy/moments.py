@@ -76,8 +76,12 @@ def can_be_followed(model: Any) -> bool:
 
 def products(x: Any) -> Any:
     """Returns the squares of all examples and, below them, the products of the pairs."""
-    pairs = x.shape[0] // 2
-    return tf.concat([tf.square(x), x[:pairs] * x[pairs : 2 * pairs]], axis=0)
+
+    def of_one(values: Any) -> Any:
+        pairs = values.shape[0] // 2
+        return tf.concat([tf.square(values), values[:pairs] * values[pairs : 2 * pairs]], axis=0)
+
+    return tf.nest.map_structure(of_one, x)
 
 
 @dataclass

@@ -5,7 +5,7 @@ come; what follows is the same for all (`preparation`). Libraries that are slow 
 imported where a data set is read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from runner.datasets.arrays import Arrays
 from runner.datasets.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
@@ -16,7 +16,7 @@ from runner.datasets.image_fit import ImageFit
 from runner.datasets.images import Images
 from runner.datasets.keras_images import Cifar10, Cifar100, FashionMnist, Mnist
 from runner.datasets.mnist5k import Mnist5k
-from runner.datasets.preparation import prepare
+from runner.datasets.preparation import LookedUp, prepare
 from runner.datasets.series import Series
 from runner.datasets.settings import Settings
 from runner.datasets.shapeset import Shapeset
@@ -52,7 +52,10 @@ CATALOGUE: dict[str, type] = {
 
 
 def load(
-    name: str, settings: Settings, looked_up: Sequence[int] = (), integers: bool = False
+    name: str,
+    settings: Settings,
+    looked_up: LookedUp = (),
+    integers: bool | Mapping[str, bool] = False,
 ) -> Dataset:
     """Reads, checks, splits and scales a data set.
 
@@ -61,7 +64,8 @@ def load(
       settings: An instance of `CATALOGUE[name]`.
       looked_up: Positions along the last axis of inputs that the model looks up, which so stay as
         they are.
-      integers: Whether inputs that are all whole numbers stay such, int32.
+      integers: Whether inputs that are all whole numbers stay such, int32. Both by the names of
+        several inputs.
 
     Raises:
       ConfigError: It cannot be read, cannot be trained on, or not be split as asked.

@@ -1,7 +1,8 @@
 """The user's numpy arrays.
 
 A file holds x and y, which are divided, or parts of its own: x_train and y_train (or x and y),
-x_test and y_test, x_val and y_val. What else is in it is not read.
+x_test and y_test, x_val and y_val. Several inputs are x.left, x.right and so on, in each part. What
+else is in it is not read.
 """
 
 import zipfile
@@ -9,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,22 +63,24 @@ def stored(path: Path) -> Examples:
       ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error: It cannot be read.
     """
     arrays = _stored(path)
+    _check_names(arrays, path)
     x, y = arrays["train"]
     x_test, y_test = arrays.get("test", (None, None))
     num_validation = 0
     if "val" in arrays:
-        num_validation = len(arrays["val"][0])
-        x, y = _joined(path, x, y, *arrays["val"])
+        num_validation = len(arrays["val"][1])
+        x, y = _with_validation(path, x, y, *arrays["val"])
     return Examples(x, y, None, x_test=x_test, y_test=y_test, num_validation=num_validation)
 
 
-def _stored(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _stored(path: Path) -> dict[str, tuple[Any, np.ndarray]]:
     """Returns inputs and targets of each part that the file has."""
     with open_npz(path) as archive:
-        names = _names(set(archive.files), path)
+        beginnings = {name.partition(".")[0] for name in archive.files if name[0] == "x"}
+        names = _names({*archive.files, *beginnings}, path)
         check_memory(sum(entry.file_size for entry in archive.zip.infolist()), path)
         return {
-            part: (_array(archive, x, path), _array(archive, y, path))
+            part: (_inputs(archive, x, path), _array(archive, y, path))
             for part, (x, y) in names.items()
         }
 
@@ -103,6 +107,16 @@ def _names(there: set[str], path: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
+def _with_validation(
+    path: Path, x: Any, y: np.ndarray, x_val: Any, y_val: np.ndarray
+) -> tuple[Any, np.ndarray]:
+    """As `_joined`, of one input or of several."""
+    if not isinstance(x, dict):
+        return _joined(path, x, y, x_val, y_val)
+    joined = {name: _joined(path, x[name], y, x_val[name], y_val) for name in x}
+    return {name: both for name, (both, _) in joined.items()}, next(iter(joined.values()))[1]
+
+
 def _joined(
     path: Path, x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -117,6 +131,26 @@ def _joined(
             received = f"{part.dtype} {part.shape[1:]} and {whole.dtype} {whole.shape[1:]}"
             raise unfit(rule, received, path)
     return np.concatenate([x, x_val]), np.concatenate([y, y_val])
+
+
+def _inputs(archive: Any, name: str, path: Path) -> Any:
+    """Returns the array of a name; several inputs by what comes after it and a dot."""
+    several = [key for key in archive.files if key.startswith(f"{name}.")]
+    if several and name in archive.files:
+        found = shown([name, *several])
+        raise unfit(f"hold either {name} or {name}.<input> of several inputs", found, path)
+    if not several:
+        return _array(archive, name, path)
+    return {key.removeprefix(f"{name}."): _array(archive, key, path) for key in several}
+
+
+def _check_names(arrays: Mapping[str, tuple[Any, np.ndarray]], path: Path) -> None:
+    """Checks that all parts have the same inputs."""
+    found = {part: sorted(x) if isinstance(x, dict) else [] for part, (x, _) in arrays.items()}
+    for part, names in found.items():
+        if names != found["train"]:
+            received = f"{shown(names)} in x_{part}, {shown(found['train'])} in the training part"
+            raise unfit("hold the same inputs in all parts", received, path)
 
 
 def _array(archive: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:

@@ -24,10 +24,12 @@ def checked(examples: Examples) -> Examples:
     Raises:
       ConfigError: They are empty, of different lengths or shapes, no numbers, or not finite.
     """
-    x, y = _examples(examples, "x", examples.x, examples.target, examples.y)
+    of = f".{examples.input_name}" if examples.input_name else ""
+    x, y = _examples(examples, f"x{of}", examples.x, examples.target, examples.y)
     if examples.x_test is None or examples.y_test is None:
         return replace(examples, x=x, y=y)
-    x_test, y_test = _examples(examples, "x_test", examples.x_test, "y_test", examples.y_test)
+    tested = examples.x_test, "y_test", examples.y_test
+    x_test, y_test = _examples(examples, f"x_test{of}", *tested)
     for name, part, whole in (("x", x_test, x), ("y", y_test, y)):
         if part.shape[1:] != whole.shape[1:]:
             raise _refuse(

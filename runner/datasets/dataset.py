@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.datasets.held import Inputs
+from runner.datasets.held import Inputs, Several, by_name
 from runner.tasks import METRICS, PSNR, Signature, Task
 
 # Enough that two data sets of one laboratory never collide, short enough for a table.
@@ -26,7 +26,8 @@ class Part:
     """The training, validation or test part.
 
     Attributes:
-      x: Inputs, shape (n, ...), float32, or int32 where they are names of something.
+      x: Inputs, shape (n, ...), float32, or int32 where they are names of something; or several
+        such.
       y: Classes 0..k-1, shape (n,), int32, or one at each step, shape (n, steps), int32; labels, 0
         or 1, shape (n, num_outputs), int32; or quantities, shape (n, ..., num_outputs), float32.
     """
@@ -52,7 +53,8 @@ class Dataset:
       notes: What was done to read it that a person should know, as sentences.
       task_guess: Why the targets were taken for what they are, and what to set where they are
         something else; empty where the task was given, or nothing else is likely.
-      whole: Positions along the last axis of inputs that came as whole numbers, not as images.
+      whole: Positions along the last axis of inputs that came as whole numbers, not as images; of
+        several inputs by their names.
       vocabulary: How many different whole numbers, from 0, the inputs are; 0 where they are
         quantities.
       has_pixels: Whether the targets are brightnesses of pixels.
@@ -70,7 +72,7 @@ class Dataset:
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     task_guess: str = ""
-    whole: tuple[int, ...] = ()
+    whole: tuple[int, ...] | dict[str, tuple[int, ...]] = ()
     vocabulary: int = 0
     has_pixels: bool = False
     memory: str = "auto"
@@ -81,9 +83,12 @@ class Dataset:
         object.__setattr__(self, "fingerprint", digest)
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one example, without the batch axis."""
-        return self.train.x.shape[1:]
+    def input_shape(self) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
+        """Shape of one example, without the batch axis; of several inputs by their names."""
+        x = self.train.x
+        if isinstance(x, Several):
+            return {name: values.shape[1:] for name, values in x.inputs.items()}
+        return x.shape[1:]
 
     @property
     def signature(self) -> Signature:
@@ -93,7 +98,7 @@ class Dataset:
             outputs = (*outputs, self.num_outputs)
         return Signature(self.input_shape, outputs, self.task, self.vocabulary)
 
-    def probe(self, examples: int) -> tuple[np.ndarray, np.ndarray]:
+    def probe(self, examples: int) -> tuple[Any, np.ndarray]:
         """Returns examples of the training part, spread over it, and their targets.
 
         Args:
@@ -218,7 +223,7 @@ class Dataset:
             "num_train": len(self.train),
             "num_validation": len(self.validation),
             "num_test": len(self.test) if self.test is not None else 0,
-            "input_shape": list(self.input_shape),
+            "input_shape": _listed(self.input_shape),
             "num_outputs": self.num_outputs,
             "output_shape": list(self.signature.outputs),
             "uninformed_loss": self.uninformed_loss,
@@ -240,6 +245,12 @@ def _mean_square(y: np.ndarray, mean: np.ndarray) -> float:
     return math.fsum(float(np.square(block).sum()) for block in blocks) / y.size
 
 
+def _listed(shape: tuple[int, ...] | dict[str, tuple[int, ...]]) -> Any:
+    if isinstance(shape, dict):
+        return {name: list(lengths) for name, lengths in shape.items()}
+    return list(shape)
+
+
 def _entropy(shares: Iterable[float]) -> float:
     return -math.fsum(share * math.log(share) for share in shares if share > 0)
 
@@ -247,8 +258,9 @@ def _entropy(shares: Iterable[float]) -> float:
 def _fingerprint(*parts: Part | None) -> str:
     digest = hashlib.sha256()
     for part in parts:
-        for array in () if part is None else (part.x, part.y):
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
+        inputs = {} if part is None else by_name(part.x)
+        for name, array in (*inputs.items(), *(() if part is None else (("", part.y),))):
+            digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
             for first in range(0, len(array), _HASHED_ROWS):
                 rows = array[first : first + _HASHED_ROWS]
                 digest.update(np.ascontiguousarray(rows).data)

@@ -1,6 +1,7 @@
 """Values that are missing: refused, their examples dropped, or filled in from the training part."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ def settled(examples: Examples, missing: str, fill: Fill) -> Examples:
       missing: `"refuse"`, `"drop"` or `"fill"`.
       fill: How to fill in.
     """
-    if missing == "refuse" or not examples.x.ndim:
+    if missing == "refuse" or any(not x.ndim for x in _inputs(examples.x)):
         return examples
     train, num_validation = _kept(examples.x, examples.y, missing), examples.num_validation
     notes = []
@@ -82,14 +83,16 @@ def settled(examples: Examples, missing: str, fill: Fill) -> Examples:
         notes.append(_dropped(dropped, len(train), missing))
         num_validation = int(train[len(train) - num_validation :].sum())
     examples = replace(
-        examples, x=examples.x[train], y=examples.y[train], num_validation=num_validation
+        examples, x=_rows(examples.x, train), y=examples.y[train], num_validation=num_validation
     )
     if examples.x_test is not None and examples.y_test is not None:
         kept = _kept(examples.x_test, examples.y_test, missing)
         if dropped := int((~kept).sum()):
             notes.append(f"{_dropped(dropped, len(kept), missing)[:-1]} in the test part.")
-        examples = replace(examples, x_test=examples.x_test[kept], y_test=examples.y_test[kept])
-    inputs = [x for x in (examples.x, examples.x_test) if x is not None]
+        examples = replace(
+            examples, x_test=_rows(examples.x_test, kept), y_test=examples.y_test[kept]
+        )
+    inputs = [*_inputs(examples.x), *_inputs(examples.x_test)]
     if num := sum(int(_is_missing(x).sum()) for x in inputs):
         notes.append(f"{num} missing values are filled in with the mean of the training part.")
         examples = replace(examples, steps=(*examples.steps, fill))
@@ -97,12 +100,26 @@ def settled(examples: Examples, missing: str, fill: Fill) -> Examples:
     return replace(examples, notes=(*examples.notes, *(f"{name}: {note}" for note in notes)))
 
 
-def _kept(x: np.ndarray, y: np.ndarray, missing: str) -> np.ndarray:
+def _inputs(x: Any) -> list[np.ndarray]:
+    """Returns the inputs: one, several or none."""
+    if isinstance(x, dict):
+        return list(x.values())
+    return [] if x is None else [x]
+
+
+def _rows(x: Any, kept: np.ndarray) -> Any:
+    return {name: one[kept] for name, one in x.items()} if isinstance(x, dict) else x[kept]
+
+
+def _kept(x: Any, y: np.ndarray, missing: str) -> np.ndarray:
     """Returns which examples stay, shape (n,)."""
-    if x.shape[:1] != y.shape[:1]:  # refused later
-        return np.ones(x.shape[:1], bool)
+    inputs = _inputs(x)
+    if any(one.shape[:1] != y.shape[:1] for one in inputs):  # refused later
+        return np.ones(y.shape[:1], bool)
     kept = ~_of_examples(y)
-    return kept & ~_of_examples(x) if missing == "drop" else kept
+    for one in inputs if missing == "drop" else ():
+        kept &= ~_of_examples(one)
+    return kept
 
 
 def _of_examples(values: np.ndarray) -> np.ndarray:

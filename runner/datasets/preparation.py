@@ -1,6 +1,6 @@
 """From examples as they come to the data set that training sees."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePath
@@ -13,7 +13,7 @@ from runner.datasets import split
 from runner.datasets.checks import checked
 from runner.datasets.dataset import Dataset, Part
 from runner.datasets.files import WIDE
-from runner.datasets.held import scaled
+from runner.datasets.held import Several, scaled
 from runner.datasets.labels import Targets, targets
 from runner.datasets.scaling import EXACT, is_whole, plain, standardization, whole
 from runner.datasets.settings import DEFAULT_TEST, DEFAULT_VALIDATION, INPUT, Examples, Settings
@@ -25,13 +25,15 @@ from runner.tasks import Task
 # Height, width and channels, after that of the examples.
 _AXES_OF_IMAGES = 4
 
+LookedUp = Sequence[int] | Mapping[str, Sequence[int]]
+
 
 def prepare(
     name: str,
     examples: Examples,
     settings: Settings,
-    looked_up: Sequence[int] = (),
-    integers: bool = False,
+    looked_up: LookedUp = (),
+    integers: bool | Mapping[str, bool] = False,
 ) -> Dataset:
     """Checks, splits and scales.
 
@@ -40,11 +42,14 @@ def prepare(
       examples: What it has read.
       settings: Its settings.
       looked_up: Positions along the last axis of inputs that stay as they are.
-      integers: Whether inputs that are all whole numbers stay such, int32.
+      integers: Whether inputs that are all whole numbers stay such, int32. Both by the names of
+        several inputs.
 
     Raises:
       ConfigError: The examples cannot be trained on, or not be split as asked.
     """
+    if isinstance(examples.x, Mapping):
+        return _of_several(name, examples, settings, looked_up, integers)
     is_mirrored = settings.target == INPUT and (
         examples.target != INPUT or examples.y is examples.x
     )
@@ -70,8 +75,40 @@ def prepare(
         parts = parts.apply(step.fit(parts.train[0]).apply)
     if examples.vocabulary:
         return _of_tokens(name, examples, target, parts, settings)
-    made = _of_quantities(name, examples, target, parts, settings, looked_up, integers)
+    assert not isinstance(looked_up, Mapping), "those of one input"
+    made = _of_quantities(name, examples, target, parts, settings, looked_up, bool(integers))
     return _mirrored(made) if is_mirrored else made
+
+
+def _of_several(
+    name: str, examples: Examples, settings: Settings, looked_up: Any, integers: Any
+) -> Dataset:
+    """Returns the data set of examples with several inputs.
+
+    Each input is prepared as if it were the only one: targets and split are the same for all.
+    """
+    if settings.target == INPUT:
+        raise ConfigError.at("dataset.target", "null for several inputs", settings.target)
+    tests = examples.x_test or dict.fromkeys(examples.x)
+    made = {
+        key: prepare(
+            name,
+            replace(examples, x=x, x_test=tests[key], input_name=key),
+            settings,
+            (looked_up or {}).get(key, ()),
+            (integers or {}).get(key, False),
+        )
+        for key, x in examples.x.items()
+    }
+
+    def joined(part: str) -> Any:
+        parts = {key: getattr(data, part) for key, data in made.items()}
+        one = next(iter(parts.values()))
+        return one and Part(Several({key: each.x for key, each in parts.items()}), one.y)
+
+    parts = {part: joined(part) for part in ("train", "validation", "test")}
+    whole_of: Any = {key: data.whole for key, data in made.items()}
+    return replace(next(iter(made.values())), **parts, whole=whole_of)
 
 
 @dataclass(frozen=True)

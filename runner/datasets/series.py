@@ -163,6 +163,8 @@ def _padded(file: TimeSeries, steps: int) -> _Part:
 
 def _of_npz(path: Path) -> _Read:
     examples = stored(path)
+    if isinstance(examples.x, dict):
+        raise unfit("hold one input", f"the inputs {list(examples.x)}", path)
     tested = None
     if examples.x_test is not None and examples.y_test is not None:
         tested = _of_arrays(examples.x_test, examples.y_test, path)

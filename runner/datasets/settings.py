@@ -53,13 +53,14 @@ class Examples:
     """What a data set reads: examples as they come, before they are checked and split.
 
     Attributes:
-      x: Inputs, shape (n, ...), any numeric dtype.
+      x: Inputs, shape (n, ...), any numeric dtype; several inputs by their names.
       y: Targets: numbers, texts, or arrays of them, shape (n, ...). `x` itself where the model is
         to reproduce its inputs.
       task: What the targets are, or None to tell it from them.
       key: The setting to blame for bad data.
       source: Where the data comes from, for the messages.
       inputs: Names of the columns of `x`, where they have names.
+      input_name: Name of `x` where it is one of several.
       target: Name of `y`.
       classes: Names of the labels 0..k-1, where the source knows them.
       x_test, y_test: The official test part, or None.
@@ -74,15 +75,16 @@ class Examples:
       has_pixels: Whether the targets are brightnesses of pixels.
     """
 
-    x: np.ndarray
+    x: Any
     y: np.ndarray
     task: Task | None
     key: str = "dataset"
     source: str = ""
     inputs: tuple[str, ...] = ()
+    input_name: str = ""
     target: str = "y"
     classes: tuple[str, ...] = ()
-    x_test: np.ndarray | None = None
+    x_test: Any = None
     y_test: np.ndarray | None = None
     num_validation: int = 0
     divided: bool = False

@@ -8,6 +8,7 @@ from rich import get_console
 from rich.table import Table
 
 from runner.datasets.dataset import Dataset, Part
+from runner.datasets.held import rows_of
 from runner.events import EpochEnded
 from runner.execution.cohorts import cohort_of, engine
 from runner.execution.plan import Task
@@ -98,11 +99,14 @@ def _cohort_s(items: Sequence[Ready]) -> float:
 
 def _shortened(dataset: Dataset, rows: int) -> Dataset:
     """Returns the first rows of the training part and as large a share of the validation part."""
-    train = Part(dataset.train.x[:rows], dataset.train.y[:rows])
-    share = len(train.x) / len(dataset.train.x)
-    count = max(round(share * len(dataset.validation.x)), 1)
-    validation = Part(dataset.validation.x[:count], dataset.validation.y[:count])
+    train = _first(dataset.train, rows)
+    share = len(train) / len(dataset.train)
+    validation = _first(dataset.validation, max(round(share * len(dataset.validation)), 1))
     return dataclasses.replace(dataset, train=train, validation=validation, test=None)
+
+
+def _first(part: Part, count: int) -> Part:
+    return Part(rows_of(part.x, slice(count)), part.y[:count])
 
 
 def _duration(seconds: float) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from runner.anatomy import batches
 from runner.anatomy.activations import Activation
 from runner.anatomy.calls import called_with
 from runner.anatomy.kernels import UndefinedError, Weight
@@ -51,12 +52,13 @@ def factors(
     Raises:
       UndefinedError: Theory does not know what enters a kernel.
     """
-    model, x = body.model, tf.constant(body.probe.x)  # type: ignore[union-attr]
-    if not can_be_followed(model) or not x.dtype.is_floating:
+    model = body.model
+    x = tf.nest.map_structure(tf.constant, body.probe.x)  # type: ignore[union-attr]
+    if not can_be_followed(model) or not batches.are_floats(x):
         raise UndefinedError("it is defined for models of Keras's layers whose inputs are numbers")
     values = [_squared(place, {**squares, **biases}) for place in body.places]
-    anatomy, _ = dissected(model, x[:2], body.kernels)
-    balance = _Balance(anatomy, num_examples=int(x.shape[0]), kernels=body.kernels)
+    anatomy, _ = dissected(model, batches.first(x, 2), body.kernels)
+    balance = _Balance(anatomy, num_examples=batches.count(x), kernels=body.kernels)
     with intercepted(anatomy, balance):
         trainable, other = Arranged(model)(values)
         called_with(model, trainable, other, products(x), training=False)

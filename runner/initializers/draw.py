@@ -19,7 +19,7 @@ TensorFlow folds a seed modulo 2**31 - 2: two weights share one with a probabili
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -83,7 +83,7 @@ class Subject:
     def __init__(
         self,
         model: keras.Model,
-        input_shape: tuple[int, ...] | None = None,
+        input_shape: tuple[int, ...] | Mapping[str, tuple[int, ...]] | None = None,
         build: Callable[[int], Sequence[np.ndarray]] | None = None,
         probe: Callable[[], Probe] | None = None,
     ) -> None:
@@ -91,7 +91,8 @@ class Subject:
 
         Args:
           model: As the attribute.
-          input_shape: Shape of one example; without it, kernels go by their names.
+          input_shape: Shape of one example, of several inputs by their names; without it, kernels
+            go by their names.
           build: Returns the weights of the model, built anew with a seed.
           probe: Returns the batch for laws that look at data.
         """
@@ -145,8 +146,14 @@ class Subject:
                 lambda tensor: keras.KerasTensor((None, *tensor.shape[1:]), tensor.dtype),
                 self.model.input if len(inputs) > 1 else inputs[0],
             )
-        dtype = inputs[0].dtype if inputs else keras.config.floatx()
-        return keras.KerasTensor((None, *shape), dtype)
+        dtypes = {tensor.name: tensor.dtype for tensor in inputs or ()}
+        usual = keras.config.floatx()
+        if isinstance(shape, Mapping):
+            return {
+                name: keras.KerasTensor((None, *lengths), dtypes.get(name, usual), name=name)
+                for name, lengths in shape.items()
+            }
+        return keras.KerasTensor((None, *shape), inputs[0].dtype if inputs else usual)
 
 
 @dataclass(frozen=True)

@@ -166,12 +166,12 @@ class Probe:
     """The batch of training data that step 0 is measured on.
 
     Attributes:
-      x: Examples, shape (examples, ...).
+      x: Examples, shape (examples, ...); of several inputs, by their names.
       y: Their targets.
       loss: (targets, outputs) -> mean loss.
     """
 
-    x: np.ndarray
+    x: Any
     y: np.ndarray
     loss: Callable[[Any, Any], Any]
 

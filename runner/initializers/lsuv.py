@@ -31,6 +31,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from runner.anatomy import batches
 from runner.anatomy.kernels import UndefinedError, Weight
 from runner.anatomy.tracing import Anatomy, dissected, intercepted, kind_of, linear, signal
 from runner.config import POSITIVE, POSITIVE_INTEGER, setting
@@ -92,15 +93,15 @@ def _program(law: Lsuv, body: Body) -> Any:
     from runner.anatomy.stacked import EachReplicate
 
     assert body.probe is not None
-    model, x = body.model, tf.constant(body.probe.x)
-    anatomy, _ = dissected(model, x[:2], body.kernels)
+    model, x = body.model, tf.nest.map_structure(tf.constant, body.probe.x)
+    anatomy, _ = dissected(model, batches.first(x, 2), body.kernels)
 
     def compute(trainable: Sequence[Any], other: Sequence[Any]) -> tuple[Any, Any]:
         variables = [*model.trainable_variables, *model.non_trainable_variables]
         drawn = {id(v): value for v, value in zip(variables, [*trainable, *other], strict=True)}
         scaling = _Scaling(law, model, _owned(anatomy, body.kernels), drawn)
         with intercepted(anatomy, scaling):
-            called_with(model, trainable, other, tf.identity(x), training=True)
+            called_with(model, trainable, other, batches.tensors(x), training=True)
         missing = (tf.ones([], tf.float64), -tf.ones([], tf.float64))
         found = [scaling.found.get(kernel.position, missing) for kernel in body.kernels]
         scales, variances = zip(*found, strict=True)

@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from runner import seeds as streams
+from runner.anatomy import batches
 from runner.anatomy.kernels import UndefinedError
 from runner.anatomy.tracing import dissected, intercepted, plainly
 from runner.config import FRACTION, POSITIVE, POSITIVE_INTEGER, setting
@@ -102,7 +103,7 @@ def _program(law: MetaInit, body: Body) -> Any:
 
     model, probe = body.model, body.probe
     assert probe is not None
-    anatomy, _ = dissected(model, tf.constant(probe.x[:2]), body.kernels)
+    anatomy, _ = dissected(model, batches.first(probe.x, 2), body.kernels)
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     place = {id(variable): number for number, variable in enumerate(variables)}
     places = [place[id(kernel.variable)] for kernel in body.kernels]
@@ -163,14 +164,24 @@ def _batch(probe: Probe, seed: Any) -> tuple[Any, Any]:
     """Returns random inputs and targets, as many as the probe has."""
     import tensorflow as tf
 
-    x, y = tf.constant(probe.x), tf.constant(probe.y)
+    x, y = tf.nest.map_structure(tf.constant, (probe.x, probe.y))
     of_inputs, of_targets = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-    count = x.shape[0]
+    count = batches.count(x)
 
     def chosen(values: Any, seed: Any) -> Any:
         return tf.gather(values, tf.random.stateless_uniform([count], seed, 0, count, tf.int32))
 
-    if not x.dtype.is_floating:
-        return chosen(x, of_inputs), chosen(y, of_targets)
-    inputs = tf.random.stateless_normal(x.shape, of_inputs, dtype=x.dtype)
+    def drawn(values: Any, seed: Any) -> Any:
+        if not values.dtype.is_floating:
+            return chosen(values, seed)
+        return tf.random.stateless_normal(values.shape, seed, dtype=values.dtype)
+
+    inputs = (
+        drawn(x, of_inputs)
+        if tf.is_tensor(x)
+        else {
+            name: drawn(values, tf.random.experimental.stateless_fold_in(of_inputs, number))
+            for number, (name, values) in enumerate(sorted(x.items()))
+        }
+    )
     return inputs, chosen(y, of_targets)

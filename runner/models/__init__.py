@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from runner.config import ConfigError, shown
 from runner.models import (
     applications,
     autoencoder,
@@ -92,10 +93,16 @@ def build(
     Raises:
       ConfigError: The settings do not fit the data, or the user's model cannot be used.
     """
+    if name != "custom" and not isinstance(signature.inputs, tuple):
+        raise ConfigError(
+            f"`model` must be custom for data with several inputs. Received: {name}, and the "
+            f"inputs {shown(list(signature.inputs))}."
+        )
     with fixed_randomness(seed):
         seeded = {"seed": seed} if name == "custom" else {}
         model = _BUILDERS[name](settings, signature, **seeded)
-        check(model, signature.outputs, signature.task)
+        num_inputs = 1 if isinstance(signature.inputs, tuple) else len(signature.inputs)
+        check(model, signature.outputs, signature.task, num_inputs=num_inputs)
     return model
 
 

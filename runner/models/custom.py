@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.config import ARGUMENTS, IMPORT_PATH, ConfigError, setting
+from runner.config import ARGUMENTS, IMPORT_PATH, ConfigError, setting, shown
 from runner.imports import import_object, told
 from runner.models.randomness import BUILD_SEED, fixed_randomness
 from runner.tasks import Signature
@@ -18,7 +18,8 @@ class Custom:
     """Settings of `custom`.
 
     Attributes:
-      function: Import path of a function `f(input_shape, num_outputs, **arguments)`.
+      function: Import path of a function `f(input_shape, num_outputs, **arguments)`; where there
+        are several inputs, `input_shape` is their shapes by their names.
       arguments: Its further arguments.
     """
 
@@ -44,7 +45,7 @@ def build(settings: Custom, signature: Signature, seed: int = BUILD_SEED) -> Any
     # Seeded once more: the import, which happens only once in a process, may have drawn.
     with fixed_randomness(seed):
         model = _call(function, settings, signature)
-        _fit_to(model, signature.input_shape)
+        _fit_to(model, signature.inputs)
     return model
 
 
@@ -83,16 +84,43 @@ def _call(function: Any, settings: Custom, signature: Signature) -> Any:
     return model
 
 
-def _fit_to(model: Any, input_shape: tuple[int, ...]) -> None:
+def _fit_to_several(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Builds what has no weights yet with inputs by their names."""
+    import keras
+
+    if declared := getattr(model, "inputs", None):
+        names = sorted(tensor.name for tensor in declared)
+        if names != sorted(shapes):
+            raise ConfigError(
+                f"`{_KEY}` must be {_RULE} with the inputs {shown(sorted(shapes))} of the data. "
+                f"Received: one with the inputs {shown(names)}. Name each `keras.Input`."
+            )
+    else:
+        model({name: keras.Input(shape, name=name) for name, shape in shapes.items()})
+    dtypes = {tensor.name: tensor.dtype for tensor in declared or ()}
+    model.compute_output_spec(
+        {
+            name: keras.KerasTensor((None, *shape), dtypes.get(name), name=name)
+            for name, shape in shapes.items()
+        }
+    )
+
+
+def _fit_to(model: Any, input_shape: Any) -> None:
     """Builds what has no weights yet and checks that the model takes such examples."""
     import keras
 
     try:
+        if isinstance(input_shape, Mapping):
+            _fit_to_several(model, input_shape)
+            return
         if isinstance(model, keras.Sequential) and not model.built:
             model.build((None, *input_shape))
         elif not getattr(model, "inputs", None):
             model(keras.Input(input_shape))  # a subclass learns its shapes by being called
         model.compute_output_spec(keras.KerasTensor((None, *input_shape)))
+    except ConfigError:
+        raise
     except Exception as error:
         raise ConfigError(
             f"`{_KEY}` must be {_RULE} for examples of shape {input_shape}. "

@@ -9,7 +9,7 @@ models are seen through like others.
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,6 +166,37 @@ def find(model: Any, input_shape: tuple[int, ...]) -> Lookups | None:
     if not features:
         reason = "the model compares or rounds these whole numbers"
     return Lookups(reason, features, tuple(checked), codes) if features or codes else None
+
+
+class OneInput:
+    """A model with several inputs as one with a single input, the others zero."""
+
+    def __init__(self, model: Any, shapes: Mapping[str, tuple[int, ...]], name: str) -> None:
+        self._model, self._shapes, self._name = model, shapes, name
+        declared = getattr(model, "inputs", None) or ()
+        self.inputs = [tensor for tensor in declared if tensor.name == name]
+
+    def __call__(self, x: Any, training: bool) -> Any:
+        """Returns what the model puts out."""
+        return self._model(self._filled(x), training=training)
+
+    def compute_output_spec(self, x: Any) -> Any:
+        """As Keras's."""
+        return self._model.compute_output_spec(self._filled(x))
+
+    def _filled(self, x: Any) -> dict[str, Any]:
+        import keras
+
+        def zeros(shape: tuple[int, ...]) -> Any:
+            if isinstance(x, keras.KerasTensor):
+                return keras.KerasTensor((None, *shape))
+            return keras.ops.zeros((keras.ops.shape(x)[0], *shape))
+
+        others = {name: zeros(shape) for name, shape in self._shapes.items()}
+        return {**others, self._name: x}
+
+    def _flatten_layers(self) -> Any:
+        return self._model._flatten_layers()
 
 
 def takes_integers(model: Any, input_shape: tuple[int, ...]) -> bool:

@@ -33,7 +33,9 @@ _RUNS, _EXAMPLES = 8, 16
 _SPREAD = 2.0
 
 
-def check(model: Any, outputs: tuple[int, ...], task: Task, key: str = "model") -> None:
+def check(
+    model: Any, outputs: tuple[int, ...], task: Task, key: str = "model", num_inputs: int = 1
+) -> None:
     """Checks that a built model can be trained for the task.
 
     Args:
@@ -43,6 +45,7 @@ def check(model: Any, outputs: tuple[int, ...], task: Task, key: str = "model") 
       task: Classes need logits or a softmax; one output for two classes, and labels, need logits
         or a sigmoid; regression anything but a softmax.
       key: What the messages call the model.
+      num_inputs: How many inputs an example has.
 
     Raises:
       ConfigError: It is no Keras model, has nothing to train, or its inputs or outputs do not fit.
@@ -57,17 +60,18 @@ def check(model: Any, outputs: tuple[int, ...], task: Task, key: str = "model") 
             f"`{key}` must be a model with trainable weights. Received: {count} weights, of which "
             f"none can be trained. Build it, and leave `trainable` true."
         )
-    for side in ("input", "output"):
+    sides: dict[Literal["input", "output"], int] = {"input": num_inputs, "output": 1}
+    for side, wanted in sides.items():
         count = len(_tensors(model, side, key))
-        if count != 1:
-            raise ConfigError(f"`{key}` must be a model with one {side}. Received: {count}.")
+        if count != wanted:
+            words = f"one {side}" if wanted == 1 else f"{wanted} {side}s"
+            raise ConfigError(f"`{key}` must be a model with {words}. Received: {count}.")
     shape = tuple(_tensors(model, "output", key)[0].shape)
     may_be_one = task == "classification" and outputs == (2,)
     if not _fits(shape, outputs) and not (may_be_one and shape == (None, 1)):
-        wanted = str((None, *outputs))
         raise ConfigError(
-            f"`{key}` must be a model with outputs of shape {wanted}, one for each {_EACH[task]}"
-            f"{', or (None, 1)' if may_be_one else ''}. Received: {shape}."
+            f"`{key}` must be a model with outputs of shape {(None, *outputs)}, one for each "
+            f"{_EACH[task]}{', or (None, 1)' if may_be_one else ''}. Received: {shape}."
         )
     _check_activation(model, task, shape[-1], key)
 
@@ -204,9 +208,18 @@ def _outputs(model: Any, generator: np.random.Generator) -> np.ndarray:
     for variable in model.trainable_variables:
         fan_in = max(int(np.prod(variable.shape[:-1])), 1)
         variable.assign(generator.normal(0, _SPREAD / np.sqrt(fan_in), variable.shape))
-    (inputs,) = keras.tree.flatten(getattr(model, "inputs", None) or model.input)
-    shape = (_EXAMPLES, *(size or _OPEN_SIZE for size in inputs.shape[1:]))
-    examples = generator.integers(0, 2, shape).astype("float32")
+
+    def examples_of(inputs: Any) -> np.ndarray:
+        shape = (_EXAMPLES, *(size or _OPEN_SIZE for size in inputs.shape[1:]))
+        return generator.integers(0, 2, shape).astype("float32")
+
+    declared = getattr(model, "inputs", None)
+    flat = keras.tree.flatten(declared or model.input)
+    if len(flat) == 1:
+        (given,) = flat
+    else:  # a subclass has its inputs by their names
+        given = model.input if declared else {tensor.name: tensor for tensor in flat}
+    examples = keras.tree.map_structure(examples_of, given)
     outputs = keras.ops.convert_to_numpy(called(model, examples, training=False)).astype("float32")
     rows = outputs.reshape(-1, outputs.shape[-1])
     return rows[np.isfinite(rows).all(axis=1)]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from runner.anatomy import batches
 from runner.anatomy.calls import called_with
 from runner.anatomy.quotient import gradient_quotient
 from runner.anatomy.stacked import Arranged
@@ -49,14 +50,19 @@ class FullMeter:
 
     def _differentiate(self, trainable: Sequence[Any], other: Sequence[Any]) -> Any:
         """Returns the Jacobian, shape (examples, outputs, *inputs)."""
-        x = self.meter.x[:_EXAMPLES]
+        x = batches.first(self.meter.x, _EXAMPLES)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(x)
             with intercepted(self.meter.anatomy, plainly):
                 outputs, _ = called_with(self.meter.model, trainable, other, x, training=True)
             columns = [outputs[:, place] for place in range(outputs.shape[-1])]
         rows = [tape.gradient(column, x, unconnected_gradients="zero") for column in columns]
-        return tf.stack(rows, axis=1)
+        if not isinstance(x, dict):
+            return tf.stack(rows, axis=1)
+        floats = [name for name, values in x.items() if values.dtype.is_floating]
+        by_input = [tf.stack([row[name] for row in rows], axis=1) for name in floats]
+        flat = [tf.reshape(values, [*values.shape[:2], -1]) for values in by_input]
+        return tf.concat(flat, axis=-1)
 
     def _gradient_quotient(self, trainable: Sequence[Any], other: Sequence[Any]) -> Any:
         trainable = list(trainable)

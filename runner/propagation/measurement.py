@@ -48,6 +48,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from runner.anatomy import batches
 from runner.anatomy.activations import Activation
 from runner.anatomy.calls import called_with
 from runner.anatomy.elementwise import active_interval
@@ -122,7 +123,7 @@ class Meter:
         self,
         model: Any,
         loss: Loss,
-        x: np.ndarray,
+        x: Any,
         y: np.ndarray,
         kernels: Sequence[Weight] | None = None,
     ) -> None:
@@ -135,9 +136,9 @@ class Meter:
           kernels: What its initializer draws; without them, what Keras calls kernels.
         """
         self.model = model
-        self.x, self.y = tf.constant(x), tf.constant(y)
+        self.x, self.y = tf.nest.map_structure(tf.constant, (x, y))
         self._loss = loss
-        self.anatomy, places = dissected(model, self.x[:2], kernels)
+        self.anatomy, places = dissected(model, batches.first(self.x, 2), kernels)
         self.layers = tuple(_layer(self.anatomy, place) for place in places)
         self.weighted = [row for row, layer in enumerate(self.layers) if layer.has_kernels]
         self._intervals = [
@@ -265,7 +266,7 @@ class Meter:
 
     def total_loss(self, trainable: Sequence[Any], other: Sequence[Any]) -> Any:
         """Returns the loss of the probe, the layers' own regularization included."""
-        probe = tf.identity(self.x)  # of this graph: a layer may hand on what it is given
+        probe = batches.tensors(self.x)  # of this graph: a layer may hand on what it is given
         outputs, penalties = called_with(self.model, trainable, other, probe, training=True)
         return self._loss(self.y, outputs) + sum(tf.cast(p, outputs.dtype) for p in penalties)
 

@@ -23,6 +23,7 @@ there on.
 
 import numpy as np
 
+from runner.anatomy import batches
 from runner.anatomy.calls import called_with
 from runner.anatomy.moments import Moments, MomentTrace, can_be_followed, products
 from runner.anatomy.stacked import Arranged
@@ -54,7 +55,7 @@ def predict(
         np.full(weight.shape, moments.mean_square(position), np.float32)
         for position, weight in enumerate(meter.model.weights)
     ]
-    trace = MomentTrace(meter.anatomy, num_examples=int(meter.x.shape[0]))
+    trace = MomentTrace(meter.anatomy, num_examples=batches.count(meter.x))
     with intercepted(meter.anatomy, trace):
         trainable, other = Arranged(meter.model)(weights)
         called_with(meter.model, trainable, other, products(meter.x), training=False)

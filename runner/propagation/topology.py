@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from runner.anatomy import batches
 from runner.anatomy.activations import ACTIVATIONS
 from runner.anatomy.calls import called_with
 from runner.anatomy.kernels import fans
@@ -52,7 +53,9 @@ def topology(meter: Meter, mean_squares: Callable[[int], float] | None = None) -
     trace = FanTrace(meter.anatomy)
     with intercepted(meter.anatomy, trace):
         trainable, other = Arranged(meter.model)(weights)
-        called_with(meter.model, trainable, other, meter.x[:_EXAMPLES], training=False)
+        called_with(
+            meter.model, trainable, other, batches.first(meter.x, _EXAMPLES), training=False
+        )
     judged = [
         (place, len(layer.kernels))
         for place, layer in zip(trace.places, meter.layers, strict=True)

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from runner.config import ConfigError
 from runner.datasets.dataset import Dataset, Part
-from runner.datasets.held import Held, Inputs
+from runner.datasets.held import Held, Inputs, Several, by_name
 
 # Of a device's memory for a data set that stays there; the rest is for training.
 _SHARE = 0.25
@@ -23,13 +23,18 @@ _SHARE = 0.25
 _BLOCK_BYTES = 32 * 2**20
 
 
-def stored(x: Inputs) -> np.ndarray:
-    """Returns inputs as they are held."""
+def stored(x: Inputs) -> Any:
+    """Returns inputs as they are held; several inputs by their names."""
+    if isinstance(x, Several):
+        return {name: stored(values) for name, values in x.inputs.items()}
     return x.stored if isinstance(x, Held) else x
 
 
 def as_seen(x: Inputs) -> Callable[[Any], Any]:
     """Returns what makes of a tensor of inputs as they are held what a model sees."""
+    if isinstance(x, Several):
+        each = {name: as_seen(values) for name, values in x.inputs.items()}
+        return lambda rows: {name: of_one(rows[name]) for name, of_one in each.items()}
     if not isinstance(x, Held):
         return lambda rows: rows
     shift, scale = (np.asarray(value, np.float64) for value in (x.scaling.shift, x.scaling.scale))
@@ -43,12 +48,18 @@ def as_seen(x: Inputs) -> Callable[[Any], Any]:
 def num_bytes(dataset: Dataset) -> int:
     """Returns the bytes of all parts as they are held."""
     parts = [part for part in (dataset.train, dataset.validation, dataset.test) if part]
-    return sum(stored(part.x).nbytes + part.y.nbytes for part in parts)
+    return sum(_part_bytes(part) for part in parts)
+
+
+def _part_bytes(part: Part) -> int:
+    arrays = [stored(values) for values in by_name(part.x).values()]
+    return sum(array.nbytes for array in (*arrays, part.y))
 
 
 def on_device(part: Part) -> tuple[Any, Any]:
     """Returns inputs, as they are held, and targets of a part as tensors."""
-    return tf.constant(stored(part.x)), tf.constant(part.y)
+    x, y = tf.nest.map_structure(tf.constant, (stored(part.x), part.y))
+    return x, y
 
 
 def block_steps(part: Part, orders: int, batch_size: int) -> int:
@@ -59,8 +70,7 @@ def block_steps(part: Part, orders: int, batch_size: int) -> int:
       orders: Of so many data orders at a time.
       batch_size: Examples in a batch.
     """
-    x = stored(part.x)
-    each = (x.nbytes + part.y.nbytes) / len(part) * batch_size * orders
+    each = _part_bytes(part) / len(part) * batch_size * orders
     return int(max(1, min(_BLOCK_BYTES // each, len(part) // batch_size)))
 
 
@@ -100,7 +110,9 @@ def _gpu_bytes(device: str) -> int:
 
 def taken(part: Part, rows: Any) -> tuple[Any, Any]:
     """Returns some examples of a part, inputs as they are held, and their targets, as tensors."""
-    return tf.constant(stored(part.x)[rows]), tf.constant(part.y[rows])
+    arrays = stored(part.x), part.y
+    x, y = tf.nest.map_structure(lambda array: tf.constant(array[rows]), arrays)
+    return x, y
 
 
 def blocks(orders: np.ndarray, size: int, steps: int) -> Iterator[tuple[np.ndarray, int]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from runner.anatomy.calls import called_with
-from runner.datasets.held import Inputs
+from runner.datasets.held import Inputs, by_name
 from runner.machine import Room
 
 # Copies of the weights: drawn, at the start, now, their gradients, the next ones, and an
@@ -88,7 +88,7 @@ def need(model: Any, x: Inputs, batch_size: int) -> Need:
 
     Args:
       model: The model.
-      x: Inputs of the training part, shape (examples, *shape).
+      x: Inputs of the training part.
       batch_size: Examples in a batch.
     """
     import tensorflow as tf
@@ -101,11 +101,20 @@ def need(model: Any, x: Inputs, batch_size: int) -> Need:
         [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables]
         for variables in (model.trainable_variables, model.non_trainable_variables)
     )
-    batch = tf.TensorSpec((rows, *x.shape[1:]), x.dtype)
+    specs = {
+        name: tf.TensorSpec((rows, *values.shape[1:]), values.dtype)
+        for name, values in by_name(x).items()
+    }
+    batch = specs.get("", specs)
     trace = tf.function(forward, autograph=False).get_concrete_function(trainable, other, batch)
     weights = sum(_size(weight) for weight in model.weights)
     activations = _output_bytes(trace.graph)
-    sizes = _COPIES * weights, _HELD * activations, activations / rows, _size(batch)
+    sizes = (
+        _COPIES * weights,
+        _HELD * activations,
+        activations / rows,
+        sum(map(_size, specs.values())),
+    )
     return Need(*sizes, _flops(trace.graph))
 
 

@@ -327,13 +327,13 @@ class Program:
         """
         self.num_traces += 1  # runs while tracing only
         self._rates.start = constants.rates[0, 0] if self._single else constants.rates
-        steps, one = batches[0].shape[0], [self.num_replicas]
+        steps, one = batches[1].shape[0], [self.num_replicas]
         loss = tf.TensorArray(self._dtype, steps, element_shape=one)
         shape = [*one, len(self.objective.answers)]
         measured = tf.TensorArray(tf.float32, steps, element_shape=shape)
 
         def body(step: Any, *carried: Any) -> Any:
-            by_order = [tf.gather(part, step) for part in batches]
+            by_order = _gathered(batches, step)
             return step + 1, *self._one_step(step, step, by_order, constants, carried)
 
         _, state, bad_step, loss, measured = tf.while_loop(
@@ -404,7 +404,7 @@ class Program:
 
         def one_step(step: Any, num_rows: int, carried: Any) -> Any:
             rows = tf.slice(orders, [epoch, 0, step * size], [1, orders.shape[1], num_rows])[0]
-            by_order = [tf.gather(part, rows) for part in train]
+            by_order = _gathered(train, rows)
             return self._one_step(step, first + step, by_order, constants, carried)
 
         carried = (state, tf.fill([self.num_replicas], -1), kept.loss, kept.metrics)
@@ -445,7 +445,7 @@ class Program:
     ) -> tuple[State, Any, Any]:
         """Returns the state after one update, and before it the loss and the metrics' sums."""
         x, *others = by_order
-        batches = [tf.gather(part, constants.order_of) for part in (self._as_seen(x), *others)]
+        batches = _gathered((self._as_seen(x), *others), constants.order_of)
         gradients, assigned, other, loss, measured = self._for_each(
             partial(self._gradients, state.optimizer), (state.trainable, state.other, *batches)
         )
@@ -478,14 +478,15 @@ class Program:
 
         They are of the loss, (replicas,), and of the metrics, (replicas, metrics).
         """
-        rows = self.block_size(x.shape[0])
-        full, rest = divmod(x.shape[0], rows)
+        rows = self.block_size(y.shape[0])
+        full, rest = divmod(y.shape[0], rows)
 
         def block(first: Any, count: int) -> Any:
-            part = [
-                tf.slice(array, [first] + [0] * (array.shape.rank - 1), [count, *array.shape[1:]])
-                for array in (x, y)
-            ]
+            def rows_of(array: Any) -> Any:
+                others = array.shape[1:]
+                return tf.slice(array, [first, *[0] * len(others)], [count, *others])
+
+            part = tf.nest.map_structure(rows_of, (x, y))
             return self._measure_block(state, *part)
 
         shapes = [self.num_replicas], [self.num_replicas, len(self.objective.answers)]
@@ -509,7 +510,7 @@ class Program:
 
     def _measure_block(self, state: State, x: Any, y: Any) -> list[Any]:
         """Returns the sums over a block of examples, as `_evaluate`."""
-        x, count = self._as_seen(x), x.shape[0]
+        x, count = self._as_seen(x), y.shape[0]
         loss, measured = self._for_each(
             lambda trainable, other: self._measure(trainable, other, x, y),
             (state.trainable, state.other),
@@ -535,7 +536,7 @@ class Program:
     def _for_one(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """As `_for_each` in the form `single`: variables have no replica axis, batches do."""
         trainable, other, *batches = arguments
-        result = function(trainable, other, *(batch[0] for batch in batches))
+        result = function(trainable, other, *tf.nest.map_structure(lambda b: b[0], batches))
         *variables, loss, measured = result
         return *variables, loss[None], measured[None]
 
@@ -598,6 +599,10 @@ class Program:
         loss += sum(tf.reduce_sum(tf.cast(penalty, loss.dtype)) for penalty in penalties)
         sums = tf.cast(self.objective.sums(y, outputs), self._dtype)
         return tf.cast(loss, self._dtype), sums
+
+
+def _gathered(nest: Any, rows: Any) -> Any:
+    return tf.nest.map_structure(lambda values: tf.gather(values, rows), nest)
 
 
 def _block_size(num_examples: int, limit: int) -> int:

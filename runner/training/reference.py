@@ -218,7 +218,7 @@ class _Reference:
         for first in range(0, len(part.x), _EVALUATION_ROWS):
             x, y = (array[first : first + _EVALUATION_ROWS] for array in (part.x, part.y))
             with self._drawn_alike():
-                mean.add(self.model.test_on_batch(x, y, return_dict=True), len(x))
+                mean.add(self.model.test_on_batch(x, y, return_dict=True), len(y))
         for generator, state in zip(self.dropout, kept, strict=True):
             generator.state.assign(state)
         return mean.result()

@@ -310,3 +310,60 @@ def test_an_input_without_any_value_cannot_be_filled_in(file):
         load("arrays", Arrays(path=file(x=x, y=Y), missing="fill"))
     with pytest.raises(ConfigError, match="at least one example"):
         load("arrays", Arrays(path=file(x=x, y=Y), missing="drop"))
+
+
+WORDS = np.arange(180).reshape(60, 3)
+
+
+def test_several_inputs(file):
+    images = (np.arange(240).reshape(60, 2, 2) % 256).astype(np.uint8)
+    path = file(**{"x.left": images, "x.right": WORDS}, y=Y)
+    data = load("arrays", Arrays(path=path))
+    assert data.input_shape == data.signature.inputs == {"left": (2, 2), "right": (3,)}
+    assert data.describe()["input_shape"] == {"left": [2, 2], "right": [3]}
+    alone = load("arrays", Arrays(path=file(x=WORDS, y=Y)))
+    rows = data.train.x[:]
+    np.testing.assert_array_equal(rows["right"], alone.train.x)
+    np.testing.assert_array_equal(data.train.y, alone.train.y)
+    assert rows["left"].dtype == np.float32
+    assert abs(rows["left"].mean()) < 1e-6
+    x, y = data.probe(5)
+    assert x["left"].shape == (5, 2, 2)
+    assert len(y) == 5
+    renamed = load("arrays", Arrays(path=file(**{"x.left": images, "x.other": WORDS}, y=Y)))
+    assert renamed.fingerprint != data.fingerprint
+    path = file(**{"x.left": images, "x.right": WORDS}, y=Y)
+    left = load(
+        "arrays", Arrays(path=path), looked_up={"right": (0, 1, 2)}, integers={"right": True}
+    )
+    assert left.train.x[:2]["right"].dtype == np.int32
+    np.testing.assert_array_equal(left.train.x[:]["left"], rows["left"])
+
+
+def test_several_inputs_in_parts_of_the_files_own(file):
+    inputs = {"left": X, "right": WORDS}
+    parts = {"train": slice(None), "val": slice(6), "test": slice(9)}
+    arrays = {f"x_{p}.{n}": x[rows] for p, rows in parts.items() for n, x in inputs.items()}
+    path = file(**arrays, **{f"y_{part}": Y[rows] for part, rows in parts.items()})
+    data = load("arrays", Arrays(path=path, standardize=False))
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [60, 6, 9]
+    np.testing.assert_array_equal(data.test.x[:]["right"], WORDS[:9])
+    holes = at(np.nan, (3, 1))
+    path = file(**{"x.left": holes, "x.right": WORDS}, y=Y)
+    dropped = load("arrays", Arrays(path=path, missing="drop", test=0.0))
+    assert len(dropped.train) + len(dropped.validation) == 59
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x.left": X, "x": X}, "either x or x.<input>"),
+        ({"x.left": X[:5], "x.right": X}, r"Received: 5 in x\.left and 60 in 'y'"),
+        ({"x.left": X, "x_test.right": X, "y_test": Y}, "the same inputs in all parts"),
+        ({"x.left": X, "x_test": X, "y_test": Y}, "the same inputs in all parts"),
+        ({"x.left": np.array(["a"] * 60), "x.right": X}, r"numbers in x\.left"),
+    ],
+)
+def test_several_inputs_that_do_not_fit(file, arrays, message):
+    with pytest.raises(ConfigError, match=f"`dataset.path` must .*({message})"):
+        load("arrays", Arrays(path=file(**arrays, y=Y)))

@@ -6,10 +6,22 @@ import numpy as np
 import pytest
 
 from runner.datasets.dataset import Part
-from runner.datasets.held import scaled
+from runner.datasets.held import Several, scaled
 from runner.datasets.scaling import standardization
 from runner.plan import EarlyStopping
-from tests.training.cohorts import cnn, cohort, dataset, lstm, member, mlp, noisy, run
+from tests.training.cohorts import (
+    CLASSES,
+    SHAPE,
+    assert_same,
+    cnn,
+    cohort,
+    dataset,
+    lstm,
+    member,
+    mlp,
+    noisy,
+    run,
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +46,45 @@ def of_bytes(data):
     return with_inputs(lambda x: scaled(x, scaling)), with_inputs(scaling.apply)
 
 
+def with_words(data):
+    """Returns a data set with a second input, of whole numbers."""
+
+    def part(one):
+        words = np.random.default_rng(len(one)).integers(0, 9, (len(one), 4), np.int32)
+        return Part(Several({"words": words, "image": one.x}), one.y)
+
+    return dataclasses.replace(
+        data, train=part(data.train), validation=part(data.validation), test=part(data.test)
+    )
+
+
+def two_inputs(keras):
+    layers = keras.layers
+    image, words = keras.Input(SHAPE, name="image"), keras.Input((4,), name="words", dtype="int32")
+    embedded = layers.GlobalAveragePooling1D()(layers.Embedding(9, 5)(words))
+    hidden = layers.Concatenate()([layers.Flatten()(image), embedded])
+    hidden = layers.Dropout(0.2)(layers.Dense(12, "relu")(hidden))
+    return keras.Model([words, image], layers.Dense(CLASSES)(hidden))
+
+
+def subclass_with_two_inputs(keras):
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.table, self.flat = keras.layers.Embedding(9, 5), keras.layers.Flatten()
+            self.hidden, self.last = keras.layers.Dense(12, "relu"), keras.layers.Dense(CLASSES)
+
+        def call(self, x):
+            words = keras.ops.mean(self.table(x["words"]), axis=1)
+            return self.last(self.hidden(keras.ops.concatenate([self.flat(x["image"]), words], 1)))
+
+    model = Net()
+    model({"words": keras.Input((4,), name="words"), "image": keras.Input(SHAPE, name="image")})
+    return model
+
+
 MODELS = {
+    "two inputs": two_inputs,
     "dropout": lambda keras: mlp(keras, dropout=True, batch_norm=True),
     "convolutions": cnn,
     "recurrent": lstm,
@@ -53,6 +103,7 @@ def test_streamed_and_in_memory_are_equal(keras, engines, name, steps, monkeypat
     monkeypatch.setattr(batches, "block_steps", lambda *args: steps)
     keras.utils.set_random_seed(0)
     model, data = MODELS[name](keras), of_bytes(dataset())[0]
+    data = with_words(data) if name == "two inputs" else data
     members = [member(model, seed, rate=rate) for seed, rate in enumerate([0.05, 1e4, 0.2, 0.01])]
     results = {}
     for memory in ("device", "stream"):
@@ -81,3 +132,14 @@ def test_bytes_are_trained_on_as_the_numbers_that_they_stand_for(keras, engines,
     members = [member(model, seed) for seed in range(2)]
     results = [run(engines[engine], cohort(model, members, data=data)) for data in (held, plain)]
     assert repr(results[0][0]) == repr(results[1][0])
+
+
+@pytest.mark.parametrize(
+    "make", [pytest.param(two_inputs, marks=pytest.mark.slow), subclass_with_two_inputs]
+)
+def test_several_inputs_are_trained_alike_by_both_engines(keras, engines, make):
+    keras.utils.set_random_seed(0)
+    model = make(keras)
+    data = with_words(of_bytes(dataset())[0])
+    members = [member(model, seed) for seed in range(3)]
+    assert_same(engines, cohort(model, members, data=data), rtol=1e-5)
