@@ -330,7 +330,7 @@ class Program:
         steps, one = batches[1].shape[0], [self.num_replicas]
         loss = tf.TensorArray(self._dtype, steps, element_shape=one)
         shape = [*one, len(self.objective.answers)]
-        measured = tf.TensorArray(tf.float32, steps, element_shape=shape)
+        measured = tf.TensorArray(sums_dtype(self._dtype), steps, element_shape=shape)
 
         def body(step: Any, *carried: Any) -> Any:
             by_order = _gathered(batches, step)
