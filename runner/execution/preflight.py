@@ -20,6 +20,7 @@ from runner.execution.inputs import as_looked_up
 from runner.execution.logs import about
 from runner.imports import told
 from runner.interruption import check
+from runner.machine import room
 from runner.masking import masked
 from runner.plan import Configuration, Replicate, Scalar, factors
 from runner.propagation.advice import misscaled
@@ -357,6 +358,14 @@ def _check_engine(item: Configuration, model: Any) -> None:
         )
 
 
+def _check_memory(item: Configuration, dataset: Dataset, device: str, is_elsewhere: bool) -> None:
+    """Refuses data that shall stay on a device that cannot hold it."""
+    if item.engine == "vectorized" and not is_elsewhere:
+        from runner.training import batches
+
+        batches.is_streamed(dataset, device, room().memory_bytes)
+
+
 def _ready(
     preflight: Preflight, item: Configuration, dataset: Dataset, varying: dict[str, Any]
 ) -> Ready:
@@ -417,6 +426,7 @@ def _built(
         ("optimizer", repr(item.optimizer), item.engine, id(model)),
         lambda: _check_engine(item, model),
     )
+    _check_memory(item, dataset, device, is_elsewhere)
     _check_loss(item, dataset, model)
     record = ConfigurationRecord(
         index=item.index,

@@ -367,3 +367,10 @@ def test_several_inputs_in_parts_of_the_files_own(file):
 def test_several_inputs_that_do_not_fit(file, arrays, message):
     with pytest.raises(ConfigError, match=f"`dataset.path` must .*({message})"):
         load("arrays", Arrays(path=file(**arrays, y=Y)))
+
+
+def test_an_archive_that_cannot_fit_the_memory_is_refused_before_it_is_read(file, monkeypatch):
+    path = file(x=np.zeros((1000, 100)), y=np.arange(1000) % 2)
+    monkeypatch.setattr("runner.datasets.files.available_memory", lambda: 1.5e6)
+    with pytest.raises(ConfigError, match=r"`dataset\.path` must name data that fits 50% of"):
+        load("arrays", Arrays(path=path))

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from runner.config import ConfigError
 from runner.datasets.dataset import Part
 from runner.datasets.held import Several, scaled
 from runner.datasets.scaling import standardization
@@ -90,13 +91,17 @@ MODELS = {
     "recurrent": lstm,
     "noise": lambda keras: noisy(keras, "noise"),
 }
-SLOW = {"noise", "recurrent", "convolutions"}
+QUICK = "two inputs", 2
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in MODELS]
+    ("name", "steps"),
+    [
+        pytest.param(name, steps, marks=[pytest.mark.slow] * ((name, steps) != QUICK))
+        for name in MODELS
+        for steps in (1, 2)
+    ],
 )
-@pytest.mark.parametrize("steps", [1, 2], ids=["one", "two"])
 def test_streamed_and_in_memory_are_equal(keras, engines, name, steps, monkeypatch):
     from runner.training import batches
 
@@ -123,7 +128,7 @@ def test_streamed_and_in_memory_are_equal(keras, engines, name, steps, monkeypat
     assert results["stream"] == results["device"]
 
 
-@pytest.mark.parametrize("engine", ["reference", pytest.param("vectorized")])
+@pytest.mark.parametrize("engine", ["reference", "vectorized"])
 def test_bytes_are_trained_on_as_the_numbers_that_they_stand_for(keras, engines, engine):
     keras.utils.set_random_seed(0)
     held, plain = of_bytes(dataset())
@@ -135,7 +140,7 @@ def test_bytes_are_trained_on_as_the_numbers_that_they_stand_for(keras, engines,
 
 
 @pytest.mark.parametrize(
-    "make", [pytest.param(two_inputs, marks=pytest.mark.slow), subclass_with_two_inputs]
+    "make", [two_inputs, pytest.param(subclass_with_two_inputs, marks=pytest.mark.slow)]
 )
 def test_several_inputs_are_trained_alike_by_both_engines(keras, engines, make):
     keras.utils.set_random_seed(0)
@@ -143,3 +148,23 @@ def test_several_inputs_are_trained_alike_by_both_engines(keras, engines, make):
     data = with_words(of_bytes(dataset())[0])
     members = [member(model, seed) for seed in range(3)]
     assert_same(engines, cohort(model, members, data=data), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("memory", "room_in_data", "streamed"),
+    [("auto", 3.9, True), ("auto", 4.1, False), ("stream", 1000, True), ("device", 1.1, False)],
+)
+def test_what_does_not_fit_the_device_is_streamed(keras, memory, room_in_data, streamed):
+    from runner.training import batches
+
+    data = dataclasses.replace(of_bytes(dataset())[0], memory=memory)
+    room = int(room_in_data * batches.num_bytes(data))
+    assert batches.is_streamed(data, "/CPU:0", room) == streamed
+
+
+def test_data_that_a_device_cannot_hold_does_not_stay_there(keras):
+    from runner.training import batches
+
+    data = dataclasses.replace(dataset(), memory="device")
+    with pytest.raises(ConfigError, match=r"`dataset\.memory` must be auto or stream .*device has"):
+        batches.is_streamed(data, "/CPU:0", batches.num_bytes(data) - 1)
