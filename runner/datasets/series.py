@@ -61,6 +61,8 @@ class Series(Common):
         x, y = (array[kept[0]] for array in (parts[0].x, parts[0].y))
         tested = [array[kept[1]] for array in (parts[1].x, parts[1].y)] if read.test else []
         is_filled = any(np.isnan(values).any() for values in (x, *tested[:1]))
+        if self.missing == "fill" and (num := sum(int(_missing(part).sum()) for part in parts)):
+            notes.append(f"{num} missing values are filled in with the mean of the training part")
         return Examples(
             x=x,
             y=y,
@@ -90,13 +92,15 @@ class Series(Common):
 
     def _kept(self, part: "_Part", path: Path) -> np.ndarray:
         """Returns which series stay, shape (n,)."""
-        there = np.arange(part.x.shape[1])[:, np.newaxis] < part.lengths[:, np.newaxis, :]
-        missing = np.isnan(part.x) & there
+        missing = _missing(part)
         if self.missing == "refuse" and missing.any():
             received = f"{int(missing.sum())} in {int(missing.any(axis=(1, 2)).sum())} series"
             advice = "Set dataset.missing=fill or drop."
             raise unfit("have no missing values (NaN or ?)", received, path, advice)
-        return ~missing.any(axis=(1, 2)) if self.missing == "drop" else np.ones(len(missing), bool)
+        kept = np.ones(len(missing), bool)
+        if self.missing == "drop":
+            kept[missing.any(axis=(1, 2))] = False
+        return kept
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,12 @@ class _Read:
     test: _Part | None
     num_validation: int
     task: Task | None
+
+
+def _missing(part: _Part) -> np.ndarray:
+    """Returns which values of the series themselves are missing, shape (n, steps, dimensions)."""
+    there = np.arange(part.x.shape[1])[:, np.newaxis] < part.lengths[:, np.newaxis, :]
+    return np.isnan(part.x) & there
 
 
 def _of_ts(path: Path) -> _Read:

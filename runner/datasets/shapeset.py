@@ -30,15 +30,15 @@ _TRIANGLE = math.sqrt(math.pi / (3 * math.sqrt(3)))  # radius of its inner circl
 class Shapeset(DrawnPictures):
     """Which one or two of three shapes a picture shows, whatever their places, sizes and greys.
 
-    Law: the class is uniform over three single shapes and six pairs. A shape is a circle, a square
-    or an equilateral triangle of equal area, stretched along two orthogonal axes by factors uniform
-    in [0.25, 0.55] of half the picture, turned before and after uniformly, and lies wholly in the
-    picture, uniformly. Of two the second, which is either with probability 1/2, covers at most half
-    of the first. Background and shapes have uniform greys that differ by at least 0.2. A pixel is
-    the mean over 3 x 3 points. Draws that break a rule are drawn again.
+    Law: the classes, three single shapes and six pairs, are equally frequent. A shape is a circle,
+    a square or an equilateral triangle of equal area, stretched along two orthogonal axes by
+    factors uniform in [0.25, 0.55] of half the picture, turned before and after uniformly, and lies
+    wholly in the picture, uniformly. Of two the second, which is either with probability 1/2,
+    covers at most half of the first. Background and shapes have uniform greys that differ by at
+    least 0.2. A pixel is the mean over 3 x 3 points. Draws that break a rule are drawn again.
 
     Attributes:
-      size: Number of examples.
+      size: Number of examples, spread evenly over the classes.
       pixels: Height and width.
       seed: Seed of the draw.
 
@@ -53,7 +53,7 @@ class Shapeset(DrawnPictures):
     def read(self) -> Examples:
         """Returns images of bytes, shape (size, pixels, pixels, 1)."""
         generator = seeds.generator(self.seed, "data")
-        y = generator.integers(len(CLASSES), size=self.size)
+        y = np.arange(self.size) % len(CLASSES)
         images = np.empty((self.size, self.pixels, self.pixels, 1), np.uint8)
         points = _grid(self.pixels * _SUBPIXELS)
         for image, label in zip(images, y, strict=True):

@@ -23,6 +23,7 @@ from runner.config import (
     POSITIVE_INTEGER,
     PROPER_FRACTION,
     TEXT,
+    ConfigError,
     Rule,
     one_of,
     optional,
@@ -36,7 +37,7 @@ from runner.datasets.table import ENCODING
 from runner.datasets.text_file import AUTO, WESTERN, encoding_of, opened
 from runner.datasets.vocabulary import NUM_RESERVED, VocabularyLimit, numbered
 
-_WHAT = "a file of text, or a folder of such files or of a folder of them for each class"
+_WHAT = "a file of text, a folder of such files, or a folder with a folder of them for each class"
 _SUFFIXES = ("", ".txt", ".text", ".md")
 _WORD = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
 MOST_WORDS = 10_000
@@ -193,9 +194,7 @@ class Text(Split):
         texts, western = [], 0
         for path in paths:
             with reading(path, _WHAT, UnicodeError, EOFError):
-                encoding = encoding_of(path) if self.encoding == AUTO else self.encoding
-                with opened(path) as file:
-                    text = file.read().decode(encoding)
+                text, encoding = _decoded(path, self.encoding)
             if "\0" in text:
                 raise unfit("hold text", "a file that is none, with bytes of zero", path)
             western += encoding == WESTERN and self.encoding == AUTO
@@ -204,6 +203,24 @@ class Text(Split):
         if western:
             notes.append(f"{western} of {len(paths)} files are not UTF-8 and are read as {WESTERN}")
         return texts, notes
+
+
+def _decoded(path: Path, encoding: str) -> tuple[str, str]:
+    """Returns a file's text, and the encoding that it has.
+
+    Raises:
+      ConfigError, UnicodeError, OSError, EOFError: It cannot be read.
+    """
+    with opened(path) as file:
+        content = file.read()
+    if encoding == AUTO:
+        try:
+            encoding = encoding_of(path)
+        except ConfigError:
+            if b"\0" in content:  # no text at all, of whatever encoding
+                return "\0", encoding
+            raise
+    return content.decode(encoding), encoding
 
 
 def _is_text(path: Path) -> bool:

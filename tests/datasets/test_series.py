@@ -98,6 +98,7 @@ def test_missing_values(file, word):
     assert "2 of 22 series are left out" in dropped.notes[0]
     filled = load("series", Series(path=path, missing="fill"))
     assert sum(map(len, (filled.train, filled.validation, filled.test))) == 22
+    assert "3 missing values are filled in" in filled.notes[0]
 
 
 def test_arrays(tmp_path):

@@ -145,7 +145,7 @@ WRONG = {
         "leave at least 91 characters to train on. Received: 60 of 300",
     ),
     "fractions": ({"a.txt": "ab" * 200}, "a.txt", {"validation": 0.6, "test": 0.4}, "below 1"),
-    "binary": ({"a.txt": b"\x89PNG\0\0\1" * 90}, "a.txt", {}, "`dataset.(path|encoding)` must"),
+    "binary": ({"a.txt": b"\x89PNG\0\0\1" * 90}, "a.txt", {}, "must hold text.*bytes of zero"),
     "bytes of zero": ({"a.txt": b"ab\0" * 900}, "a.txt", {"encoding": "utf-8"}, "bytes of zero"),
     "encoding": ({"a.txt": b"\xff" * 900}, "a.txt", {"encoding": "utf-8"}, "UnicodeDecodeError"),
     "foreign": ({"a.txt": "привет".encode("cp1251") * 90}, "a.txt", {}, "`dataset.encoding` must"),
