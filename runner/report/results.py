@@ -19,6 +19,7 @@ from runner.records import (
     curves_table,
     movement_table,
     propagation_table,
+    replicates_table,
 )
 from runner.report import tables
 from runner.report.combining import combined, one_sweep
@@ -138,7 +139,7 @@ def _tabulated(
 ) -> Results:
     sweep = one_sweep(records.sweeps)
     configurations, ended = records.configurations, records.replicates
-    replicates = tables.filled_replicates_table(configurations, ended)
+    replicates = replicates_table(configurations, ended)
     measured: dict[int, list[PropagationRecord]] = {}
     for record in ended:
         if record.propagation is not None:

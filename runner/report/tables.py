@@ -95,21 +95,9 @@ def endpoint_numbers(
     configuration: ConfigurationRecord, records: Sequence[ReplicateRecord], confidence: float
 ) -> Mapping[str, float]:
     """Returns one configuration's numbers of `comparison.csv`, by column name."""
-    replicates = filled_replicates_table([configuration], records)
+    replicates = replicates_table([configuration], records)
     row = comparison_table([configuration], replicates, confidence).iloc[0]
     return {name: float(row[name]) for name in (*NUMBERS, *COUNTS)}
-
-
-def filled_replicates_table(
-    configurations: Sequence[ConfigurationRecord], records: Sequence[ReplicateRecord]
-) -> pd.DataFrame:
-    """Returns `replicates_table`, with the columns that every sweep has if there is no record."""
-    table = replicates_table(configurations, records)
-    return (
-        table
-        if len(table)
-        else pd.DataFrame(columns=[*KEY_COLUMNS, "status", "wall_time_s", "draw_time_s"])
-    )
 
 
 def failures_table(

@@ -85,7 +85,7 @@ REFUSED_TOGETHER = {
         "model.width@here=1": "`model.width` is not a group",
         "+training={epoch:3}": "`training.epoch` .* Did you mean `training.epochs`",
         "++engine.x=3": "`engine.x` is not a setting of engine=vectorized",
-        "+model.arguments.x=1": "`model.arguments` .* setting of custom",
+        "+model.arguments.x=1": "`model.arguments` .* setting of applications, custom",
         "++seed=1": "`seed` is not a setting. Did you mean `seeds`",
         "+init.scale=1": "`init.scale` .* setting of uniform, normal",
     },

@@ -12,6 +12,7 @@ from runner.records import (
     movement_table,
     read_configurations,
     read_replicates,
+    replicates_table,
 )
 from runner.report import load, tables
 from runner.report.results import Results
@@ -66,7 +67,7 @@ def test_the_best_or_a_given_epoch_counts_if_that_was_asked_for(scored: Scored) 
 def test_configurations_without_replicates_have_rows() -> None:
     refused = ConfigurationRecord(0, "identity", {}, {}, error="`init` must be defined.")
     waiting = ConfigurationRecord(1, "zero", {}, {}, endpoint="val_loss", num_replicates=5)
-    replicates = tables.filled_replicates_table([refused, waiting], [])
+    replicates = replicates_table([refused, waiting], [])
     table = tables.comparison_table([refused, waiting], replicates, 0.95)
     assert list(table.columns) == COLUMNS + COUNTS
     assert table["mean"].isna().all()
@@ -143,7 +144,7 @@ def test_movement_is_the_median_over_finished_replicates() -> None:
     configurations = [trained, untrained]
 
     def medians(records: list[ReplicateRecord]) -> pd.DataFrame:
-        replicates = tables.filled_replicates_table(configurations, records)
+        replicates = replicates_table(configurations, records)
         return tables.movement_medians(replicates, movement_table(configurations, records))
 
     found = medians(records + still)

@@ -113,6 +113,6 @@ OBJECTIONS = {
 def test_what_would_not_be_keras_update_is_found(target):
     shapes = {"kernel": (3, 3, 1, 4), "bias": (4,), "other": (40, 7)}
     variables = [variable(*item) for item in shapes.items()]
-    found = objection(partial(make, "custom", Custom(target), num_steps=10), variables)
+    found = objection(partial(make, "custom", Custom(target=target), num_steps=10), variables)
     assert found.startswith(OBJECTIONS[target])
     assert bool(found) == bool(OBJECTIONS[target])
