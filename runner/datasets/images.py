@@ -5,6 +5,7 @@ Images of 16 bits lose their lower 8; what is transparent lies on white; of seve
 counts; an image that a camera has marked as turned is turned upright. All of it is told in notes.
 """
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from runner.config import (
     setting,
     shown,
 )
-from runner.datasets.files import WIDE, one_line, unfit
+from runner.datasets.files import WIDE, check_memory, one_line, unfit
 from runner.datasets.folders import class_folders, existing_place
 from runner.datasets.settings import LENGTHS, Common, Examples
 
@@ -107,7 +108,9 @@ def _read(paths: Sequence[Path], size: tuple[int, int] | None) -> tuple[np.ndarr
         done.update(changes)
         if not number:
             first = path
-            x = np.empty((len(paths), image.height, image.width, 3), np.uint8)
+            shape = len(paths), image.height, image.width, 3
+            check_memory(math.prod(shape), path.parent)
+            x = np.empty(shape, np.uint8)
         if (image.height, image.width) != x.shape[1:3]:
             raise ConfigError(
                 f"`dataset.size` must be a height and a width, such as [32,32], where images have "

@@ -82,6 +82,11 @@ def settled(examples: Examples, missing: str, fill: Fill) -> Examples:
     if dropped := int((~train).sum()):
         notes.append(_dropped(dropped, len(train), missing))
         num_validation = int(train[len(train) - num_validation :].sum())
+    if examples.num_validation and not num_validation:
+        raise ConfigError(
+            f"`{fill.key}` must hold a validation part with an example that has what it needs. "
+            f"Received: none that is left, in {shown(fill.source, WIDE)}."
+        )
     examples = replace(
         examples, x=_rows(examples.x, train), y=examples.y[train], num_validation=num_validation
     )
@@ -116,13 +121,14 @@ def _kept(x: Any, y: np.ndarray, missing: str) -> np.ndarray:
     inputs = _inputs(x)
     if any(one.shape[:1] != y.shape[:1] for one in inputs):  # refused later
         return np.ones(y.shape[:1], bool)
-    kept = ~_of_examples(y)
+    kept = ~without_value(y)
     for one in inputs if missing == "drop" else ():
-        kept &= ~_of_examples(one)
+        kept &= ~without_value(one)
     return kept
 
 
-def _of_examples(values: np.ndarray) -> np.ndarray:
+def without_value(values: np.ndarray) -> np.ndarray:
+    """Returns which examples miss a value, shape (n,)."""
     return np.asarray(_is_missing(values).any(axis=tuple(range(1, values.ndim))))
 
 

@@ -69,7 +69,7 @@ def prepare(
         parts = replace(parts, test=(examples.x_test, target.y_test))
     elif rows.test is not None:
         parts = replace(parts, test=(examples.x[rows.test], target.y[rows.test]))
-    _check_varies(parts.train[1], examples)
+    _check_varies(parts.train[1], examples, target.task)
     examples = replace(examples, x=examples.x[:0].copy(), x_test=None)  # they are divided
     for step in examples.steps:
         parts = parts.apply(step.fit(parts.train[0]).apply)
@@ -302,8 +302,9 @@ def _check_exact(
             )
 
 
-def _check_varies(y: np.ndarray, examples: Examples) -> None:
-    if (y == y[0]).all():
+def _check_varies(y: np.ndarray, examples: Examples, task: Task) -> None:
+    one = y.flat[0] if task == "tokens" else y[0]
+    if (y == one).all():
         raise ConfigError(
             f"`{examples.key}` must hold targets that differ. Received: the same value in all "
             f"{len(y)} training rows of {shown(examples.target)} in {shown(examples.source, WIDE)}."

@@ -15,7 +15,7 @@ import numpy as np
 from runner.config import FRACTION, PROPER_FRACTION, TEXT, one_of, optional, setting
 from runner.datasets.arrays import stored
 from runner.datasets.files import existing_file, reading, unfit
-from runner.datasets.missing import MISSING, Fill
+from runner.datasets.missing import MISSING, Fill, without_value
 from runner.datasets.settings import TASK, Common, Examples
 from runner.datasets.ts_file import TimeSeries, read_ts
 from runner.tasks import Task
@@ -57,7 +57,8 @@ class Series(Common):
         kept = [self._kept(part, path) for part in parts]
         if lost := sum(int((~rows).sum()) for rows in kept):
             total = sum(map(len, kept))
-            notes.append(f"{lost} of {total} series are left out because they have a missing value")
+            why = "a missing value" if self.missing == "drop" else "no target"
+            notes.append(f"{lost} of {total} series are left out because they have {why}")
         x, y = (array[kept[0]] for array in (parts[0].x, parts[0].y))
         tested = [array[kept[1]] for array in (parts[1].x, parts[1].y)] if read.test else []
         is_filled = any(np.isnan(values).any() for values in (x, *tested[:1]))
@@ -98,6 +99,8 @@ class Series(Common):
             advice = "Set dataset.missing=fill or drop."
             raise unfit("have no missing values (NaN or ?)", received, path, advice)
         kept = np.ones(len(missing), bool)
+        if self.missing != "refuse":
+            kept[without_value(part.y)] = False
         if self.missing == "drop":
             kept[missing.any(axis=(1, 2))] = False
         return kept

@@ -338,8 +338,11 @@ def _inputs(column: "pd.Series", path: Path) -> list[tuple[str, np.ndarray]]:
     texts = np.full(len(column), "", object)
     texts[there] = _texts(column[there], path)
     categories = np.unique(texts[there].astype(str))
+    if not len(categories):
+        raise unfit("have a value in each column", f"none in {shown(name)}", path, _drop(name))
     if len(categories) > MOST_CATEGORIES:
-        received = f"{len(categories)} of them in {shown(name)}, such as {shown(str(texts[0]))}"
+        such = shown(str(categories[0]))
+        received = f"{len(categories)} of them in {shown(name)}, such as {such}"
         rule = f"have text columns with at most {MOST_CATEGORIES} different texts"
         raise unfit(rule, received, path, _drop(name))
     absent = np.where(there, 0.0, np.nan)
@@ -395,10 +398,10 @@ def _target(column: "pd.Series", path: Path) -> np.ndarray:
     """Returns the target, shape (rows,): numbers, booleans or texts."""
     from pandas.api import types
 
+    if _is_flag(column):  # also of objects, where the rows without a target were left out
+        return column.to_numpy(bool)
     if not _is_numeric(column):
         return _texts(column, path)
-    if types.is_bool_dtype(column.dtype):
-        return column.to_numpy(bool)
     return column.to_numpy(np.int64 if types.is_signed_integer_dtype(column.dtype) else np.float64)
 
 

@@ -11,6 +11,7 @@ of class folders holds an example in each file: its first tokens, and padding af
 
 import itertools
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,7 +194,7 @@ class Text(Split):
         """Returns the files' texts, and how they were read."""
         texts, western = [], 0
         for path in paths:
-            with reading(path, _WHAT, UnicodeError, EOFError):
+            with reading(path, _WHAT, UnicodeError, EOFError, zlib.error):
                 text, encoding = _decoded(path, self.encoding)
             if "\0" in text:
                 raise unfit("hold text", "a file that is none, with bytes of zero", path)
@@ -209,7 +210,7 @@ def _decoded(path: Path, encoding: str) -> tuple[str, str]:
     """Returns a file's text, and the encoding that it has.
 
     Raises:
-      ConfigError, UnicodeError, OSError, EOFError: It cannot be read.
+      ConfigError, UnicodeError, OSError, EOFError, zlib.error: It cannot be read.
     """
     with opened(path) as file:
         content = file.read()

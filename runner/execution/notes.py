@@ -9,6 +9,7 @@ from runner.config import abridged
 from runner.initializers import own
 from runner.initializers.law import KEEP
 from runner.models.custom import ignored_compilation
+from runner.models.foresight import predicts_next, sees_later_steps
 from runner.plan import Choice
 from runner.report.names import VARIATION
 from runner.terminal import DETAIL
@@ -45,6 +46,23 @@ def tell_model(choice: Choice, model: Any, drawer: Any) -> None:
         )
     if choice.name == "custom" and (unused := _unused(model, drawer)):
         log.info("%s: %s.", choice.label, "; ".join(unused))
+
+
+def tell_foresight(choice: Choice, model: Any, dataset: Any) -> None:
+    """Warns of a model that is given the token that it is to predict.
+
+    Args:
+      choice: The option that made the model.
+      model: The model.
+      dataset: What it learns.
+    """
+    if predicts_next(dataset.task, dataset.train) and sees_later_steps(model, dataset.probe(1)[0]):
+        log.warning(
+            "%s: its outputs depend on later tokens too, so that it sees the next token, which it "
+            "is to predict: its losses say nothing about texts. Use a causal model, such as "
+            "model=transformer, rnn or conv1d.",
+            choice.label,
+        )
 
 
 def tell_rule(rule: str, paths: Sequence[str]) -> None:

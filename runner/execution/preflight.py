@@ -25,9 +25,10 @@ from runner.masking import masked
 from runner.plan import Configuration, Replicate, Scalar, factors
 from runner.propagation.advice import misscaled
 from runner.propagation.settings import probe_size
-from runner.records import ConfigurationRecord, ReplicateRecord, lower_is_better
+from runner.records import ConfigurationRecord, ReplicateRecord
 from runner.spelling import did_you_mean
 from runner.tasks import DERIVED, ENDPOINT, parted
+from runner.tasks import metric as metric_of
 from runner.training.objective import own_methods
 
 log = logging.getLogger(__name__)
@@ -275,7 +276,7 @@ def _check_metric(key: str, metric: str, dataset: Dataset, with_test: bool = Fal
 
 def _check_margin(item: Configuration, dataset: Dataset) -> None:
     margin, endpoint = item.settings["report"].get("margin"), _endpoint(item, dataset)
-    if margin is not None and margin >= 1 and not lower_is_better(endpoint):
+    if margin is not None and margin >= 1 and metric_of(endpoint).is_share:
         raise ConfigError.at("report.margin", f"below 1, as {endpoint} is a share", margin)
 
 
@@ -415,6 +416,8 @@ def _built(
     drawn = tuple(kernel.position for kernel in drawer.drawn)
     of_model = ("told", id(model), drawn, tuple(drawer.unknown), drawer.share)
     cache.get(of_model, partial(notes.tell_model, item.model, model, drawer))
+    foresight = partial(notes.tell_foresight, item.model, model, dataset)
+    cache.get(("foresight", id(model), id(dataset)), foresight)
     if line := misscaled(drawer.kernels):
         cache.get(("fans", id(model)), partial(notes.log.info, line))
     for held in drawer.rules:

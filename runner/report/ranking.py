@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from typing import Any
 
-from runner.records import lower_is_better
+from runner import tasks
 from runner.report import names, words
 from runner.report.statistics.proportions import half_width_of_share
 from runner.report.table import Entry, Table
@@ -163,7 +163,7 @@ def _test(standing: Standing, digits: int, confidence: float) -> Entry:
     if test is None:
         return Entry("")
     text, size = names.number(test.mean, digits), record.dataset.get("num_test")
-    if size and not lower_is_better(record.endpoint):
+    if size and tasks.metric(record.endpoint).is_share:
         width = half_width_of_share(test.mean, int(size), confidence)
         text += f" ± {names.significant(width, 2)}"
     return Entry(text, test.mean)

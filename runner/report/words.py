@@ -8,7 +8,6 @@ import numpy as np
 from runner import tasks
 from runner.config import abridged
 from runner.design import DEFAULT_BASELINES
-from runner.records import lower_is_better
 from runner.report import names
 from runner.report.answer import Kind, Sentence
 from runner.report.statistics.verdicts import MIN_PAIRS, WITHIN
@@ -184,15 +183,15 @@ def _how(standing: Standing) -> str:
     difference, metric = standing.difference, standing.record.endpoint
     if difference is None or not difference.sign:
         return "it trains more often"
-    what = f"{_metric(standing)} " if lower_is_better(metric) else ""
+    what = "" if _is_share(metric) else f"{_metric(standing)} "
     return f"{what}{size(difference, metric)} {_direction(standing)}"
 
 
 def _direction(standing: Standing) -> str:
     is_lower = standing.difference is not None and standing.difference.mean < 0
-    if lower_is_better(standing.record.endpoint):
-        return "lower" if is_lower else "higher"
-    return "worse" if is_lower else "better"
+    if _is_share(standing.record.endpoint):
+        return "worse" if is_lower else "better"
+    return "lower" if is_lower else "higher"
 
 
 def _and_by(standing: Standing) -> str:
@@ -204,7 +203,7 @@ def _and_by(standing: Standing) -> str:
 
 def size(difference: Difference, metric: str) -> str:
     """Returns how large a difference is: in points where the metric is a share."""
-    if lower_is_better(metric):
+    if not _is_share(metric):
         return names.significant(abs(difference.mean), 2)
     points = abs(100 * difference.mean)
     shown = names.significant(points, 2) if points < 10 else f"{points:.0f}"
@@ -266,7 +265,8 @@ def _how_much(worse: Sequence[Standing]) -> str:
     if sizes == ["1 point"]:
         unit = " point"
     word, metric = _direction(worse[0]), worse[0].record.endpoint
-    what = f"{tasks.metric(tasks.parted(metric)[1]).words} " if lower_is_better(metric) else ""
+    known = tasks.metric(metric)
+    what = "" if known.is_share else f"{known.words} "
     if len(worse) <= 3:
         return f"{what}{names.listed(plain)}{unit} {word}"
     values = sorted(
@@ -460,6 +460,10 @@ def _replicates(standing: Standing, count: int) -> str:
 
 def _is_crossed(standing: Standing) -> bool:
     return standing.record.settings.get("weight_seeds") is not None
+
+
+def _is_share(metric: str) -> bool:
+    return tasks.metric(metric).is_share
 
 
 def _metric(standing: Standing) -> str:

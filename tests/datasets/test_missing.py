@@ -59,6 +59,20 @@ def test_filled_in(path):
         assert any(note in told for told in dataset.notes)
 
 
+def test_true_and_false_as_targets(path):
+    for missing, num in (("drop", 54), ("fill", 59)):
+        read = Table(path=path, target="flag", missing=missing).read()
+        assert (read.y.dtype, len(read.y)) == (bool, num)
+
+
+@pytest.mark.parametrize("dtype", ["str", pd.CategoricalDtype(["a", "b"])])
+def test_texts_that_are_all_missing(tmp_path, dtype):
+    frame().assign(kind=pd.array([None] * 60, dtype)).to_parquet(tmp_path / "a.parquet")
+    settings = Table(path=str(tmp_path / "a.parquet"), target="price", missing="fill")
+    with pytest.raises(ConfigError, match=r"a value in each column. Received: none in 'kind'"):
+        load("table", settings)
+
+
 def test_values_of_the_training_part():
     x = np.array([[1, 1, 0, 1], [np.nan, 0, 1, 1], [3, np.nan, np.nan, 0], [2, 0, 1, np.nan]])
     fitted = Fill(categories=((1, 2), (3,))).fit(x)

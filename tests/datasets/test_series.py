@@ -101,6 +101,18 @@ def test_missing_values(file, word):
     assert "3 missing values are filled in" in filled.notes[0]
 
 
+def test_missing_targets(file):
+    rows = [row.replace("left", "nan").replace("right", "1.5") for row in ROWS[:2]]
+    rows += [row.rpartition(":")[0] + f":{number}" for number, row in enumerate(ROWS)]
+    path = file(rows, header=(*HEADER, "@targetLabel true", "@data"))
+    with pytest.raises(ConfigError, match="only finite numbers"):
+        load("series", Series(path=path))
+    for missing, why in (("drop", "a missing value"), ("fill", "no target")):
+        examples = read(path, missing=missing)
+        assert len(examples.x) == 21
+        assert f"1 of 22 series are left out because they have {why}" in examples.notes[0]
+
+
 def test_arrays(tmp_path):
     path = str(tmp_path / "a.npz")
     x = np.random.default_rng(0).normal(size=(30, 8))

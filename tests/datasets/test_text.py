@@ -1,5 +1,7 @@
 """The user's texts: tokens, their numbers, what is cut off, and one clear line for wrong files."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -148,6 +150,12 @@ WRONG = {
     "binary": ({"a.txt": b"\x89PNG\0\0\1" * 90}, "a.txt", {}, "must hold text.*bytes of zero"),
     "bytes of zero": ({"a.txt": b"ab\0" * 900}, "a.txt", {"encoding": "utf-8"}, "bytes of zero"),
     "encoding": ({"a.txt": b"\xff" * 900}, "a.txt", {"encoding": "utf-8"}, "UnicodeDecodeError"),
+    "damaged": (
+        {"a.gz": gzip.compress(b"abcdefgh" * 999)[:12] + bytes([255] * 30)},
+        "a.gz",
+        {},
+        "that can be read. Received: .*Error -3 while decompressing",
+    ),
     "foreign": ({"a.txt": "привет".encode("cp1251") * 90}, "a.txt", {}, "`dataset.encoding` must"),
     "only others": ({"a.png": b"\x89"}, ".", {}, "hold files of text. Received: 1 files"),
     "empty folder": ({}, ".", {}, "hold files of text. Received: 0 files"),

@@ -6,7 +6,9 @@ import pytest
 
 from runner import models
 from runner.config import ConfigError
+from runner.datasets.dataset import Part
 from runner.models import CATALOGUE
+from runner.models.foresight import predicts_next, sees_later_steps
 from runner.tasks import Signature
 
 STEPS, WORDS = 6, 9
@@ -151,6 +153,7 @@ def test_a_causal_net_sees_nothing_of_what_follows(case):
         differs = (np.abs(model(changed) - model(x)) > 1e-6).any(axis=(0, 2))
         assert not differs[:step].any()
         assert differs[step]
+    assert not sees_later_steps(model, x)
 
 
 @pytest.mark.parametrize("name", ["transformer", "conv1d"])
@@ -160,6 +163,28 @@ def test_a_net_that_is_not_causal_sees_all(name):
     changed = x.copy()
     changed[:, 1] = (x[:, 1] + 1) % WORDS
     assert (np.abs(model(changed) - model(x)) > 1e-6).any(axis=(0, 2))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("mlp", {}),
+        ("autoencoder", {}),
+        ("rnn", {"bidirectional": True}),
+        ("transformer", {"causal": False}),
+        ("conv1d", {"causal": False, "depth": 4}),
+    ],
+)
+def test_who_sees_the_next_token_is_found(name, settings):
+    model = built(name, (STEPS,), (STEPS, WORDS), **settings)
+    assert sees_later_steps(model, batch(model))
+
+
+def test_what_is_learned_from_a_text_is_the_next_token():
+    tokens = np.arange(12).reshape(3, 4)
+    assert predicts_next("tokens", Part(tokens[:, :-1], tokens[:, 1:]))
+    assert not predicts_next("tokens", Part(tokens, tokens))
+    assert not predicts_next("classification", Part(tokens, tokens[:, 0]))
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,11 @@ FIRST_LINES: dict[str, tuple[dict, dict, str]] = {
         f"Not known yet after 5 seeds whether any other initializer differs from {DEFAULT}. "
         f"{HIGHEST.format('good')} Next look: 10 seeds.",
     ),
+    "decibels are no points": (
+        {"glorot_uniform": [20 + s for s in TEN], "good": [22 + s for s in tied()]},
+        {"endpoint": "val_psnr"},
+        f"Use good: final validation peak signal-to-noise ratio 2 higher than {DEFAULT}.",
+    ),
     "nothing is known without a baseline": (
         {"a": SAME, "good": GOOD},
         {},
