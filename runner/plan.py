@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 from runner.config import (
     BOOLEAN,
+    FRACTION,
+    IMPORT_PATH,
     NON_NEGATIVE,
     NON_NEGATIVE_INTEGER,
     NUMBER,
@@ -99,9 +101,43 @@ Save = Literal["none", "start", "end"]
 """Which weights of every replicate are kept: none, those it started from, its last ones."""
 
 
+def _named_in(module: str, example: str) -> Rule:
+    """Returns the rule that admits a name of Keras, or an import path."""
+
+    def accept(value: Any) -> str:
+        if isinstance(value, str) and value.isidentifier():
+            return value
+        return str(IMPORT_PATH.accept(value)).removeprefix(f"{module}.")
+
+    return Rule(f"a name in {module}, such as {example}, or an import path", accept)
+
+
 @dataclass(frozen=True)
-class Training:
-    """How long and in which steps every replicate is trained."""
+class Goal:
+    """What is minimized, where that is not what the task says.
+
+    Attributes:
+      loss: A loss of Keras, or the import path of the user's own; None for the task's.
+      label_smoothing: So much of every class's or label's target is spread evenly.
+    """
+
+    loss: str | None = setting(optional(_named_in("keras.losses", "huber")), None)
+    label_smoothing: float = setting(FRACTION, 0.0)
+
+    @property
+    def goal(self) -> "Goal":
+        """The goal alone."""
+        return Goal(**{each.name: getattr(self, each.name) for each in dataclasses.fields(Goal)})
+
+    @property
+    def own_code(self) -> list[str]:
+        """Import paths of the user's own code."""
+        return [path for path in (self.loss,) if path is not None and "." in path]
+
+
+@dataclass(frozen=True)
+class Training(Goal):
+    """How long, in which steps and to which end every replicate is trained."""
 
     epochs: int = setting(POSITIVE_INTEGER, 50)
     batch_size: int = setting(POSITIVE_INTEGER, 128)
@@ -115,7 +151,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class NoTraining:
+class NoTraining(Goal):
     """Records the untrained model (epoch 0) and stops."""
 
     batch_size: int = setting(POSITIVE_INTEGER, 128)

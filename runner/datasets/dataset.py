@@ -3,13 +3,14 @@
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from runner.datasets.held import Inputs, Several, by_name
+from runner.plan import Goal
 from runner.tasks import METRICS, PSNR, Signature, Task
 
 # Enough that two data sets of one laboratory never collide, short enough for a table.
@@ -59,8 +60,7 @@ class Dataset:
         quantities.
       has_pixels: Whether the targets are brightnesses of pixels.
       memory: Where it stays while it is trained on: `"device"`, `"stream"` or `"auto"`.
-      fingerprint: Hexadecimal prefix of the SHA-256 of all parts as they are used: values, dtypes
-        and shapes, and so split, subset and scaling too.
+      goal: What is minimized on it, where that is not what the task says.
     """
 
     name: str
@@ -76,11 +76,23 @@ class Dataset:
     vocabulary: int = 0
     has_pixels: bool = False
     memory: str = "auto"
-    fingerprint: str = field(init=False)
+    goal: Goal = field(default_factory=Goal)
 
-    def __post_init__(self) -> None:
-        digest = _fingerprint(self.train, self.validation, self.test)
-        object.__setattr__(self, "fingerprint", digest)
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hexadecimal prefix of the SHA-256 of all parts as they are used.
+
+        It covers values, dtypes and shapes, and so split, subset and scaling too.
+        """
+        return _fingerprint(self.train, self.validation, self.test)
+
+    def aimed(self, goal: Goal) -> "Dataset":
+        """Returns the same data for another goal."""
+        if goal == self.goal:
+            return self
+        made = replace(self, goal=goal)
+        vars(made)["fingerprint"] = self.fingerprint  # that of the data, which takes long
+        return made
 
     @property
     def input_shape(self) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
@@ -120,20 +132,23 @@ class Dataset:
         return self.has_pixels and self.task == "regression" and bool(y.min() >= 0 and y.max() <= 1)
 
     @cached_property
-    def uninformed_loss(self) -> float:
+    def uninformed_loss(self) -> float | None:
         r"""The loss of the best constant prediction that knows no example's input.
 
         Classes, at each step too: the entropy of the class shares in the training part; ln k where
         all classes are equally large. Multilabel: the entropy of each label's share, averaged over
-        the labels. Regression: the mean squared error of predicting the training part's mean, that
-        is the variance of its targets, averaged over the outputs; 1 where the targets are
-        standardized.
+        the labels. With label smoothing, shares are those of the smoothed targets. Regression: the
+        mean squared error of predicting the training part's mean, that is the variance of its
+        targets, averaged over the outputs; 1 where the targets are standardized. None where
+        `training.loss` names another loss.
         """
+        if self.goal.loss is not None:
+            return None
         if self._has_classes:
-            return _entropy(self._class_shares())
+            return _entropy(self._smoothed(self._class_shares(), self.num_outputs))
         if self.task == "multilabel":
-            pairs = [(share, 1 - share) for share in self.train.y.mean(axis=0).tolist()]
-            return math.fsum(map(_entropy, pairs)) / len(pairs)
+            shares = self._smoothed(self.train.y.mean(axis=0).tolist(), 2)
+            return math.fsum(_entropy((share, 1 - share)) for share in shares) / len(shares)
         return _mean_square(self.train.y, self._mean)
 
     @cached_property
@@ -143,13 +158,27 @@ class Dataset:
         It knows the shares of the classes or labels, or the mean, of the training part. None where
         that takes for impossible what the validation part holds.
         """
+        if self.goal.loss is not None:
+            return None
+        y, smoothing = self.validation.y, self.goal.label_smoothing
         if self.task == "regression":
-            return _mean_square(self.validation.y, self._mean)
+            return _mean_square(y, self._mean)
         if self.task == "multilabel":
-            shares = np.where(self.validation.y > 0, self._mean, 1 - self._mean)
+            guess = np.array(self._smoothed(self._mean.tolist(), 2))
+            shares = np.where(y > 0, guess, 1 - guess)
+            others = np.log(guess * (1 - guess)).mean() / 2 if smoothing else 0.0
         else:
-            shares = np.array(self._class_shares())[self.validation.y]
-        return -float(np.mean(np.log(shares))) if shares.all() else None
+            guess = np.array(self._smoothed(self._class_shares(), self.num_outputs))
+            shares = guess[y]
+            others = np.log(guess).mean() if smoothing else 0.0
+        if not shares.all():
+            return None
+        return -float((1 - smoothing) * np.mean(np.log(shares)) + smoothing * others)
+
+    def _smoothed(self, shares: Iterable[float], num: int) -> list[float]:
+        """Returns the shares of smoothed targets, of which each stands for one of `num`."""
+        smoothing = self.goal.label_smoothing
+        return [share * (1 - smoothing) + smoothing / num for share in shares]
 
     @cached_property
     def uninformed_mae(self) -> float | None:
@@ -170,12 +199,14 @@ class Dataset:
     @property
     def uninformed_perplexity(self) -> float | None:
         """The perplexity of the best constant prediction of tokens; None for other tasks."""
-        return math.exp(self.uninformed_loss) if self.task == "tokens" else None
+        return math.exp(_entropy(self._class_shares())) if self.task == "tokens" else None
 
     @property
     def uninformed_psnr(self) -> float | None:
         """The PSNR of the best constant prediction of pixels; None for other targets."""
-        return -10 * math.log10(self.uninformed_loss) if self.shows_pixels else None
+        if not self.shows_pixels:
+            return None
+        return -10 * math.log10(_mean_square(self.train.y, self._mean))
 
     @property
     def uninformed_binary_accuracy(self) -> float | None:

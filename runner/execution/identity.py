@@ -63,6 +63,7 @@ def identity(item: Configuration, dataset: Dataset, model: str, arithmetic: Sequ
         "probe": _probe(item),
         "code": {name: _user_code(name, getattr(item, name)) for name in _USER_CODE},
         "code of rules": [_user_code("init", law) for law in _laws_of_rules(item.init)],
+        "code of goal": [_code_at(path) for path in item.training.goal.own_code],
         "device": list(arithmetic),
         "versions": _versions(),
     }
@@ -143,6 +144,11 @@ def _laws_of_rules(init: Choice) -> list[Choice]:
 def _user_code(group: str, option: Choice) -> list[str]:
     """Returns a digest of each piece of source that the option `custom` runs."""
     path = getattr(option.settings, _USER_CODE[group], "") if option.name == "custom" else ""
+    return _code_at(path)
+
+
+def _code_at(path: str) -> list[str]:
+    """Returns a digest of each piece of source that an import path leads to."""
     start = sys.modules.get(path.rpartition(".")[0])
     return [] if start is None else sorted(set(user_sources(start)))
 

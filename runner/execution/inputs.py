@@ -31,7 +31,7 @@ def as_looked_up(item: Configuration, dataset: Dataset, model: Any) -> Dataset:
     left = dataset
     if not dataset.vocabulary:
         integers = _stay_whole(found, model, dataset.input_shape)
-        left = datasets.load(item.dataset.name, item.dataset.settings, spared, integers)
+        left = _loaded(item, spared, integers)
     _check(item, found, [part.x for part in _parts(left)])
     _tell(item, found, _inputs(len(spared), dataset.input_shape))
     return left
@@ -53,11 +53,16 @@ def _several(item: Configuration, dataset: Dataset, model: Any) -> Dataset:
             integers[name] = _stay_whole(lookup, one, shape)
     if not found:
         return dataset
-    left = datasets.load(item.dataset.name, item.dataset.settings, looked_up, integers)
+    left = _loaded(item, looked_up, integers)
     for name, lookup in found.items():
         _check(item, lookup, [by_name(part.x)[name] for part in _parts(left)])
         _tell(item, lookup, _inputs(len(looked_up[name]), shapes[name], name))
     return left
+
+
+def _loaded(item: Configuration, looked_up: Any, integers: Any) -> Dataset:
+    loaded = datasets.load(item.dataset.name, item.dataset.settings, looked_up, integers)
+    return loaded.aimed(item.training.goal)
 
 
 def _spared(

@@ -256,7 +256,10 @@ def _checked(index: int, step: Callable[..., T], *args: Any) -> T:
 
 def _dataset(cache: _Cache, item: Configuration) -> Dataset:
     choice = item.dataset
-    dataset = cache.get(repr(choice), lambda: datasets.load(choice.name, choice.settings))
+    loaded = cache.get(repr(choice), lambda: datasets.load(choice.name, choice.settings))
+    goal = item.training.goal
+    dataset = cache.get((repr(choice), repr(goal)), lambda: loaded.aimed(goal))
+    _check_smoothing(dataset)
     _check_metric("report.metric", _endpoint(item, dataset), dataset, with_test=True)
     _check_margin(item, dataset)
     _check_epoch(item)
@@ -315,7 +318,7 @@ def _check_target(item: Configuration, dataset: Dataset) -> None:
 def _check_loss(item: Configuration, dataset: Dataset, model: Any) -> None:
     """Refuses what would count as diverged before it has learned anything."""
     guess, limit = dataset.uninformed_loss, item.training.divergence_limit
-    if guess > limit and not own_methods(model):
+    if guess is not None and guess > limit and not own_methods(model):
         is_raw = dataset.task == "regression" and item.dataset.settings.standardize is False
         raise ConfigError.at(
             "training.divergence_limit",
@@ -324,6 +327,12 @@ def _check_loss(item: Configuration, dataset: Dataset, model: Any) -> None:
             "Every replicate would count as diverged. Raise it"
             + (", or leave out `dataset.standardize=false`." if is_raw else "."),
         )
+
+
+def _check_smoothing(dataset: Dataset) -> None:
+    smoothing = dataset.goal.label_smoothing
+    if smoothing and dataset.task == "regression":
+        raise ConfigError.at("training.label_smoothing", "0 for a regression", smoothing)
 
 
 def _check_warmup(item: Configuration, dataset: Dataset) -> None:
@@ -385,6 +394,7 @@ def _built(
     cache, is_elsewhere = preflight.built, preflight.is_elsewhere
     device = cache.get(("device", item.device), partial(_device, item.device, preflight.gpus))
     from runner.initializers import draw  # imports Keras, which must be started quietly
+    from runner.training.fitting import check_goal
 
     signature, precision = dataset.signature, item.training.precision
 
@@ -399,9 +409,9 @@ def _built(
         return [weight.numpy() for weight in build(seed=seed).weights]
 
     model = cache.get((repr(item.model), repr(signature), device, precision), build)
-    dataset = cache.get(
-        ("inputs", repr(item.dataset), id(model)), partial(as_looked_up, item, dataset, model)
-    )
+    of_inputs = ("inputs", repr(item.dataset), repr(dataset.goal), id(model))
+    dataset = cache.get(of_inputs, partial(as_looked_up, item, dataset, model))
+    cache.get(("goal", id(dataset), id(model)), partial(check_goal, model, dataset))
     key = cache.get(("key", id(model)), lambda: model_key(model))
     examples = probe_size(item.diagnostics)
     subject = cache.get(

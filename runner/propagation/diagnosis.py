@@ -47,7 +47,8 @@ class Examination:
         self._meter = Meter(model, loss, x, y, kernels)
         self._full = FullMeter(self._meter) if settings.is_full else None
         self._settings = settings
-        self._uninformed_loss = dataset.uninformed_loss
+        guess = dataset.uninformed_loss
+        self._uninformed_loss = math.nan if guess is None else guess
         self._is_classifier = dataset.task != "regression"
 
     def examine(self, replicates: Iterator[Sequence[np.ndarray]]) -> list[PropagationRecord]:

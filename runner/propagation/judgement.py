@@ -197,9 +197,9 @@ class _Seen:
         if (closed := self.closed()) and self.number("log10_gradient_gain") <= _NOTHING:
             verb = "is" if len(closed) == 1 else "are"
             gains.append(f"no gradient until the first step, as {self._listed(closed)} {verb} zero")
-        guess = f"constant guess: {self.number('uninformed_loss'):.3g}"
-        loss = f"loss {self.number('loss'):.3g} ({guess})"
-        return Verdict("healthy", ", ".join([*gains, loss]))
+        loss, guess = self.number("loss"), self.number("uninformed_loss")
+        of_guess = "" if math.isnan(guess) else f" (constant guess: {guess:.3g})"
+        return Verdict("healthy", ", ".join([*gains, f"loss {loss:.3g}{of_guess}"]))
 
     def _last_correlation(self) -> float:
         return float(self.mean("correlation")[self.hidden[-1]]) if self.hidden else math.nan

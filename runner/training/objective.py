@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from runner.config import ConfigError
 from runner.datasets.dataset import Dataset
-from runner.models import num_units, outputs_logits
+from runner.plan import Goal
 from runner.tasks import PSNR
+from runner.training.comparisons import Comparison, Ending, as_loss, find
 from runner.validation import LARGEST
 
 # A mean squared error below it counts as this: equal images would have an infinite PSNR.
@@ -20,10 +22,12 @@ class Objective:
 
     Classes are learned by cross-entropy, averaged over the steps where each has one; by the binary
     one where there is one output for two of them, and where each output is a label of its own, then
-    averaged over the labels. Quantities are learned by their squared error, averaged too.
+    averaged over the labels. Quantities are learned by their squared error, averaged too. A data
+    set's goal may name another loss.
 
     Attributes:
-      loss: The Keras loss.
+      compared: What the loss is of each example.
+      loss: The same as a loss of Keras, the mean over a batch.
       answers: Metric -> how many answers an example gives to it, in the order of the columns.
     """
 
@@ -34,25 +38,15 @@ class Objective:
           model: A Keras model that fits the data set's task.
           dataset: What is learned.
         """
-        self._task = task = dataset.task
-        units = num_units(model)
-        self._is_binary = task == "multilabel" or (task == "classification" and units == 1)
-        self._logits = logits = task != "regression" and outputs_logits(model)
+        self._task = dataset.task
+        ending = Ending.of(model, dataset.task)
+        self._is_binary, self._logits = ending.is_binary, ending.is_logits
         # A class or label is predicted where its probability is above one half.
-        self._threshold = 0.0 if logits else 0.5
-        self.loss = self._loss(logits)
+        self._threshold = 0.0 if self._logits else 0.5
+        self.compared = _compared(dataset.goal, ending)
+        self.loss = as_loss(self.compared)
         size = dataset.train.y[0].size
         self.answers = {name: 1 if name == "exact_match" else size for name in dataset.metrics}
-
-    def _loss(self, from_logits: bool) -> Any:
-        import keras
-
-        if self._task == "regression":
-            return keras.losses.MeanSquaredError()
-        if not self._is_binary:
-            return keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-        binary = keras.losses.BinaryCrossentropy(from_logits=from_logits)
-        return binary if self._task == "multilabel" else _of_columns(binary)
 
     def keras_metrics(self) -> list[Any]:
         """Returns the Keras metrics that stand beside the loss."""
@@ -142,19 +136,24 @@ def _largest(outputs: Any, dtype: Any) -> Any:
     return tf.reduce_min(tf.where(largest, classes, outputs.shape[-1]), axis=-1)
 
 
-def _of_columns(loss: Any) -> Callable[[Any, Any], Any]:
-    """Returns the loss for classes of shape (batch,).
-
-    Keras would take the axis off the outputs, and then not find the sigmoid that they come from:
-    it would take the logarithm of a rounded probability.
-    """
-    import keras
-
-    class OfColumns(keras.losses.Loss):
-        def call(self, y_true: Any, y_pred: Any) -> Any:
-            return loss.call(keras.ops.reshape(y_true, (-1, 1)), y_pred)
-
-    return OfColumns(name=loss.name)
+def _compared(goal: Goal, ending: Ending) -> Comparison:
+    """Returns the loss of a goal: what the task says, or what the user names."""
+    smoothing = goal.label_smoothing
+    target = goal.loss
+    if target is None and ending.task == "regression":
+        target = "mean_squared_error"
+    elif target is None and ending.is_binary:
+        target = "binary_crossentropy"
+    elif target is None:
+        target = "categorical_crossentropy" if smoothing else "sparse_categorical_crossentropy"
+    offered: dict[str, Any] = {"from_logits": ending.is_logits}
+    if smoothing:
+        offered["label_smoothing"] = smoothing
+    compared = find(target, "training.loss", ending, offered)
+    if smoothing and "label_smoothing" not in compared.told:
+        rule = f"0 for the loss {target}, which has no argument of that name"
+        raise ConfigError.at("training.label_smoothing", rule, smoothing)
+    return compared
 
 
 def _exact_match(y_true: Any, y_pred: Any, threshold: float) -> Any:

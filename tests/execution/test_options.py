@@ -31,7 +31,7 @@ VALUES = (
     *("fan_out", "uniform", "cosine", "max", "average", "none", "best", "healthy", "val_loss"),
     *("glorot_uniform", "regression", "tanh", "utf-8", "id", "exact", "truncated_normal"),
     *("bfloat16", "paper", "start", "bottleneck", "group", "gru", "zca", "words", "drop", "pad"),
-    *("convolutional", "input", "stream"),
+    *("convolutional", "input", "stream", "my.losses.f"),
 )
 
 # Labels show a short tag of these, as there is much in them.

@@ -1,0 +1,299 @@
+"""What is minimized where the user names it: one meaning in both engines, that of `fit`."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from runner.config import ConfigError
+from runner.plan import Goal
+from runner.training.precision import computing_in
+from tests.training.cohorts import (
+    CLASSES,
+    ENDS,
+    assert_same,
+    cohort,
+    dataset,
+    ending_in,
+    member,
+)
+from tests.training.test_precision import engines_in
+
+HERE = "tests.training.test_goals"
+
+
+def own(y_true, y_pred):
+    """Takes the number of the class, as `fit` gives it."""
+    import keras
+
+    chosen = keras.ops.one_hot(keras.ops.cast(y_true, "int32"), CLASSES, dtype=y_pred.dtype)
+    return keras.ops.sum((chosen - y_pred) ** 2, axis=-1)
+
+
+def own_mean(y_true, y_pred):
+    import keras
+
+    return keras.ops.mean(own(y_true, y_pred))
+
+
+def root_of_the_mean(y_true, y_pred):
+    import keras
+
+    return keras.ops.sqrt(own_mean(y_true, y_pred))
+
+
+def smoothing(y_true, y_pred, from_logits=False, label_smoothing=0.0):
+    import keras
+
+    kwargs = {"from_logits": from_logits, "label_smoothing": label_smoothing}
+    one_hot = keras.ops.one_hot(keras.ops.cast(y_true, "int32"), CLASSES)
+    return keras.losses.categorical_crossentropy(one_hot, y_pred, **kwargs)
+
+
+def without_gradient(y_true, y_pred):
+    import keras
+
+    return own(y_true, keras.ops.stop_gradient(y_pred))
+
+
+def not_a_number(y_true, y_pred):
+    return own(y_true, y_pred) * np.nan
+
+
+def of_another_shape(y_true, y_pred):
+    return own(y_true, y_pred)[:3]
+
+
+def raising(y_true, y_pred):
+    raise KeyError("of mine")
+
+
+def made_class(reduction="sum_over_batch_size"):
+    import keras
+
+    class Own(keras.losses.Loss):
+        def __init__(self):
+            super().__init__(reduction=reduction)
+
+        def call(self, y_true, y_pred):
+            return own(y_true, y_pred)
+
+    return Own
+
+
+def __getattr__(name):
+    """Keras is imported late: what needs it is made when it is asked for."""
+    if name == "OwnClass":
+        return made_class()
+    if name == "Summing":
+        return made_class("sum")
+    if name == "an_instance":
+        return made_class()()
+    raise AttributeError(name)
+
+
+def softmax(keras):
+    return ending_in(keras, keras.layers.Dense(CLASSES, activation="softmax"))
+
+
+def logits(keras):
+    return ending_in(keras, keras.layers.Dense(CLASSES))
+
+
+def case(end, **goal):
+    """Returns (model, data, goal) of an end of `ENDS`, or of one for three classes."""
+    if isinstance(end, str):
+        model, task, num_outputs = ENDS[end]
+    else:
+        model, task, num_outputs = end, "classification", CLASSES
+    return model, dataset(task, num_outputs), Goal(**goal)
+
+
+SIGMOID, LABELS = "one output, sigmoid", "labels, sigmoid"
+LABEL_LOGITS = "labels, logits"
+
+# What is minimized -> (model and goal, what Keras's `fit` is told; y as (one-hot) `fit` needs it).
+FITTING = {
+    "mse, one-hot": (softmax, {"loss": "mse"}, "MeanSquaredError", {}, True),
+    "divergence": (softmax, {"loss": "kl_divergence"}, "KLDivergence", {}, True),
+    "focal, logits": (
+        logits,
+        {"loss": "CategoricalFocalCrossentropy"},
+        "CategoricalFocalCrossentropy",
+        {"from_logits": True},
+        True,
+    ),
+    "hinge of classes": (logits, {"loss": "categorical_hinge"}, "CategoricalHinge", {}, True),
+    "smoothed": (
+        logits,
+        {"label_smoothing": 0.2},
+        "CategoricalCrossentropy",
+        {"from_logits": True, "label_smoothing": 0.2},
+        True,
+    ),
+    "smoothed, softmax": (
+        softmax,
+        {"label_smoothing": 0.2},
+        "CategoricalCrossentropy",
+        {"label_smoothing": 0.2},
+        True,
+    ),
+    "smoothed, one output": (
+        SIGMOID,
+        {"label_smoothing": 0.2},
+        "BinaryCrossentropy",
+        {"label_smoothing": 0.2},
+        False,
+    ),
+    "smoothed labels": (
+        LABEL_LOGITS,
+        {"label_smoothing": 0.2},
+        "BinaryCrossentropy",
+        {"from_logits": True, "label_smoothing": 0.2},
+        False,
+    ),
+    "smoothed steps": (
+        "tokens, logits",
+        {"label_smoothing": 0.2},
+        "CategoricalCrossentropy",
+        {"from_logits": True, "label_smoothing": 0.2},
+        True,
+    ),
+    "focal, labels": (
+        LABELS,
+        {"loss": "binary_focal_crossentropy"},
+        "BinaryFocalCrossentropy",
+        {},
+        False,
+    ),
+    "margins": (LABEL_LOGITS, {"loss": "squared_hinge"}, "SquaredHinge", {}, False),
+    "huber": ("targets", {"loss": "Huber"}, "Huber", {}, False),
+    "cosine": ("targets", {"loss": "cosine_similarity"}, "CosineSimilarity", {}, False),
+    "pixels": ("pixels", {"loss": "binary_crossentropy"}, "BinaryCrossentropy", {}, False),
+}
+
+
+@pytest.mark.parametrize("name", FITTING)
+def test_a_loss_is_that_of_keras(keras, name):
+    from runner.training.fitting import check_goal
+    from runner.training.objective import Objective
+
+    end, goal, wanted, arguments, is_one_hot = FITTING[name]
+    make, data, goal = case(end, **goal)
+    model, data = make(keras), data.aimed(goal)
+    check_goal(model, data)
+    x, y = data.train.x, data.train.y
+    if is_one_hot:
+        y = np.eye(CLASSES, dtype="float32")[y]
+    elif data.task == "classification":
+        y = y[:, np.newaxis]
+    outputs = model(x)
+    expected = float(getattr(keras.losses, wanted)(**arguments)(y, outputs))
+    found = float(Objective(model, data).loss(data.train.y, outputs))
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+QUICK = {"focal, logits"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in FITTING]
+)
+def test_both_engines_minimize_it(keras, name):
+    end, goal, *_ = FITTING[name]
+    make, data, goal = case(end, **goal)
+    with computing_in("float64"):
+        model = make(keras)
+    members = [member(model, seed) for seed in range(2)]
+    one = cohort(model, members, "adam", data=data.aimed(goal))
+    one = dataclasses.replace(one, training=dataclasses.replace(one.training, precision="float64"))
+    assert_same(engines_in("float64"), one, rtol=1e-9)
+
+
+OWN = ("own", "own_mean", "OwnClass", "an_instance")
+
+
+def test_own_losses_in_every_form_are_one(keras):
+    from runner.training.fitting import check_goal
+    from runner.training.objective import Objective
+
+    model, data = softmax(keras), dataset()
+    found = []
+    for name in OWN:
+        aimed = data.aimed(Goal(loss=f"{HERE}.{name}"))
+        check_goal(model, aimed)
+        found.append(float(Objective(model, aimed).loss(data.train.y, model(data.train.x))))
+    assert found == pytest.approx([float(np.mean(own(data.train.y, model(data.train.x))))] * 4)
+    assert aimed.uninformed_loss is aimed.uninformed_val_loss is None
+
+
+def test_a_signature_decides_what_a_function_is_told(keras):
+    from runner.training.objective import Objective
+
+    data = dataset().aimed(Goal(loss=f"{HERE}.smoothing", label_smoothing=0.2))
+    plain = dataset().aimed(Goal(label_smoothing=0.2))
+    model, y = logits(keras), data.train.y
+    outputs = model(data.train.x)
+    values = [float(Objective(model, each).loss(y, outputs)) for each in (data, plain)]
+    assert values[0] == pytest.approx(values[1], rel=1e-6)
+
+
+# End of the model, goal -> what is said.
+REFUSED = [
+    (logits, {"loss": "hubr"}, "`training.loss` must be a loss in keras.losses.*`huber`"),
+    (logits, {"loss": "ctc"}, "no mean over examples"),
+    (logits, {"loss": "Circle"}, "no mean over examples"),
+    (softmax, {"loss": "dice"}, "no mean over examples"),
+    (logits, {"loss": "binary_crossentropy"}, "each output is a class"),
+    (logits, {"loss": "kl_divergence"}, "the outputs are logits"),
+    (logits, {"loss": "poisson"}, "the outputs are logits"),
+    (SIGMOID, {"loss": "categorical_crossentropy"}, "one unit for two classes"),
+    (LABELS, {"loss": "sparse_categorical_crossentropy"}, "labels that may occur together"),
+    ("targets", {"loss": "categorical_crossentropy"}, "the outputs are quantities"),
+    ("targets", {"loss": "binary_crossentropy"}, "targets go from -.* not from 0 to 1"),
+    ("targets", {"loss": "MeanSquaredLogarithmicError"}, "targets are negative"),
+    ("targets", {"loss": "hinge"}, "targets are quantities"),
+    (logits, {"loss": "mse", "label_smoothing": 0.1}, "`training.label_smoothing` must be 0"),
+    (softmax, {"loss": f"{HERE}.root_of_the_mean"}, "of pairs of them .* no mean over examples"),
+    (softmax, {"loss": f"{HERE}.without_gradient"}, "it has no gradient"),
+    (softmax, {"loss": f"{HERE}.not_a_number"}, "it is nan for the untrained model"),
+    (softmax, {"loss": f"{HERE}.of_another_shape"}, r"of 16 examples it gives values .*\(3,\)"),
+    (softmax, {"loss": f"{HERE}.raising"}, "does not: KeyError: 'of mine'"),
+    (softmax, {"loss": f"{HERE}.Summing"}, "the mean over the batch.*reduction=sum"),
+    (softmax, {"loss": f"{HERE}.HERE"}, "a function of targets and outputs"),
+    (softmax, {"loss": f"{HERE}.missing"}, "has no `missing`"),
+]
+
+
+@pytest.mark.parametrize(("end", "goal", "said"), REFUSED, ids=lambda value: str(value)[:40])
+def test_a_loss_that_does_not_fit_is_refused(keras, end, goal, said):
+    from runner.training.fitting import check_goal
+
+    keras.utils.set_random_seed(0)
+    make, data, goal = case(end, **goal)
+    with pytest.raises(ConfigError, match=said):
+        check_goal(make(keras), data.aimed(goal))
+
+
+@pytest.mark.parametrize("end", [logits, "one output, logits", LABEL_LOGITS, "tokens, logits"])
+def test_the_constant_guess_has_the_least_smoothed_loss(keras, end):
+    from runner.training.objective import Objective
+
+    make, data, goal = case(end, label_smoothing=0.2)
+    data = data.aimed(goal)
+    loss, y = Objective(make(keras), data).loss, data.train.y
+    if data.task == "multilabel" or data.num_outputs == 2:
+        share = y.reshape(len(y), -1).mean(axis=0) * 0.8 + 0.1
+        guess = np.log(share / (1 - share))
+    else:
+        guess = np.log(np.bincount(y.reshape(-1)) / y.size * 0.8 + 0.2 / CLASSES)
+
+    def value(part, guess):
+        shape = part.y.shape if data.task == "tokens" else part.y.shape[:1]
+        return float(loss(part.y, np.tile(guess, (*shape, 1))))
+
+    least = value(data.train, guess)
+    assert least == pytest.approx(data.uninformed_loss, rel=1e-5)
+    assert value(data.validation, guess) == pytest.approx(data.uninformed_val_loss, rel=1e-5)
+    for step in np.eye(len(guess)) * 0.1:
+        assert min(value(data.train, guess + step), value(data.train, guess - step)) > least
