@@ -51,7 +51,7 @@ def _sent(folder: Path, uri: str | None) -> bool:
     from runner.config import ConfigError
     from runner.execution.sync import send
     from runner.records import RecordError
-    from runner.report.results import ResultsError
+    from runner.report.errors import ResultsError
 
     try:
         lacking = send(folder, uri)

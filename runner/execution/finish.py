@@ -25,8 +25,8 @@ from runner.recording.mlflow import MlflowRecorder
 from runner.recording.mlflow_store import ui_command
 from runner.records import RecordError
 from runner.report import tables
+from runner.report.errors import ResultsError
 from runner.report.render.console import answer, view
-from runner.report.results import ResultsError
 
 log = logging.getLogger(__name__)
 

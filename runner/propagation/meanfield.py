@@ -28,7 +28,6 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from scipy import optimize
 
 from runner.anatomy.activations import Activation
 
@@ -48,6 +47,13 @@ _ROUNDING = 1e-10
 _CRITICAL_LENGTHS = np.logspace(-12, 4, 129)
 # Of chi_1 where a length of that line is found again.
 _CRITICAL_CHI = 1e-6
+
+
+def _zero(function: Callable[[float], float], low: float, high: float, xtol: float) -> float:
+    """Returns where a function is zero; scipy's search takes long to import."""
+    from scipy.optimize import brentq
+
+    return float(brentq(function, low, high, xtol=xtol))
 
 
 def length_map(
@@ -88,7 +94,7 @@ def length_fixed_point(
     ahead = np.log(_LENGTHS[_LENGTHS >= 1] if here > 0 else _LENGTHS[_LENGTHS <= 1][::-1])
     for near, far in pairwise(ahead):
         if gain(near) * gain(far) <= 0:
-            return math.exp(optimize.brentq(gain, near, far, xtol=1e-14))
+            return math.exp(_zero(gain, near, far, xtol=1e-14))
     return math.inf if here > 0 else 0.0
 
 
@@ -164,7 +170,7 @@ def _correlation_fixed_point(
         return 0.0
     if excess(_NEAR_ONE) >= 0:
         return 1.0
-    return float(optimize.brentq(lambda c: float(excess(c)), 0.0, _NEAR_ONE, xtol=1e-14))
+    return _zero(lambda c: float(excess(c)), 0.0, _NEAR_ONE, xtol=1e-14)
 
 
 def critical_line(activation: Activation, q: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
@@ -233,4 +239,4 @@ def _roots(excess: Callable[[np.ndarray], np.ndarray]) -> Iterator[float]:
             yield float(_CRITICAL_LENGTHS[place])
         elif place and value * values[place - 1] < 0:
             low, high = _CRITICAL_LENGTHS[place - 1 : place + 1]
-            yield float(optimize.brentq(lambda q: float(excess(np.asarray(q))), low, high))
+            yield _zero(lambda q: float(excess(np.asarray(q))), low, high, 2e-12)

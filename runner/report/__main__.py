@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from runner.report.results import ResultsError
+    from runner.report.errors import ResultsError
 
     try:
         return _diff(options) if options.diff else _write(options)
@@ -62,14 +62,17 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _write(options: argparse.Namespace) -> int:
-    from runner.report.files import write
-    from runner.report.render.console import answer, view
+    from runner.report import drawing
 
     folders = options.folders or ([] if options.mlflow else [LATEST])
-    results = _load(folders, options)
     output = options.output or _place(folders, options)
-    output.mkdir(parents=True, exist_ok=True)
-    comparison = write(results, output, options.figures)
+    with drawing(options.figures) as drawer:
+        from runner.report.files import write
+        from runner.report.render.console import answer, view
+
+        results = _load(folders, options)
+        output.mkdir(parents=True, exist_ok=True)
+        comparison = write(results, output, drawer)
     if options.json:
         _print_json((output / "report.json").read_bytes())
     else:

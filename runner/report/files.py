@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.files import remove_halves, write_bytes, write_text
-from runner.machine import num_cores
 from runner.report.answer import Answer
 from runner.report.comparison import Comparison, summed_up
 from runner.report.questions import ask
@@ -25,22 +25,29 @@ from runner.report.results import Results
 from runner.report.sweep import Sweep
 from runner.validation import to_json
 
+if TYPE_CHECKING:
+    from runner.report.render.svg import Drawer
+
 LIST = "report.json"
 _KEPT_EMPTY = ("replicates", "movement", "comparison")
 # Whatever a list says, nothing else is removed.
 _OWN = re.compile(r"(figures/)?\w[\w.-]*\.(csv|parquet|svg|md|html|tex)")
 
 
-def write(results: Results, folder: Path, figures: bool = True) -> Comparison:
-    """Writes the tables and the report of results into a folder; see `runner.report.write`."""
+def write(results: Results, folder: Path, drawer: "Drawer | None") -> Comparison:
+    """Writes the tables and the report of results into a folder; see `runner.report.write`.
+
+    Args:
+      results: What is reported on.
+      folder: The folder.
+      drawer: Draws the figures; None for tables and words only.
+    """
     for place in (folder, folder / "figures"):
         remove_halves(place)
-    sweep = Sweep(results, draws=figures)
-    if not figures:
+    sweep = Sweep(results, draws=drawer is not None)
+    if drawer is None:
         return _write(sweep, list(ask(sweep)), folder)
-    from runner.report.render.svg import Drawer
-
-    with Drawer(num_cores()) as drawer, ThreadPoolExecutor(max_workers=1) as beside:
+    with ThreadPoolExecutor(max_workers=1) as beside:
         script = beside.submit(libraries)
         answers: list[Answer] = []
         images: dict[str, Callable[[], str]] = {}

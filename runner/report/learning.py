@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import bdtrc
 
 from runner.report.results import Results
 from runner.tasks import ENDPOINT, metric, parted
@@ -114,7 +114,7 @@ def _is_above(dataset: Mapping[str, Any], accuracy: ArrayLike, share: np.ndarray
     found = np.asarray(accuracy, float)
     size = _size(dataset, "num_validation")
     is_more = found > share + LEAST_ACCURACY * (1 - share)
-    return is_more & (stats.binom.sf(np.rint(found * size) - 1, size, share) < _LUCK)
+    return is_more & (bdtrc(np.rint(found * size) - 1, size, share) < _LUCK)
 
 
 def _size(dataset: Mapping[str, Any], key: str) -> int:

@@ -20,12 +20,9 @@ from runner.records import (
     read_kept,
     read_sweep,
 )
+from runner.report.errors import ResultsError
 
 log = logging.getLogger(__name__)
-
-
-class ResultsError(Exception):
-    """Results that cannot be reported on. Its message is one line that names the place."""
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ from runner.records import (
 )
 from runner.report import tables
 from runner.report.combining import combined, one_sweep
+from runner.report.errors import ResultsError
 from runner.report.names import Name, configuration_names
-from runner.report.reading import Records, ResultsError, read
+from runner.report.reading import Records, read
 from runner.report.selection import completed, selected
 
 __all__ = ["Results", "ResultsError", "collect", "load"]

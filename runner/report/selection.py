@@ -16,8 +16,9 @@ import pandas as pd
 from runner.plan import Replicate
 from runner.records import ConfigurationRecord, ReplicateRecord
 from runner.report.combining import asked_replicates, with_factors
+from runner.report.errors import ResultsError
 from runner.report.names import scalar_text, short_keys
-from runner.report.reading import Records, ResultsError
+from runner.report.reading import Records
 from runner.spelling import did_you_mean
 
 COLUMNS = ("init", "seed", "weight_seed", "batch_seed", "status")

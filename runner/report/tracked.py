@@ -9,7 +9,8 @@ from typing import Any
 
 from runner import archive
 from runner.masking import masked
-from runner.report.reading import Records, ResultsError, read_packed
+from runner.report.errors import ResultsError
+from runner.report.reading import Records, read_packed
 from runner.stores import DEFAULT_URI, SQLITE, all_pages, unobtrusive
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import pytest
 
 from runner.report import load, words
 from runner.report.cautions import cautions
-from runner.report.results import ResultsError
+from runner.report.errors import ResultsError
 from runner.report.verdict import judge
 from tests.report.asked import analyse
 

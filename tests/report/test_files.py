@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from runner import report
-from runner.report.results import ResultsError
+from runner.report.errors import ResultsError
 
 Build = Callable[..., Path]
 TABLES = {

@@ -8,7 +8,7 @@ import pytest
 
 from runner import archive
 from runner.report import load
-from runner.report.results import ResultsError
+from runner.report.errors import ResultsError
 
 Build = Callable[..., Path]
 

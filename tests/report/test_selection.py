@@ -7,7 +7,8 @@ import pytest
 import runner
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
 from runner.report import __main__ as report_command
-from runner.report.reading import Records, ResultsError
+from runner.report.errors import ResultsError
+from runner.report.reading import Records
 from runner.report.selection import selected
 
 SETTINGS = {

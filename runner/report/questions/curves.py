@@ -106,8 +106,7 @@ def _chart(points: Points, series: Sequence[theme.Series]) -> tuple[alt.FacetCha
         band_low=f"{band} ? max(is_error ? 1 - datum.high : datum.low, floor) : null",
         band_high=f"{band} ? max(is_error ? 1 - datum.low : datum.high, floor) : null",
     )
-    floor = alt.param(name="floor", value=points.floor)
-    return chart.add_params(floor, alt.param(name="is_error", value=False)), panels
+    return theme.with_values(chart, floor=points.floor, is_error=False), panels
 
 
 def _over_epochs(

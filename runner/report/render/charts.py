@@ -104,8 +104,9 @@ def line_panels(
         "interactive": False,
     }
     panel = alt.layer(*layers).properties(width=widths[columns], height=height)
-    chart = (
-        in_panels(panel, names, theme.csv_data(data), "panel_name", columns)
+    chart = in_panels(panel, names, theme.csv_data(data), "panel_name", columns)
+    chart.transform = (
+        alt.Chart()  # one without layers, which are copied at each step
         .transform_calculate(
             series_name="series_names[datum.series]", group=f"sequence({num_groups})", **calculated
         )
@@ -115,9 +116,9 @@ def line_panels(
             panel_name=f"panel_names[datum.group * {len(panels)} + datum.panel]",
             is_behind="series_groups[datum.series] != datum.group",
         )
-        .add_params(*(alt.param(name=name, value=value) for name, value in lists.items()))
+        .transform
     )
-    return chart, names
+    return theme.with_values(chart, **lists), names
 
 
 def _group_names(num_series: int, size: int) -> list[str]:

@@ -4,6 +4,7 @@ vl-convert takes a second to start and holds Python's lock while it draws, so th
 their own draw what a report writes to files.
 """
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -30,12 +31,16 @@ class Drawer:
 
     def __init__(self, num_processes: int) -> None:
         """Starts nothing yet."""
+        self.num_processes = num_processes
         self.pool = ProcessPoolExecutor(
             num_processes, multiprocessing.get_context("spawn"), initializer=_start
         )
 
     def __enter__(self) -> "Drawer":
-        """Begins nothing: a process starts with the first figures."""
+        """Has the processes start, which takes a second, before there is a figure."""
+        with contextlib.suppress(BrokenProcessPool), _apart():
+            for _ in range(self.num_processes):
+                self.pool.submit(int)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -68,7 +73,7 @@ def _start() -> None:
     """Readies a process: what interrupts a command is for the process that waits for this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    svg(_SMALLEST)  # the first one takes a second, in which the figures are still thought up
+    svg(_SMALLEST)  # the first one takes half a second, in which figures are still thought up
 
 
 def _end_with_parent() -> None:

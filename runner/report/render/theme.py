@@ -265,7 +265,7 @@ def value_scale(values: pd.Series, is_log: bool) -> alt.Scale:
 
 
 def finish(chart: Any, title: str, subtitle: str, seen: str) -> dict[str, Any]:
-    """Returns a chart's specification with the title and the looks that all figures share.
+    """Gives a chart title and looks that all figures share; returns its specification.
 
     Args:
       chart: The figure.
@@ -273,12 +273,23 @@ def finish(chart: Any, title: str, subtitle: str, seen: str) -> dict[str, Any]:
       seen: What one sees there, in a sentence or two: who is best, from where to where.
     """
     texts = alt.TitleParams(title, subtitle=subtitle) if subtitle else alt.TitleParams(title)
-    chart = chart.properties(title=texts, description=seen, background=PAPER, padding=10)
-    chart = chart.add_params(alt.param(name="narrow", value=False))
+    chart.title, chart.description, chart.background, chart.padding = texts, seen, PAPER, 10
+    chart = with_values(chart, narrow=False)
     # Altair has checked every part; checking the whole again takes as long as building it.
     spec = chart.to_dict(validate=False)
     spec["config"] = CONFIG
     return spec
+
+
+def with_values(chart: Any, **values: Any) -> Any:
+    """Gives a chart further parameters that the page can set, and returns it.
+
+    Altair's own way, as whatever makes another chart of one, copies all its layers several times.
+    """
+    before = [] if chart.params is alt.Undefined else chart.params
+    named = [alt.param(name=name, value=value).param for name, value in values.items()]
+    chart.params = [*before, *named]
+    return chart
 
 
 CONFIG: dict[str, Any] = {

@@ -10,8 +10,7 @@ E[MS_w] = σ²_e + B σ²_w, E[MS_b] = σ²_e + W σ²_b, E[MS_e] = σ²_e for W
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
-from scipy.special import stdtr, stdtrit
+from scipy.special import fdtrc, stdtr, stdtrit
 
 SOURCES = ("weights", "batches", "residual")
 
@@ -73,7 +72,7 @@ def variance_components(table: ArrayLike) -> pd.DataFrame:
     raw = np.array([*(squares[:2] - noise) / values.shape[::-1], noise])
     variance = np.maximum(raw, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        p = stats.f.sf(squares[:2] / noise, degrees[:2], degrees[2])
+        p = fdtrc(degrees[:2], degrees[2], squares[:2] / noise)
         return pd.DataFrame(
             {
                 "source": SOURCES,

@@ -23,7 +23,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import betaincinv, stdtrit
 
 # Nodes of the quadratures. With one new value w is 1 or -1, and what is integrated has steps:
@@ -47,6 +46,8 @@ def nominal_level(level: float, looks: tuple[int, ...]) -> float:
     """
     if len(looks) == 1:
         return level
+
+    from scipy.optimize import brentq
 
     def excess(logarithm: float) -> float:
         return rejection_probability(math.exp(logarithm), looks) / level - 1

@@ -4,8 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
-from scipy.special import ndtri
+from scipy.special import betaln, ndtri
 
 # Tables of equal probability are equally extreme, whatever the rounding.
 _ROUNDING = 1e-7
@@ -21,13 +20,13 @@ def wilson_interval(
     Reference:
       Wilson (1927), Probable Inference, the Law of Succession, and Statistical Inference.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     number = np.asarray(trials, float)
+    z = ndtri((1 + confidence) / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = proportion_confint(
-            np.asarray(successes, float), number, alpha=1 - confidence, method="wilson"
-        )
+        share, weight = np.asarray(successes, float) / number, z**2 / number
+        centre = (share + weight / 2) / (1 + weight)
+        width = np.sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)
+    low, high = centre - width, centre + width
     tried = number > 0
     return np.where(tried, np.clip(low, 0, 1), np.nan), np.where(tried, np.clip(high, 0, 1), np.nan)
 
@@ -91,11 +90,17 @@ def fisher_holm(
 def _two_sided(trials: int, other_trials: int, succeeded: int) -> np.ndarray:
     """Returns Fisher's p for each number of successes of the first that so many in all allow."""
     lowest, highest = max(0, succeeded - other_trials), min(trials, succeeded)
-    probability = stats.hypergeom.pmf(
-        np.arange(lowest, highest + 1), trials + other_trials, trials, succeeded
-    )
+    first = np.arange(lowest, highest + 1)
+    chosen = _log_choices(trials, first) + _log_choices(other_trials, succeeded - first)
+    probability = np.exp(chosen - _log_choices(trials + other_trials, succeeded))  # hypergeometric
     as_extreme = probability <= probability[:, np.newaxis] * (1 + _ROUNDING)
     return np.minimum(as_extreme @ probability, 1.0)
+
+
+def _log_choices(num: int, chosen: ArrayLike) -> np.ndarray:
+    """Returns the logarithm of the number of ways to choose so many of `num`."""
+    k = np.asarray(chosen)
+    return -betaln(1 + num - k, 1 + k) - np.log1p(num)
 
 
 def _counts(*columns: ArrayLike) -> np.ndarray:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 
 def ranks(scores: ArrayLike) -> np.ndarray:
@@ -17,6 +16,8 @@ def ranks(scores: ArrayLike) -> np.ndarray:
     Args:
       scores: Shape (problems, initializers), higher is better, without gaps.
     """
+    from scipy import stats
+
     return stats.rankdata(-np.asarray(scores, float), axis=1)
 
 
@@ -32,6 +33,8 @@ def friedman(scores: ArrayLike) -> float:
     values = np.asarray(scores, float)
     if values.shape[0] < 2 or values.shape[1] < 3 or np.all(np.ptp(values, axis=1) == 0):
         return np.nan
+    from scipy import stats
+
     return float(stats.friedmanchisquare(*values.T).pvalue)
 
 
@@ -41,12 +44,16 @@ def critical_difference(num_initializers: int, num_problems: int, level: float) 
     q is the studentized range's quantile over √2, for k initializers and N problems; all pairs of
     them are one family.
     """
+    from scipy import stats
+
     quantile = stats.studentized_range.ppf(1 - level, num_initializers, np.inf)
     return float(quantile * _rank_error(num_initializers, num_problems))
 
 
 def nemenyi(rank_differences: ArrayLike, num_initializers: int, num_problems: int) -> np.ndarray:
     """Returns Nemenyi's p, adjusted for all pairs, of differences of average ranks, any shape."""
+    from scipy import stats
+
     error = _rank_error(num_initializers, num_problems)
     quotient = np.abs(np.asarray(rank_differences, float)) / error
     p = stats.studentized_range.sf(quotient, num_initializers, np.inf)

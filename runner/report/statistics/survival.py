@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
-from scipy.special import stdtrit
+from scipy.special import chdtrc, stdtrit
 
 # Up to so many ways to deal replicates out all are looked at; beyond, so many random ones. From so
 # many replicates on χ² is as good: its error is below the sampling error of the random ones.
@@ -47,7 +46,7 @@ def kaplan_meier(times: ArrayLike, reached: ArrayLike, confidence: float) -> pd.
     """
     when, event = np.asarray(times, float), np.asarray(reached, bool)
     table = _counts(when, event)
-    curve = stats.ecdf(_censored(when, event)).sf
+    curve = _left_over(when, event)
     with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The confidence interval is undefined", RuntimeWarning)
         interval: Any = curve.confidence_interval(confidence, method="log-log")
@@ -61,8 +60,11 @@ def kaplan_meier(times: ArrayLike, reached: ArrayLike, confidence: float) -> pd.
     )
 
 
-def _censored(times: np.ndarray, reached: np.ndarray) -> stats.CensoredData:
-    return stats.CensoredData.right_censored(times, ~reached)
+def _left_over(times: np.ndarray, reached: np.ndarray) -> Any:
+    """Returns scipy's estimate of the share that has not reached the target by each time."""
+    from scipy import stats
+
+    return stats.ecdf(stats.CensoredData.right_censored(times, ~reached)).sf
 
 
 def _counts(times: np.ndarray, reached: np.ndarray) -> pd.DataFrame:
@@ -79,7 +81,7 @@ def _counts(times: np.ndarray, reached: np.ndarray) -> pd.DataFrame:
 
 def median_time(times: ArrayLike, reached: ArrayLike) -> float:
     """Returns the time by which half have reached the target; NaN where fewer than half do."""
-    curve = stats.ecdf(_censored(np.asarray(times, float), np.asarray(reached, bool))).sf
+    curve = _left_over(np.asarray(times, float), np.asarray(reached, bool))
     by = curve.quantiles[curve.probabilities <= 0.5 + 1e-12]
     return float(by[0]) if by.size else np.nan
 
@@ -125,7 +127,7 @@ def restricted_mean(
 def _survival(times: np.ndarray, events: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the event times, zero first, and the share that is left after each."""
     at = np.unique(np.append(times[events], 0.0))
-    return at, stats.ecdf(_censored(times, events)).sf.evaluate(at)
+    return at, _left_over(times, events).evaluate(at)
 
 
 def _variance(times: np.ndarray, events: np.ndarray, at: np.ndarray, areas: np.ndarray) -> float:
@@ -172,7 +174,7 @@ def logrank(samples: Sequence[tuple[ArrayLike, ArrayLike]]) -> float:
     if times.size >= MIN_ASYMPTOTIC:
         spread = np.sum(scores**2) / (times.size - 1)
         observed = _separation(scores, _dealt(sizes)[np.newaxis], sizes)[0]
-        return float(stats.chi2.sf(observed / spread, len(sizes) - 1)) if spread else 1.0
+        return float(chdtrc(len(sizes) - 1, observed / spread)) if spread else 1.0
     separations = _separation(scores, _deals(sizes), sizes)
     return float(np.mean(separations >= separations[0] * (1 - _ROUNDING)))
 
