@@ -27,6 +27,15 @@ _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 
 _HALF = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
+def user_cache() -> Path:
+    """Returns the folder of what can be made again.
+
+    Raises:
+      RuntimeError: The user has no home.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "runner"
+
+
 def write_text(path: Path, text: str, flushes_folder: bool = True) -> None:
     """Writes a whole file or none: beside its place, flushed to the disk, renamed."""
     with replacing(path, flushes_folder) as file:

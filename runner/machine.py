@@ -130,6 +130,19 @@ def gpu_driver(root: Path = _ROOT) -> str:
     return found[1] if found else ""
 
 
+def hardware(root: Path = _ROOT) -> list[str]:
+    """Returns what the kernel tells of the kinds of processor and GPU that there are.
+
+    Args:
+      root: Where `proc` lies.
+    """
+    names = ("model name", "flags", "Features", "CPU part", "isa")
+    own = [*(root / "proc/driver/nvidia/gpus").glob("*/information"), root / "proc/cpuinfo"]
+    lines = [line for file in own for line in _text(file).splitlines()]
+    told = {line for line in lines if line.partition(":")[0].strip() in (*names, "Model")}
+    return sorted({*told, gpu_driver(root)})
+
+
 def _count(cpus: str) -> int:
     """Returns how many processors a list of Linux's names, such as 0-3,8."""
     ends = [part.partition("-") for part in cpus.split(",") if part]

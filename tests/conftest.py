@@ -14,6 +14,8 @@ from runner.plan import Choice
 pytest.register_assert_rewrite("tests.training.cohorts")
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# Whoever names a folder for compiled programs, such as none, has them in the user's cache no more.
+os.environ.setdefault("TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory=")
 
 # TensorFlow logs through absl, whose handler closes its stream when Hydra reconfigures logging:
 # that must not be the one that pytest captures.

@@ -28,7 +28,7 @@ ROWS = [
     }
     | {"variables"},
     {"archive", "config", "locks", "terminal", "validation"},
-    {"design"},
+    {"compiled", "design"},
     {"plan", "imports"},
     {"records"},
     {"events", "summary"},

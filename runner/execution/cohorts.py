@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from runner import compiled
 from runner.events import EpochEnded, ReplicateEnded
 from runner.execution.preflight import Ready
 from runner.plan import Key, Replicate
@@ -102,4 +103,11 @@ def engine(name: str) -> "Callable[[Cohort], Iterator[EngineEvent]]":
     from runner.training.precision import in_precision
 
     train = importlib.import_module(_MODULES[name]).train
-    return lambda cohort: in_precision(cohort.training.precision, train(cohort))
+
+    def run(cohort: "Cohort") -> Iterator[EngineEvent]:
+        try:
+            yield from in_precision(cohort.training.precision, train(cohort))
+        finally:
+            compiled.write()
+
+    return run

@@ -48,6 +48,7 @@ class Schema:
     rerun: bool = MISSING
     dry_run: bool = MISSING
     verbose: bool = MISSING
+    compilation_cache: bool = MISSING
 
 
 _TOP = [field.name for field in fields(Schema)]

@@ -126,6 +126,7 @@ class SweepSettings:
     report: Report
     rerun: bool
     dry_run: bool
+    compilation_cache: bool
     auto: bool
 
 
@@ -169,7 +170,8 @@ def sweep_settings(jobs: Sequence[Job]) -> SweepSettings:
       ConfigError: It is not, or a setting breaks its rule.
     """
     first = jobs[0].settings
-    for key in ("execution", "tracking", "report", "rerun", "dry_run", "verbose"):
+    same = ("execution", "tracking", "report", "rerun", "dry_run", "verbose", "compilation_cache")
+    for key in same:
         for job in jobs[1:]:
             if job.settings[key] != first[key]:
                 raise ConfigError(f"`{key}` must be the same in every configuration of a sweep.")
@@ -179,6 +181,7 @@ def sweep_settings(jobs: Sequence[Job]) -> SweepSettings:
         report=_choice(first, "report").settings,
         rerun=first["rerun"],
         dry_run=first["dry_run"],
+        compilation_cache=first["compilation_cache"],
         auto=_is_auto(jobs),
     )
 

@@ -38,9 +38,9 @@ _USER_CODE = {"model": "function", "init": "target", "optimizer": "target"}
 
 # What may change in `runner` without changing a number.
 _TELLING = {
-    *("__main__.py", "archive.py", "design.py", "files.py", "interruption.py", "labels.py"),
-    *("locks.py", "masking.py", "spelling.py", "stores.py", "sync.py", "terminal.py"),
-    "validation.py",
+    *("__main__.py", "archive.py", "compiled.py", "design.py", "files.py", "interruption.py"),
+    *("labels.py", "locks.py", "masking.py", "spelling.py", "stores.py", "sync.py"),
+    *("terminal.py", "validation.py"),
     *("execution", "propagation", "recording", "report"),
 }
 

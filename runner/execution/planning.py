@@ -27,7 +27,7 @@ _GRAIN = 2**30
 # What a worker prepares a configuration from.
 _PREPARING = (
     *("dataset", "model", "init", "optimizer", "training", "diagnostics", "engine", "device"),
-    *("seeds", "weight_seeds", "batch_seeds", "report"),
+    *("seeds", "weight_seeds", "batch_seeds", "report", "compilation_cache"),
 )
 
 

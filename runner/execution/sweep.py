@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich import get_console
 
+from runner import compiled
 from runner.config import ConfigError, abridged
 from runner.events import End
 from runner.execution import environment, folders, looks, reuse, saving, stamping
@@ -67,6 +68,7 @@ class Sweep:
         self._is_elsewhere = not isinstance(execution, settings.Local)
         if execution.cores and not self._is_elsewhere:
             set_threads(execution.cores)
+        compiled.use(self.settings.compilation_cache)
         gpus = (execution.gpus or 0) if self._is_elsewhere else None
         self._preflight = Preflight(gpus, self._is_elsewhere)
         self._ready: dict[int, Ready] = {}

@@ -21,6 +21,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from runner import compiled
 from runner.config import ConfigError
 from runner.events import End, Heartbeat, Logged, TaskEnded, TaskEvent, TaskStarted
 from runner.execution import environment, plan
@@ -202,6 +203,7 @@ def _work(
     """
     if reason := unfit(plan.environment, environment.required()):
         raise RefusedError(reason)
+    compiled.use(all(c.settings.get("compilation_cache", True) for c in plan.configurations))
     set_threads(task.room.cores)
     start(task.room.operation_threads)
     from runner.execution.diagnostics import Diagnostician
@@ -350,6 +352,7 @@ def main() -> None:
         if options.parent:
             threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
         code = run(options.folder, Attempt(options.task, options.attempt))
+        compiled.end()
         # The thread that works may be in the middle of something: nobody waits for that.
         logging.shutdown()
         sys.stdout.flush()

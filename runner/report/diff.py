@@ -17,7 +17,10 @@ Subject = Literal["settings", "data", "versions", "machine", "seeds", "design"]
 
 _SEEDS = ("seeds", "weight_seeds", "batch_seeds")
 # What changes what is told of the numbers, or where they are, but not the numbers.
-_TELLING = {"diagnostics", "dry_run", "execution", "report", "rerun", "tracking", "verbose"}
+_TELLING = {
+    *("compilation_cache", "diagnostics", "dry_run", "execution", "report", "rerun", "tracking"),
+    "verbose",
+}
 _TELLING |= {"training.target_metric", "training.target_value", "training.checkpoint_every_s"}
 
 # What the reference is compared with is itself.

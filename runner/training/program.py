@@ -10,6 +10,7 @@ keep their natural shapes.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from runner import compiled
 from runner.anatomy.calls import called
 from runner.config import ConfigError
 from runner.training import optimizers
@@ -152,11 +154,21 @@ class Program:
             for variable in self._trainable
         ]
         self._optimizer = PureOptimizer(self._keras_optimizer(), stand_ins)
-        self.train = tf.function(self._train, autograph=False, jit_compile=form.jit)
-        self.evaluate = tf.function(self._evaluate, autograph=False, jit_compile=form.jit)
-        self.train_block = tf.function(self._train_block, autograph=False, jit_compile=form.jit)
-        self.measure_block = tf.function(self._measure_block, autograph=False, jit_compile=form.jit)
-        self.end_epoch = tf.function(self._end_epoch, autograph=False, jit_compile=form.jit)
+        self.train = self._function(self._train)
+        self.evaluate = self._function(self._evaluate)
+        self.train_block = self._function(self._train_block)
+        self.measure_block = self._function(self._measure_block)
+        self.end_epoch = self._function(self._end_epoch)
+
+    def _function(self, work: Callable[..., Any]) -> Any:
+        """Returns TensorFlow's function of a method, whose names are those of other commands."""
+
+        @functools.wraps(work)
+        def traced(*arguments: Any) -> Any:
+            compiled.named_alike()
+            return work(*arguments)
+
+        return tf.function(traced, autograph=False, jit_compile=self.form.jit)
 
     def state(self, trainable: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> State:
         """Returns the state before training.

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from runner import compiled
 from runner.config import ConfigError
 from runner.machine import gpu_driver, has_fewer_cores, num_cores
 from runner.terminal import quiet_stderr
@@ -85,6 +86,7 @@ def start(threads_per_operation: int = 0) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ[BACKEND] = "tensorflow"
     os.environ.setdefault(ONEDNN, "1")
+    compiled.read(threads_per_operation)
     with quiet_stderr():
         import tensorflow as tf
 
@@ -102,6 +104,7 @@ def start(threads_per_operation: int = 0) -> Any:
             tf.config.experimental.set_memory_growth(gpu, True)
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not gpus})
         tf.config.list_logical_devices()  # starts the devices, which log too
+    compiled.wait()
     return tf
 
 

@@ -1,13 +1,11 @@
 """The script that draws the figures of a page: Vega, Vega-Lite and Vega-Embed."""
 
 import contextlib
-import os
 import subprocess
 import sys
 from importlib.metadata import version
-from pathlib import Path
 
-from runner.files import write_text
+from runner.files import user_cache, write_text
 
 _BUNDLE = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle().encode())"
 
@@ -17,7 +15,7 @@ def libraries() -> str:
 
     vl-convert bundles it in four seconds, so the result is kept in the user's cache.
     """
-    kept = _cache() / f"vega-{version('vl-convert-python')}.js"
+    kept = user_cache() / f"vega-{version('vl-convert-python')}.js"
     with contextlib.suppress(OSError, UnicodeDecodeError):
         return kept.read_text("utf-8")
     script = _bundled()
@@ -25,10 +23,6 @@ def libraries() -> str:
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_text(kept, script)
     return script
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "runner"
 
 
 def _bundled() -> str:
