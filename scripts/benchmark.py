@@ -142,7 +142,7 @@ def _counts(name: str, options: argparse.Namespace) -> list[int]:
 
 def _cells(name: str, options: argparse.Namespace) -> Iterator[Cell]:
     for side in SIDES:
-        if side in options.sides:
+        if side in options.sides and side in (WORKS[name].sides or SIDES):
             for count in reversed(_counts(name, options)) if side in _TOGETHER else [1]:
                 yield Cell(side, name, count, options.cap_s)
 
@@ -241,6 +241,8 @@ included. A side that takes longer than {cap:.0f} s in all is stopped.
 - engine `keras`: this project's reference engine, a loop as well. Engine `vectorized`: its default.
 - share of peak: the time that the matrix products and convolutions of training and validation
   would take at the peak, over the time taken.
+- at the peak, beside a target: how many times quicker than the peer a side would be that did
+  nothing but these products, at the peak.
 - loss: whether the training loss after {check_epochs} epochs is that of the reference engine,
   within a relative {exact:g}; within {loose:g} where a side has dropout masks of its own, and
   within {shuffled:g} where it has an order of its own (`fit` while it is timed; its losses are

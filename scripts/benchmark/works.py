@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,10 @@ class Work:
       own_randomness: Whether the model draws random numbers while it is trained: the engines' are
         others than those of Keras.
       convolutional: Whether the model is the option `cnn`.
+      sides: Those that are measured; None: all.
       targets: A side, a number of replicates, and how many times quicker the vectorized engine has
         to be there.
+      limit: What stands in the way where the targets are out of reach, in words.
       peak_target: Share of the machine's matrix-product peak to be reached at 100 replicates.
     """
 
@@ -40,16 +42,25 @@ class Work:
     learning_rate: float = 0.1
     own_randomness: bool = False
     convolutional: bool = False
+    sides: tuple[str, ...] | None = None
     targets: tuple[tuple[str, int, float], ...] = ()
+    limit: str = ""
     peak_target: float | None = None
 
 
 def initial_weights(model: Any, replicate: int) -> list[np.ndarray]:
-    """Returns a replicate's weights: kernels uniform with Glorot's limit, the rest as built."""
+    """Returns a replicate's weights: kernels and tables uniform with Glorot's limit.
+
+    The rest is as built, which is the same in every process.
+    """
     return [
-        _kernel(weight.shape, replicate, position) if "kernel" in weight.name else np.array(weight)
+        _kernel(weight.shape, replicate, position) if _is_drawn(weight) else np.array(weight)
         for position, weight in enumerate(model.weights)
     ]
+
+
+def _is_drawn(weight: Any) -> bool:
+    return "kernel" in weight.name or weight.name == "embeddings"
 
 
 def _kernel(shape: tuple[int, ...], replicate: int, position: int) -> np.ndarray:
@@ -69,8 +80,8 @@ def epoch_flops(model: Any, data: Dataset) -> float:
 
     A kernel of s elements that is used at p positions of an example costs 2 s p forward, as much
     again for its gradient, and as much for that of its input, which the first layer does not need.
-    The validation part costs one pass forward. The products of queries with keys and of their
-    result with the values are left out: they are small here.
+    The validation part costs one pass forward. So do the products of queries with keys, and of
+    their result with the values, in an attention.
     """
     forward = [_forward_flops(layer) for layer in model.layers]
     forward = [flops for flops in forward if flops]
@@ -79,14 +90,33 @@ def epoch_flops(model: Any, data: Dataset) -> float:
 
 
 def _forward_flops(layer: Any) -> float:
+    """Returns the operations of a layer's matrix products for one example."""
+    kind = type(layer).__name__
     size = sum(math.prod(w.shape) for w in layer.trainable_weights if "kernel" in w.name)
-    recurrent = type(layer).__name__ == "SimpleRNN"
-    shape = layer.input.shape if recurrent else layer.output.shape if size else ()
+    if not size:
+        return 0
+    if kind == "MultiHeadAttention":  # it has queries, keys and values of one length here
+        steps, width = layer.output.shape[1], layer.num_heads * layer.key_dim
+        return 2 * size * steps + 4 * steps**2 * width
+    shape = layer.input.shape if kind in ("SimpleRNN", "LSTM") else layer.output.shape
     return 2 * size * math.prod(shape[1:-1])
 
 
-def _digits() -> Dataset:
-    return datasets.load("digits", datasets.CATALOGUE["digits"](test=0.0))
+def _digits(**settings: Any) -> Dataset:
+    return datasets.load("digits", datasets.CATALOGUE["digits"](test=0.0, **settings))
+
+
+def _text(num_train: int, num_validation: int) -> Dataset:
+    """The next character of what Python's own help says of its statements, 64 at a time."""
+    from pydoc_data import topics
+
+    settings = datasets.CATALOGUE["text"](path=topics.__file__, test=0.0, vocabulary_size=64)
+    data = datasets.load("text", settings)
+    train, validation = (
+        Part(np.asarray(part.x[:count]), part.y[:count])
+        for part, count in ((data.train, num_train), (data.validation, num_validation))
+    )
+    return replace(data, train=train, validation=validation)
 
 
 def _generated(shape: tuple[int, ...], num_train: int, num_validation: int) -> Dataset:
@@ -107,10 +137,10 @@ def _generated(shape: tuple[int, ...], num_train: int, num_validation: int) -> D
     )
 
 
-def _mlp(shape: tuple[int, ...]) -> Any:
+def _mlp(shape: tuple[int, ...], dropout: float = 0.0) -> Any:
     from runner.models.mlp import Mlp, build
 
-    return build(Mlp(), Signature(shape, (10,), "classification"))
+    return build(Mlp(dropout=dropout), Signature(shape, (10,), "classification"))
 
 
 def _cnn(shape: tuple[int, ...], batch_norm: bool = False, dropout: float = 0.0) -> Any:
@@ -118,6 +148,20 @@ def _cnn(shape: tuple[int, ...], batch_norm: bool = False, dropout: float = 0.0)
 
     settings = Cnn(batch_norm=batch_norm, dropout=dropout)
     return build(settings, Signature(shape, (10,), "classification"))
+
+
+def _option(name: str, signature: Signature, **settings: Any) -> Any:
+    from runner import models
+
+    return models.build(name, models.CATALOGUE[name](**settings), signature)
+
+
+def _classes(name: str, shape: tuple[int, ...], **settings: Any) -> Any:
+    return _option(name, Signature(shape, (10,), "classification"), **settings)
+
+
+def _causal() -> Any:
+    return _option("transformer", Signature((64,), (64, 64), "tokens", vocabulary=64))
 
 
 def _transformer() -> Any:
@@ -140,7 +184,18 @@ def _recurrent() -> Any:
     return Model(inputs, layers.Dense(10)(layers.SimpleRNN(32)(layers.Reshape((8, 8))(inputs))))
 
 
-_SMALL, _LARGE = (8, 8, 1), (28, 28, 1)
+_SMALL, _MIDDLE, _LARGE = (8, 8, 1), (14, 14, 1), (28, 28, 1)
+_FAMILY_SIDES = ("keras", "vectorized", "fit")
+
+WITHOUT_AND_WITH_DROPOUT = "digits-mlp", "digits-mlp-dropout"
+MAX_DROPOUT_SLOWDOWN = 1.5
+
+_ATTENTION_LIMIT = (
+    "the arithmetic is the same as that of `fit`, whose overhead is small beside it. Softmax, GELU "
+    "and normalizations read and write all scores and activations, forward and backward, and alone "
+    "take more than an eighth of the time of `fit`; products of matrices as small as a head's do "
+    "not come near the peak."
+)
 
 WORKS: dict[str, Work] = {
     "digits-mlp": Work(
@@ -149,6 +204,14 @@ WORKS: dict[str, Work] = {
         lambda: _mlp(_SMALL),
         (1, 10, 100, 1000),
         targets=(("fit", 100, 100), ("fit tuned", 100, 40), ("jax", 100, 1.5), ("fit", 1, 5)),
+    ),
+    "digits-mlp-dropout": Work(
+        "MLP 64-64-64-10 on digits, Dropout",
+        _digits,
+        lambda: _mlp(_SMALL, dropout=0.2),
+        (100,),
+        own_randomness=True,
+        sides=_FAMILY_SIDES,
     ),
     "mnist-mlp": Work(
         "MLP 784-64-64-10 on generated images of MNIST's shape",
@@ -208,5 +271,43 @@ WORKS: dict[str, Work] = {
         _recurrent,
         (1, 10, 100),
         targets=(("fit", 10, 5),),
+    ),
+    "resnet20": Work(
+        "ResNet-20 on generated images, 14 x 14",
+        lambda: _generated(_MIDDLE, 1000, 200),
+        lambda: _classes("resnet", _MIDDLE, depth=3),
+        (10,),
+        learning_rate=0.001,
+        convolutional=True,
+        sides=_FAMILY_SIDES,
+        targets=(("fit", 10, 3),),
+        limit="the convolutions of `fit` are near the machine's peak already.",
+    ),
+    "vit": Work(
+        "Vision transformer on generated images, 14 x 14, in 49 patches",
+        lambda: _generated(_MIDDLE, 1000, 200),
+        lambda: _classes("transformer", _MIDDLE),
+        (10,),
+        learning_rate=0.01,
+        sides=_FAMILY_SIDES,
+        targets=(("fit", 10, 8),),
+        limit=_ATTENTION_LIMIT,
+    ),
+    "lstm64": Work(
+        "LSTM on digits, pixel by pixel: 64 steps",
+        lambda: _digits(as_sequence=True),
+        lambda: _classes("rnn", (64, 1)),
+        (10,),
+        sides=_FAMILY_SIDES,
+        targets=(("fit", 10, 8),),
+    ),
+    "language": Work(
+        "Causal transformer on 64 characters of text",
+        lambda: _text(1000, 200),
+        _causal,
+        (10,),
+        sides=_FAMILY_SIDES,
+        targets=(("fit", 10, 8),),
+        limit=_ATTENTION_LIMIT,
     ),
 }
