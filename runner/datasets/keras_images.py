@@ -1,8 +1,8 @@
 """The image data sets of `keras.datasets`, each with its official test part.
 
 A file is looked for at `dataset.path`, else in Keras's cache and where a package of the system puts
-it; what is not there is downloaded by
-Keras. Reading a file needs no TensorFlow, only the download does.
+it; what is not there is downloaded by Keras. Reading a file needs no TensorFlow, only the download
+does.
 """
 
 import os

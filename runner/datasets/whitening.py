@@ -46,7 +46,7 @@ class Whitening:
           kind: `"pca"` or `"zca"`.
 
         Raises:
-          ConfigError: An example has too many inputs.
+          ConfigError: An example has too many inputs, or none of them varies.
         """
         rows = x.reshape(len(x), -1)
         if rows.shape[1] > _MOST_INPUTS:
@@ -60,6 +60,11 @@ class Whitening:
             centred = rows[start : start + _BLOCK_ROWS] - mean
             covariance += centred.T @ centred
         variances, axes = np.linalg.eigh(covariance / len(rows))
+        if not variances[-1] > 0:
+            raise ConfigError(
+                "`dataset.whiten` must be null where no input varies in the training part. "
+                f"Received: {kind}."
+            )
         kept = variances > _SMALLEST * variances[-1]
         matrix = (axes[:, kept] / np.sqrt(variances[kept]))[:, ::-1]
         if kind == "zca":

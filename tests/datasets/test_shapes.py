@@ -86,3 +86,6 @@ def test_what_is_no_image_and_what_is_too_large(tmp_path):
     ):
         with pytest.raises(ConfigError, match=rule):
             load("arrays", CATALOGUE["arrays"](path=path, **settings))
+    np.savez(path, x=np.ones((30, 3)), y=np.arange(30) % 2)
+    with pytest.raises(ConfigError, match=r"`dataset.whiten` must be null where no input varies"):
+        load("arrays", CATALOGUE["arrays"](path=path, whiten="pca"))
