@@ -265,7 +265,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("end", "goal", "said"), REFUSED, ids=lambda value: str(value)[:40])
+def name_of(value):
+    return getattr(value, "__name__", str(value))[:40]
+
+
+@pytest.mark.parametrize(("end", "goal", "said"), REFUSED, ids=name_of)
 def test_a_loss_that_does_not_fit_is_refused(keras, end, goal, said):
     from runner.training.fitting import check_goal
 
