@@ -112,6 +112,23 @@ def _named_in(module: str, example: str) -> Rule:
     return Rule(f"a name in {module}, such as {example}, or an import path", accept)
 
 
+BALANCED = "balanced"
+"""As `class_weight`: all classes together count the same."""
+
+
+def _class_weight(value: Any) -> str | dict[str, float]:
+    if value == BALANCED:
+        return BALANCED
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError
+    return {str(name): NON_NEGATIVE.accept(weight) for name, weight in value.items()}
+
+
+_CLASS_WEIGHT = Rule(
+    "balanced, or non-negative weights by class, such as {cat: 1, dog: 2.5}", _class_weight
+)
+
+
 @dataclass(frozen=True)
 class Goal:
     """What is minimized, where that is not what the task says.
@@ -119,10 +136,12 @@ class Goal:
     Attributes:
       loss: A loss of Keras, or the import path of the user's own; None for the task's.
       label_smoothing: So much of every class's or label's target is spread evenly.
+      class_weight: How much each class counts in the training part; None for the same.
     """
 
     loss: str | None = setting(optional(_named_in("keras.losses", "huber")), None)
     label_smoothing: float = setting(FRACTION, 0.0)
+    class_weight: str | Mapping[str, float] | None = setting(optional(_CLASS_WEIGHT), None)
 
     @property
     def goal(self) -> "Goal":

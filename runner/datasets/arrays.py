@@ -18,6 +18,7 @@ from runner.config import FRACTION, PROPER_FRACTION, TEXT, ConfigError, optional
 from runner.datasets.files import WIDE, check_memory, existing_file, open_npz, reading, unfit
 from runner.datasets.missing import MISSING, Fill, settled
 from runner.datasets.settings import TASK, Examples, Pictures
+from runner.spelling import did_you_mean
 from runner.tasks import Task
 
 _WHAT = "a .npz file with the arrays x and y, or x_train and y_train"
@@ -30,6 +31,8 @@ class Arrays(Pictures):
 
     Attributes:
       path: The file. Arrays of Python objects are refused: reading them could run foreign code.
+      sample_weight: Name of the array of the examples' weights in the loss; None for 1. Parts of
+        their own have arrays of their own, such as w_train and w_test for `w`.
       task: What y is, or None to tell it from y.
       missing: What becomes of NaN in x: `"refuse"`; `"drop"`: such examples are left out; or
         `"fill"`: the mean of the feature in the training part. An example whose y is NaN is left
@@ -41,6 +44,7 @@ class Arrays(Pictures):
     """
 
     path: str | None = setting(optional(TEXT), None)
+    sample_weight: str | None = setting(optional(TEXT), None)
     task: Task | None = setting(optional(TASK), None)
     missing: str = setting(MISSING, "refuse")
     validation: float | None = setting(optional(PROPER_FRACTION), None)
@@ -50,19 +54,23 @@ class Arrays(Pictures):
         """Returns the arrays as they are stored."""
         path = existing_file(self.path, (".npz",), _WHAT)
         with reading(path, _WHAT, ValueError, zipfile.BadZipFile, zlib.error, EOFError):
-            examples = stored(path)
+            examples = stored(path, self.sample_weight)
         examples = replace(examples, task=self.task, key="dataset.path", source=str(self.path))
         return settled(examples, self.missing, Fill(source=str(self.path)))
 
 
-def stored(path: Path) -> Examples:
+def stored(path: Path, sample_weight: str | None = None) -> Examples:
     """Returns the arrays of a file as they are, and its own parts.
+
+    Args:
+      path: The file.
+      sample_weight: Name of the arrays of weights, or None for none.
 
     Raises:
       ConfigError: An array is missing, or does not fit the others.
       ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error: It cannot be read.
     """
-    arrays = _stored(path)
+    arrays, weights = _stored(path, sample_weight)
     _check_names(arrays, path)
     x, y = arrays["train"]
     x_test, y_test = arrays.get("test", (None, None))
@@ -70,19 +78,52 @@ def stored(path: Path) -> Examples:
     if "val" in arrays:
         num_validation = len(arrays["val"][1])
         x, y = _with_validation(path, x, y, *arrays["val"])
-    return Examples(x, y, None, x_test=x_test, y_test=y_test, num_validation=num_validation)
+    weight = [weights[part] for part in ("train", "val") if part in weights]
+    return Examples(
+        x,
+        y,
+        None,
+        x_test=x_test,
+        y_test=y_test,
+        weight=np.concatenate(weight) if weight else None,
+        weight_test=weights.get("test"),
+        num_validation=num_validation,
+    )
 
 
-def _stored(path: Path) -> dict[str, tuple[Any, np.ndarray]]:
-    """Returns inputs and targets of each part that the file has."""
+def _stored(
+    path: Path, sample_weight: str | None
+) -> tuple[dict[str, tuple[Any, np.ndarray]], dict[str, np.ndarray]]:
+    """Returns inputs and targets of each part that the file has, and their weights."""
     with open_npz(path) as archive:
         beginnings = {name.partition(".")[0] for name in archive.files if name[0] == "x"}
         names = _names({*archive.files, *beginnings}, path)
         check_memory(sum(entry.file_size for entry in archive.zip.infolist()), path)
-        return {
+        of_weights = {} if sample_weight is None else _weights(archive, sample_weight, names, path)
+        arrays = {
             part: (_inputs(archive, x, path), _array(archive, y, path))
             for part, (x, y) in names.items()
         }
+        return arrays, of_weights
+
+
+def _weights(
+    archive: Any, name: str, parts: Mapping[str, tuple[str, str]], path: Path
+) -> dict[str, np.ndarray]:
+    """Returns the weights of each part; those of x and y have no other word at their end.
+
+    Raises:
+      ConfigError: Those of a part are missing.
+    """
+    names = {part: f"{name}{x.removeprefix('x')}" for part, (x, _) in parts.items()}
+    if missing := [each for each in names.values() if each not in archive.files]:
+        meant = did_you_mean(missing[0], archive.files)
+        raise ConfigError(
+            f"`dataset.sample_weight` must name an array for each part of "
+            f"{shown(str(path), WIDE)}. Received: {shown(name)}, without {' and '.join(missing)}."
+            f"{meant} The file has: {shown(sorted(archive.files), WIDE)}."
+        )
+    return {part: _array(archive, each, path) for part, each in names.items()}
 
 
 def _names(there: set[str], path: Path) -> dict[str, tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from runner.datasets.class_weights import class_weights
 from runner.datasets.held import Inputs, Several, by_name
 from runner.plan import Goal
 from runner.tasks import METRICS, PSNR, Signature, Task
@@ -31,13 +32,20 @@ class Part:
         such.
       y: Classes 0..k-1, shape (n,), int32, or one at each step, shape (n, steps), int32; labels, 0
         or 1, shape (n, num_outputs), int32; or quantities, shape (n, ..., num_outputs), float32.
+      weight: By which the loss of each example is multiplied, shape (n,), or at each step, shape
+        (n, steps), float32; None for 1.
     """
 
     x: Inputs
     y: np.ndarray
+    weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def of_rank(self, rank: int) -> "Part":
+        """Returns the same with weights of so many axes."""
+        return self if self.weight is None else replace(self, weight=_along(self.weight, rank))
 
 
 @dataclass(frozen=True)
@@ -87,10 +95,25 @@ class Dataset:
         return _fingerprint(self.train, self.validation, self.test)
 
     def aimed(self, goal: Goal) -> "Dataset":
-        """Returns the same data for another goal."""
+        """Returns the same data for another goal; the weights of classes become those of examples.
+
+        Raises:
+          ConfigError: The data does not have the classes that are weighted.
+        """
         if goal == self.goal:
             return self
         made = replace(self, goal=goal)
+        if goal.class_weight is not None:
+            y, of = self.train.y, (self.task, self.classes, self.num_outputs)
+            weight = class_weights(goal.class_weight, *of, y)[y]
+            if self.train.weight is not None:
+                weight = weight * _along(self.train.weight, y.ndim)
+            made = replace(
+                made,
+                train=replace(self.train, weight=weight.astype(np.float32)),
+                validation=self.validation.of_rank(y.ndim),
+                test=None if self.test is None else self.test.of_rank(y.ndim),
+            )
         vars(made)["fingerprint"] = self.fingerprint  # that of the data, which takes long
         return made
 
@@ -116,9 +139,13 @@ class Dataset:
         Args:
           examples: How many; all where there are fewer.
         """
-        last = len(self.train) - 1
-        rows = np.linspace(0, last, min(last + 1, examples)).round().astype(int)
+        rows = self.probe_rows(examples)
         return self.train.x[rows], self.train.y[rows]
+
+    def probe_rows(self, examples: int) -> np.ndarray:
+        """Returns the positions of those examples in the training part."""
+        last = len(self.train) - 1
+        return np.linspace(0, last, min(last + 1, examples)).round().astype(int)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -139,17 +166,20 @@ class Dataset:
         all classes are equally large. Multilabel: the entropy of each label's share, averaged over
         the labels. With label smoothing, shares are those of the smoothed targets. Regression: the
         mean squared error of predicting the training part's mean, that is the variance of its
-        targets, averaged over the outputs; 1 where the targets are standardized. None where
-        `training.loss` names another loss.
+        targets, averaged over the outputs; 1 where the targets are standardized. Where examples
+        have weights, shares and means are weighted, and so is the loss. None where `training.loss`
+        names another loss.
         """
         if self.goal.loss is not None:
             return None
         if self._has_classes:
-            return _entropy(self._smoothed(self._class_shares(), self.num_outputs))
+            shares = self._smoothed(self._class_shares(weighted=True), self.num_outputs)
+            return _entropy(shares) * _mean_weight(self.train)
         if self.task == "multilabel":
-            shares = self._smoothed(self.train.y.mean(axis=0).tolist(), 2)
-            return math.fsum(_entropy((share, 1 - share)) for share in shares) / len(shares)
-        return _mean_square(self.train.y, self._mean)
+            shares = self._smoothed(self._weighted_mean.tolist(), 2)
+            entropies = math.fsum(_entropy((share, 1 - share)) for share in shares)
+            return entropies / len(shares) * _mean_weight(self.train)
+        return _mean_square(self.train.y, self._weighted_mean, self.train.weight)
 
     @cached_property
     def uninformed_val_loss(self) -> float | None:
@@ -160,20 +190,22 @@ class Dataset:
         """
         if self.goal.loss is not None:
             return None
-        y, smoothing = self.validation.y, self.goal.label_smoothing
+        y, weight = self.validation.y, self.validation.weight
+        smoothing = self.goal.label_smoothing
         if self.task == "regression":
-            return _mean_square(y, self._mean)
+            return _mean_square(y, self._weighted_mean, weight)
         if self.task == "multilabel":
-            guess = np.array(self._smoothed(self._mean.tolist(), 2))
+            guess = np.array(self._smoothed(self._weighted_mean.tolist(), 2))
             shares = np.where(y > 0, guess, 1 - guess)
             others = np.log(guess * (1 - guess)).mean() / 2 if smoothing else 0.0
         else:
-            guess = np.array(self._smoothed(self._class_shares(), self.num_outputs))
+            guess = np.array(self._smoothed(self._class_shares(weighted=True), self.num_outputs))
             shares = guess[y]
             others = np.log(guess).mean() if smoothing else 0.0
         if not shares.all():
             return None
-        return -float((1 - smoothing) * np.mean(np.log(shares)) + smoothing * others)
+        losses = (1 - smoothing) * np.log(shares) + smoothing * others
+        return -float(np.mean(losses if weight is None else losses * _along(weight, y.ndim)))
 
     def _smoothed(self, shares: Iterable[float], num: int) -> list[float]:
         """Returns the shares of smoothed targets, of which each stands for one of `num`."""
@@ -239,10 +271,22 @@ class Dataset:
         """The mean target of the training part."""
         return self.train.y.mean(axis=0, dtype=np.float64)
 
-    def _class_shares(self) -> list[float]:
-        """Returns the share of each class in the training part."""
-        counts = np.bincount(self.train.y.reshape(-1), minlength=self.num_outputs)
-        return [int(count) / self.train.y.size for count in counts]
+    @cached_property
+    def _weighted_mean(self) -> np.ndarray:
+        """The mean target of the training part, by the weights of its examples."""
+        if self.train.weight is None:
+            return self._mean
+        return np.average(self.train.y, axis=0, weights=self.train.weight.astype(np.float64))
+
+    def _class_shares(self, weighted: bool = False) -> list[float]:
+        """Returns the share of each class in the training part, by the weights if asked for."""
+        y, weight = self.train.y, self.train.weight
+        if weighted and weight is not None:
+            each = np.broadcast_to(_along(weight, y.ndim), y.shape).reshape(-1)
+            sums = np.bincount(y.reshape(-1), each, self.num_outputs)
+            return (sums / sums.sum()).tolist()
+        counts = np.bincount(y.reshape(-1), minlength=self.num_outputs)
+        return [int(count) / y.size for count in counts]
 
     def describe(self) -> dict[str, Any]:
         """Returns what a record keeps of the data set, as plain JSON values."""
@@ -269,11 +313,24 @@ class Dataset:
         }
 
 
-def _mean_square(y: np.ndarray, mean: np.ndarray) -> float:
-    """Returns the mean of (y - mean)^2 over all numbers; `y` is never copied as a whole."""
+def _mean_square(y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Returns the mean of weight (y - mean)^2 over all numbers; `y` is never copied as a whole."""
     step = max(1, _BLOCK_VALUES // mean.size)
-    blocks = (y[first : first + step] - mean for first in range(0, len(y), step))
-    return math.fsum(float(np.square(block).sum()) for block in blocks) / y.size
+
+    def squares(first: int) -> np.ndarray:
+        found = np.square(y[first : first + step] - mean)
+        return found if weight is None else found * _along(weight[first : first + step], y.ndim)
+
+    return math.fsum(float(squares(first).sum()) for first in range(0, len(y), step)) / y.size
+
+
+def _mean_weight(part: Part) -> float:
+    return 1.0 if part.weight is None else float(part.weight.mean(dtype=np.float64))
+
+
+def _along(weight: np.ndarray, ndim: int) -> np.ndarray:
+    """Returns weights of examples for all that belongs to them."""
+    return weight.reshape(*weight.shape, *(1,) * (ndim - weight.ndim))
 
 
 def _listed(shape: tuple[int, ...] | dict[str, tuple[int, ...]]) -> Any:
@@ -290,7 +347,10 @@ def _fingerprint(*parts: Part | None) -> str:
     digest = hashlib.sha256()
     for part in parts:
         inputs = {} if part is None else by_name(part.x)
-        for name, array in (*inputs.items(), *(() if part is None else (("", part.y),))):
+        others = {} if part is None else {"": part.y, "weight": part.weight}
+        for name, array in (*inputs.items(), *others.items()):
+            if array is None:
+                continue
             digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
             for first in range(0, len(array), _HASHED_ROWS):
                 rows = array[first : first + _HASHED_ROWS]

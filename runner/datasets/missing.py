@@ -77,7 +77,8 @@ def settled(examples: Examples, missing: str, fill: Fill) -> Examples:
     """
     if missing == "refuse" or any(not x.ndim for x in _inputs(examples.x)):
         return examples
-    train, num_validation = _kept(examples.x, examples.y, missing), examples.num_validation
+    train = _kept(examples.x, examples.y, examples.weight, missing)
+    num_validation = examples.num_validation
     notes = []
     if dropped := int((~train).sum()):
         notes.append(_dropped(dropped, len(train), missing))
@@ -88,14 +89,21 @@ def settled(examples: Examples, missing: str, fill: Fill) -> Examples:
             f"Received: none that is left, in {shown(fill.source, WIDE)}."
         )
     examples = replace(
-        examples, x=_rows(examples.x, train), y=examples.y[train], num_validation=num_validation
+        examples,
+        x=_rows(examples.x, train),
+        y=examples.y[train],
+        weight=None if examples.weight is None else examples.weight[train],
+        num_validation=num_validation,
     )
     if examples.x_test is not None and examples.y_test is not None:
-        kept = _kept(examples.x_test, examples.y_test, missing)
+        kept = _kept(examples.x_test, examples.y_test, examples.weight_test, missing)
         if dropped := int((~kept).sum()):
             notes.append(f"{_dropped(dropped, len(kept), missing)[:-1]} in the test part.")
         examples = replace(
-            examples, x_test=_rows(examples.x_test, kept), y_test=examples.y_test[kept]
+            examples,
+            x_test=_rows(examples.x_test, kept),
+            y_test=examples.y_test[kept],
+            weight_test=None if examples.weight_test is None else examples.weight_test[kept],
         )
     inputs = [*_inputs(examples.x), *_inputs(examples.x_test)]
     if num := sum(int(_is_missing(x).sum()) for x in inputs):
@@ -116,12 +124,14 @@ def _rows(x: Any, kept: np.ndarray) -> Any:
     return {name: one[kept] for name, one in x.items()} if isinstance(x, dict) else x[kept]
 
 
-def _kept(x: Any, y: np.ndarray, missing: str) -> np.ndarray:
+def _kept(x: Any, y: np.ndarray, weight: np.ndarray | None, missing: str) -> np.ndarray:
     """Returns which examples stay, shape (n,)."""
-    inputs = _inputs(x)
-    if any(one.shape[:1] != y.shape[:1] for one in inputs):  # refused later
+    inputs, weights = _inputs(x), _inputs(weight)
+    if any(one.shape[:1] != y.shape[:1] for one in (*inputs, *weights)):  # refused later
         return np.ones(y.shape[:1], bool)
     kept = ~without_value(y)
+    for one in weights:
+        kept &= ~without_value(one)
     for one in inputs if missing == "drop" else ():
         kept &= ~without_value(one)
     return kept

@@ -15,6 +15,7 @@ from runner.datasets.dataset import Dataset, Part
 from runner.datasets.files import WIDE
 from runner.datasets.held import Several, scaled
 from runner.datasets.labels import Targets, targets
+from runner.datasets.sample_weights import checked_weights, weighted
 from runner.datasets.scaling import EXACT, is_whole, plain, standardization, whole
 from runner.datasets.settings import DEFAULT_TEST, DEFAULT_VALIDATION, INPUT, Examples, Settings
 from runner.datasets.shapes import shaped
@@ -55,6 +56,7 @@ def prepare(
     )
     examples = shaped(examples, settings)
     examples = checked(_reproduced(examples) if is_mirrored else examples)
+    examples = checked_weights(examples)
     target = targets(examples)
     test_fraction = _test_fraction(examples, settings)
     try:
@@ -74,10 +76,12 @@ def prepare(
     for step in examples.steps:
         parts = parts.apply(step.fit(parts.train[0]).apply)
     if examples.vocabulary:
-        return _of_tokens(name, examples, target, parts, settings)
-    assert not isinstance(looked_up, Mapping), "those of one input"
-    made = _of_quantities(name, examples, target, parts, settings, looked_up, bool(integers))
-    return _mirrored(made) if is_mirrored else made
+        made = _of_tokens(name, examples, target, parts, settings)
+    else:
+        assert not isinstance(looked_up, Mapping), "those of one input"
+        made = _of_quantities(name, examples, target, parts, settings, looked_up, bool(integers))
+        made = _mirrored(made) if is_mirrored else made
+    return weighted(made, examples, rows)
 
 
 def _of_several(
@@ -104,7 +108,8 @@ def _of_several(
     def joined(part: str) -> Any:
         parts = {key: getattr(data, part) for key, data in made.items()}
         one = next(iter(parts.values()))
-        return one and Part(Several({key: each.x for key, each in parts.items()}), one.y)
+        x = Several({key: each.x for key, each in parts.items() if each})
+        return one and Part(x, one.y, one.weight)
 
     parts = {part: joined(part) for part in ("train", "validation", "test")}
     whole_of: Any = {key: data.whole for key, data in made.items()}

@@ -64,6 +64,7 @@ class Examples:
       target: Name of `y`.
       classes: Names of the labels 0..k-1, where the source knows them.
       x_test, y_test: The official test part, or None.
+      weight, weight_test: How much each example counts in the loss, shape (n,), or None for 1.
       num_validation: How many of the last examples are the official validation part; 0 where the
         validation part is to be drawn.
       divided: Whether the reader itself has divided the examples as the settings say.
@@ -86,6 +87,8 @@ class Examples:
     classes: tuple[str, ...] = ()
     x_test: Any = None
     y_test: np.ndarray | None = None
+    weight: np.ndarray | None = None
+    weight_test: np.ndarray | None = None
     num_validation: int = 0
     divided: bool = False
     steps: tuple[Preparing, ...] = ()

@@ -44,7 +44,6 @@ _INDEX_NAME = re.compile(
 _IDENTIFIER = re.compile(r"(.*[\W_])?(id|ID|Id)|.*[a-z](Id|ID)")
 _HEADLESS = "The file seems to have no header line."
 _NUMBER = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?")
-_VALUE = {"drop": "value", "fill": "target"}
 _REPEATED = re.compile(r"\.\d+$")  # what pandas adds to a name that is there twice
 
 
@@ -94,6 +93,7 @@ class Table(DrawnTest):
       path: The file.
       target: Name of the target column; `"input"`, where no column has that name, for a model that
         is to reproduce its inputs.
+      sample_weight: Name of the column of the rows' weights in the loss; None for 1.
       drop: Names of columns that are not inputs.
       keep: Names of columns that are inputs though they seem only to label the rows.
       separator: Between the columns of a CSV file; `"auto"` tells it from the file.
@@ -107,6 +107,7 @@ class Table(DrawnTest):
 
     path: str | None = setting(optional(TEXT), None)
     target: str | None = setting(optional(COLUMN), None)
+    sample_weight: str | None = setting(optional(COLUMN), None)
     drop: tuple[str, ...] = setting(COLUMNS, ())
     keep: tuple[str, ...] = setting(COLUMNS, ())
     separator: str = setting(SEPARATOR, AUTO)
@@ -125,6 +126,8 @@ class Table(DrawnTest):
         target = "" if is_mirrored else _existing(frame, "dataset.target", self.target, path)
         dropped = [_existing(frame, "dataset.drop", name, path) for name in self.drop]
         kept = [_existing(frame, "dataset.keep", name, path) for name in self.keep]
+        weight = self._weight_column(frame, target, path)
+        dropped += weight
         for key, names in (("dataset.drop", dropped), ("dataset.keep", kept)):
             if target in names:
                 raise ConfigError.at(key, "without the target column", names)
@@ -136,7 +139,9 @@ class Table(DrawnTest):
             name for name in free if (is_index and name in levels) or _labels_rows(frame[name])
         ]
         names = [name for name in frame.columns if name not in (target, *dropped, *labels)]
-        frame, told = _complete(frame, names, target or None, self.missing, path)
+        frame, told = _complete(
+            frame, names, [*([target] if target else []), *weight], self.missing, path
+        )
         columns = {name: _inputs(frame[name], path) for name in names}
         inputs = [pair for pairs in columns.values() for pair in pairs]
         if not inputs:
@@ -164,9 +169,22 @@ class Table(DrawnTest):
             source=str(self.path),
             inputs=tuple(name for name, _ in inputs),
             target=target or INPUT,
+            weight=_numbers(frame[weight[0]]) if weight else None,
             steps=steps,
             notes=tuple(f"{path.name}: {note}" for note in (*notes, *told)),
         )
+
+    def _weight_column(self, frame: "pd.DataFrame", target: str, path: Path) -> list[str]:
+        """Returns the name of the column of weights, if there is to be one."""
+        if self.sample_weight is None:
+            return []
+        name = _existing(frame, "dataset.sample_weight", self.sample_weight, path)
+        if name == target or name in self.keep:
+            rule = "neither the target column nor one of `dataset.keep`"
+            raise ConfigError.at("dataset.sample_weight", rule, name)
+        if not (_is_numeric(frame[name]) or _is_flag(frame[name])):
+            raise ConfigError.at("dataset.sample_weight", "the name of a column of numbers", name)
+        return [name]
 
     def _frame(self, path: Path) -> "tuple[pd.DataFrame, list[str], list[str]]":
         """Returns the table, the columns that pandas had as index, and what was done to read it."""
@@ -176,7 +194,8 @@ class Table(DrawnTest):
             if path.name.lower().endswith(_TYPED):
                 frame, levels, notes = _typed(path, self.decimal)
             else:
-                wanted = [name for name in (self.target, *self.drop, *self.keep) if name]
+                named = (self.target, self.sample_weight, *self.drop, *self.keep)
+                wanted = [name for name in named if name]
                 found = layout(path, self.encoding, self.separator, wanted)
                 frame, notes = _text(path, found, self.decimal)
                 notes = [*found.notes, *notes]
@@ -300,19 +319,23 @@ def _counts_rows(column: "pd.Series") -> bool:
 
 
 def _complete(
-    frame: "pd.DataFrame", names: Sequence[str], target: str | None, missing: str, path: Path
+    frame: "pd.DataFrame", names: Sequence[str], needed: list[str], missing: str, path: Path
 ) -> "tuple[pd.DataFrame, list[str]]":
-    """Returns the rows that are used, and what was done about missing values, as sentences."""
-    used = [*names] if target is None else [*names, target]
+    """Returns the rows that are used, and what was done about missing values, as sentences.
+
+    Target and weight are never filled in: they are `needed`.
+    """
+    used = [*names, *needed]
     absent = frame[used].isna()
     if missing == "refuse":
         _check_complete(frame[used], path)
         return frame, []
-    of_target = absent[[]] if target is None else absent[[target]]
-    lost = (absent if missing == "drop" else of_target).any(axis=1)
+    lost = (absent if missing == "drop" else absent[needed]).any(axis=1)
     told = []
     if num := int(lost.sum()):
-        told.append(f"{num} of {len(frame)} rows are left out: a {_VALUE[missing]} is missing.")
+        what = "target or weight" if len(needed) > 1 else "target"
+        what = "value" if missing == "drop" else what
+        told.append(f"{num} of {len(frame)} rows are left out: a {what} is missing.")
     if lost.all():
         raise unfit("have a row without missing values", f"{len(frame)} rows with some", path)
     kept = frame[~lost].reset_index(drop=True)
@@ -333,7 +356,7 @@ def _inputs(column: "pd.Series", path: Path) -> list[tuple[str, np.ndarray]]:
     """Returns the inputs that a column becomes: names and values, shape (rows,), float64."""
     name = str(column.name)
     if _is_numeric(column) or _is_flag(column):
-        return [(name, column.astype("Float64").to_numpy(np.float64, na_value=np.nan))]
+        return [(name, _numbers(column))]
     there = column.notna().to_numpy()
     texts = np.full(len(column), "", object)
     texts[there] = _texts(column[there], path)
@@ -347,6 +370,11 @@ def _inputs(column: "pd.Series", path: Path) -> list[tuple[str, np.ndarray]]:
         raise unfit(rule, received, path, _drop(name))
     absent = np.where(there, 0.0, np.nan)
     return [(f"{name}={text}", (texts == text) + absent) for text in categories]
+
+
+def _numbers(column: "pd.Series") -> np.ndarray:
+    """Returns a column of numbers or flags, shape (rows,), NaN where there is none."""
+    return column.astype("Float64").to_numpy(np.float64, na_value=np.nan)
 
 
 def _is_flag(column: "pd.Series") -> bool:

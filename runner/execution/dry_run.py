@@ -106,7 +106,8 @@ def _shortened(dataset: Dataset, rows: int) -> Dataset:
 
 
 def _first(part: Part, count: int) -> Part:
-    return Part(rows_of(part.x, slice(count)), part.y[:count])
+    weight = None if part.weight is None else part.weight[:count]
+    return Part(rows_of(part.x, slice(count)), part.y[:count], weight)
 
 
 def _duration(seconds: float) -> str:

@@ -14,13 +14,16 @@ import tensorflow as tf
 
 from runner.config import ConfigError
 from runner.datasets.dataset import Dataset, Part
-from runner.datasets.held import Held, Inputs, Several, by_name
+from runner.datasets.held import Held, Inputs, Several
 
 # Of a device's memory for a data set that stays there; the rest is for training.
 _SHARE = 0.25
 
 # Bytes of the batches that a call is given where data is streamed.
 _BLOCK_BYTES = 32 * 2**20
+
+Batch = tuple[Any, ...]
+"""Inputs, as they are held, and targets of examples; and their weights, where they have such."""
 
 
 def stored(x: Inputs) -> Any:
@@ -52,14 +55,16 @@ def num_bytes(dataset: Dataset) -> int:
 
 
 def _part_bytes(part: Part) -> int:
-    arrays = [stored(values) for values in by_name(part.x).values()]
-    return sum(array.nbytes for array in (*arrays, part.y))
+    return sum(array.nbytes for array in tf.nest.flatten(_arrays(part)))
 
 
-def on_device(part: Part) -> tuple[Any, Any]:
-    """Returns inputs, as they are held, and targets of a part as tensors."""
-    x, y = tf.nest.map_structure(tf.constant, (stored(part.x), part.y))
-    return x, y
+def _arrays(part: Part) -> Batch:
+    return (stored(part.x), part.y, *(() if part.weight is None else (part.weight,)))
+
+
+def on_device(part: Part) -> Batch:
+    """Returns a part as tensors."""
+    return tuple(tf.nest.map_structure(tf.constant, _arrays(part)))
 
 
 def block_steps(part: Part, orders: int, batch_size: int) -> int:
@@ -108,11 +113,9 @@ def _gpu_bytes(device: str) -> int:
     return next(one.memory_limit for one in gpus if one.name.endswith(f":{number}"))
 
 
-def taken(part: Part, rows: Any) -> tuple[Any, Any]:
-    """Returns some examples of a part, inputs as they are held, and their targets, as tensors."""
-    arrays = stored(part.x), part.y
-    x, y = tf.nest.map_structure(lambda array: tf.constant(array[rows]), arrays)
-    return x, y
+def taken(part: Part, rows: Any) -> Batch:
+    """Returns some examples of a part as tensors."""
+    return tuple(tf.nest.map_structure(lambda array: tf.constant(array[rows]), _arrays(part)))
 
 
 def blocks(orders: np.ndarray, size: int, steps: int) -> Iterator[tuple[np.ndarray, int]]:
@@ -137,10 +140,10 @@ def blocks(orders: np.ndarray, size: int, steps: int) -> Iterator[tuple[np.ndarr
 
 def ahead(
     part: Part, rows: Iterable[tuple[np.ndarray, int]], device: str
-) -> Iterator[tuple[tuple[Any, Any], int]]:
+) -> Iterator[tuple[Batch, int]]:
     """Yields the examples of blocks; the next block is taken while the caller works on one."""
 
-    def taken_there(rows: np.ndarray) -> tuple[Any, Any]:
+    def taken_there(rows: np.ndarray) -> Batch:
         with tf.device(device):
             return taken(part, rows)
 

@@ -188,11 +188,27 @@ def objection(of: Comparison, y: np.ndarray) -> str:
 
 
 def as_loss(of: Comparison) -> Any:
-    """Returns a function as a loss of Keras: the mean over a batch, weighted where asked."""
+    """Returns a function as a loss of Keras: the mean over a batch, of weighted values if asked.
+
+    Weights are of examples, or of the finer parts that the function gives values of.
+    """
     import keras
+    from keras import ops
+
+    def of_rank(values: Any, rank: int) -> Any:
+        """Returns values of examples, or of steps, so that they go with those of finer parts."""
+        missing = rank - len(values.shape)
+        return ops.reshape(values, (*ops.shape(values), *(1,) * missing)) if missing > 0 else values
 
     class Named(keras.losses.Loss):
+        def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            if sample_weight is not None:
+                sample_weight = of_rank(sample_weight, len(y_pred.shape) - 1)
+            return super().__call__(y_true, y_pred, sample_weight)
+
         def call(self, y_true: Any, y_pred: Any) -> Any:
-            return of(y_true, y_pred)
+            values = of(y_true, y_pred)
+            is_mean = not len(values.shape)
+            return values if is_mean else of_rank(values, len(y_pred.shape) - 1)
 
     return Named(name=of.name)

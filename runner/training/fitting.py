@@ -42,6 +42,8 @@ def check_goal(model: Any, dataset: Dataset) -> None:
         parts = [float(objective.loss(y[rows], outputs[rows])) for rows in pairs]
     except Exception as error:  # whatever the user's code, or Keras, raises
         raise _unfit(dataset, told(error)) from error
+    if not values.shape.rank and dataset.train.weight is not None:
+        raise _unfit(dataset, "it gives one value for all examples, which cannot be weighted")
     if values.shape.rank and values.shape[0] != len(y):
         raise _unfit(dataset, f"of {len(y)} examples it gives values of shape {values.shape}")
     if not np.isfinite(loss):

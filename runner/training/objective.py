@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class Objective:
           model: A Keras model that fits the data set's task.
           dataset: What is learned.
         """
+        self._dataset = dataset
         self._task = dataset.task
         ending = Ending.of(model, dataset.task)
         self._is_binary, self._logits = ending.is_binary, ending.is_logits
@@ -47,6 +49,13 @@ class Objective:
         self.loss = as_loss(self.compared)
         size = dataset.train.y[0].size
         self.answers = {name: 1 if name == "exact_match" else size for name in dataset.metrics}
+
+    def probe_loss(self, examples: int) -> Callable[[Any, Any], Any]:
+        """Returns the loss on `Dataset.probe`, with the weights of those examples."""
+        weight = self._dataset.train.weight
+        if weight is None:
+            return self.loss
+        return partial(self.loss, sample_weight=weight[self._dataset.probe_rows(examples)])
 
     def keras_metrics(self) -> list[Any]:
         """Returns the Keras metrics that stand beside the loss."""

@@ -23,7 +23,7 @@ from runner import compiled
 from runner.anatomy.calls import called
 from runner.config import ConfigError
 from runner.training import optimizers
-from runner.training.batches import as_seen
+from runner.training.batches import Batch, as_seen
 from runner.training.calls import Call, stem_from, steps_unrolled
 from runner.training.cohort import Cohort
 from runner.training.draws import drawn_alike
@@ -256,8 +256,8 @@ class Program:
         self,
         state: State,
         constants: Constants,
-        train: tuple[Any, Any],
-        validation: tuple[Any, Any],
+        train: Batch,
+        validation: Batch,
         orders: Any,
         num_epochs: Any,
     ) -> tuple[State, Epochs]:
@@ -266,7 +266,7 @@ class Program:
         Args:
           state: Before them.
           constants: Of the chunk.
-          train, validation: Inputs and targets of these parts.
+          train, validation: All examples of these parts.
           orders: Orders of the examples, shape (epochs, orders, examples), int32.
           num_epochs: How many of these epochs to train, a scalar tensor: calls for a few epochs
             and for many share one compiled program.
@@ -324,14 +324,14 @@ class Program:
         return self._watched(state, total, self.criterion)
 
     def _train_block(
-        self, state: State, constants: Constants, batches: tuple[Any, Any], num_steps: Any
+        self, state: State, constants: Constants, batches: Batch, num_steps: Any
     ) -> tuple[State, Any, Any, Any]:
         """Trains some steps of an epoch on batches that are given.
 
         Args:
           state: Before them.
           constants: Of the chunk.
-          batches: Inputs, as they are held, and targets, (steps, orders, batch, ...) each.
+          batches: Inputs, targets and maybe weights, (steps, orders, batch, ...) each.
           num_steps: How many of these steps to train, a scalar tensor.
 
         Returns:
@@ -404,7 +404,7 @@ class Program:
         self,
         state: State,
         constants: Constants,
-        train: tuple[Any, Any],
+        train: Batch,
         orders: Any,
         epoch: Any,
         kept: Epochs,
@@ -440,7 +440,7 @@ class Program:
         Args:
           step: Its number, from 0.
           place: Where its losses and metrics are written to.
-          by_order: A batch of inputs, as they are held, and of targets, (orders, batch, ...) each.
+          by_order: A batch: inputs, targets and maybe weights, (orders, batch, ...) each.
           constants: Of the chunk.
           carried: State, first bad steps, losses and metrics.
         """
@@ -485,7 +485,7 @@ class Program:
             for after, before in zip(new, old, strict=True)
         ]
 
-    def _evaluate(self, state: State, x: Any, y: Any) -> tuple[Any, Any]:
+    def _evaluate(self, state: State, x: Any, y: Any, *weight: Any) -> tuple[Any, Any]:
         """Returns the sums over all examples, float64.
 
         They are of the loss, (replicas,), and of the metrics, (replicas, metrics).
@@ -498,7 +498,7 @@ class Program:
                 others = array.shape[1:]
                 return tf.slice(array, [first, *[0] * len(others)], [count, *others])
 
-            part = tf.nest.map_structure(rows_of, (x, y))
+            part = tf.nest.map_structure(rows_of, (x, y, *weight))
             return self._measure_block(state, *part)
 
         shapes = [self.num_replicas], [self.num_replicas, len(self.objective.answers)]
@@ -520,11 +520,11 @@ class Program:
         """Returns how many of the examples of a part are evaluated together."""
         return _block_size(num_examples, self._max_evaluated)
 
-    def _measure_block(self, state: State, x: Any, y: Any) -> list[Any]:
+    def _measure_block(self, state: State, x: Any, y: Any, *weight: Any) -> list[Any]:
         """Returns the sums over a block of examples, as `_evaluate`."""
         x, count = self._as_seen(x), y.shape[0]
         loss, measured = self._for_each(
-            lambda trainable, other: self._measure(trainable, other, x, y),
+            lambda trainable, other: self._measure(trainable, other, x, y, *weight),
             (state.trainable, state.other),
         )
         return [tf.cast(loss, tf.float64) * count, tf.cast(measured, tf.float64)]
@@ -553,7 +553,7 @@ class Program:
         return *variables, loss[None], measured[None]
 
     def _gradients(
-        self, optimizer: list[Any], trainable: list[Any], other: list[Any], x: Any, y: Any
+        self, optimizer: list[Any], trainable: list[Any], other: list[Any], *batch: Any
     ) -> Any:
         """Returns what a batch says of one replica.
 
@@ -565,7 +565,7 @@ class Program:
         with tf.GradientTape() as tape:
             tape.watch(trainable)
             call = self._call(trainable, other, tape)
-            loss, measured = self._forward(call, x, y, training=True)
+            loss, measured = self._forward(call, *batch, training=True)
             scaled = self._optimizer.scale_loss(loss, optimizer)
         assigned = [call.assigned.get(id(variable), []) for variable in self._trainable]
         values = [[value, *later] for value, later in zip(trainable, assigned, strict=True)]
@@ -577,11 +577,11 @@ class Program:
         last = {position: later[-1] for position, later in enumerate(assigned) if later}
         return gradients, last, self._flat(call, other), loss, measured
 
-    def _measure(self, trainable: list[Any], other: list[Any], x: Any, y: Any) -> Any:
+    def _measure(self, trainable: list[Any], other: list[Any], *batch: Any) -> Any:
         call = self._call(trainable, other)
         states = [generator.state for generator in seed_generators(self.cohort.model)]
         before = [call.get_current_value(state) for state in states]
-        result = self._forward(call, x, y, training=False)
+        result = self._forward(call, *batch, training=False)
         if call.changed - {id(state) for state in states} or stem_from(result, before):
             raise ConfigError(
                 "The model must not change its variables or use random numbers while it is "
@@ -600,14 +600,16 @@ class Program:
         after = [call.get_current_value(variable) for variable in self._other]
         return [tf.reshape(new, old.shape) for new, old in zip(after, other, strict=True)]
 
-    def _forward(self, call: Call, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
+    def _forward(
+        self, call: Call, x: Any, y: Any, weight: Any = None, *, training: bool
+    ) -> tuple[Any, Any]:
         """Returns the loss of one replica on a batch, and the sums of its metrics."""
         drawn = drawn_alike(self.form.jit, self.cohort.device, has_other_forms=True)
         with call, drawn, steps_unrolled(self._recurrent), kernels_fused(self._normalizing):
             outputs = called(self.cohort.model, x, training)
             penalties = self.cohort.model.losses
         outputs = tf.cast(outputs, self._dtype)  # a layer may compute in less
-        loss = self.objective.loss(y, outputs)
+        loss = self.objective.loss(y, outputs, weight)
         loss += sum(tf.reduce_sum(tf.cast(penalty, loss.dtype)) for penalty in penalties)
         sums = tf.cast(self.objective.sums(y, outputs), self._dtype)
         return tf.cast(loss, self._dtype), sums

@@ -202,7 +202,7 @@ class _Reference:
         for first in range(0, len(order), size):
             rows = order[first : first + size]
             with self._drawn_alike():
-                logs = self.model.train_on_batch(train.x[rows], train.y[rows], return_dict=True)
+                logs = self.model.train_on_batch(**_batch(train, rows), return_dict=True)
             step += 1
             self._check(float(logs["loss"]), step)
             mean.add(logs, len(rows))
@@ -216,9 +216,10 @@ class _Reference:
         mean = _Mean(self.objective)
         kept = [generator.state.numpy() for generator in self.dropout]
         for first in range(0, len(part.x), _EVALUATION_ROWS):
-            x, y = (array[first : first + _EVALUATION_ROWS] for array in (part.x, part.y))
+            batch = _batch(part, slice(first, first + _EVALUATION_ROWS))
             with self._drawn_alike():
-                mean.add(self.model.test_on_batch(x, y, return_dict=True), len(y))
+                logs = self.model.test_on_batch(**batch, return_dict=True)
+            mean.add(logs, len(batch["y"]))
         for generator, state in zip(self.dropout, kept, strict=True):
             generator.state.assign(state)
         return mean.result()
@@ -233,6 +234,12 @@ class _Reference:
     def _test(self) -> Metrics:
         test = self.cohort.dataset.test
         return {} if test is None else self._evaluate(test)
+
+
+def _batch(part: Part, rows: Any) -> dict[str, Any]:
+    """Returns some examples of a part as Keras takes them."""
+    weight = None if part.weight is None else part.weight[rows]
+    return {"x": part.x[rows], "y": part.y[rows], "sample_weight": weight}
 
 
 class _Mean:

@@ -32,6 +32,7 @@ VALUES = (
     *("glorot_uniform", "regression", "tanh", "utf-8", "id", "exact", "truncated_normal"),
     *("bfloat16", "paper", "start", "bottleneck", "group", "gru", "zca", "words", "drop", "pad"),
     *("convolutional", "input", "stream", "my.losses.f"),
+    *({"0": 2.5, "größe": 0.5}, "balanced"),
 )
 
 # Labels show a short tag of these, as there is much in them.

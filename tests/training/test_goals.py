@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from runner.config import ConfigError
-from runner.plan import Goal
+from runner.plan import Goal, Training
 from runner.training.precision import computing_in
 from tests.training.cohorts import (
     CLASSES,
@@ -16,6 +16,7 @@ from tests.training.cohorts import (
     dataset,
     ending_in,
     member,
+    run,
 )
 from tests.training.test_precision import engines_in
 
@@ -193,12 +194,8 @@ def test_a_loss_is_that_of_keras(keras, name):
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-QUICK = {"focal, logits"}
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in FITTING]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["divergence", "smoothed steps", "margins", "huber", "pixels"])
 def test_both_engines_minimize_it(keras, name):
     end, goal, *_ = FITTING[name]
     make, data, goal = case(end, **goal)
@@ -279,25 +276,157 @@ def test_a_loss_that_does_not_fit_is_refused(keras, end, goal, said):
         check_goal(make(keras), data.aimed(goal))
 
 
-@pytest.mark.parametrize("end", [logits, "one output, logits", LABEL_LOGITS, "tokens, logits"])
-def test_the_constant_guess_has_the_least_smoothed_loss(keras, end):
+def with_weights(data):
+    """Returns the data with weights from 0 to 2 in all parts."""
+    numbers = np.random.default_rng(3)
+
+    def part(one):
+        weight = numbers.uniform(0, 2, len(one)).astype("float32")
+        weight[::5] = 0
+        return dataclasses.replace(one, weight=weight)
+
+    return dataclasses.replace(
+        data, train=part(data.train), validation=part(data.validation), test=part(data.test)
+    )
+
+
+@pytest.mark.parametrize("has_weights", [False, True])
+@pytest.mark.parametrize(
+    "end", [logits, "one output, logits", LABEL_LOGITS, "tokens, logits", "targets"]
+)
+def test_the_constant_guess_has_the_least_loss(keras, end, has_weights):
     from runner.training.objective import Objective
 
-    make, data, goal = case(end, label_smoothing=0.2)
-    data = data.aimed(goal)
+    make, data, goal = case(end, label_smoothing=0.0 if end == "targets" else 0.2)
+    data = (with_weights(data) if has_weights else data).aimed(goal)
     loss, y = Objective(make(keras), data).loss, data.train.y
-    if data.task == "multilabel" or data.num_outputs == 2:
-        share = y.reshape(len(y), -1).mean(axis=0) * 0.8 + 0.1
+    weight = np.ones(len(y)) if data.train.weight is None else data.train.weight
+    if data.task == "regression":
+        guess = np.average(y, axis=0, weights=weight)
+    elif data.task == "multilabel" or data.num_outputs == 2:
+        share = np.average(y.reshape(len(y), -1), axis=0, weights=weight) * 0.8 + 0.1
         guess = np.log(share / (1 - share))
     else:
-        guess = np.log(np.bincount(y.reshape(-1)) / y.size * 0.8 + 0.2 / CLASSES)
+        counts = np.bincount(y.reshape(-1), np.repeat(weight, y[0].size))
+        guess = np.log(counts / counts.sum() * 0.8 + 0.2 / CLASSES)
 
     def value(part, guess):
         shape = part.y.shape if data.task == "tokens" else part.y.shape[:1]
-        return float(loss(part.y, np.tile(guess, (*shape, 1))))
+        return float(loss(part.y, np.tile(guess, (*shape, 1)), part.weight))
 
     least = value(data.train, guess)
     assert least == pytest.approx(data.uninformed_loss, rel=1e-5)
     assert value(data.validation, guess) == pytest.approx(data.uninformed_val_loss, rel=1e-5)
     for step in np.eye(len(guess)) * 0.1:
         assert min(value(data.train, guess + step), value(data.train, guess - step)) > least
+
+
+WEIGHTS = {"a": 0.5, "c": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("memory", "class_weight"),
+    [
+        ("stream", None),
+        pytest.param("device", None, marks=pytest.mark.slow),
+        pytest.param("device", WEIGHTS, marks=pytest.mark.slow),
+    ],
+)
+def test_weights_mean_what_they_mean_to_fit(keras, memory, class_weight):
+    from runner.training import vectorized
+
+    data = dataset()
+    arguments = {"class_weight": {0: 0.5, 1: 1.0, 2: 3.0}}
+    if class_weight is None:
+        data = with_weights(data)
+        arguments = {"sample_weight": data.train.weight}
+    data = dataclasses.replace(data.aimed(Goal(class_weight=class_weight)), memory=memory)
+    train, validation = data.train, data.validation
+    model = logits(keras)
+    one = member(model, 0)
+    training = Training(epochs=3, batch_size=len(train))
+    wanted = dataclasses.replace(cohort(model, [one], "sgd", data=data), training=training)
+    curves, ends = run(vectorized.train, wanted)
+    model.compile(
+        keras.optimizers.SGD(one.learning_rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    model.set_weights(one.draw())
+    told = model.fit(
+        train.x,
+        train.y,
+        validation_data=(validation.x, validation.y, validation.weight),
+        **arguments,
+        epochs=3,
+        batch_size=len(train),
+        verbose=0,
+    )
+    for epoch in range(3):
+        for name in ("loss", "val_loss"):
+            assert curves[0, epoch + 1][name] == pytest.approx(told.history[name][epoch], rel=1e-5)
+    tested = model.evaluate(data.test.x, data.test.y, sample_weight=data.test.weight, verbose=0)
+    assert ends[0].test["loss"] == pytest.approx(tested, rel=1e-5)
+
+
+WEIGHTED = {
+    "focal": (
+        softmax,
+        {
+            "loss": "CategoricalFocalCrossentropy",
+            "class_weight": WEIGHTS,
+            "label_smoothing": 0.1,
+        },
+        True,
+    ),
+    "one output": ("one output, logits", {"class_weight": {"a": 0.1}}, True),
+    "steps": ("tokens, logits", {"class_weight": "balanced"}, True),
+    "pixels": ("pixels", {"loss": "huber"}, True),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n == "focal" else pytest.mark.slow) for n in WEIGHTED]
+)
+def test_both_engines_weight_alike(keras, name):
+    end, goal, has_weights = WEIGHTED[name]
+    make, data, goal = case(end, **goal)
+    data = (with_weights(data) if has_weights else data).aimed(goal)
+    with computing_in("float64"):
+        model = make(keras)
+    one = cohort(model, [member(model, seed) for seed in range(2)], "adam", data=data)
+    one = dataclasses.replace(one, training=dataclasses.replace(one.training, precision="float64"))
+    assert_same(engines_in("float64"), one, rtol=1e-9)
+
+
+def test_balanced_classes_count_the_same():
+    data = with_weights(dataset())
+    balanced = dataset().aimed(Goal(class_weight="balanced"))
+    y = balanced.train.y
+    sums = np.bincount(y, balanced.train.weight)
+    assert sums == pytest.approx([len(y) / CLASSES] * CLASSES)
+    assert balanced.validation.weight is balanced.test.weight is None
+    assert balanced.fingerprint == dataset().fingerprint != data.fingerprint
+    both = data.aimed(Goal(class_weight="balanced")).train.weight
+    assert both == pytest.approx(data.train.weight * balanced.train.weight)
+
+
+@pytest.mark.parametrize(
+    ("task", "class_weight", "said"),
+    [
+        ("classification", {"d": 1.0}, "weights of the classes .*'a', 'b', 'c'.*Received: 'd'"),
+        ("classification", {"a": 0.0, "b": 0.0, "c": 0.0}, "positive for some class"),
+        ("regression", "balanced", r"null where there are no classes \(task: regression\)"),
+        ("multilabel", {"a": 1.0}, "no classes"),
+    ],
+)
+def test_weights_of_classes_that_are_not_there(task, class_weight, said):
+    with pytest.raises(ConfigError, match=f"`training.class_weight` must be .*{said}"):
+        dataset(task).aimed(Goal(class_weight=class_weight))
+
+
+def test_a_loss_without_values_for_examples_cannot_be_weighted(keras):
+    from runner.training.fitting import check_goal
+
+    data = with_weights(dataset()).aimed(Goal(loss=f"{HERE}.own_mean"))
+    with pytest.raises(ConfigError, match="one value for all examples, which cannot be weighted"):
+        check_goal(softmax(keras), data)
