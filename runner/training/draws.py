@@ -6,19 +6,24 @@ counter-based generator Philox4x32-10, keyed by what Keras's seed generator says
 number of the draw), in integer arithmetic that has one result wherever it runs. TensorFlow's own
 kernel of the generator gives the same bits, and is quicker on a CPU where XLA does not compile.
 
-Uniform numbers and dropout masks are the same to the bit, normal numbers to rounding. A mask takes
-16 bits an element: its rate is the nearest multiple of 2^-16.
+All are the same to the bit. A mask takes 16 bits an element: its rate is the nearest multiple of
+2^-16. A normal number is a quantile, from a table whose steps are so fine that linear interpolation
+between them is wrong by at most 2e-5; in integers too, for XLA rounds logarithm and cosine by the
+place of a number in a program, so that a replica's bits would depend on its neighbours.
 
 Reference:
   Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3".
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from statistics import NormalDist
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from keras.src.backend.tensorflow import random as keras_random  # no public place draws for all
 
@@ -29,12 +34,13 @@ _WEYL = 0x9E3779B9, 0xBB67AE85
 _PHILOX = 1  # TensorFlow's number of it
 _WORDS = 4  # that one value of the counter gives
 
-# What is drawn by rejection or by sorting has no such form; and XLA rounds logarithm and cosine by
-# the place of a number in a program, so a replica's bits would depend on its neighbours.
-_WITHOUT_XLA = (
-    *("beta", "binomial", "categorical", "gamma", "shuffle"),
-    *("normal", "truncated_normal"),
-)
+# Quantiles: steps of the table in each octave, as bits; bits between two steps; and the unit, as
+# bits after the point.
+_STEP_BITS, _BETWEEN_BITS, _UNIT_BITS = 6, 13, 22
+_MANTISSA_BITS = 23
+
+# What is drawn by rejection or by sorting has no such form.
+_WITHOUT_XLA = ("beta", "binomial", "categorical", "gamma", "shuffle")
 
 
 @contextmanager
@@ -44,7 +50,7 @@ def drawn_alike(jit: bool, device: str, has_other_forms: bool = False) -> Iterat
     Args:
       jit: Whether XLA is going to compile what is traced.
       device: TensorFlow's name.
-      has_other_forms: Whether what XLA would not draw rightly, such as `keras.random.normal`,
+      has_other_forms: Whether what XLA would not draw rightly, such as `keras.random.gamma`,
         raises `NotImplementedError`.
     """
     bits = _kernel_bits if not jit and "CPU" in device else _plain_bits
@@ -95,12 +101,8 @@ def normal(
     dtype: Any = None,
     seed: Any = None,
 ) -> Any:
-    """Draws as `keras.random.normal` does, by the method of Box and Muller."""
-    dtype = _dtype(dtype)
-    wide = dtype if dtype == tf.float64 else tf.float32
-    radius, angle = tf.unstack(_fractions(bits(seed, tf.concat([[2], shape], 0)), wide))
-    radius = tf.sqrt(-2 * tf.math.log(1 - radius))  # of 0 < u <= 1
-    return tf.cast(radius * tf.cos(2 * math.pi * angle), dtype) * stddev + mean
+    """Draws as `keras.random.normal` does."""
+    return _quantiles(bits(seed, shape), 0.0, _dtype(dtype)) * stddev + mean
 
 
 def truncated_normal(
@@ -111,11 +113,8 @@ def truncated_normal(
     dtype: Any = None,
     seed: Any = None,
 ) -> Any:
-    """Draws as `keras.random.truncated_normal` does, from the inverse of the distribution."""
-    dtype = _dtype(dtype)
-    wide = dtype if dtype == tf.float64 else tf.float32
-    between = (2 * _fractions(bits(seed, shape), wide) - 1) * math.erf(math.sqrt(2))
-    return tf.cast(math.sqrt(2) * tf.math.erfinv(between), dtype) * stddev + mean
+    """Draws as `keras.random.truncated_normal` does: within two standard deviations."""
+    return _quantiles(bits(seed, shape), NormalDist().cdf(-2), _dtype(dtype)) * stddev + mean
 
 
 def dropout(bits: _Bits, inputs: Any, rate: Any, noise_shape: Any = None, seed: Any = None) -> Any:
@@ -169,6 +168,51 @@ def _fractions(bits: Any, dtype: Any) -> Any:
     digits = {tf.float64: 32, tf.float32: 24, tf.float16: 11, tf.bfloat16: 8}[dtype]
     whole = tf.bitwise.right_shift(bits, tf.constant(32 - digits, tf.uint32))
     return tf.cast(whole, dtype) * tf.constant(2.0**-digits, dtype)
+
+
+def _quantiles(bits: Any, cut: float, dtype: Any) -> Any:
+    """Returns normal numbers without the outermost ones.
+
+    Of 32 bits k s the last one is the sign of the number, and (k + 1/2) 2^-32 of the others, k, the
+    share of numbers beyond it. The exponent of k as a float and the first bits of its mantissa tell
+    the step of the table.
+
+    Args:
+      bits: Random bits, uint32.
+      cut: Share of the standard normal law that is cut off on either side.
+      dtype: Of the result.
+    """
+    values, steps = _table(cut)
+    beyond = tf.cast(tf.bitwise.right_shift(bits, tf.constant(1, tf.uint32)), tf.int32)
+    place = tf.bitcast(tf.cast(beyond, tf.float32), tf.int32)
+    rest = _MANTISSA_BITS - _STEP_BITS
+    step = tf.maximum(tf.bitwise.right_shift(place, rest) - _FIRST_STEP + 1, 0)
+    between = tf.bitwise.right_shift(place & (2**rest - 1), rest - _BETWEEN_BITS)
+    down = tf.bitwise.right_shift(tf.gather(steps, step) * between, _BETWEEN_BITS)
+    value = tf.gather(values, step) - down
+    value = tf.where(bits & 1 > 0, -value, value)
+    wide = dtype if dtype == tf.float64 else tf.float32
+    return tf.cast(tf.cast(value, wide) * tf.constant(2.0**-_UNIT_BITS, wide), dtype)
+
+
+_FIRST_STEP = 127 << _STEP_BITS  # of the number 1 as a float32, whose exponent is written as 127
+
+
+@functools.cache
+def _table(cut: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the quantiles at the steps, and by how much they fall to the next; int32.
+
+    The first is that of k = 0, the last that of 2^31, to which the largest k are rounded.
+    """
+    octaves = np.exp2(np.arange(31))[:, np.newaxis]
+    starts = octaves * (1 + np.arange(2**_STEP_BITS) / 2**_STEP_BITS)
+    beyond = (np.array([0, *starts.ravel(), 2**31 - 0.5]) + 0.5) / 2**32
+    law = NormalDist()
+    quantiles = np.array([-law.inv_cdf(cut + (1 - 2 * cut) * share) for share in beyond])
+    values = np.round(quantiles * 2**_UNIT_BITS).astype(np.int32)
+    steps = values - np.append(values[1:], np.int32(0))
+    steps[0] = 0  # to 1 there is nothing between
+    return values, steps
 
 
 def _key(seed: Any) -> tuple[Any, Any]:

@@ -1,6 +1,7 @@
 """The numbers that layers draw: known ones, alike in every program, rightly distributed."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -82,16 +83,34 @@ def truncated_stddev():
 
 
 @pytest.mark.parametrize("name", ["normal", "truncated_normal"])
-def test_normal_numbers_are_the_same_to_rounding(drawn, name):
+def test_normal_numbers_are_the_same_everywhere(drawn, name):
     plain, *others = drawn(name, (SIZE,), mean=1.0, stddev=2.0)
     for other in others:
-        np.testing.assert_allclose(plain, other, rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(plain, other)
     z = (plain.astype(float) - 1) / 2
     stddev = 1 if name == "normal" else truncated_stddev()
     assert z.mean() == pytest.approx(0, abs=5 * stddev / math.sqrt(SIZE))
     # The variance of a normal sample's variance is 2 / n; a truncated one's is smaller.
     assert z.var() == pytest.approx(stddev**2, abs=5 * math.sqrt(2 / SIZE))
     assert np.corrcoef(z[:-1], z[1:])[0, 1] == pytest.approx(0, abs=5 / math.sqrt(SIZE))
+
+
+@pytest.mark.parametrize("cut", [0.0, NormalDist().cdf(-2)])
+def test_normal_numbers_are_quantiles(keras, cut):
+    """Of bits all over: a last bit is the sign, the others are the share of numbers beyond."""
+    import tensorflow as tf
+
+    from runner.training import draws
+
+    numbers = np.random.default_rng(0)
+    some = numbers.integers(0, 2 ** numbers.integers(1, 32, 20_000))
+    bits = np.concatenate([some, np.arange(500), 2**32 - 1 - np.arange(500)]).astype(np.uint32)
+    beyond = ((bits >> 1) + 0.5) / 2.0**32
+    wanted = np.array([-NormalDist().inv_cdf(cut + (1 - 2 * cut) * share) for share in beyond])
+    wanted[bits % 2 == 1] *= -1
+    found = draws._quantiles(tf.constant(bits), cut, tf.float64).numpy()
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
+    assert np.abs(found).max() <= 2 if cut else np.abs(found).max() > 6
 
 
 @pytest.mark.parametrize("noise_shape", [None, (None, 1, 7)])
