@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.interruption import (
@@ -33,7 +32,7 @@ from omegaconf.errors import OmegaConfBaseException
 import runner
 from runner.config import ConfigError
 from runner.execution import current, folders
-from runner.execution.composing import strictly
+from runner.execution.composing import CONF, strictly
 from runner.execution.mistakes import one_line
 from runner.machine import few_collections
 from runner.masking import masked
@@ -43,10 +42,6 @@ from runner.training.tensorflow import check_backend
 if TYPE_CHECKING:
     from runner.events import End
 
-_PACKAGE = Path(__file__).resolve().parent
-# An installed wheel carries the folder inside the package, a checkout has it beside it.
-_CONF = _PACKAGE / "_conf" if (_PACKAGE / "_conf").is_dir() else _PACKAGE.parent / "conf"
-
 # No room, the user's share of it used up, a file too large, nothing to be written to.
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
@@ -54,7 +49,7 @@ _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _EXIT_CODES = {"failed": 1, "interrupted": INTERRUPTED}
 
 
-@hydra.main(version_base="1.3", config_path=str(_CONF), config_name="config")
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def train(cfg: DictConfig) -> float:
     """Trains one configuration; the launcher hands on those of a sweep together.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from runner import given
 from runner.config import ConfigError
 
 # Enough for a message of Keras, little enough for a line.
@@ -18,7 +19,7 @@ _MESSAGE_LIMIT = 300
 
 
 def import_object(path: str, key: str) -> Any:
-    """Imports what `path` names.
+    """Imports what `path` names, or returns what was handed over under that name.
 
     The working directory joins the end of the search path if it is not in it, so that a user's own
     file is found however the program was started.
@@ -30,6 +31,8 @@ def import_object(path: str, key: str) -> Any:
     Raises:
       ConfigError: There is no such module or it has no such name, or importing it raises.
     """
+    if (found := given.find(path)) is not None:
+        return found.value
     module_name, _, name = path.rpartition(".")
     module = _import_module(module_name, path, key)
     try:

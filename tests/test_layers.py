@@ -17,6 +17,7 @@ PACKAGE = Path(runner.__file__).parent
 ROWS = [
     {
         "files",
+        "given",
         "interruption",
         "labels",
         "machine",
@@ -37,7 +38,7 @@ ROWS = [
     {"propagation"},
     {"training", "recording", "report"},
     {"execution"},
-    {"__main__", "sync"},
+    {"__main__", "api", "sync"},
 ]
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -95,6 +96,9 @@ def test_every_part_has_a_rank():
 @pytest.mark.parametrize(
     "module",
     [
+        "runner",
+        "runner.api",
+        "runner.api.comparing",
         "runner.__main__",
         "hydra_plugins.runner_launcher",
         "runner.execution.finish",

@@ -53,8 +53,13 @@ class Schema:
 
 _TOP = [field.name for field in fields(Schema)]
 
-# What else every configuration may choose.
-_EXPERIMENT = "experiment"
+EXPERIMENT = "experiment"
+"""What else every configuration may choose."""
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+CONF = _PACKAGE / "_conf" if (_PACKAGE / "_conf").is_dir() else _PACKAGE.parent / "conf"
+"""The options. An installed wheel carries the folder inside the package, a checkout beside it."""
 
 # Hydra's own settings that the layout of the results does not leave open, as they stand in YAML.
 _FIXED = {"hydra.run.dir": "${hydra.sweep.dir}/0", "hydra.sweep.subdir": "${hydra.job.num}"}
@@ -159,9 +164,9 @@ class Loader(ConfigLoaderImpl):
         config = super().load_sweep_config(master_config, sweep_overrides)
         key = "hydra.sweeper.params"
         if OmegaConf.select(config, key) != OmegaConf.select(master_config, key):
-            choice = config.hydra.runtime.choices.get(_EXPERIMENT)
+            choice = config.hydra.runtime.choices.get(EXPERIMENT)
             raise ConfigError(
-                f"`{_EXPERIMENT}` cannot be swept over where one is a sweep by itself. Received: "
+                f"`{EXPERIMENT}` cannot be swept over where one is a sweep by itself. Received: "
                 f"{choice}. Run each alone; `python -m runner.report` compares their folders."
             )
         return config
@@ -277,7 +282,7 @@ def _refuse(problems: Iterable[str | None]) -> None:
 def _groups() -> list[str]:
     from runner.execution.configure import GROUPS
 
-    return [*GROUPS, _EXPERIMENT]
+    return [*GROUPS, EXPERIMENT]
 
 
 def _group_problems(config: DictConfig, swept: set[str]) -> Iterator[str]:

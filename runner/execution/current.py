@@ -4,7 +4,8 @@ A sweeper may launch jobs again and again (`hydra.sweeper.max_batch_size`, or on
 next by the results of the last), and only whoever called Hydra knows when it has launched the last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,29 @@ if TYPE_CHECKING:
     from runner.execution.sweep import Sweep
 
 _sweeps: list["Sweep"] = []
+
+# The Python call that the sweep comes from; None for the command line.
+_call: str | None = None
+
+
+@contextmanager
+def called_by(call: str) -> Iterator[None]:
+    """Makes sweeps that begin in the block those of a Python call, which shows the answer itself.
+
+    Args:
+      call: The call, as a line of Python.
+    """
+    global _call
+    former, _call = _call, call
+    try:
+        yield
+    finally:
+        _call = former
+
+
+def sweep() -> "Sweep | None":
+    """Returns the sweep that has begun and has not been concluded, if there is one."""
+    return _sweeps[0] if _sweeps else None
 
 
 def train(jobs: "Sequence[Job]", is_whole: bool) -> dict[int, float]:
@@ -32,7 +56,7 @@ def train(jobs: "Sequence[Job]", is_whole: bool) -> dict[int, float]:
     from runner.execution.sweep import Sweep
 
     if not _sweeps:
-        _sweeps.append(Sweep(jobs))
+        _sweeps.append(Sweep(jobs, _call))
     return _sweeps[0].train(jobs, is_whole)
 
 

@@ -18,19 +18,25 @@ _LIBRARIES = ("runner", "tensorflow", "keras", "numpy", "hydra-core", "mlflow")
 
 
 def sweep_record(
-    folder: Path, confidence: float, sweep_id: str, gpus: Iterable[str] = ()
+    folder: Path,
+    confidence: float,
+    sweep_id: str,
+    gpus: Iterable[str] = (),
+    call: str | None = None,
 ) -> SweepRecord:
-    """Returns the record of the command that this process runs.
+    """Returns the record of the command that this process runs, or of a call of Python's.
 
     Args:
       folder: The sweep's folder.
       confidence: Level of the report's intervals.
       sweep_id: What tells it from all others.
       gpus: What is to be told of each GPU that is used.
+      call: The call, as a line of Python; None for the command.
     """
+    typed = shlex.join(["python", "-m", "runner", *map(masked_override, sys.argv[1:])])
     return SweepRecord(
         name=sweep_name(folder),
-        command=shlex.join(["python", "-m", "runner", *map(masked_override, sys.argv[1:])]),
+        command=typed if call is None else call,
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         versions={"python": platform.python_version()}
         | {library: _version(library) for library in _LIBRARIES},

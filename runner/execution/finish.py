@@ -36,7 +36,9 @@ _LACKING = "MLflow has only a part of this sweep. To upload the rest: %s"
 _MAX_FAILURES = 20
 
 
-def conclude(collector: Collector, folder: Path, figures: bool, end: End) -> bool:
+def conclude(
+    collector: Collector, folder: Path, figures: bool, end: End, shows: bool = True
+) -> bool:
     """Ends what is still open, writes the report and tells where everything lies.
 
     Args:
@@ -44,6 +46,7 @@ def conclude(collector: Collector, folder: Path, figures: bool, end: End) -> boo
       folder: Its folder.
       figures: Whether the report draws.
       end: How it ended.
+      shows: Whether the answer is printed.
 
     Returns:
       Whether all of it could be written; what could not has been told.
@@ -56,7 +59,7 @@ def conclude(collector: Collector, folder: Path, figures: bool, end: End) -> boo
         log.warning("Interrupted. What has finished is kept; %s", _what_now(collector, folder))
     try:
         collector.stop(end)
-        comparison = _report(folder, figures)
+        comparison = _report(folder, figures, shows)
     except BaseException as error:
         reason: End = "failed"
         if isinstance(error, KeyboardInterrupt):
@@ -69,7 +72,8 @@ def conclude(collector: Collector, folder: Path, figures: bool, end: End) -> boo
     elif end == "finished":
         end = "failed"
     _close(collector, folder, end, report_there=comparison is not None)
-    _tell_failures(collector)
+    if shows:
+        _tell_failures(collector)
     beside = [item for item in collector.recorders if isinstance(item, BackgroundRecorder)]
     recorders = [item.recorder for item in beside]
     for recorder in recorders:
@@ -78,7 +82,7 @@ def conclude(collector: Collector, folder: Path, figures: bool, end: End) -> boo
     if comparison is not None:
         log.info("Report: %s", folder / "report.html")
     _tell_where(recorders)
-    if comparison is not None:
+    if comparison is not None and shows:
         get_console().print(answer(comparison))
     disks = [item for item in collector.recorders if isinstance(item, DiskRecorder)]
     return comparison is not None and all(disk.is_whole for disk in disks)
@@ -103,15 +107,16 @@ def _close(collector: Collector, folder: Path, end: End, report_there: bool) -> 
         raise
 
 
-def _report(folder: Path, figures: bool) -> "report.Comparison | None":
-    """Writes the report and prints its answer; tells what stands against it, if anything does."""
+def _report(folder: Path, figures: bool, shows: bool) -> "report.Comparison | None":
+    """Writes the report and prints what it says; tells what stands against it, if anything does."""
     try:
         comparison = report.write(folder, figures=figures)
     except (ResultsError, OSError) as error:
         reason, command = str(error).rstrip("."), _report_command(folder)
         log.error("The report cannot be written: %s. When that is repaired: %s", reason, command)
         return None
-    get_console().print(view(comparison))
+    if shows:
+        get_console().print(view(comparison))
     return comparison
 
 

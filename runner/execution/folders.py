@@ -43,16 +43,25 @@ def register_resolver() -> None:
 
 
 def _resolve() -> str:
+    try:
+        return str(claimed())
+    except ConfigError as error:
+        # OmegaConf would wrap the error, and Hydra would show the traceback of that.
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+def claimed() -> Path:
+    """Returns the folder of this command, which is claimed when it is first asked for.
+
+    Raises:
+      ConfigError: Nothing can be written there.
+    """
     global _claimed
     if _claimed is None:
-        try:
-            _claimed = claim(ROOT)
-            remove_left(ROOT)
-        except ConfigError as error:
-            # OmegaConf would wrap the error, and Hydra would show the traceback of that.
-            print(error, file=sys.stderr)
-            raise SystemExit(1) from error
-    return str(_claimed)
+        _claimed = claim(ROOT)
+        remove_left(ROOT)
+    return _claimed
 
 
 def claim(root: Path, now: datetime | None = None) -> Path:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import runner
+from runner import given
 from runner.config import choose
 from runner.datasets.dataset import Dataset
 from runner.execution.user_code import user_sources
@@ -38,10 +39,10 @@ _USER_CODE = {"model": "function", "init": "target", "optimizer": "target"}
 
 # What may change in `runner` without changing a number.
 _TELLING = {
-    *("__main__.py", "archive.py", "compiled.py", "design.py", "files.py", "interruption.py"),
-    *("labels.py", "locks.py", "masking.py", "spelling.py", "stores.py", "sync.py"),
-    *("terminal.py", "validation.py"),
-    *("execution", "propagation", "recording", "report"),
+    *("__main__.py", "archive.py", "compiled.py", "design.py", "files.py", "given.py"),
+    *("interruption.py", "labels.py", "locks.py", "masking.py", "spelling.py", "stores.py"),
+    *("sync.py", "terminal.py", "validation.py"),
+    *("api", "execution", "propagation", "recording", "report"),
 }
 
 
@@ -149,6 +150,8 @@ def _user_code(group: str, option: Choice) -> list[str]:
 
 def _code_at(path: str) -> list[str]:
     """Returns a digest of each piece of source that an import path leads to."""
+    if (found := given.find(path)) is not None:
+        return [found.digest]
     start = sys.modules.get(path.rpartition(".")[0])
     return [] if start is None else sorted(set(user_sources(start)))
 

@@ -53,13 +53,18 @@ class Sweep:
       collector: None until something can be trained.
     """
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[Job], call: str | None = None) -> None:
         """Prepares the sweep whose first batch these jobs are.
+
+        Args:
+          jobs: The batch.
+          call: The Python call that asks for it; None for the command line.
 
         Raises:
           ConfigError: A setting of the sweep breaks its rule, or its folder has been used.
         """
         self.jobs: list[Job] = []
+        self._call = call
         self.folder = jobs[0].folder
         self.settings = sweep_settings(jobs)
         self.collector: Collector | None = None
@@ -124,7 +129,8 @@ class Sweep:
         if end == "finished" and failures:
             end = "failed"
         with logging_for(self.jobs):
-            written = conclude(self.collector, self.folder, self.settings.report.figures, end)
+            figures, shows = self.settings.report.figures, self._call is None
+            written = conclude(self.collector, self.folder, figures, end, shows)
             if end == "interrupted":
                 return end
             if lost := saving.missing(self._ready.values(), self.collector.records(), self.folder):
@@ -139,6 +145,11 @@ class Sweep:
                 with about([index]):
                     log.error("%s", error)
         return "failed" if errors or not written else end
+
+    def refusals(self) -> list[str]:
+        """Returns why configurations cannot be trained, each reason once."""
+        errors = [record.error for record in self._preflight.records() if record.error]
+        return list(dict.fromkeys(errors))
 
     def _train(self, jobs: Sequence[Job], is_whole: bool) -> None:
         settings = self.settings
@@ -264,7 +275,7 @@ class Sweep:
         devices = set() if self._is_elsewhere else {item.device for item in ready}
         gpus = filter(None, map(gpu_description, sorted(devices)))
         confidence = self.settings.report.confidence
-        return environment.sweep_record(self.folder, confidence, self._id, gpus)
+        return environment.sweep_record(self.folder, confidence, self._id, gpus, self._call)
 
     def _recorders(self) -> list[Recorder]:
         """Returns all recorders, the disk first."""

@@ -63,15 +63,16 @@ def load(
     """
     from runner.report import notebook, results
 
+    places = [Path(folder) for folder in folders]
     found = results.load(
-        [Path(folder) for folder in folders],
+        places,
         _several(mlflow),
         tracking_uri,
         _several(where),
         None if by is None else _several(by),
         margin,
     )
-    return notebook.shown(found)
+    return notebook.shown(found, places)
 
 
 def _several(texts: str | Sequence[str]) -> Sequence[str]:

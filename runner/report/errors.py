@@ -1,5 +1,5 @@
 """What a report cannot be made of."""
 
 
-class ResultsError(Exception):
+class ResultsError(ValueError):
     """Results that cannot be reported on. Its message is one line that names the place."""

@@ -1,26 +1,45 @@
 """Results in a notebook: what a cell shows of them, and the questions that people ask first."""
 
-from dataclasses import fields
+import io
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
 
 from runner import tasks
 from runner.report import results
 from runner.report.comparison import Comparison, compare
 from runner.report.questions import take_home
 from runner.report.questions.differences import differences_table
+from runner.report.render.console import answer, view
 from runner.report.sweep import Sweep
 from runner.report.table import Table
 
 _MAX_ROWS = 12
 _LEFT_OUT = ("median", "std")
+_WIDTH = 100
+_FORMATS = (".html", ".md", ".tex", ".json")
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class Results(results.Results):
-    """The frames of `runner.report.results.Results`, and what they say."""
+    """The frames of `runner.report.results.Results`, and what they say.
+
+    A cell of a notebook that ends with it shows the verdict and the table.
+
+    Attributes:
+      folders: Where the records lie.
+      Other attributes: see `runner.report.results.Results`.
+    """
+
+    folders: tuple[Path, ...] = ()
 
     @cached_property
     def _sweep(self) -> Sweep:
@@ -66,8 +85,32 @@ class Results(results.Results):
         ]
         return altair.Chart.from_dict(spec | {"params": switched})
 
+    def report(self, path: Path | str) -> Path:
+        """Writes the report into one file, which needs no other; returns the file.
+
+        Args:
+          path: Its name ends with `.html`, `.md`, `.tex`, or `.json` for programs.
+
+        Raises:
+          ValueError: The name ends with something else.
+          OSError: It cannot be written.
+        """
+        from runner.report.files import write
+
+        place = Path(path).expanduser()
+        if place.suffix not in _FORMATS:
+            rule = f"a file whose name ends with {', '.join(_FORMATS)}"
+            raise ValueError(f"`path` must be {rule}. Received: {str(path)!r}.")
+        with TemporaryDirectory() as folder:
+            write(self, Path(folder))
+            shutil.copyfile(Path(folder, f"report{place.suffix}"), place)
+        return place
+
     def __repr__(self) -> str:
-        return f"<{self._comparison.title}: {self.verdict}>"
+        text = io.StringIO()
+        console = Console(file=text, width=_WIDTH, color_system=None)
+        console.print(view(self._comparison), answer(self._comparison))
+        return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
 
     def _repr_html_(self) -> str:
         told = self._comparison
@@ -93,6 +136,12 @@ def _table(table: Table) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
-def shown(found: results.Results) -> Results:
-    """Returns results as a notebook shows them."""
-    return Results(**{field.name: getattr(found, field.name) for field in fields(found)})
+def shown(found: results.Results, folders: Sequence[Path] = ()) -> Results:
+    """Returns results as a notebook shows them.
+
+    Args:
+      found: The results.
+      folders: Where their records lie.
+    """
+    named = {field.name: getattr(found, field.name) for field in fields(found)}
+    return Results(**named, folders=tuple(folders))

@@ -9,7 +9,6 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from hydra_plugins.runner_launcher import QuickLoader
-from runner import __main__
 from runner.execution import composing, folders
 
 JOBS = [
@@ -39,7 +38,7 @@ def loaders():
     """Hydra's loader, one around it, and the configuration of a sweep."""
     folders.register_resolver()
     ConfigStore.instance().store(name="base_config", node=composing.Schema)
-    with initialize_config_dir(str(__main__._CONF), version_base="1.3", job_name="runner"):
+    with initialize_config_dir(str(composing.CONF), version_base="1.3", job_name="runner"):
         loader = GlobalHydra.instance().config_loader()
         arguments = ["init=zero,ones", "hydra.sweep.dir=elsewhere"]
         master = loader.load_configuration("config", arguments, run_mode=RunMode.MULTIRUN)

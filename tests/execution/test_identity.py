@@ -7,8 +7,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-import runner.__main__ as entry
-from runner.execution.composing import strictly
+from runner.execution import folders
+from runner.execution.composing import CONF, strictly
 from runner.execution.configure import Job
 from runner.execution.preflight import Preflight
 
@@ -48,10 +48,10 @@ TELLS = {
 def key(tmp_path, monkeypatch, keras):
     """Returns a function that gives the key of what the overrides ask for."""
     monkeypatch.chdir(tmp_path)
-    entry.folders.register_resolver()
+    folders.register_resolver()
 
     def of(*overrides: str) -> str:
-        with strictly(), initialize_config_dir(str(entry._CONF), version_base="1.3"):
+        with strictly(), initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("config", [*BASE, *overrides])
         settings = OmegaConf.to_container(config, resolve=True)
         ready, refused = Preflight().check([Job(0, tmp_path, settings, tmp_path / "log")])

@@ -10,9 +10,8 @@ from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from runner import __main__
 from runner.config import ConfigError, choose
-from runner.execution import options
+from runner.execution import composing, options
 from runner.execution.configure import GROUPS
 from runner.labels import PATHS
 from runner.models.activations import PARAMETERS
@@ -54,7 +53,7 @@ NAMES = {
 
 @pytest.fixture(scope="module")
 def repository():
-    with initialize_config_dir(str(__main__._CONF), version_base="1.3", job_name="runner"):
+    with initialize_config_dir(str(composing.CONF), version_base="1.3", job_name="runner"):
         loader = GlobalHydra.instance().config_loader()
         return CachingConfigRepository(options.Repository(loader.config_search_path))
 

@@ -1,0 +1,98 @@
+"""What stands behind `runner.compare`."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from runner import report
+from runner.api import data
+from runner.api.building import building
+from runner.api.settings import check_names, lines, merged
+from runner.api.sweeping import as_value_errors, sweep, told
+from runner.config import ConfigError
+from runner.execution import folders
+
+if TYPE_CHECKING:
+    from runner.report.notebook import Results
+
+STORE = "data"
+"""Folder below the results where data in memory are written."""
+
+# Arguments that are settings, by the names of those.
+_SETTINGS = {
+    "init": "init",
+    "seeds": "seeds",
+    "epochs": "training.epochs",
+    "optimizer": "optimizer",
+    "batch_size": "training.batch_size",
+}
+_ARGUMENTS = (
+    *("build", "x", "y", *_SETTINGS, "target", "validation_data", "test_data", "temporary"),
+)
+
+# Until the process ends.
+_temporary: list[tempfile.TemporaryDirectory] = []
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is trained on; see `runner.compare`."""
+
+    x: Any
+    y: Any
+    target: str | None
+    validation_data: Any
+    test_data: Any
+
+
+def compare(
+    build: Any, given: Data, own: Mapping[str, Any], temporary: bool, settings: Mapping[str, Any]
+) -> "Results":
+    """See `runner.compare`.
+
+    Args:
+      build: See there.
+      given: The data.
+      own: What the arguments of `_SETTINGS` say.
+      temporary: See there.
+      settings: The other keywords.
+    """
+    check_names(settings, "compare", _ARGUMENTS)
+    with as_value_errors():
+        if "model" in settings or "model.function" in settings:
+            raise ConfigError("`model` must be left out: `build` says what is trained.")
+        every = merged({_SETTINGS[key]: value for key, value in own.items()}, settings)
+        command = told("compare", {"build": build, **_told(given), **own}, settings)
+        model = building(build, every.get("execution", "local") in ("local", ["local"]))
+        root = _root(temporary)
+        if temporary:
+            every = {"tracking": "none", "hydra.sweep.dir": str(root / "sweep"), **every}
+        every |= data.settings(root / STORE, **vars(given), given=every)
+        verbose = every.get("verbose") is True
+        folder = sweep(lines(model.settings | every), model.given, command, verbose)
+        if folder is None:
+            return cast("Results", None)
+        return report.load(folder)
+
+
+def _root(temporary: bool) -> Path:
+    """Returns where results and data lie."""
+    if not temporary:
+        return folders.ROOT
+    _temporary.append(tempfile.TemporaryDirectory(prefix="runner-", ignore_cleanup_errors=True))
+    return Path(_temporary[-1].name)
+
+
+def _told(given: Data) -> dict[str, Any]:
+    """Returns the data as the call is told."""
+    found = {key: value for key, value in vars(given).items() if value is not None}
+    return {key: _Name(key) if key != "target" else value for key, value in found.items()}
+
+
+class _Name:
+    """What a call names without saying what it is."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
