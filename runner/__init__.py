@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import Any
 
 _PACKAGES = ("initializers", "report")
-_FUNCTIONS = ("compare", "load")
+_FUNCTIONS = ("compare", "inspect", "load")
 
 
 def version() -> str:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runner.report.inspection import Inspection
     from runner.report.notebook import Results
 
-__all__ = ["compare", "load"]
+__all__ = ["compare", "inspect", "load"]
 
 Seeds = int | Sequence[int] | str
 """A number n for the seeds 0 to n - 1, a list of seeds, or `"auto"`."""
@@ -112,6 +113,53 @@ def compare(
     }
     data = comparing.Data(x, y, target, validation_data, test_data)
     return comparing.compare(build, data, own, temporary, settings)
+
+
+def inspect(
+    build: Any,
+    x: Any = None,
+    y: Any = None,
+    init: str | Sequence[str] | None = None,
+    *,
+    seeds: Seeds | None = None,
+    target: str | None = None,
+    **settings: Any,
+) -> "Inspection":
+    """Looks at a model before any training: signal, gradient and loss, and what would help.
+
+    Nothing is trained, and nothing is left in the working directory.
+
+    Args:
+      build, x, y, init, seeds, target: As for `compare`.
+      **settings: Any setting of the command line, such as `diagnostics="full"`.
+
+    Returns:
+      Verdict, advice, table and figure; see `runner.report.inspection.Inspection`.
+
+    Raises:
+      TypeError, ValueError: As for `compare`.
+
+    Examples:
+      >>> import keras, runner
+      >>> def build(input_shape, num_outputs):
+      ...     return keras.Sequential([
+      ...         keras.Input(input_shape),
+      ...         keras.layers.Dense(32, activation="relu"),
+      ...         keras.layers.Dense(num_outputs),
+      ...     ])
+      >>> look = runner.inspect(build, x, y, init=["he_normal", "zero"], seeds=2)
+      >>> print(look.verdict)                                               # doctest: +ELLIPSIS
+      he_normal is healthy: ...
+      zero is symmetric: ...
+      >>> look.plot()                         # signal and gradient        # doctest: +SKIP
+    """
+    from runner.api import comparing
+    from runner.report.inspection import Inspection
+
+    own = {"init": init, "seeds": seeds}
+    data = comparing.Data(x, y, target)
+    step_0 = {"training": "none", "report.figures": False}
+    return Inspection(comparing.compare(build, data, own, True, {**step_0, **settings}, "inspect"))
 
 
 def load(*folders: Path | str, **options: Any) -> "Results":

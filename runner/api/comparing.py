@@ -1,5 +1,6 @@
 """What stands behind `runner.compare`."""
 
+import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from runner.api.settings import check_names, lines, merged
 from runner.api.sweeping import as_value_errors, sweep, told
 from runner.config import ConfigError
 from runner.execution import folders
+from runner.terminal import DETAIL
 
 if TYPE_CHECKING:
     from runner.report.notebook import Results
@@ -43,12 +45,17 @@ class Data:
     x: Any
     y: Any
     target: str | None
-    validation_data: Any
-    test_data: Any
+    validation_data: Any = None
+    test_data: Any = None
 
 
 def compare(
-    build: Any, given: Data, own: Mapping[str, Any], temporary: bool, settings: Mapping[str, Any]
+    build: Any,
+    given: Data,
+    own: Mapping[str, Any],
+    temporary: bool,
+    settings: Mapping[str, Any],
+    function: str = "compare",
 ) -> "Results":
     """See `runner.compare`.
 
@@ -58,20 +65,22 @@ def compare(
       own: What the arguments of `_SETTINGS` say.
       temporary: See there.
       settings: The other keywords.
+      function: The name of the function that is called.
     """
-    check_names(settings, "compare", _ARGUMENTS)
+    check_names(settings, function, _ARGUMENTS)
     with as_value_errors():
         if "model" in settings or "model.function" in settings:
             raise ConfigError("`model` must be left out: `build` says what is trained.")
         every = merged({_SETTINGS[key]: value for key, value in own.items()}, settings)
-        command = told("compare", {"build": build, **_told(given), **own}, settings)
+        command = told(function, {"build": build, **_told(given), **own}, settings)
         model = building(build, every.get("execution", "local") in ("local", ["local"]))
         root = _root(temporary)
         if temporary:
             every = {"tracking": "none", "hydra.sweep.dir": str(root / "sweep"), **every}
         every |= data.settings(root / STORE, **vars(given), given=every)
         verbose = every.get("verbose") is True
-        folder = sweep(lines(model.settings | every), model.given, command, verbose)
+        level = DETAIL if function == "compare" else logging.WARNING
+        folder = sweep(lines(model.settings | every), model.given, command, verbose, level)
         if folder is None:
             return cast("Results", None)
         return report.load(folder)

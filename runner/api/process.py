@@ -104,13 +104,15 @@ def _keras() -> Iterator[None]:
 
 
 @contextmanager
-def logged(verbose: bool) -> Iterator[None]:
+def logged(verbose: bool, level: int = DETAIL) -> Iterator[None]:
     """Prints what `runner` logs while the block runs.
 
     Args:
       verbose: Whether details are printed too.
+      level: What is below it is not printed.
     """
     logger, handler = logging.getLogger("runner"), ConsoleHandler(verbose)
+    handler.setLevel(level)
     handler.setFormatter(MaskingFormatter("%(message)s"))
     former = logger.level
     logger.setLevel(DETAIL)

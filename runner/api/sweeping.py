@@ -21,6 +21,7 @@ from runner.execution.composing import CONF, Loader, strictly
 from runner.execution.mistakes import one_line
 from runner.given import Given
 from runner.interruption import Detached, stoppable, take_up
+from runner.terminal import DETAIL
 from runner.training.tensorflow import check_backend
 
 # What a command logs is printed by a handler of this process's; its settings of logging would close
@@ -46,7 +47,11 @@ def as_value_errors() -> Iterator[None]:
 
 
 def sweep(
-    lines: Sequence[str], lent: Mapping[str, Given], command: str, verbose: bool
+    lines: Sequence[str],
+    lent: Mapping[str, Given],
+    command: str,
+    verbose: bool,
+    level: int = DETAIL,
 ) -> Path | None:
     """Trains what the settings ask for; returns the folder, None where nothing was to be trained.
 
@@ -55,6 +60,7 @@ def sweep(
       lent: What they name that stands in no module.
       command: What the sweep is told to have been started by.
       verbose: See `conf/config.yaml`.
+      level: What is logged below it is not printed.
 
     Raises:
       ConfigError: Nothing of it can be trained.
@@ -62,7 +68,7 @@ def sweep(
     """
     check_backend()
     with _one_at_a_time, ExitStack() as stack:
-        for block in (unchanged(), strictly(), logged(verbose), given.lent(lent)):
+        for block in (unchanged(), strictly(), logged(verbose, level), given.lent(lent)):
             stack.enter_context(block)
         folders.register_resolver()
         stack.callback(folders.release)

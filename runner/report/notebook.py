@@ -68,8 +68,6 @@ class Results(results.Results):
         Raises:
           ValueError: There is no such metric.
         """
-        import altair
-
         from runner.report.questions.curves import curve_figures
 
         sweep = self._sweep
@@ -79,11 +77,7 @@ class Results(results.Results):
         if (plain := tasks.parted(wanted)[1]) not in found:
             told = ", ".join(found) or "none"
             raise ValueError(f"`metric` must be one of {told}. Received: {wanted!r}.")
-        spec = found[plain]
-        switched = [
-            p | {"value": True} if p["name"] == "interactive" else p for p in spec["params"]
-        ]
-        return altair.Chart.from_dict(spec | {"params": switched})
+        return chart(found[plain])
 
     def report(self, path: Path | str) -> Path:
         """Writes the report into one file, which needs no other; returns the file.
@@ -107,10 +101,7 @@ class Results(results.Results):
         return place
 
     def __repr__(self) -> str:
-        text = io.StringIO()
-        console = Console(file=text, width=_WIDTH, color_system=None)
-        console.print(view(self._comparison), answer(self._comparison))
-        return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
+        return as_text(view(self._comparison), answer(self._comparison))
 
     def _repr_html_(self) -> str:
         told = self._comparison
@@ -119,10 +110,29 @@ class Results(results.Results):
         cautions = "".join(f"<li>{escape(caution)}</li>" for caution in told.cautions)
         home = take_home.ask(self._sweep)
         code = f"<p>{escape(home.note)}</p><pre>{escape(home.code)}</pre>" if home else ""
-        return f"<div>{texts}{_table(told.ranking)}<ul>{cautions}</ul>{code}</div>"
+        return f"<div>{texts}{as_html(told.ranking)}<ul>{cautions}</ul>{code}</div>"
 
 
-def _table(table: Table) -> str:
+def chart(spec: Any) -> Any:
+    """Returns a figure of a report as an Altair chart that can be moved and zoomed."""
+    import altair
+
+    switched = [
+        p | {"value": True} if p["name"] == "interactive" else p for p in spec.get("params", ())
+    ]
+    return altair.Chart.from_dict(spec | {"params": switched})
+
+
+def as_text(*parts: Any) -> str:
+    """Returns what rich prints of some parts, as plain text."""
+    text = io.StringIO()
+    console = Console(file=text, width=_WIDTH, color_system=None)
+    for part in parts:
+        console.print(part, markup=False)
+    return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
+
+
+def as_html(table: Table) -> str:
     """Returns the first rows of a table as HTML."""
     shown = [place for place, title in enumerate(table.columns) if title not in _LEFT_OUT]
     head = "".join(f"<th>{escape(table.columns[place])}</th>" for place in shown)

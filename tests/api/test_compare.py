@@ -133,3 +133,17 @@ def test_a_mistake_is_a_value_error(folder, data, settings, text):
 def test_an_unknown_keyword_is_a_type_error(data):
     with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'"):
         compare(data, epoch=3)
+
+
+def test_step_0_is_inspected(result, data, folder):
+    before = sorted(folder.rglob("*"))
+    look = runner.inspect(build, *data, init=["he_normal", "zero"], seeds=2)
+    assert list(look.verdicts["configuration"]) == ["he_normal", "zero"]
+    assert look.verdict.splitlines()[1].startswith("zero is symmetric: ")
+    assert look.advice.startswith("zero: Try init=")
+    assert {"measured", "predicted"} <= set(look.table)
+    assert len(look.plot().to_dict()["datasets"]) > 0
+    for shown in (repr(look), look._repr_html_()):
+        assert "symmetric" in shown
+        assert "theory" in shown
+    assert sorted(folder.rglob("*")) == before  # nothing is left
