@@ -89,14 +89,15 @@ class Results(results.Results):
           ValueError: The name ends with something else.
           OSError: It cannot be written.
         """
+        from runner.report import drawing
         from runner.report.files import write
 
         place = Path(path).expanduser()
         if place.suffix not in _FORMATS:
             rule = f"a file whose name ends with {', '.join(_FORMATS)}"
             raise ValueError(f"`path` must be {rule}. Received: {str(path)!r}.")
-        with TemporaryDirectory() as folder:
-            write(self, Path(folder))
+        with TemporaryDirectory() as folder, drawing(figures=True) as drawer:
+            write(self, Path(folder), drawer)
             shutil.copyfile(Path(folder, f"report{place.suffix}"), place)
         return place
 
