@@ -112,6 +112,19 @@ def _named_in(module: str, example: str) -> Rule:
     return Rule(f"a name in {module}, such as {example}, or an import path", accept)
 
 
+_METRIC = _named_in("keras.metrics", "mean_squared_error")
+
+
+def _metrics(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError
+    return tuple(_METRIC.accept(each) for each in value)
+
+
+_METRICS = Rule(
+    "a list of names in keras.metrics, or import paths, such as [mse,my_metrics.f]", _metrics
+)
+
 BALANCED = "balanced"
 """As `class_weight`: all classes together count the same."""
 
@@ -131,15 +144,17 @@ _CLASS_WEIGHT = Rule(
 
 @dataclass(frozen=True)
 class Goal:
-    """What is minimized, where that is not what the task says.
+    """What is minimized and measured, where that is not what the task says.
 
     Attributes:
       loss: A loss of Keras, or the import path of the user's own; None for the task's.
+      metrics: Of Keras, or the import paths of the user's own: what is measured besides.
       label_smoothing: So much of every class's or label's target is spread evenly.
       class_weight: How much each class counts in the training part; None for the same.
     """
 
     loss: str | None = setting(optional(_named_in("keras.losses", "huber")), None)
+    metrics: tuple[str, ...] = setting(_METRICS, ())
     label_smoothing: float = setting(FRACTION, 0.0)
     class_weight: str | Mapping[str, float] | None = setting(optional(_CLASS_WEIGHT), None)
 
@@ -151,7 +166,7 @@ class Goal:
     @property
     def own_code(self) -> list[str]:
         """Import paths of the user's own code."""
-        return [path for path in (self.loss,) if path is not None and "." in path]
+        return [path for path in (self.loss, *self.metrics) if path is not None and "." in path]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ The name of a metric is that of the training part; `val_` and `test_` before it 
 parts.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -70,7 +71,22 @@ PSNR = "psnr"
 DERIVED = ("perplexity", PSNR)
 """Metrics that are not themselves a mean over examples, but calculated from one."""
 
+# What Keras calls these is a share of right answers.
+_SHARES = (
+    "categorical_accuracy",
+    "sparse_categorical_accuracy",
+    "sparse_top_k_categorical_accuracy",
+    "top_k_categorical_accuracy",
+)
+
+# A metric whose name has one of these words in it is the better the larger it is.
+_GAINS = {
+    *("acc", "accuracy", "auc", "correlation", "dice", "f1", "gain", "iou", "precision", "r2"),
+    *("recall", "score", "similarity", "ssim"),
+}
+
 _METRICS = {
+    **{name: Metric(name.replace("_", " "), is_share=True) for name in _SHARES},
     "loss": Metric("loss"),
     "mae": Metric("mean absolute error"),
     "accuracy": Metric("accuracy", is_share=True),
@@ -110,6 +126,18 @@ def parted(metric: str) -> tuple[str, str]:
 
 
 def metric(name: str) -> Metric:
-    """Returns what is known of a metric of any part."""
+    """Returns what is known of a metric of any part; of a user's own, which direction is better."""
     plain = parted(name)[1]
-    return _METRICS.get(plain, Metric(plain.replace("_", " ")))
+    words = plain.split("_")
+    is_gain = any(word in _GAINS or word.rstrip("0123456789") in _GAINS for word in words)
+    return _METRICS.get(plain, Metric(" ".join(words), is_gain=is_gain))
+
+
+def column(target: str) -> str:
+    """Returns what a metric that a user names is called in tables: its name in snake case.
+
+    >>> column("TopKCategoricalAccuracy"), column("my_metrics.Hits"), column("MAE")
+    ('top_k_categorical_accuracy', 'hits', 'mae')
+    """
+    name = target.rpartition(".")[2]
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -12,7 +12,7 @@ import numpy as np
 from runner.datasets.class_weights import class_weights
 from runner.datasets.held import Inputs, Several, by_name
 from runner.plan import Goal
-from runner.tasks import METRICS, PSNR, Signature, Task
+from runner.tasks import METRICS, PSNR, Signature, Task, column
 
 # Enough that two data sets of one laboratory never collide, short enough for a table.
 _FINGERPRINT_DIGITS = 16
@@ -68,7 +68,7 @@ class Dataset:
         quantities.
       has_pixels: Whether the targets are brightnesses of pixels.
       memory: Where it stays while it is trained on: `"device"`, `"stream"` or `"auto"`.
-      goal: What is minimized on it, where that is not what the task says.
+      goal: What is minimized and measured on it, where that is not what the task says.
     """
 
     name: str
@@ -150,7 +150,18 @@ class Dataset:
     @property
     def metrics(self) -> tuple[str, ...]:
         """What is measured beside the loss, in the order of the columns."""
+        return (*self.task_metrics, *self.own_metrics)
+
+    @property
+    def task_metrics(self) -> tuple[str, ...]:
+        """What is measured whatever the user asks for."""
         return (*METRICS[self.task], *((PSNR,) if self.shows_pixels else ()))
+
+    @property
+    def own_metrics(self) -> dict[str, str]:
+        """What the user asks for besides, by the names of columns."""
+        named = {column(target): target for target in self.goal.metrics}
+        return {name: named[name] for name in named if name not in self.task_metrics}
 
     @cached_property
     def shows_pixels(self) -> bool:

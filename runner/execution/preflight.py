@@ -27,8 +27,8 @@ from runner.propagation.advice import misscaled
 from runner.propagation.settings import probe_size
 from runner.records import ConfigurationRecord, ReplicateRecord
 from runner.spelling import did_you_mean
-from runner.tasks import DERIVED, ENDPOINT, parted
-from runner.tasks import metric as metric_of
+from runner.tasks import DERIVED, ENDPOINT, column, parted
+from runner.tasks import metric as known_metric
 from runner.training.objective import own_methods
 
 log = logging.getLogger(__name__)
@@ -260,6 +260,7 @@ def _dataset(cache: _Cache, item: Configuration) -> Dataset:
     goal = item.training.goal
     dataset = cache.get((repr(choice), repr(goal)), lambda: loaded.aimed(goal))
     _check_smoothing(dataset)
+    check_columns(dataset)
     _check_metric("report.metric", _endpoint(item, dataset), dataset, with_test=True)
     _check_margin(item, dataset)
     _check_epoch(item)
@@ -279,7 +280,7 @@ def _check_metric(key: str, metric: str, dataset: Dataset, with_test: bool = Fal
 
 def _check_margin(item: Configuration, dataset: Dataset) -> None:
     margin, endpoint = item.settings["report"].get("margin"), _endpoint(item, dataset)
-    if margin is not None and margin >= 1 and metric_of(endpoint).is_share:
+    if margin is not None and margin >= 1 and known_metric(endpoint).is_share:
         raise ConfigError.at("report.margin", f"below 1, as {endpoint} is a share", margin)
 
 
@@ -333,6 +334,23 @@ def _check_smoothing(dataset: Dataset) -> None:
     smoothing = dataset.goal.label_smoothing
     if smoothing and dataset.task == "regression":
         raise ConfigError.at("training.label_smoothing", "0 for a regression", smoothing)
+
+
+def check_columns(dataset: Dataset) -> None:
+    """Refuses metrics of the user's own that could not be kept apart."""
+    columns: dict[str, str] = {}
+    for target in dataset.goal.metrics:
+        name, why = column(target), ""
+        if name in columns:
+            why = f"{columns[name]} and {target} have one name, {name}"
+        elif name == "loss" or parted(name)[0] != "training":
+            why = f"{name} is what a loss, or a part of the data, is called"
+        elif "." in target and name in dataset.task_metrics:
+            why = f"{name} is measured anyway, and called so"
+        if why:
+            rule = "metrics with a name of their own"
+            raise ConfigError.at("training.metrics", rule, target, f"Here {why}.")
+        columns[name] = target
 
 
 def _check_warmup(item: Configuration, dataset: Dataset) -> None:

@@ -18,12 +18,16 @@ from runner.models import num_units, outputs_logits
 from runner.spelling import did_you_mean
 from runner.tasks import Task
 
+KEYS = {"losses": "training.loss", "metrics": "training.metrics"}
+"""The settings that name losses and metrics, by where Keras has such."""
+
 # They give one number for a batch, or need more than targets and outputs.
 _OF_BATCHES = ("circle", "ctc", "dice", "tversky")
 # They take the logarithm of what the model puts out.
 _OF_PROBABILITIES = ("kl_divergence", "poisson", "categorical_generalized_cross_entropy")
 _MARGINS = ("hinge", "squared_hinge")
 _NON_NEGATIVE = ("mean_squared_logarithmic_error", "poisson")
+_USE = "Use a function that gives a value for each example."
 _MEANS = ("sum_over_batch_size", "mean")
 
 
@@ -97,30 +101,37 @@ class Comparison:
         return ops.cast(ops.expand_dims(ops.cast(targets, "int32"), -1) == classes, dtype)
 
 
-def find(target: str, key: str, ending: Ending, offered: Mapping[str, Any]) -> Comparison:
-    """Returns the loss that a setting names.
+def find(target: str, home: str, ending: Ending, offered: Mapping[str, Any]) -> Comparison:
+    """Returns the loss, or the metric, that a setting names.
 
     Args:
       target: As `runner.plan.Goal` has it.
-      key: The setting, for the messages.
+      home: `"losses"` or `"metrics"`: where in Keras to look for a name.
       ending: Of the model.
       offered: Arguments for those functions that have them.
 
     Raises:
       ConfigError: There is none, or it cannot be made.
     """
-    function = import_object(target, key) if "." in target else _of_keras(target, key)
+    key = KEYS[home]
+    function = import_object(target, key) if "." in target else _of_keras(target, home)
     arguments, taken = {}, _taken_by(function, offered)
     if isinstance(function, type):
         function = _made(function, target, key, taken)
-    if hasattr(function, "reduction"):
+    if hasattr(function, "update_state"):
+        if not hasattr(function, "_fn"):
+            rule = "metrics that are a mean over examples"
+            raise ConfigError.at(key, rule, target, _USE)
+        arguments, function = dict(function._fn_kwargs), function._fn
+    elif hasattr(function, "reduction"):
         if function.reduction not in _MEANS:
             rule = "a loss whose value is the mean over the batch"
             raise ConfigError.at(key, rule, f"{target}, with reduction={function.reduction}")
         arguments = dict(getattr(function, "_fn_kwargs", {}))
         function = getattr(function, "fn", function.call)
     if not callable(function):
-        raise ConfigError.at(key, "a function of targets and outputs, or a loss of Keras", target)
+        rule = f"a function of targets and outputs, or one of Keras's {home}"
+        raise ConfigError.at(key, rule, target)
     arguments |= (of_function := _taken_by(function, offered))
     named = getattr(function, "__name__", type(function).__name__)
     if named == "call":
@@ -129,17 +140,22 @@ def find(target: str, key: str, ending: Ending, offered: Mapping[str, Any]) -> C
     return Comparison(function, arguments, named, is_keras, ending, (*taken, *of_function))
 
 
-def _of_keras(target: str, key: str) -> Any:
-    """Returns what Keras has under a name, also under a short one such as mse."""
+def _of_keras(target: str, home: str) -> Any:
+    """Returns what Keras has under a name, also under a short one such as mse.
+
+    Losses are metrics too.
+    """
     import keras
 
-    try:
-        return keras.losses.get(target)
-    except (ValueError, TypeError):
-        names = [name for name in dir(keras.losses) if not name.startswith("_")]
-        meant = did_you_mean(target, names).strip()
-        rule = "a loss in keras.losses, such as huber, or an import path"
-        raise ConfigError.at(key, rule, target, meant) from None
+    homes = [keras.losses] if home == "losses" else [keras.metrics, keras.losses]
+    for module in homes:
+        try:
+            return module.get(target)
+        except (ValueError, TypeError):  # it has none of that name, or cannot make it
+            continue
+    names = [name for module in homes for name in dir(module) if not name.startswith("_")]
+    rule = f"a name in keras.{home}, or an import path"
+    raise ConfigError.at(KEYS[home], rule, target, did_you_mean(target, names).strip())
 
 
 def _made(kind: type, target: str, key: str, arguments: Mapping[str, Any]) -> Any:
@@ -170,7 +186,9 @@ def objection(of: Comparison, y: np.ndarray) -> str:
         return ""
     if name in _OF_BATCHES:
         return "it is no mean over examples"
-    if name.startswith(("categorical_", "sparse_")) and not ending.has_classes:
+    if name == "accuracy":
+        return "it asks whether outputs equal targets"
+    if name.startswith(("categorical_", "sparse_", "top_k_")) and not ending.has_classes:
         what = {"multilabel": "labels that may occur together", "regression": "quantities"}
         return f"the outputs are {what.get(ending.task, 'one unit for two classes')}"
     if name.startswith("binary_") and ending.has_classes:
@@ -178,7 +196,7 @@ def objection(of: Comparison, y: np.ndarray) -> str:
     if name in _OF_PROBABILITIES and ending.is_logits:
         return "the outputs are logits, and it takes probabilities: end the model in a softmax"
     if ending.task == "regression":
-        if name in _MARGINS:
+        if name in _MARGINS or name == "binary_accuracy":
             return "the targets are quantities"
         if ("crossentropy" in name or name == "kl_divergence") and (y.min() < 0 or y.max() > 1):
             return f"the targets go from {y.min():.3g} to {y.max():.3g}, not from 0 to 1"

@@ -9,6 +9,7 @@ import numpy as np
 
 from runner.config import ConfigError
 from runner.datasets.dataset import Dataset
+from runner.imports import told
 from runner.plan import Goal
 from runner.tasks import PSNR
 from runner.training.comparisons import Comparison, Ending, as_loss, find
@@ -29,6 +30,7 @@ class Objective:
     Attributes:
       compared: What the loss is of each example.
       loss: The same as a loss of Keras, the mean over a batch.
+      own: Metrics that the user names besides those of the task, by their names.
       answers: Metric -> how many answers an example gives to it, in the order of the columns.
     """
 
@@ -48,7 +50,14 @@ class Objective:
         self.compared = _compared(dataset.goal, ending)
         self.loss = as_loss(self.compared)
         size = dataset.train.y[0].size
-        self.answers = {name: 1 if name == "exact_match" else size for name in dataset.metrics}
+        offered = {"from_logits": self._logits, "threshold": self._threshold}
+        self.own = {
+            name: find(target, "metrics", ending, offered)
+            for name, target in dataset.own_metrics.items()
+        }
+        self.answers = {
+            name: 1 if name == "exact_match" else size for name in dataset.task_metrics
+        } | {name: self._own_answers(name) for name in self.own}
 
     def probe_loss(self, examples: int) -> Callable[[Any, Any], Any]:
         """Returns the loss on `Dataset.probe`, with the weights of those examples."""
@@ -56,6 +65,30 @@ class Objective:
         if weight is None:
             return self.loss
         return partial(self.loss, sample_weight=weight[self._dataset.probe_rows(examples)])
+
+    def _own_answers(self, name: str) -> int:
+        """Returns how many values a metric of the user's gives for an example.
+
+        Raises:
+          ConfigError: It raises, or gives something else.
+        """
+        import tensorflow as tf
+
+        y = self._dataset.train.y[:2]
+        shape = (len(y), *self._dataset.signature.outputs[:-1], self.own[name].ending.units)
+        try:
+            values = tf.convert_to_tensor(self._own_values(name, y, tf.fill(shape, 0.5)))
+        except Exception as error:  # whatever the user's code, or Keras, raises
+            raise unfit_metric(self._dataset, name, told(error)) from error
+        if values.shape[:1] != (len(y),):
+            what = f"of {len(y)} examples it gives values of shape {values.shape}"
+            raise unfit_metric(self._dataset, name, what)
+        return math.prod(values.shape[1:])
+
+    def _own_values(self, name: str, targets: Any, outputs: Any) -> Any:
+        import tensorflow as tf
+
+        return self.own[name](tf.cast(targets, outputs.dtype), outputs)
 
     def keras_metrics(self) -> list[Any]:
         """Returns the Keras metrics that stand beside the loss."""
@@ -72,10 +105,16 @@ class Objective:
         if not self._is_binary:
             make["accuracy"] = lambda: keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         binary = keras.metrics.binary_accuracy
+        make |= {name: partial(self._of_own, name) for name in self.own}
         return [
             make[name]() if name in make else self._thresholded(binary, name)
             for name in self.answers
         ]
+
+    def _of_own(self, name: str) -> Any:
+        import keras
+
+        return keras.metrics.MeanMetricWrapper(partial(self._own_values, name), name)
 
     def _thresholded(self, measure: Callable[..., Any], name: str) -> Any:
         import keras
@@ -105,6 +144,8 @@ class Objective:
         import keras
         import tensorflow as tf
 
+        if name in self.own:
+            return self._own_values(name, targets, outputs)
         if name == "mae":
             return tf.abs(tf.cast(targets, outputs.dtype) - outputs)
         if name == PSNR:
@@ -158,7 +199,7 @@ def _compared(goal: Goal, ending: Ending) -> Comparison:
     offered: dict[str, Any] = {"from_logits": ending.is_logits}
     if smoothing:
         offered["label_smoothing"] = smoothing
-    compared = find(target, "training.loss", ending, offered)
+    compared = find(target, "losses", ending, offered)
     if smoothing and "label_smoothing" not in compared.told:
         rule = f"0 for the loss {target}, which has no argument of that name"
         raise ConfigError.at("training.label_smoothing", rule, smoothing)
@@ -171,6 +212,13 @@ def _exact_match(y_true: Any, y_pred: Any, threshold: float) -> Any:
 
     right = keras.metrics.binary_accuracy(y_true, y_pred, threshold)
     return keras.ops.min(right, axis=-1)
+
+
+def unfit_metric(dataset: Dataset, name: str, why: str) -> ConfigError:
+    """Returns the error about a metric of the user's."""
+    rule = f"metrics that fit the model's outputs and the targets (task: {dataset.task})"
+    received = dataset.own_metrics[name]
+    return ConfigError.at("training.metrics", rule, received, f"It does not: {why}.")
 
 
 def own_methods(model: Any) -> list[str]:

@@ -30,7 +30,7 @@ VALUES = (
     *("fan_out", "uniform", "cosine", "max", "average", "none", "best", "healthy", "val_loss"),
     *("glorot_uniform", "regression", "tanh", "utf-8", "id", "exact", "truncated_normal"),
     *("bfloat16", "paper", "start", "bottleneck", "group", "gru", "zca", "words", "drop", "pad"),
-    *("convolutional", "input", "stream", "my.losses.f"),
+    *("convolutional", "input", "stream", "my.losses.f", ["mse", "my.metrics.f"]),
     *({"0": 2.5, "größe": 0.5}, "balanced"),
 )
 

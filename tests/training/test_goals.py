@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from runner.config import ConfigError
-from runner.plan import Goal, Training
+from runner.plan import EarlyStopping, Goal, Training
 from runner.training.precision import computing_in
 from tests.training.cohorts import (
     CLASSES,
@@ -237,7 +237,7 @@ def test_a_signature_decides_what_a_function_is_told(keras):
 
 # End of the model, goal -> what is said.
 REFUSED = [
-    (logits, {"loss": "hubr"}, "`training.loss` must be a loss in keras.losses.*`huber`"),
+    (logits, {"loss": "hubr"}, "`training.loss` must be a name in keras.losses.*`huber`"),
     (logits, {"loss": "ctc"}, "no mean over examples"),
     (logits, {"loss": "Circle"}, "no mean over examples"),
     (softmax, {"loss": "dice"}, "no mean over examples"),
@@ -384,9 +384,8 @@ WEIGHTED = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n == "focal" else pytest.mark.slow) for n in WEIGHTED]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WEIGHTED)
 def test_both_engines_weight_alike(keras, name):
     end, goal, has_weights = WEIGHTED[name]
     make, data, goal = case(end, **goal)
@@ -430,3 +429,143 @@ def test_a_loss_without_values_for_examples_cannot_be_weighted(keras):
     data = with_weights(dataset()).aimed(Goal(loss=f"{HERE}.own_mean"))
     with pytest.raises(ConfigError, match="one value for all examples, which cannot be weighted"):
         check_goal(softmax(keras), data)
+
+
+def hits(y_true, y_pred):
+    """Takes the number of the class, as Keras gives it to a function: as a float."""
+    import keras
+
+    chosen = keras.ops.cast(keras.ops.argmax(y_pred, -1), y_true.dtype)
+    return keras.ops.cast(keras.ops.abs(y_true - chosen) < 2, "float32")
+
+
+def coupled(y_true, y_pred):
+    import keras
+
+    return keras.ops.max(y_pred, axis=-1) - keras.ops.max(y_pred)
+
+
+# Metric, end of the model -> what Keras has for it, y one-hot or not.
+MEASURED = {
+    "sparse_top_k_categorical_accuracy": (logits, ("SparseTopKCategoricalAccuracy", {}), False),
+    "CategoricalAccuracy": (softmax, ("CategoricalAccuracy", {}), True),
+    "categorical_crossentropy": (logits, ("CategoricalCrossentropy", {"from_logits": True}), True),
+    "CosineSimilarity": ("targets", ("CosineSimilarity", {}), False),
+    "mse": (softmax, ("MeanSquaredError", {}), True),
+    "MeanAbsolutePercentageError": ("pixels", ("MeanAbsolutePercentageError", {}), False),
+    "SparseCategoricalCrossentropy": (
+        "tokens, softmax",
+        ("SparseCategoricalCrossentropy", {}),
+        False,
+    ),
+    "BinaryCrossentropy": (LABEL_LOGITS, ("BinaryCrossentropy", {"from_logits": True}), False),
+    "BinaryAccuracy": ("one output, logits", ("BinaryAccuracy", {"threshold": 0.0}), False),
+}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_metric_is_that_of_keras(keras, name):
+    import tensorflow as tf
+
+    from runner.tasks import column
+    from runner.training.fitting import check_goal
+    from runner.training.objective import Objective
+
+    end, (wanted, arguments), is_one_hot = MEASURED[name]
+    make, data, goal = case(end, metrics=(name,))
+    data, model = with_weights(data).aimed(goal), make(keras)
+    check_goal(model, data)
+    metric = getattr(keras.metrics, wanted)(**arguments)
+    x, y = data.train.x, data.train.y
+    outputs = tf.convert_to_tensor(model(x))
+    given = np.eye(CLASSES, dtype="float32")[y] if is_one_hot else y
+    metric.update_state(
+        given[:, np.newaxis] if outputs.shape[-1] == 1 == y.ndim else given, outputs
+    )
+    objective = Objective(model, data)
+    place, answers = list(objective.answers).index(column(name)), objective.answers[column(name)]
+    total = float(objective.sums(tf.constant(y), outputs)[place]) / (len(y) * answers)
+    assert total == pytest.approx(float(metric.result()), rel=1e-5)
+
+
+ALL = (
+    *("sparse_top_k_categorical_accuracy", "CategoricalAccuracy", "mse", "huber"),
+    *("categorical_crossentropy", "accuracy", f"{HERE}.hits"),
+)
+
+
+@pytest.mark.parametrize("memory", ["stream", pytest.param("device", marks=pytest.mark.slow)])
+def test_both_engines_do_all_at_once(keras, memory):
+    model = softmax(keras)
+    goal = Goal("CategoricalFocalCrossentropy", ALL, 0.1, WEIGHTS)
+    data = dataclasses.replace(with_weights(dataset()).aimed(goal), memory=memory)
+    one = cohort(model, [member(model, seed) for seed in range(2)], "adam", data=data)
+    stopping = EarlyStopping(1, "val_categorical_accuracy")
+    one = dataclasses.replace(
+        one, training=dataclasses.replace(one.training, early_stopping=stopping)
+    )
+    assert_same(engines_in("float32"), one, rtol=1e-5)
+    assert data.metrics == (
+        *("accuracy", "sparse_top_k_categorical_accuracy", "categorical_accuracy", "mse", "huber"),
+        *("categorical_crossentropy", "hits"),
+    )
+
+
+NOT_MEASURED = [
+    (logits, "AUC", "a mean over examples. Received: 'AUC'. Use a function"),
+    (logits, "F1Score", "a mean over examples"),
+    (logits, "RootMeanSquaredError", "a mean over examples"),
+    (logits, "kl_divergence", "the outputs are logits"),
+    (logits, "mes", "a name in keras.metrics"),
+    (LABELS, "accuracy", "whether outputs equal targets"),
+    (LABELS, "top_k_categorical_accuracy", "labels that may occur together"),
+    (softmax, "BinaryAccuracy", "each output is a class"),
+    ("targets", "binary_accuracy", "targets are quantities"),
+    (softmax, f"{HERE}.own_mean", r"of 2 examples it gives values of shape \(\)"),
+    (softmax, f"{HERE}.coupled", "for an example depends on the others"),
+    (softmax, f"{HERE}.raising", "KeyError"),
+    (softmax, f"{HERE}.not_a_number", "not finite"),
+]
+
+
+@pytest.mark.parametrize(("end", "name", "said"), NOT_MEASURED, ids=lambda value: str(value)[-30:])
+def test_a_metric_that_does_not_fit_is_refused(keras, end, name, said):
+    from runner.training.fitting import check_goal
+
+    keras.utils.set_random_seed(0)
+    make, data, goal = case(end, metrics=(name,))
+    with pytest.raises(ConfigError, match=f"`training.metrics` must be .*{said}"):
+        check_goal(make(keras), data.aimed(goal))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        (("mse", "MSE"), "mse and MSE have one name, mse"),
+        (("m.loss",), "loss is what a loss"),
+        (("m.val_hits",), "val_hits is what a loss, or a part"),
+        (("m.accuracy",), "accuracy is measured anyway"),
+    ],
+)
+def test_columns_have_one_meaning(metrics, said):
+    from runner.execution.preflight import check_columns
+
+    with pytest.raises(ConfigError, match=f"`training.metrics` must be .*{said}"):
+        check_columns(dataset().aimed(Goal(metrics=metrics)))
+
+
+def test_the_direction_of_a_metric_of_keras_is_that_of_its_name(keras):
+    from runner.records import lower_is_better
+    from runner.tasks import column
+
+    directions = {}
+    for name, kind in vars(keras.metrics).items():
+        if isinstance(kind, type) and issubclass(kind, keras.metrics.MeanMetricWrapper):
+            try:
+                directions[name] = kind()._direction
+            except TypeError:  # it needs arguments
+                continue
+    known = {name: way for name, way in directions.items() if way in ("up", "down")}
+    assert len(known) > 15
+    for name, way in known.items():
+        assert lower_is_better(f"val_{column(name)}") == (way == "down"), name
