@@ -54,6 +54,7 @@ class BackgroundRecorder(Recorder):
                 # The environment is not to change while other threads, such as TensorFlow's, run.
                 self._environment.enter_context(unobtrusive())
                 self.recorder.clock = lambda: self._happened_s
+                self.recorder.has_more = lambda: not self._events.empty()
                 self._thread.start()
         elif not isinstance(event, SweepEnded):
             self._events.put((time.time(), event))

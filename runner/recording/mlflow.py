@@ -38,6 +38,7 @@ from runner.masking import masked
 from runner.plan import Key, Tracking
 from runner.recording import mlflow_fields as fields
 from runner.recording import mlflow_store as store
+from runner.recording.mlflow_endings import Ending
 from runner.recording.recorder import Recorder
 from runner.records import ConfigurationRecord, ReplicateRecord, SweepRecord
 from runner.stores import unobtrusive
@@ -87,6 +88,7 @@ class MlflowRecorder(Recorder):
       curves_url: The page of the UI that charts the sweep's configurations; where the store is a
         database, it is there once `store.ui_command(uri)` runs. Empty until the sweep starts.
       clock: Gives the time of what is being recorded, in seconds since 1970.
+      has_more: Whether another event is waiting already: runs are ended together, after the last.
       lost: Whether MLflow stopped working on the way, or never did and is not required. The
         recorder is silent from then on.
       loss: Why, in one line.
@@ -114,6 +116,7 @@ class MlflowRecorder(Recorder):
         self.lost = False
         self.loss = ""
         self.clock = clock
+        self.has_more: Callable[[], bool] = lambda: False
         self._late = late
         self._settings = settings
         self._connected = False
@@ -131,6 +134,7 @@ class MlflowRecorder(Recorder):
         self._records: dict[int, list[ReplicateRecord]] = {}
         self._earlier: dict[str, dict[str, str]] = {}
         self._stands_on: dict[int, list[str]] = {}
+        self._endings: list[Ending] = []
 
     def connect(self) -> None:
         """Opens the store, if that has not been done.
@@ -162,10 +166,13 @@ class MlflowRecorder(Recorder):
                 self._end(event)
             case _:
                 self._attempt(self._take, event)
+                if self._endings and not self.has_more():
+                    self._attempt(self._write_endings)
 
     def _take(self, event: Event) -> None:
         match event:
             case SweepPlanned():
+                self._write_endings()
                 self._extend(event)
             case Judged():
                 self._judged[event.configuration] = event
@@ -278,7 +285,7 @@ class MlflowRecorder(Recorder):
 
     def _retag(self, run_id: str, tags: Mapping[str, str], former: Mapping[str, str]) -> None:
         """Sets the tags of a run, and takes away those that it no longer has."""
-        self._log_batch(run_id, tags=tags)
+        self._store.log(run_id, tags=tags)
         for key in former.keys() - tags.keys():
             self._store.client.delete_tag(run_id, key)
 
@@ -362,7 +369,7 @@ class MlflowRecorder(Recorder):
         for (index, replicate), child in self._runs.items():
             if replicate and index == place[0]:  # was in the run that this one replaces
                 self._store.client.set_tag(child, "mlflow.parentRunId", run_id)
-        self._log_batch(run_id, params=fields.configuration_params(record))
+        self._store.log(run_id, params=fields.configuration_params(record))
         if record.dataset:
             self._store.client.log_inputs(run_id, datasets=[fields.dataset_input(record.dataset)])
         config = fields.settings_yaml(record)
@@ -393,12 +400,13 @@ class MlflowRecorder(Recorder):
 
     def _conclude(self, event: Concluded) -> None:
         """Adds rank and outcome to the configurations, and the verdict to the sweep's page."""
+        self._write_endings()
         for index in self._begun:
             ranks = {"rank": event.ranks[index]} if index in event.ranks else {}
             tags = {"verdict": event.outcomes[index]} if index in event.outcomes else {}
-            self._log_batch(self._runs[str(index), ""], self._points(ranks), tags=tags)
+            self._store.log(self._runs[str(index), ""], self._points(ranks), tags=tags)
         note = fields.note(self._page, self._sweep.command, event.text)
-        self._log_batch(self._runs[_SWEEP], tags={"mlflow.note.content": note})
+        self._store.log(self._runs[_SWEEP], tags={"mlflow.note.content": note})
 
     def _end(self, event: SweepEnded) -> None:
         """Adds the report's files and ends every run that is still open.
@@ -437,6 +445,7 @@ class MlflowRecorder(Recorder):
             client.delete_tag(run_id, "incomplete")
         params = fields.sweep_params(self._configurations.values())  # not to be changed later
         self._finish(run_id, event.end, params=params)
+        self._write_endings()
 
     def _flush_if_due(self) -> None:
         if self._next_flush is None:
@@ -445,10 +454,16 @@ class MlflowRecorder(Recorder):
         if not self._next_flush - self._flush_wait <= self.clock() < self._next_flush:
             self._flush()
 
+    def _write_endings(self) -> None:
+        """Ends the runs that have come to their end; what cannot be ended is tried only once."""
+        endings, self._endings = self._endings, []
+        self._store.end(endings)
+
     def _flush(self) -> None:
         began = time.perf_counter()
+        self._write_endings()
         for run in self._open.values():
-            self._log_batch(run.run_id, run.points, run.params)
+            self._store.log(run.run_id, run.points, run.params)
             run.points, run.params = [], {}
         self._flush_wait = max(_FLUSH_EVERY_S, _FLUSH_SHARE * (time.perf_counter() - began))
         self._next_flush = self.clock() + self._flush_wait
@@ -481,25 +496,16 @@ class MlflowRecorder(Recorder):
         tags: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> None:
-        self._log_batch(run_id, points, params, {**(tags or {}), "status": status})
-        ended = _milliseconds(self.clock())
-        self._store.client.set_terminated(run_id, _MLFLOW_STATUS[status], ended)
-
-    def _log_batch(
-        self,
-        run_id: str,
-        points: Sequence[Any] = (),
-        params: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        """Sends all in one call; the client splits what exceeds the limits of a request."""
-        from mlflow.entities import Param, RunTag
-
-        self._store.client.log_batch(
-            run_id,
-            points,
-            [Param(key, value) for key, value in (params or {}).items()],
-            [RunTag(key, value) for key, value in (tags or {}).items()],
+        """Notes how a run ends; `_write_endings` ends it."""
+        self._endings.append(
+            Ending(
+                run_id=run_id,
+                status=_MLFLOW_STATUS[status],
+                ended_ms=_milliseconds(self.clock()),
+                points=points,
+                params=params or {},
+                tags={**(tags or {}), "status": status},
+            )
         )
 
     def _points(self, metrics: Mapping[str, float], step: int = 0) -> list[Any]:

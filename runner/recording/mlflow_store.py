@@ -16,7 +16,7 @@ import sqlite3
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,8 @@ from runner.interruption import check
 from runner.locks import HeldError, Waiting, exclusive, listed_holder
 from runner.masking import masked
 from runner.plan import Tracking
+from runner.recording import mlflow_endings
+from runner.recording.mlflow_endings import Ending
 from runner.stores import DEFAULT_URI, SQLITE, all_pages, unobtrusive
 
 log = logging.getLogger(__name__)
@@ -50,15 +52,48 @@ class Store:
       client: The `MlflowClient` that writes there.
       experiment_id: The experiment that collects the sweeps.
       takes_artifacts: False for a database whose experiment keeps its files behind a server.
+      uri: Its address.
     """
 
     client: Any
     experiment_id: str
     takes_artifacts: bool
+    uri: str
 
     def search(self, query: str) -> list[Any]:
         """Returns all runs of the experiment that meet a query, the newest first."""
         return all_pages(self.client.search_runs, [self.experiment_id], query)
+
+    def log(
+        self,
+        run_id: str,
+        points: Sequence[Any] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Sends all in one call; the client splits what exceeds the limits of a request."""
+        from mlflow.entities import Param, RunTag
+
+        self.client.log_batch(
+            run_id,
+            points,
+            [Param(key, value) for key, value in (params or {}).items()],
+            [RunTag(key, value) for key, value in (tags or {}).items()],
+        )
+
+    def end(self, endings: Sequence[Ending]) -> None:
+        """Ends runs: an SQLite database takes them all at once, where nothing prevents it."""
+        left = list(endings)
+        if self.uri.startswith(SQLITE):
+            plain = [ending for ending in endings if mlflow_endings.is_plain(ending)]
+            try:
+                mlflow_endings.write(self.uri, plain)
+                left = [ending for ending in endings if ending not in plain]
+            except Exception as error:  # the client can say what is wrong, if anything is
+                log.debug("MLflow's runs could not be ended at once.", exc_info=error)
+        for ending in left:
+            self.log(ending.run_id, ending.points, ending.params, ending.tags)
+            self.client.set_terminated(ending.run_id, ending.status, ending.ended_ms)
 
 
 def resolve_uri(settings: Tracking, environment: Mapping[str, str] = os.environ) -> str:
@@ -119,7 +154,7 @@ def open_store(uri: str, experiment: str) -> Store:
             with unobtrusive(_TIMEOUT_S), _locked(_folder(uri)):
                 client = _connect(uri)
                 found = _experiment(client, uri, experiment)
-                store = Store(client, found.experiment_id, _takes_artifacts(uri, found))
+                store = Store(client, found.experiment_id, _takes_artifacts(uri, found), uri)
                 _close_orphans(store)
         check()
     except ConfigError:
