@@ -88,9 +88,16 @@ _request = _Request()
 class stoppable:  # noqa: N801  (it reads as the block that it opens)
     """Lets signals stop a `with` block as this module says; inside of another one, does nothing.
 
+    `stoppable(ends_process=False)` is for the guest of another program, such as a notebook: after a
+    second signal the process stays, however long it takes.
+
     A signal that is ignored, as under `nohup` or in the background of a script, stays ignored. The
     block raises `KeyboardInterrupt` if it was asked to stop, whatever else came of that.
     """
+
+    def __init__(self, ends_process: bool = True) -> None:
+        """Prepares the block; `ends_process`: whether a second signal may end the process."""
+        self._ends_process = ends_process
 
     def __enter__(self) -> None:
         """Takes over the signals."""
@@ -103,7 +110,7 @@ class stoppable:  # noqa: N801  (it reads as the block that it opens)
             return
         _request = _Request(handled=free)
         self._report_lost = sys.unraisablehook
-        self._watch = _Watch()
+        self._watch = _Watch(self._ends_process)
         sys.unraisablehook = partial(self._watch.note_lost, self._report_lost)
         for number in free:
             signal.signal(number, _raise)
@@ -203,7 +210,8 @@ class _Watch:
     epoch, and run once for all signals that came meanwhile.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ends_process: bool) -> None:
+        self._ends_process = ends_process
         self._heard, self._told = os.pipe()
         os.set_blocking(self._told, False)
         self._former = signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
@@ -248,7 +256,8 @@ class _Watch:
             self._interrupted = False
         elif numbers & {*_URGENT} and now_s - self._first_s >= _SAME_S and not _request.urgent:
             _request.urgent = _request.pending = True
-            self._ending.start()
+            if self._ends_process:
+                self._ending.start()
             self._interrupt_main()
 
     def _interrupt_main(self) -> None:

@@ -90,7 +90,8 @@ def compare(
       ...     ])
       >>> result = runner.compare(
       ...     build, x, y, init=["keep", "he_normal"], seeds=3, epochs=2, optimizer="adam"
-      ... )
+      ... )                                                                # doctest: +ELLIPSIS
+      Training 2 configurations, 6 replicates, 2 epochs each: ...
       >>> print(result.verdict)                                            # doctest: +SKIP
       >>> result.plot()                       # curves with bands          # doctest: +SKIP
       >>> result.differences                  # a pandas.DataFrame         # doctest: +SKIP
@@ -147,10 +148,10 @@ def inspect(
       ...         keras.layers.Dense(32, activation="relu"),
       ...         keras.layers.Dense(num_outputs),
       ...     ])
-      >>> look = runner.inspect(build, x, y, init=["he_normal", "zero"], seeds=2)
-      >>> print(look.verdict)                                               # doctest: +ELLIPSIS
+      >>> look = runner.inspect(build, x, y, init=["he_normal", "lecun_normal"], seeds=2)
+      >>> print(look.verdict)                                              # doctest: +ELLIPSIS
       he_normal is healthy: ...
-      zero is symmetric: ...
+      lecun_normal is healthy: ...
       >>> look.plot()                         # signal and gradient        # doctest: +SKIP
     """
     from runner.api import comparing
@@ -162,12 +163,19 @@ def inspect(
     return Inspection(comparing.compare(build, data, own, True, {**step_0, **settings}, "inspect"))
 
 
-def load(*folders: Path | str, **options: Any) -> "Results":
+def load(
+    *folders: Path | str,
+    mlflow: str | Sequence[str] = (),
+    tracking_uri: str | None = None,
+    where: str | Sequence[str] = (),
+    by: str | Sequence[str] | None = None,
+    margin: float | None = None,
+) -> "Results":
     """Returns the results of sweeps, also of those that were killed or are still running.
 
     Args:
       *folders: Results folders, such as `"results/latest"`.
-      **options: `where`, `by`, `margin`, `mlflow`, `tracking_uri`; see `runner.report.load`.
+      mlflow, tracking_uri, where, by, margin: See `runner.report.load`.
 
     Returns:
       As from `runner.compare`.
@@ -181,4 +189,6 @@ def load(*folders: Path | str, **options: Any) -> "Results":
     """
     from runner import report
 
-    return report.load(*folders, **options)
+    return report.load(
+        *folders, mlflow=mlflow, tracking_uri=tracking_uri, where=where, by=by, margin=margin
+    )

@@ -74,7 +74,7 @@ def sweep(
         stack.callback(folders.release)
         if not any(line.startswith("hydra.sweep.dir=") for line in lines):
             folders.claimed()  # Hydra would hide the reason why it cannot be
-        with stoppable(), current.called_by(command):
+        with stoppable(ends_process=False), current.called_by(command):
             return _concluded(lines)
 
 
