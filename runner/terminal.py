@@ -1,11 +1,13 @@
 """What reaches the terminal: log lines beside a live display, and nothing from chatty libraries."""
 
+import html
 import io
 import logging
 import os
 import select
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,9 @@ from runner.masking import masked
 
 DETAIL = 15
 """Level of log lines for the log files, which the console shows with `verbose=true` only."""
+
+# So often a bar in a notebook moves.
+_BAR_EVERY_S = 0.3
 
 logging.addLevelName(DETAIL, "DETAIL")
 
@@ -106,6 +111,35 @@ class ConsoleHandler(logging.Handler):
             get_console().print(line, markup=False, highlight=False, soft_wrap=True)
         except Exception:
             self.handleError(record)
+
+
+class NotebookBar:
+    """A progress bar below a cell of a notebook, where rich has none without further packages."""
+
+    def __init__(self) -> None:
+        self._shown: Any = None
+        self._last_s = 0.0
+
+    def show(self, done: int, total: int, text: str) -> None:
+        """Moves the bar, a few times a second at most."""
+        from IPython.display import HTML, display
+
+        if (now_s := time.monotonic()) - self._last_s < _BAR_EVERY_S:
+            return
+        self._last_s = now_s
+        bar = HTML(f'<progress value="{done}" max="{total}"></progress> {html.escape(text)}')
+        if self._shown is None:
+            self._shown = display(bar, display_id=True)
+        else:
+            self._shown.update(bar)
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        from IPython.display import HTML
+
+        if self._shown is not None:
+            self._shown.update(HTML(""))
+            self._shown = None
 
 
 class LogFile(logging.Handler):

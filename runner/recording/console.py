@@ -32,7 +32,7 @@ from runner.plan import Key
 from runner.propagation.tables import card_table, found_table, layers_table, shortened
 from runner.recording.recorder import Recorder
 from runner.records import ConfigurationRecord, ReplicateRecord
-from runner.terminal import DETAIL
+from runner.terminal import DETAIL, NotebookBar
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,7 @@ class ConsoleRecorder(Recorder):
             disable=not get_console().is_terminal,
         )
         self.task = self.progress.add_task("starting", total=0)
+        self.bar = NotebookBar() if get_console().is_jupyter else None
 
     def take(self, event: Event) -> None:
         """Shows what people wait for: epochs, verdicts, failures, the ends of configurations."""
@@ -106,6 +107,8 @@ class ConsoleRecorder(Recorder):
                 self._show_end(event)
             case SweepEnded():
                 self.progress.stop()
+                if self.bar is not None:
+                    self.bar.close()
 
     def _plan(self, event: SweepPlanned) -> None:
         """Opens the display; shows the kernels of models that have not been shown."""
@@ -183,7 +186,9 @@ class ConsoleRecorder(Recorder):
         losses = "  ".join(f"{name} {value:.4g}" for name, value in means)
         text = f"{self._name(event.keys[-1])}  epoch {event.epoch}  {losses}"
         self.progress.update(self.task, description=text, completed=self.done)
-        if self.progress.disable and time.monotonic() - self.last_line > _HEARTBEAT_S:
+        if self.bar is not None:
+            self.bar.show(self.done, self.num_epochs, f"{self.done} of {self.num_epochs}: {text}")
+        elif self.progress.disable and time.monotonic() - self.last_line > _HEARTBEAT_S:
             log.info("%d of %d epochs: %s", self.done, self.num_epochs, text)
             self.last_line = time.monotonic()
 

@@ -1,10 +1,14 @@
 """What a sweep says of itself while it runs, where there is no live display."""
 
 import platform
+import sys
+import types
 from dataclasses import replace
 
 import pytest
+from rich import get_console
 
+from runner import terminal
 from runner.events import (
     ConfigurationEnded,
     EpochEnded,
@@ -167,3 +171,37 @@ def test_a_long_silence_is_broken(console, told):
     console.take(epoch(2, *KEYS))
     text = "6 of 6 epochs: zero model.depth=2 seed 2  epoch 2  loss 0.5  val_loss 0.5"
     assert told() == [("INFO", text)]
+
+
+class Shown:
+    """What a notebook has displayed."""
+
+    def __init__(self, page):
+        self.pages = [page]
+
+    def update(self, page):
+        self.pages.append(page)
+
+
+def test_a_notebook_shows_a_bar(monkeypatch):
+    """IPython need not be there: a stand-in tells what it is given."""
+    shown: list[Shown] = []
+
+    def display(page, display_id):
+        shown.append(Shown(page))
+        return shown[-1]
+
+    stand_in = types.SimpleNamespace(HTML=str, display=display)
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(display=stand_in))
+    monkeypatch.setitem(sys.modules, "IPython.display", stand_in)
+    monkeypatch.setattr(get_console(), "is_jupyter", True)
+    monkeypatch.setattr(terminal, "_BAR_EVERY_S", -1.0)
+    recorder = ConsoleRecorder()
+    recorder.take(SweepPlanned(SWEEP, (CONFIGURATION,), 6))
+    for number in (1, 2):
+        recorder.take(epoch(number, *KEYS))
+    recorder.take(SweepEnded("finished"))
+    (bar,) = shown
+    values = [page.partition(' max="6"')[0].rpartition("=")[2] for page in bar.pages[:-1]]
+    assert values == ['"3"', '"6"']
+    assert bar.pages[-1] == ""
