@@ -67,6 +67,7 @@ def test_data_are_written_once(result, folder):
     assert len(list((folder / "results" / "data").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_what_a_function_uses_is_trained_again_if_it_has_changed(result, data, monkeypatch):
     monkeypatch.setitem(globals(), "WIDTH", 5)
     changed = compare(data, optimizer="adam", init="keep", **RATE)
