@@ -263,7 +263,7 @@ REFUSED = [
 
 
 def name_of(value):
-    return getattr(value, "__name__", str(value))[:40]
+    return getattr(value, "__name__", str(value))[-40:]
 
 
 @pytest.mark.parametrize(("end", "goal", "said"), REFUSED, ids=name_of)
@@ -528,7 +528,7 @@ NOT_MEASURED = [
 ]
 
 
-@pytest.mark.parametrize(("end", "name", "said"), NOT_MEASURED, ids=lambda value: str(value)[-30:])
+@pytest.mark.parametrize(("end", "name", "said"), NOT_MEASURED, ids=name_of)
 def test_a_metric_that_does_not_fit_is_refused(keras, end, name, said):
     from runner.training.fitting import check_goal
 
