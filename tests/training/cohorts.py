@@ -105,6 +105,15 @@ def option(name, **settings):
     return models.build(name, spec, Signature(SHAPE, (CLASSES,), "classification"))
 
 
+def of_words(name, task="tokens", **settings):
+    """Returns an option of the group `model` for the data set `words`."""
+    from runner import models
+
+    outputs = (8, WORDS) if task == "tokens" else (CLASSES,)
+    signature = Signature((8,), outputs, task, vocabulary=WORDS)
+    return models.build(name, models.CATALOGUE[name](**settings), signature)
+
+
 def normalizing(keras):
     layers = keras.layers
     hidden = layers.SpectralNormalization(layers.Dense(12, "tanh", kernel_regularizer="l2"))
@@ -186,6 +195,28 @@ def subclassed(keras, kind):
 
 
 STEPS = 4
+WORDS = 9
+
+
+def words(task="tokens"):
+    """Returns sequences of tokens with the next ones, or with a class that the first one tells."""
+    whole = dataset()
+
+    def part(one):
+        numbers = np.random.default_rng(len(one)).integers(0, WORDS, (len(one), 9), np.int32)
+        x = numbers[:, :-1]
+        return Part(x, numbers[:, 1:] if task == "tokens" else x[:, 0] % CLASSES)
+
+    return dataclasses.replace(
+        whole,
+        task=task,
+        num_outputs=WORDS if task == "tokens" else CLASSES,
+        train=part(whole.train),
+        validation=part(whole.validation),
+        test=part(whole.test),
+        classes=tuple("abcdefghi"[: WORDS if task == "tokens" else CLASSES]),
+        vocabulary=WORDS,
+    )
 
 
 def dataset(task="classification", num_outputs=CLASSES, scale=1.0):

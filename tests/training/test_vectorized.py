@@ -1,6 +1,7 @@
 """The vectorized engine against the reference engine, and its replicas against each other."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,8 +25,11 @@ from tests.training.cohorts import (
     lstm,
     member,
     mlp,
+    of_words,
     run,
+    words,
 )
+from tests.training.test_streaming import subclass_with_two_inputs, two_inputs, with_words
 
 
 @pytest.fixture(scope="module")
@@ -271,6 +275,37 @@ def test_float64_agrees_over_a_whole_run(keras, engines, float64, name):
     model = build(keras)
     members = [member(model, seed) for seed in range(2)]
     assert_same(engines, cohort(model, members, optimizer, epochs=5, **settings), rtol)
+
+
+SMALL = {"width": 8, "heads": 2, "feed_forward": 16}
+# Kinds of inputs and outputs -> (model, data).
+KINDS = {
+    **{
+        f"end, {name}": (make, partial(dataset, task, num_outputs))
+        for name, (make, task, num_outputs) in ENDS.items()
+    },
+    "two inputs": (two_inputs, lambda: with_words(dataset())),
+    "class with two inputs": (subclass_with_two_inputs, lambda: with_words(dataset())),
+    "next token, transformer": (lambda keras: of_words("transformer", **SMALL), words),
+    "next token, lstm": (lambda keras: of_words("rnn", width=4), words),
+    "next token, causal convolutions": (
+        lambda keras: of_words("conv1d", filters=4, depth=1, causal=True),
+        words,
+    ),
+    "class of tokens, transformer": (
+        lambda keras: of_words("transformer", "classification", **SMALL),
+        lambda: words("classification"),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
+def test_float64_agrees_for_all_inputs_and_outputs(keras, engines, float64, name):
+    build, data = KINDS[name]
+    model = build(keras)
+    members = [member(model, seed) for seed in range(2)]
+    assert_same(engines, cohort(model, members, "momentum", epochs=5, data=data()), 1e-9)
 
 
 def test_every_replica_has_its_own_learning_rate(keras, engines):
