@@ -300,6 +300,8 @@ WORKS: dict[str, Work] = {
         (10,),
         sides=_FAMILY_SIDES,
         targets=(("fit", 10, 8),),
+        limit="with so many steps XLA does not compile the layer, so each step is some small "
+        "operations of TensorFlow's for every replica.",
     ),
     "language": Work(
         "Causal transformer on 64 characters of text",
