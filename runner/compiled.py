@@ -187,7 +187,8 @@ def named_alike() -> None:
     """Gives the functions that TensorFlow traces next the names that another command gives them.
 
     By their names, among others, it finds what is compiled. It numbers all functions of a process;
-    so it skips the numbers up to the next one of a few.
+    so this skips the numbers up to the next one of a few. TensorFlow may still use one number more
+    in one command than in another: then a program is compiled again.
     """
     from tensorflow.python.framework.ops import uid  # the public places only name one function
 
