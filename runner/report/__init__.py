@@ -21,15 +21,13 @@ Who learns fastest, of some initializers over two sweeps?
 >>> losses.pivot_table("value", "epoch", "init", aggfunc="median").plot()  # doctest: +SKIP
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runner.report.comparison import Comparison
     from runner.report.notebook import Results
-    from runner.report.render.svg import Drawer
 
 
 def load(
@@ -92,24 +90,9 @@ def write(folder: Path | str, figures: bool = True) -> "Comparison":
     Raises:
       ResultsError: The folder has no records, or one of them is corrupted.
     """
+    from runner.report.render.svg import drawing
+
     with drawing(figures) as drawer:
         from runner.report.files import write as write_files
 
         return write_files(load(folder), Path(folder), drawer)
-
-
-@contextmanager
-def drawing(figures: bool) -> Iterator["Drawer | None"]:
-    """Gives what draws the figures, if there are to be any; None if not.
-
-    It starts in processes of its own, while this one imports and reads what there is to draw.
-    """
-    if not figures:
-        yield None
-        return
-    from runner.machine import num_cores
-    from runner.report.render.svg import Drawer
-
-    # This process has its own work for one of the cores.
-    with Drawer(max(1, num_cores() - 1)) as drawer:
-        yield drawer

@@ -62,7 +62,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _write(options: argparse.Namespace) -> int:
-    from runner.report import drawing
+    from runner.report.render.svg import drawing
 
     folders = options.folders or ([] if options.mlflow else [LATEST])
     output = options.output or _place(folders, options)

@@ -89,8 +89,8 @@ class Results(results.Results):
           ValueError: The name ends with something else.
           OSError: It cannot be written.
         """
-        from runner.report import drawing
         from runner.report.files import write
+        from runner.report.render.svg import drawing
 
         place = Path(path).expanduser()
         if place.suffix not in _FORMATS:

@@ -22,6 +22,8 @@ from xml.sax.saxutils import escape
 
 import vl_convert
 
+from runner.machine import num_cores
+
 _SMALLEST = '{"data": {"values": []}, "mark": "point"}'
 _REFERENCE = re.compile(r'( id="|url\(#)(gradient_|clip)(\d+)')
 
@@ -120,3 +122,17 @@ def svg(spec: str) -> str:
     title, seen = given.get("title", {}).get("text", ""), given.get("description", "")
     told = f"<title>{escape(title)}</title><desc>{escape(seen)}</desc>" if seen else ""
     return start + end + told + _REFERENCE.sub(renumbered, rest)
+
+
+@contextmanager
+def drawing(figures: bool) -> Iterator[Drawer | None]:
+    """Gives what draws the figures, if there are to be any; None if not.
+
+    It starts in processes of its own, while this one imports and reads what there is to draw.
+    """
+    if not figures:
+        yield None
+        return
+    # This process has its own work for one of the cores.
+    with Drawer(max(1, num_cores() - 1)) as drawer:
+        yield drawer
