@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import rich
 from hydra.core.hydra_config import HydraConfig
 
 from runner.records import read_configurations, read_replicates, read_sweep
@@ -42,6 +43,7 @@ def command(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(rich, "_console", None)  # another test's is as wide as that one had it
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     root = logging.getLogger()
 
