@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 SOURCE = """
 from keras import Input, Model, Sequential, layers, ops
@@ -34,6 +35,7 @@ def trained(command, *overrides):
     return done.output, comparison["mean"].item()
 
 
+@pytest.mark.slow
 def test_words_are_learned(command, tmp_path, monkeypatch, numbers):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "lookup_user_models.py").write_text(SOURCE)

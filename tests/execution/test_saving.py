@@ -198,6 +198,7 @@ def test_a_damaged_file_is_named_and_its_replicate_trained_again(command, traine
     assert set(files(done.folder)) == TWO
 
 
+@pytest.mark.slow
 def test_a_replicate_that_diverged_has_a_start_and_no_end(command, trained):
     lost = (*PAIR, "optimizer.learning_rate=1e20")
     end = command(*lost, KEEP("end"))

@@ -77,6 +77,7 @@ def test_what_mlflow_missed_is_sent_once(
     assert "MLflow has all of it" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_server_that_is_back_at_the_end_gets_everything(
     command, database, stored, monkeypatch, same_as_disk
 ):

@@ -87,7 +87,9 @@ def looked_up(keras):
 MODELS = {"dense": dense, "convolutional": convolutional, "looked up": looked_up}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "convolutional")) for n in MODELS]
+)
 def test_the_quotient_falls_and_only_norms_change(keras, option, prepare, name):
     from runner.initializers import draw
     from runner.propagation.jacobian import FullMeter

@@ -600,7 +600,8 @@ def handing_on(keras):
 
 
 @pytest.mark.filterwarnings("ignore:Layer 'conv' .* does not support masking")
-@pytest.mark.parametrize("subclass", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("subclass", [False, True])
 def test_what_hands_on_its_inputs_is_no_row(keras, examine, digits, reshaped, subclass):
     from keras import layers
 
