@@ -1,11 +1,13 @@
 """MLflow may fail at any moment: the records are on disk, and what it lacks is sent later."""
 
+import itertools
 import shutil
 import signal
 
 import mlflow
 import pytest
 
+from runner.recording import mlflow_endings
 from runner.records import read_replicates, read_sweep
 from runner.sync import main as sync
 
@@ -20,17 +22,33 @@ def _tensorflow(keras):
     """All of these train."""
 
 
-def breaks_after(monkeypatch, calls, fails):
-    """Lets MLflow's client log so many batches and then `fails` times raise."""
-    log_batch, counts = mlflow.MlflowClient.log_batch, {"calls": 0}
+CLIENT = mlflow.MlflowClient, "log_batch"
+BATCHES = CLIENT, (mlflow_endings, "write")
 
-    def log(self, *args, **kwargs):
-        counts["calls"] += 1
-        if calls < counts["calls"] <= calls + fails:
+
+def before_each_batch(monkeypatch, act, places=BATCHES):
+    """Calls `act` with 1, 2, ... before MLflow gets a batch: of a run, or of many that end."""
+    counted = itertools.count(1)
+
+    def counting(original):
+        def counts(*args, **kwargs):
+            act(next(counted))
+            return original(*args, **kwargs)
+
+        return counts
+
+    for place, name in places:
+        monkeypatch.setattr(place, name, counting(getattr(place, name)))
+
+
+def breaks_after(monkeypatch, calls, fails, places=BATCHES):
+    """Lets MLflow take so many batches and then `fails` times raise."""
+
+    def act(number):
+        if calls < number <= calls + fails:
             raise ConnectionError("the server is gone")
-        return log_batch(self, *args, **kwargs)
 
-    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", log)
+    before_each_batch(monkeypatch, act, places)
 
 
 @pytest.mark.slow
@@ -55,7 +73,7 @@ def test_results_of_a_sweep_without_mlflow_can_be_sent_later(
 
 # From the very first batch to the last ones of all.
 @pytest.mark.parametrize(
-    "calls", [4, *(pytest.param(calls, marks=pytest.mark.slow) for calls in (1, 2, 8))]
+    "calls", [4, *(pytest.param(calls, marks=pytest.mark.slow) for calls in (1, 2, 5))]
 )
 def test_what_mlflow_missed_is_sent_once(
     command, database, stored, monkeypatch, capsys, calls, same_as_disk
@@ -81,7 +99,7 @@ def test_what_mlflow_missed_is_sent_once(
 def test_a_server_that_is_back_at_the_end_gets_everything(
     command, database, stored, monkeypatch, same_as_disk
 ):
-    breaks_after(monkeypatch, 3, fails=1)
+    breaks_after(monkeypatch, 3, fails=1, places=[CLIENT])
     done = command(*SMALL)
     assert done.code == 0
     assert "stopped working" in done.output
@@ -125,20 +143,17 @@ def test_an_interrupted_sweep_stays_interrupted(command, database, stored):
 
 def interrupts_at(monkeypatch, calls):
     """Sends Ctrl-C in the course of MLflow's batch of this number."""
-    log_batch, counts = mlflow.MlflowClient.log_batch, {"calls": 0}
 
-    def log(self, *args, **kwargs):
-        counts["calls"] += 1
-        if calls == counts["calls"]:
+    def act(number):
+        if number == calls:
             signal.raise_signal(signal.SIGTERM)
-        return log_batch(self, *args, **kwargs)
 
-    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", log)
+    before_each_batch(monkeypatch, act)
 
 
 # In the start, among the replicates, in what is said of the whole.
 @pytest.mark.parametrize(
-    "calls", [3, *(pytest.param(calls, marks=pytest.mark.slow) for calls in (1, 8))]
+    "calls", [3, *(pytest.param(calls, marks=pytest.mark.slow) for calls in (1, 4))]
 )
 def test_an_interrupted_sync_leaves_nothing_running_and_is_made_good(
     command, database, stored, monkeypatch, capsys, calls, same_as_disk
