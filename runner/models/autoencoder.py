@@ -12,7 +12,8 @@ from runner.config import (
     one_of,
     setting,
 )
-from runner.models.activations import activated, check_activation, num_kernel_units, parameter
+from runner.models.activations import check_activation, num_kernel_units, parameter
+from runner.models.blocks import normalized
 from runner.models.ending import linear_output
 from runner.models.halving import check_halvings
 from runner.models.sequences import embedded, input_of
@@ -108,7 +109,7 @@ def _dense(settings: Autoencoder, widths: tuple[int, ...], hidden: Any) -> Any:
 
     def layer(name: str, width: int, inputs: Any) -> Any:
         units = num_kernel_units(settings, width)
-        return _activated(settings, name, layers.Dense(units, name=name)(inputs))
+        return normalized(settings, name, layers.Dense(units, name=name)(inputs))
 
     if len(hidden.shape) != 2:
         hidden = layers.Flatten(name="flatten")(hidden)
@@ -126,7 +127,7 @@ def _convolutional(settings: Autoencoder, widths: tuple[int, ...], hidden: Any) 
     def layer(kind: type, name: str, width: int, inputs: Any) -> Any:
         channels = num_kernel_units(settings, width)
         convolution = kind(channels, 3, strides=2, padding="same", name=name)
-        return _activated(settings, name, convolution(inputs))
+        return normalized(settings, name, convolution(inputs))
 
     for number, width in enumerate(widths, 1):
         hidden = layer(layers.Conv2D, f"encoder_{number}", width, hidden)
@@ -135,16 +136,8 @@ def _convolutional(settings: Autoencoder, widths: tuple[int, ...], hidden: Any) 
         layers.Flatten(name="flatten")(hidden)
     )
     units = num_kernel_units(settings, math.prod(shape))
-    hidden = _activated(settings, "spread", layers.Dense(units, name="spread")(code))
+    hidden = normalized(settings, "spread", layers.Dense(units, name="spread")(code))
     hidden = layers.Reshape(shape, name="unflatten")(hidden)
     for number, width in enumerate(reversed(widths), 1):
         hidden = layer(layers.Conv2DTranspose, f"decoder_{number}", width, hidden)
     return hidden
-
-
-def _activated(settings: Autoencoder, name: str, hidden: Any) -> Any:
-    from keras import layers
-
-    if settings.batch_norm:
-        hidden = layers.BatchNormalization(name=f"{name}_norm")(hidden)
-    return activated(settings, f"{name}_activation", hidden)

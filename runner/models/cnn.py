@@ -13,11 +13,11 @@ from runner.config import (
     setting,
 )
 from runner.models.activations import (
-    activated,
     check_activation,
     num_kernel_units,
     parameter,
 )
+from runner.models.blocks import dropped, normalized
 from runner.models.ending import linear_output
 from runner.tasks import Signature
 
@@ -114,11 +114,7 @@ def _block(settings: Cnn, name: str, inputs: Any) -> Any:
     pool = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}.get(settings.pooling)
     channels = num_kernel_units(settings, settings.filters)
     hidden = layers.Conv2D(channels, settings.kernel_size, padding="same", name=name)(inputs)
-    if settings.batch_norm:
-        hidden = layers.BatchNormalization(name=f"{name}_norm")(hidden)
-    hidden = activated(settings, f"{name}_activation", hidden)
+    hidden = normalized(settings, name, hidden)
     if pool is not None:
         hidden = pool(_POOL_SIZE, name=f"{name}_pool")(hidden)
-    if settings.dropout > 0:
-        hidden = layers.Dropout(settings.dropout, name=f"{name}_dropout")(hidden)
-    return hidden
+    return dropped(settings, name, hidden)

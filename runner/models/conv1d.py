@@ -13,7 +13,8 @@ from runner.config import (
     optional,
     setting,
 )
-from runner.models.activations import activated, check_activation, num_kernel_units, parameter
+from runner.models.activations import check_activation, num_kernel_units, parameter
+from runner.models.blocks import dropped, normalized
 from runner.models.ending import is_at_each_step, linear_output
 from runner.models.sequences import (
     as_sequence,
@@ -132,11 +133,7 @@ def _block(settings: Conv1d, number: int, inputs: Any, causal: bool) -> Any:
         dilation_rate=settings.dilation ** (number - 1),
         name=name,
     )(inputs)
-    if settings.batch_norm:
-        hidden = layers.BatchNormalization(name=f"{name}_norm")(hidden)
-    hidden = activated(settings, f"{name}_activation", hidden)
+    hidden = normalized(settings, name, hidden)
     if pool is not None:
         hidden = pool(_POOL_SIZE, name=f"{name}_pool")(hidden)
-    if settings.dropout > 0:
-        hidden = layers.Dropout(settings.dropout, name=f"{name}_dropout")(hidden)
-    return hidden
+    return dropped(settings, name, hidden)

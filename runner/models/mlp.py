@@ -13,11 +13,11 @@ from runner.config import (
 )
 from runner.models.activations import (
     NAMES,
-    activated,
     check_activation,
     num_kernel_units,
     parameter,
 )
+from runner.models.blocks import dropped, normalized
 from runner.models.ending import linear_output
 from runner.models.sequences import embedded, input_of
 from runner.models.sizes import SIZES, per_part
@@ -119,9 +119,5 @@ def _hidden_layer(settings: Mlp, width: int, activation: str, name: str, inputs:
 
     units = num_kernel_units(settings, width, activation)
     hidden = layers.Dense(units, name=name)(inputs)
-    if settings.batch_norm:
-        hidden = layers.BatchNormalization(name=f"{name}_norm")(hidden)
-    hidden = activated(settings, f"{name}_activation", hidden, activation)
-    if settings.dropout > 0:
-        hidden = layers.Dropout(settings.dropout, name=f"{name}_dropout")(hidden)
-    return hidden
+    hidden = normalized(settings, name, hidden, activation)
+    return dropped(settings, name, hidden)

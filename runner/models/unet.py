@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.config import BOOLEAN, POSITIVE_INTEGER, TEXT, setting
-from runner.models.activations import activated, check_activation, parameter
+from runner.models.activations import check_activation, parameter
+from runner.models.blocks import normalized
 from runner.models.ending import linear_output
 from runner.models.halving import check_halvings
 from runner.tasks import Signature
@@ -88,7 +89,5 @@ def _convolved(settings: Unet, name: str, hidden: Any, level: int) -> Any:
     for number in (1, 2):
         inner, channels = f"{name}_conv_{number}", settings.width * 2 ** (level - 1)
         hidden = layers.Conv2D(channels, settings.kernel_size, padding="same", name=inner)(hidden)
-        if settings.batch_norm:
-            hidden = layers.BatchNormalization(name=f"{inner}_norm")(hidden)
-        hidden = activated(settings, f"{inner}_activation", hidden)
+        hidden = normalized(settings, inner, hidden)
     return hidden

@@ -9,14 +9,6 @@ from runner.plan import EarlyStopping
 from runner.training.stopping import Criterion, Watch
 from tests.training.cohorts import assert_same, cnn, cohort, dataset, member, mlp, run
 
-
-@pytest.fixture(scope="module")
-def engines(keras):
-    from runner.training import reference, vectorized
-
-    return {"reference": reference.train, "vectorized": vectorized.train}
-
-
 CURVES = {
     "improving": [3.0, 2.0, 1.0, 0.5],
     "one bump": [3.0, 2.0, 2.5, 1.0, 1.5, 1.6, 1.7, 0.1],

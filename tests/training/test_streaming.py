@@ -25,13 +25,6 @@ from tests.training.cohorts import (
 )
 
 
-@pytest.fixture(scope="module")
-def engines(keras):
-    from runner.training import reference, vectorized
-
-    return {"reference": reference.train, "vectorized": vectorized.train}
-
-
 def of_bytes(data):
     """Returns a data set of bytes, and the same one of the numbers that they stand for."""
     parts = {"train": data.train, "validation": data.validation, "test": data.test}

@@ -32,13 +32,6 @@ from tests.training.cohorts import (
 from tests.training.test_streaming import subclass_with_two_inputs, two_inputs, with_words
 
 
-@pytest.fixture(scope="module")
-def engines(keras):
-    from runner.training import reference, vectorized
-
-    return {"reference": reference.train, "vectorized": vectorized.train}
-
-
 def some_slow(values, quick):
     """Marks what need not be in every run: a program takes seconds to compile."""
     return [v if v in quick else pytest.param(v, marks=pytest.mark.slow) for v in values]
