@@ -52,7 +52,7 @@ def test_overrides_end_in_one_line_or_a_good_run(command, keras):
 
 @pytest.mark.slow
 def test_many_overrides_end_in_one_line_or_a_good_run(command, keras):
-    run_with(command, examples=150)
+    run_with(command, examples=60)
 
 
 def run_with(command, examples):

@@ -264,14 +264,14 @@ def test_the_engine_does_not_change_the_answer(command):
 
 @pytest.mark.slow
 def test_deep_nets_that_stall_are_no_successes(command):
-    deep = ("model.depth=30", "optimizer.learning_rate=0.01", "training.epochs=30", "seeds=8")
+    deep = ("model.depth=30", "optimizer.learning_rate=0.01", "training.epochs=30", "seeds=4")
     inits = "init=glorot_normal,lecun_uniform,he_normal"
     done = command("--multirun", *deep, inits, "report.figures=false", "tracking=none")
     table = pd.read_csv(done.folder / "success.csv").set_index("init")
     # The last keeps the variance of 30 layers of ReLUs; the others lose it and end at ln 10.
     assert table["num_unlearned"].to_dict() == {
-        "glorot_normal": 8,
-        "lecun_uniform": 8,
+        "glorot_normal": 4,
+        "lecun_uniform": 4,
         "he_normal": 0,
     }
 

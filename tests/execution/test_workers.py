@@ -96,11 +96,6 @@ def workers(folder: Path) -> dict[str, int]:
     return found
 
 
-def test_workers_give_the_bits_of_one_process(tmp_path, undisturbed):
-    assert ended(begun(tmp_path, *IN_PROCESSES)) == 0, (tmp_path / "output").read_text()
-    assert_whole(tmp_path, undisturbed)
-
-
 def test_workers_that_end_go_on_from_their_checkpoints(tmp_path, undisturbed):
     process = begun(tmp_path, *IN_PROCESSES)
     hit: set[int] = set()

@@ -919,31 +919,6 @@ def test_a_fresh_database_is_created_in_silence(
     assert capfd.readouterr() == ("", "")
 
 
-_START = """
-import sys
-from runner.plan import Tracking
-from runner.recording.mlflow_store import open_store
-sys.stdin.readline()
-open_store(sys.argv[1], "runner")
-"""
-
-
-@pytest.mark.slow
-def test_processes_that_start_together_share_a_fresh_database(tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "error::UserWarning", "-c", _START]
-    command.append(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    processes = [subprocess.Popen(command, text=True, **pipes) for _ in range(4)]
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    outputs = [process.communicate() for process in processes]
-    # On a busy machine one may wait so long that it says so.
-    assert [out for out, _ in outputs] == [""] * 4
-    assert all(err.startswith("Waiting for MLflow's database") for _, err in outputs if err)
-    assert [process.returncode for process in processes] == [0] * 4
-
-
 def test_the_environment_is_left_as_it_was(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     before = dict(os.environ)

@@ -37,15 +37,10 @@ def some_slow(values, quick):
     return [v if v in quick else pytest.param(v, marks=pytest.mark.slow) for v in values]
 
 
+# Of all models, float64 and the first ten steps tell below.
 @pytest.mark.parametrize(
     "name",
-    some_slow(
-        MODELS,
-        quick=[
-            *("mlp", "cnn with many channels", "max norm"),
-            "class whose call takes the inputs alone",
-        ],
-    ),
+    ["mlp", "cnn with many channels", "max norm", "class whose call takes the inputs alone"],
 )
 def test_models_train_as_in_the_reference_engine(keras, engines, name):
     model = MODELS[name](keras)
@@ -53,8 +48,15 @@ def test_models_train_as_in_the_reference_engine(keras, engines, name):
     assert_same(engines, cohort(model, [member(model, seed) for seed in range(3)]), rtol=2e-5)
 
 
-@pytest.mark.parametrize("name", some_slow(ENDS, quick=["labels, sigmoid"]))
-def test_all_ends_train_as_in_the_reference_engine(keras, engines, name):
+# Of all ends, float64 tells below; rounding differs where outputs are clipped probabilities.
+@pytest.mark.parametrize(
+    "name",
+    some_slow(
+        ["labels, sigmoid", "one output, sigmoid", "softmax layer", "tokens, softmax"],
+        quick=["labels, sigmoid"],
+    ),
+)
+def test_ends_train_as_in_the_reference_engine(keras, engines, name):
     make, task, num_outputs = ENDS[name]
     model, data = make(keras), dataset(task, num_outputs)
     work = cohort(model, [member(model, seed) for seed in range(3)], "adam", data=data)
@@ -254,10 +256,7 @@ WHOLE_RUNS = {
     "momentum": (mlp, "momentum", {}, 1e-9),
     "adamw": (mlp, "adamw", {}, 1e-9),
     "rmsprop": (mlp, "rmsprop", {}, 1e-9),
-    **{
-        f"adamw, {name}": (mlp, "adamw", {"schedule": name, "warmup": 0.1, "ema": 0.9}, 1e-9)
-        for name in ("constant", "cosine", "linear", "step", "exponential")
-    },
+    "adamw, cosine": (mlp, "adamw", {"schedule": "cosine", "warmup": 0.1, "ema": 0.9}, 1e-9),
 }
 
 
@@ -346,7 +345,7 @@ def test_a_slight_coupling_would_be_seen(keras, engines, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 2, 10, 37])
+@pytest.mark.parametrize("count", [1, 10, 37])
 def test_numbers_agree_between_program_shapes(keras, engines, count):
     model = mlp(keras)
     # Seed 0 stands in every cohort.
