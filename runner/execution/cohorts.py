@@ -52,6 +52,7 @@ def cohort_of(pairs: Sequence[Pair]) -> "Cohort":
         training=first.configuration.training,
         device=first.device,
         members=members,
+        program_key=first.program_key,
     )
 
 

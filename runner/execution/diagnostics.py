@@ -132,7 +132,7 @@ class Diagnostician:
         drawn = tuple(kernel.position for kernel in kernels)
         key = (id(item.model), id(item.dataset), item.device, type(settings), settings, drawn)
         if key not in self._examinations:
-            loss = Objective(item.model, item.dataset).probe_loss(settings.examples)
+            loss = Objective(item.model, item.dataset).probe_loss(item.dataset, settings.examples)
             make = partial(Examination, item.model, item.dataset, loss, settings, kernels)
             self._examinations[key] = _on_device(item.device, make)
         return self._examinations[key]

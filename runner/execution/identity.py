@@ -72,6 +72,36 @@ def identity(item: Configuration, dataset: Dataset, model: str, arithmetic: Sequ
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def program_key(
+    item: Configuration, dataset: Dataset, model: str, arithmetic: Sequence[str]
+) -> str:
+    """Returns the key of what the programs of a configuration compute by, in this process.
+
+    Left out are what they are given (data, weights, learning rates) and what the engine knows (how
+    large and how many these are).
+
+    Args:
+      item: The settings.
+      dataset: What it is trained on.
+      model: Key of the model, from `model_key`.
+      arithmetic: See `identity`.
+    """
+    import keras
+
+    of_each = {"learning_rate"} if item.optimizer.settings.mixes_rates else set()
+    parts = [
+        [item.engine, _settings("model", item), model, list(arithmetic)],
+        [item.optimizer.name, _values(item.optimizer.settings, of_each)],
+        _values(item.training, _WITHOUT_EFFECT["training"] | {"epochs", "class_weight"}),
+        [_user_code("model", item.model), _user_code("optimizer", item.optimizer)],
+        [_code_at(path) for path in item.training.goal.own_code],
+        [dataset.task, dataset.metrics, dataset.num_outputs],
+        [keras.config.epsilon(), keras.config.image_data_format()],
+    ]
+    text = json.dumps(parts, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _probe(item: Configuration) -> int | None:
     """Returns how many examples the initializer looks at; None of one that looks at none."""
     looks = getattr(item.init.settings, "needs_data", False)

@@ -15,7 +15,7 @@ from runner.config import ConfigError, abridged
 from runner.datasets.dataset import Dataset
 from runner.execution import notes
 from runner.execution.configure import Job, configuration
-from runner.execution.identity import identity, model_key
+from runner.execution.identity import identity, model_key, program_key
 from runner.execution.inputs import as_looked_up
 from runner.execution.logs import about
 from runner.imports import told
@@ -50,6 +50,7 @@ class Ready:
       drawer: Draws the initial weights for a seed.
       device: TensorFlow's name of the device.
       record: What is kept of it.
+      program_key: See `Cohort`.
       reused: Records of its replicates that earlier commands have finished.
       shared: Replicates that another configuration of the sweep is going to train: the same key,
         the same seeds.
@@ -62,6 +63,7 @@ class Ready:
     drawer: Any
     device: str
     record: ConfigurationRecord
+    program_key: str | None = None
     reused: tuple[ReplicateRecord, ...] = ()
     shared: tuple[Replicate, ...] = ()
     saved: Mapping[str, Path] = field(default_factory=dict)
@@ -459,6 +461,7 @@ def _built(
     )
     _check_memory(item, dataset, device, is_elsewhere)
     _check_loss(item, dataset, model)
+    arithmetic = tensorflow.arithmetic(device, is_elsewhere)
     record = ConfigurationRecord(
         index=item.index,
         init=masked(drawer.label),
@@ -473,12 +476,13 @@ def _built(
         endpoint_epoch=item.settings["report"].get("epoch"),
         target=_target(item),
         num_replicates=len(item.replicates),
-        identity=identity(item, dataset, key, tensorflow.arithmetic(device, is_elsewhere)),
+        identity=identity(item, dataset, key, arithmetic),
         varies=varies,
         undrawn=drawer.unknown,
         rules=[(held.rule, held.paths) for held in drawer.rules],
     )
-    return Ready(item, dataset, model, drawer, device, record)
+    of_programs = program_key(item, dataset, key, arithmetic)
+    return Ready(item, dataset, model, drawer, device, record, of_programs)
 
 
 def _probe(dataset: Dataset, model: Any, examples: int) -> Any:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from runner.config import ConfigError
 from runner.datasets.dataset import Dataset, Part
-from runner.datasets.held import Held, Inputs, Several
+from runner.datasets.held import Held, Inputs, Several, by_name
 
 # Of a device's memory for a data set that stays there; the rest is for training.
 _SHARE = 0.25
@@ -46,6 +46,19 @@ def as_seen(x: Inputs) -> Callable[[Any], Any]:
         return tf.cast((tf.cast(rows, tf.float64) - shift) * scale, tf.float32)
 
     return scaled
+
+
+def constants(x: Inputs) -> list[bytes]:
+    """Returns what a program has of inputs besides their shapes and types: see `as_seen`."""
+    scalings = [values.scaling for values in by_name(x).values() if isinstance(values, Held)]
+    return [np.asarray(v).tobytes() for each in scalings for v in (each.shift, each.scale)]
+
+
+def types(dataset: Dataset) -> list[Any]:
+    """Returns shapes and types of all parts as they are held."""
+    parts = [part for part in (dataset.train, dataset.validation, dataset.test) if part]
+    held = [tf.nest.flatten(_arrays(part)) for part in parts]
+    return [[(array.shape, array.dtype.str) for array in arrays] for arrays in held]
 
 
 def num_bytes(dataset: Dataset) -> int:

@@ -86,6 +86,8 @@ class Cohort:
         that takes a snapshot. It may raise `KeyboardInterrupt`.
       at_end: Called before it is told that a member has finished, with its key and a function that
         returns its last weights, in the order of `model.weights`. It does not raise.
+      program_key: Of all that a program computes by, but for what follows from how large the data
+        are and how many members there are; None where that is not known.
       resume: Where to go on; its members are all of this cohort's, and those of them that are not
         alive are not trained. Events are yielded of the epochs after it only.
     """
@@ -99,6 +101,7 @@ class Cohort:
     room: Room = field(default_factory=room)
     at_pause: Callable[[Callable[[], Snapshot]], None] = _no_pause
     at_end: Callable[[Key, Callable[[], list[np.ndarray]]], None] = _not_kept
+    program_key: str | None = None
     resume: Snapshot | None = None
 
     def key(self, position: int) -> Key:

@@ -1,14 +1,13 @@
 """How the vectorized engine divides its work: groups for the memory, programs for the threads."""
 
-import functools
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from functools import partial
 
 from runner.imports import told
 from runner.terminal import DETAIL
-from runner.training.batches import is_streamed
+from runner.training import batches, programs
 from runner.training.cohort import Cohort
 from runner.training.exhaustion import is_out_of_memory
 from runner.training.forms import Form, candidates
@@ -35,7 +34,6 @@ class Grouping:
     Attributes:
       cohort: The cohort.
       forms: Those that may still work, the best first.
-      program: Makes a program of a form and a width, once.
       num_threads: How many programs run at the same time.
       max_in_step: How many replicas may be in a step at the same time.
       max_in_cache: How many of them a core's cache holds, where that matters.
@@ -49,7 +47,8 @@ class Grouping:
     def __init__(self, cohort: Cohort) -> None:
         self.cohort = cohort
         one = need(cohort.model, cohort.dataset.train.x, cohort.training.batch_size)
-        self.program = functools.cache(partial(Program, cohort, example_bytes=one.example_bytes))
+        self._made: dict[tuple[str, bool, int], Program] = {}
+        self._example_bytes = one.example_bytes
         self.num_threads, self.max_in_step, self.size = self._room(one)
         self.max_in_cache = self.size if "GPU" in cohort.device else one.max_in_cache(cohort.room)
         count, resume = len(cohort.members), cohort.resume
@@ -58,7 +57,8 @@ class Grouping:
         ]
         self.num_orders = max(len(self.batch_seeds(group)) for group in self.groups)
         in_a_call = _MAX_ORDERS // (4 * self.num_orders * len(cohort.dataset.train))
-        self.is_streamed = is_streamed(cohort.dataset, cohort.device, cohort.room.memory_bytes)
+        memory = cohort.room.memory_bytes
+        self.is_streamed = batches.is_streamed(cohort.dataset, cohort.device, memory)
         in_a_call = 1 if self.is_streamed else in_a_call
         self.max_epochs = max(min(_MAX_EPOCHS, cohort.training.epochs, in_a_call), 1)
         forms = candidates(
@@ -79,6 +79,31 @@ class Grouping:
         num_groups = math.ceil(count / one.max_replicas(room))
         size = resume.program["size"] if resume else math.ceil(count / num_groups)
         return min(room.cores, in_step), in_step, size
+
+    def program(self, form: Form, width: int) -> Program:
+        """Returns the program of a form and a width; an earlier sweep may have made it."""
+        own = form.name, form.jit, width
+        if own not in self._made:
+            make = partial(Program, self.cohort, form, width, self._example_bytes)
+            key = self.cohort.program_key
+            self._made[own] = programs.kept((key, *own, *self._shapes()), make) if key else make()
+        return self._made[own]
+
+    def _shapes(self) -> tuple[Hashable, ...]:
+        """Returns what a program computes by besides settings and model."""
+        cohort, settings = self.cohort, self.cohort.optimizer.settings
+        is_steady = settings.schedule == "constant" and not settings.warmup
+        return (
+            cohort.device,
+            repr(batches.types(cohort.dataset)),
+            repr(batches.constants(cohort.dataset.train.x)),
+            self.is_streamed,
+            self.num_orders,
+            self.max_epochs,
+            self._example_bytes,
+            1 if is_steady else cohort.num_steps,
+            cohort.training.epochs > 0,
+        )
 
     def batch_seeds(self, positions: Iterable[int]) -> list[int]:
         """Returns the seeds of the data orders that these members follow."""
@@ -106,6 +131,8 @@ class Grouping:
 
     def strike(self, error: Exception) -> bool:
         """Takes the best form off the list; returns whether to try another one."""
+        if is_out_of_memory(error):
+            programs.let_go()
         if len(self.forms) == 1 or is_out_of_memory(error):
             return False
         name = self.forms.pop(0).name

@@ -41,7 +41,6 @@ class Objective:
           model: A Keras model that fits the data set's task.
           dataset: What is learned.
         """
-        self._dataset = dataset
         self._task = dataset.task
         ending = Ending.of(model, dataset.task)
         self._is_binary, self._logits = ending.is_binary, ending.is_logits
@@ -57,16 +56,16 @@ class Objective:
         }
         self.answers = {
             name: 1 if name == "exact_match" else size for name in dataset.task_metrics
-        } | {name: self._own_answers(name) for name in self.own}
+        } | {name: self._own_answers(dataset, name) for name in self.own}
 
-    def probe_loss(self, examples: int) -> Callable[[Any, Any], Any]:
+    def probe_loss(self, dataset: Dataset, examples: int) -> Callable[[Any, Any], Any]:
         """Returns the loss on `Dataset.probe`, with the weights of those examples."""
-        weight = self._dataset.train.weight
+        weight = dataset.train.weight
         if weight is None:
             return self.loss
-        return partial(self.loss, sample_weight=weight[self._dataset.probe_rows(examples)])
+        return partial(self.loss, sample_weight=weight[dataset.probe_rows(examples)])
 
-    def _own_answers(self, name: str) -> int:
+    def _own_answers(self, dataset: Dataset, name: str) -> int:
         """Returns how many values a metric of the user's gives for an example.
 
         Raises:
@@ -74,15 +73,15 @@ class Objective:
         """
         import tensorflow as tf
 
-        y = self._dataset.train.y[:2]
-        shape = (len(y), *self._dataset.signature.outputs[:-1], self.own[name].ending.units)
+        y = dataset.train.y[:2]
+        shape = (len(y), *dataset.signature.outputs[:-1], self.own[name].ending.units)
         try:
             values = tf.convert_to_tensor(self._own_values(name, y, tf.fill(shape, 0.5)))
         except Exception as error:  # whatever the user's code, or Keras, raises
-            raise unfit_metric(self._dataset, name, told(error)) from error
+            raise unfit_metric(dataset, name, told(error)) from error
         if values.shape[:1] != (len(y),):
             what = f"of {len(y)} examples it gives values of shape {values.shape}"
-            raise unfit_metric(self._dataset, name, what)
+            raise unfit_metric(dataset, name, what)
         return math.prod(values.shape[1:])
 
     def _own_values(self, name: str, targets: Any, outputs: Any) -> Any:

@@ -117,6 +117,8 @@ class Program:
     """The functions of one program shape: `num_replicas` replicas of a cohort's model.
 
     Attributes:
+      form: How it is built.
+      num_replicas: How many replicas of the model it has.
       objective: What is minimized and measured.
       criterion: What early stopping looks at, if it is on.
       num_traces: How often TensorFlow has traced the training.
@@ -126,12 +128,15 @@ class Program:
         """Prepares the functions; they are traced when they are called first.
 
         Args:
-          cohort: The cohort.
+          cohort: The first one that is trained; neither its data nor its members are kept.
           form: How the program is built.
           num_replicas: How many replicas of the model it has.
           example_bytes: Of all activations of one example in one replica.
         """
-        self.cohort = cohort
+        self._model, self._training, self._device = cohort.model, cohort.training, cohort.device
+        self._steps_per_epoch = cohort.steps_per_epoch
+        self._num_train = len(cohort.dataset.train)
+        self._num_validation = len(cohort.dataset.validation)
         self._max_evaluated = max(
             _EVALUATION_BATCHES * cohort.training.batch_size,
             int(_EVALUATION_BYTES / (num_replicas * example_bytes)),
@@ -153,7 +158,8 @@ class Program:
             stand_in(variable, self._stored_shape(variable), self._constraint(variable))
             for variable in self._trainable
         ]
-        self._optimizer = PureOptimizer(self._keras_optimizer(), stand_ins)
+        self._optimizer = PureOptimizer(self._keras_optimizer(cohort), stand_ins)
+        self._held = [*self._trainable, *self._other, *stand_ins]
         self.train = self._function(self._train)
         self.evaluate = self._function(self._evaluate)
         self.train_block = self._function(self._train_block)
@@ -169,6 +175,13 @@ class Program:
             return work(*arguments)
 
         return tf.function(traced, autograph=False, jit_compile=self.form.jit)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all variables that it holds, whose values mean nothing."""
+        states = [stored.nbytes for stored in self._optimizer.variables]
+        own = [v.value.shape.num_elements() * v.value.dtype.size for v in self._held]
+        return sum(states) + sum(own)
 
     def state(self, trainable: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> State:
         """Returns the state before training.
@@ -201,7 +214,7 @@ class Program:
         variables = [*self._trainable, *self._other]
         values = self._values(variables, [*state.trainable, *state.other], replica)
         of = {id(variable): value for variable, value in zip(variables, values, strict=True)}
-        return [of[id(weight)] for weight in self.cohort.model.weights]
+        return [of[id(weight)] for weight in self._model.weights]
 
     def _values(
         self, variables: Sequence[Any], stored: Sequence[Any], replica: int
@@ -219,15 +232,15 @@ class Program:
             return state._replace(trainable=state.best[:count], other=state.best[count:])
         return state._replace(trainable=self._optimizer.finalized(state.trainable, state.optimizer))
 
-    def _keras_optimizer(self) -> Any:
+    def _keras_optimizer(self, cohort: Cohort) -> Any:
         """Returns a fresh optimizer; what a custom one is given is what Keras would give it."""
-        name, settings = self.cohort.optimizer.name, self.cohort.optimizer.settings
+        name, settings = cohort.optimizer.name, cohort.optimizer.settings
         rates: Any = self._rates
         if not settings.mixes_rates:
-            (rate,) = {member.learning_rate for member in self.cohort.members}
+            (rate,) = {member.learning_rate for member in cohort.members}
             settings, rates = dataclasses.replace(settings, learning_rate=rate), None
-        optimizer = optimizers.make(name, settings, self.cohort.num_steps, rates)
-        return optimizers.as_compiled(optimizer, self.cohort.model)
+        optimizer = optimizers.make(name, settings, cohort.num_steps, rates)
+        return optimizers.as_compiled(optimizer, cohort.model)
 
     def _constraint(self, variable: Any) -> Callable[[Any], Any] | None:
         """Returns the variable's constraint for the shape in which replicas are stored."""
@@ -273,7 +286,7 @@ class Program:
         """
         self.num_traces += 1  # runs while tracing only
         self._rates.start = constants.rates[0, 0] if self._single else constants.rates
-        max_epochs, steps = orders.shape[0], self.cohort.steps_per_epoch
+        max_epochs, steps = orders.shape[0], self._steps_per_epoch
         sizes = [max_epochs * steps] * 2 + [max_epochs] * 5
         sums = [sums_dtype(self._dtype), tf.int32, tf.float64, tf.float64]
         dtypes = [self._dtype, *sums, tf.bool, tf.bool]
@@ -316,7 +329,7 @@ class Program:
         self, epoch: Any, state: State, kept: Epochs, val_loss: Any, val_metrics: Any
     ) -> tuple[State, Any]:
         """Returns the state after what is looked at at the end of an epoch, and who stopped."""
-        limit = self.cohort.training.divergence_limit * len(self.cohort.dataset.validation)
+        limit = self._training.divergence_limit * self._num_validation
         state = state._replace(alive=state.alive & (val_loss <= limit))
         if self.criterion is None:
             return state, tf.zeros(self.num_replicas, tf.bool)
@@ -377,12 +390,12 @@ class Program:
         column = None if is_loss else list(self.objective.answers).index(self.criterion.plain)
         if self.criterion.is_validation:
             return val_loss if column is None else val_metrics[:, column]
-        steps, size = self.cohort.steps_per_epoch, self.cohort.training.batch_size
+        steps, size = self._steps_per_epoch, self._training.batch_size
         rows = epoch * steps + tf.range(steps)
         if column is not None:
             metrics = tf.cast(kept.metrics.gather(rows), tf.float64)
             return tf.reduce_sum(metrics[:, :, column], axis=0)
-        count = len(self.cohort.dataset.train)
+        count = self._num_train
         sizes = np.diff([*range(0, count, size), count]).astype(float)
         return tf.reduce_sum(tf.cast(kept.loss.gather(rows), tf.float64) * sizes[:, None], axis=0)
 
@@ -410,9 +423,9 @@ class Program:
         kept: Epochs,
     ) -> tuple[State, Any, Epochs]:
         """Trains one epoch; returns the state, the first bad steps, and `kept` with its steps."""
-        size, num_examples = self.cohort.training.batch_size, orders.shape[2]
+        size, num_examples = self._training.batch_size, orders.shape[2]
         full, rest = divmod(num_examples, size)
-        first = epoch * self.cohort.steps_per_epoch
+        first = epoch * self._steps_per_epoch
 
         def one_step(step: Any, num_rows: int, carried: Any) -> Any:
             rows = tf.slice(orders, [epoch, 0, step * size], [1, orders.shape[1], num_rows])[0]
@@ -447,7 +460,7 @@ class Program:
         state, bad_step, loss, measured = carried
         state, step_loss, step_metric = self._step(state, constants, by_order)
         ok = tf.math.is_finite(step_loss)
-        ok &= step_loss <= tf.cast(self.cohort.training.divergence_limit, self._dtype)
+        ok &= step_loss <= tf.cast(self._training.divergence_limit, self._dtype)
         bad_step = tf.where(state.alive & ~ok, step, bad_step)
         state = state._replace(alive=state.alive & ok)
         return state, bad_step, loss.write(place, step_loss), measured.write(place, step_metric)
@@ -579,7 +592,7 @@ class Program:
 
     def _measure(self, trainable: list[Any], other: list[Any], *batch: Any) -> Any:
         call = self._call(trainable, other)
-        states = [generator.state for generator in seed_generators(self.cohort.model)]
+        states = [generator.state for generator in seed_generators(self._model)]
         before = [call.get_current_value(state) for state in states]
         result = self._forward(call, *batch, training=False)
         if call.changed - {id(state) for state in states} or stem_from(result, before):
@@ -604,10 +617,10 @@ class Program:
         self, call: Call, x: Any, y: Any, weight: Any = None, *, training: bool
     ) -> tuple[Any, Any]:
         """Returns the loss of one replica on a batch, and the sums of its metrics."""
-        drawn = drawn_alike(self.form.jit, self.cohort.device, has_other_forms=True)
+        drawn = drawn_alike(self.form.jit, self._device, has_other_forms=True)
         with call, drawn, steps_unrolled(self._recurrent), kernels_fused(self._normalizing):
-            outputs = called(self.cohort.model, x, training)
-            penalties = self.cohort.model.losses
+            outputs = called(self._model, x, training)
+            penalties = self._model.losses
         outputs = tf.cast(outputs, self._dtype)  # a layer may compute in less
         loss = self.objective.loss(y, outputs, weight)
         loss += sum(tf.reduce_sum(tf.cast(penalty, loss.dtype)) for penalty in penalties)

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from runner.execution import folders
 from runner.execution.composing import CONF, strictly
 from runner.execution.configure import Job
-from runner.execution.preflight import Preflight
+from runner.execution.preflight import Preflight, Ready
 
 BASE = ("dataset=iris", "engine=keras", "init=normal")
 
@@ -44,21 +44,54 @@ TELLS = {
 }
 
 
+IN_PROGRAMS = {
+    "activation": ["model.activation=tanh"],
+    "decay": ["optimizer.weight_decay=0.1"],
+    "schedule": ["optimizer.schedule=cosine"],
+    "batches": ["training.batch_size=7"],
+    "limit": ["training.divergence_limit=10"],
+    "loss": ["training.loss=categorical_focal_crossentropy"],
+    "metric": ["training.metrics=[sparse_top_k_categorical_accuracy]"],
+    "smoothing": ["training.label_smoothing=0.1"],
+    "stopping": ["training.early_stopping.patience=2"],
+    "precision": ["training.precision=bfloat16"],
+    "a rate that a function may calculate with": [
+        *("optimizer=custom", "optimizer.target=Lamb", "optimizer.learning_rate=0.5"),
+    ],
+}
+
+GIVEN_TO_PROGRAMS = {
+    "other rows": ["dataset.split_seed=1"],
+    "initializer": ["init=he_normal"],
+    "seeds": ["seeds=[3,5]"],
+    "rate": ["optimizer.learning_rate=0.5"],
+    "epochs": ["training.epochs=3"],
+    "weights by class": ["training.class_weight=balanced"],
+    "kept weights": ["training.save=end"],
+}
+
+
 @pytest.fixture
-def key(tmp_path, monkeypatch, keras):
-    """Returns a function that gives the key of what the overrides ask for."""
+def ready(tmp_path, monkeypatch, keras):
+    """Returns a function that prepares what the overrides ask for."""
     monkeypatch.chdir(tmp_path)
     folders.register_resolver()
 
-    def of(*overrides: str) -> str:
+    def of(*overrides: str) -> Ready:
         with strictly(), initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("config", [*BASE, *overrides])
         settings = OmegaConf.to_container(config, resolve=True)
         ready, refused = Preflight().check([Job(0, tmp_path, settings, tmp_path / "log")])
         assert not refused, refused[0].error
-        return ready[0].record.identity
+        return ready[0]
 
     return of
+
+
+@pytest.fixture
+def key(ready):
+    """Returns a function that gives the key of what the overrides ask for."""
+    return lambda *overrides: ready(*overrides).record.identity
 
 
 @pytest.mark.parametrize("name", DECIDES)
@@ -69,6 +102,19 @@ def test_what_decides_numbers_changes_the_key(name, key):
 @pytest.mark.parametrize("name", TELLS)
 def test_what_only_tells_of_them_does_not(name, key):
     assert key(*TELLS[name]) == key()
+
+
+def test_programs_are_told_apart_by_what_they_compute_by(ready):
+    usual = ready().program_key
+    lamb = ready(*IN_PROGRAMS["a rate that a function may calculate with"][:2]).program_key
+    keys = [usual, lamb, *(ready(*lines).program_key for lines in IN_PROGRAMS.values())]
+    assert len(set(keys)) == len(keys)
+
+
+def test_programs_are_not_told_apart_by_what_they_are_given(ready):
+    usual = ready().program_key
+    found = {name: ready(*lines).program_key for name, lines in GIVEN_TO_PROGRAMS.items()}
+    assert found == dict.fromkeys(GIVEN_TO_PROGRAMS, usual)
 
 
 @pytest.mark.parametrize(("init", "looks"), [("lsuv", True), ("he_normal", False)])
