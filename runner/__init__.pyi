@@ -21,6 +21,7 @@ def compare(
     optimizer: Any = None,
     batch_size: Any = None,
     target: Any = None,
+    sample_weight: Any = None,
     validation_data: Any = None,
     test_data: Any = None,
     temporary: Any = False,

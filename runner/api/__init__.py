@@ -18,13 +18,14 @@ def compare(
     build: Any,
     x: Any = None,
     y: Any = None,
-    init: str | Sequence[str] | None = None,
+    init: Any = None,
     *,
     seeds: Seeds | None = None,
     epochs: int | Sequence[int] | None = None,
-    optimizer: str | Sequence[str] | None = None,
+    optimizer: Any = None,
     batch_size: int | Sequence[int] | None = None,
     target: str | None = None,
+    sample_weight: Any = None,
     validation_data: Any = None,
     test_data: Any = None,
     temporary: bool = False,
@@ -45,23 +46,29 @@ def compare(
         a built Sequential or functional Keras model, which is built anew from its config;
         or the name of an option: `"mlp"`, `"cnn"`, `"resnet"`, `"transformer"`, …
         Several in a list are compared with each other.
-      x: Inputs, shape (examples, ...): an array, a mapping of names to arrays for several inputs, a
-        `pandas.DataFrame`, or a `tf.data.Dataset` that yields batches of (x, y) and ends. None
-        where `dataset=` names a data set.
+      x: Inputs, shape (examples, ...): an array; for several inputs a mapping of their names to
+        arrays (for a built model a list too); a `pandas.DataFrame`; or a `tf.data.Dataset` that
+        yields (x, y) or (x, y, weights), in batches or one by one, and ends. None where `dataset=`
+        names a data set.
       y: Targets, one for each example: numbers, texts, or one-hot rows. Whether they are classes or
         quantities is told from them; `**{"dataset.task": "regression"}` says it.
-      init: Names of initializers, such as `"he_normal"` or `"normal(scale=0.01)"`; `"keep"` is the
-        model's own. `python -m runner --help` lists them.
+      init: Names of initializers, such as `"he_normal"` or `"normal(scale=0.01)"`, or objects of
+        `keras.initializers`; `"keep"` is the model's own. The others are `"uniform"`, `"normal"`,
+        `"lecun_normal"`, `"glorot_uniform"`, `"orthogonal"`, `"identity"`, `"zero"`, …:
+        `python -m runner --help` lists them.
       seeds: How many seeds each of them is trained with (a number, a list of seeds), or `"auto"`:
         as many as it takes until every comparison is decided.
       epochs: Of every training.
-      optimizer: Name of an optimizer, such as `"adam"`.
+      optimizer: Name of an optimizer, such as `"adam"`, or an optimizer of Keras, such as
+        `keras.optimizers.Adam(0.01)`.
       batch_size: Examples in a step.
       target: Name of the column of a `pandas.DataFrame` that holds the targets; in place of `y`.
-      validation_data: `(x, y)`, as in Keras. Where it is missing, 20 % of the examples are held out
-        for validation.
-      test_data: `(x, y)`, measured once at the end. Where it is missing and `validation_data` too,
-        another 20 % are held out.
+      sample_weight: One number for each example, by which its loss is multiplied; of a
+        `pandas.DataFrame` the name of a column too.
+      validation_data: `(x, y)` or `(x, y, weights)`, as in Keras. Where it is missing, 20 % of the
+        examples are held out for validation.
+      test_data: As `validation_data`; measured once at the end. Where both are missing, another
+        20 % are held out.
       temporary: Whether the results folder and the data lie in a temporary folder, which goes with
         the process, and nothing is sent to MLflow.
       **settings: Any setting of the command line under its own name: `device="cpu"`,
@@ -112,7 +119,7 @@ def compare(
         "optimizer": optimizer,
         "batch_size": batch_size,
     }
-    data = comparing.Data(x, y, target, validation_data, test_data)
+    data = comparing.Data(x, y, target, sample_weight, validation_data, test_data)
     return comparing.compare(build, data, own, temporary, settings)
 
 

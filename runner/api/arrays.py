@@ -31,6 +31,9 @@ def array(name: str, values: Any) -> np.ndarray:
         raise ConfigError.at(name, rule, values, f"{type(error).__name__}: {error}") from None
     if found.dtype == object and found.size and all(isinstance(v, str) for v in found.flat):
         found = found.astype(str)
+    elif found.dtype == object and not found.ndim:
+        advice = "Give arrays, or a tf.data.Dataset."
+        raise ConfigError.at(name, rule, type(values).__name__, advice)
     elif found.dtype == object:
         found = _numbers(name, rule, found)
     elif found.dtype.kind == "V":  # bfloat16, which files do not know

@@ -24,10 +24,12 @@ class Building:
     Attributes:
       settings: Of the group `model`.
       given: What has to be lent while they are built, by the import paths in `settings`.
+      input_names: Names of the inputs of a built model, in their order.
     """
 
     settings: dict[str, Any]
     given: dict[str, Given]
+    input_names: tuple[str, ...] = ()
 
 
 def building(build: Any, is_local: bool) -> Building:
@@ -51,7 +53,8 @@ def building(build: Any, is_local: bool) -> Building:
         given[_path(each, given)] = Given(function, captured(function))
     if not is_local:
         return Building(_settings(list(map(_importable, several))), {})
-    return Building(_settings(list(given)), given)
+    names = {each.value.input_names for each in given.values() if isinstance(each.value, _Clone)}
+    return Building(_settings(list(given)), given, names.pop() if len(names) == 1 else ())
 
 
 def _settings(paths: Sequence[str]) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def _path(build: Any, taken: Any) -> str:
     else:
         module = getattr(build, "__module__", None) or "__main__"
         name = getattr(build, "__qualname__", type(build).__qualname__)
-    plain = re.sub(r"\W+", "_", name.replace("<locals>.", ""))
+    plain = re.sub(r"\W+", "_", re.sub(r"<locals>\.|[<>]", "", name))
     path = f"{module}.{plain}"
     count = sum(each == path or each.startswith(f"{path}_") for each in taken)
     return f"{path}_{count + 1}" if count else path
@@ -148,6 +151,11 @@ class _Clone:
 
     def __init__(self, model: Any) -> None:
         self.model = model
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs of what is built."""
+        return tuple(each.name for each in self((), 0).inputs)
 
     def get_config(self) -> Any:
         """Returns what tells this from other models."""

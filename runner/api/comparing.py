@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from runner import report
-from runner.api import data
+from runner.api import data, objects
 from runner.api.building import building
+from runner.api.process import logged
 from runner.api.settings import check_names, lines, merged
 from runner.api.sweeping import as_value_errors, sweep, told
+from runner.api.wording import Wording
 from runner.config import ConfigError
 from runner.execution import folders
 from runner.terminal import DETAIL
@@ -31,7 +33,8 @@ _SETTINGS = {
     "batch_size": "training.batch_size",
 }
 _ARGUMENTS = (
-    *("build", "x", "y", *_SETTINGS, "target", "validation_data", "test_data", "temporary"),
+    *("build", "x", "y", *_SETTINGS, "target", "sample_weight", "validation_data", "test_data"),
+    "temporary",
 )
 
 # Until the process ends.
@@ -45,6 +48,7 @@ class Data:
     x: Any
     y: Any
     target: str | None
+    sample_weight: Any = None
     validation_data: Any = None
     test_data: Any = None
 
@@ -71,19 +75,47 @@ def compare(
     with as_value_errors():
         if "model" in settings or "model.function" in settings:
             raise ConfigError("`model` must be left out: `build` says what is trained.")
-        every = merged({_SETTINGS[key]: value for key, value in own.items()}, settings)
+        if not isinstance(temporary, bool):
+            raise ConfigError.at("temporary", "true or false", temporary)
+        every = merged(_as_settings(own), settings)
         command = told(function, {"build": build, **_told(given), **own}, settings)
         model = building(build, every.get("execution", "local") in ("local", ["local"]))
         root = _root(temporary)
         if temporary:
             every = {"tracking": "none", "hydra.sweep.dir": str(root / "sweep"), **every}
-        every |= data.settings(root / STORE, **vars(given), given=every)
-        verbose = every.get("verbose") is True
-        level = DETAIL if function == "compare" else logging.WARNING
-        folder = sweep(lines(model.settings | every), model.given, command, verbose, level)
+        every |= data.settings(
+            root / STORE, **vars(given), given=every, input_names=model.input_names
+        )
+        typed = lines(model.settings | every)
+    wording = _wording(given, own, every)
+    verbose = every.get("verbose") is True
+    level = DETAIL if function == "compare" else logging.WARNING
+    with as_value_errors(wording):
+        folder = sweep(typed, model.given, command, logged(verbose, level, wording))
         if folder is None:
             return cast("Results", None)
         return report.load(folder)
+
+
+def _as_settings(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what arguments say, by the names of settings."""
+    found = {_SETTINGS[key]: value for key, value in own.items()}
+    found["init"] = objects.initializers(found["init"])
+    return found | objects.optimizer(found.get("optimizer"))
+
+
+def _wording(given: Data, own: Mapping[str, Any], every: Mapping[str, Any]) -> Wording:
+    """Returns how messages name what a call has given."""
+    arguments = {_SETTINGS[key]: key for key, value in own.items() if value is not None}
+    arguments |= {"model": "build", "model.function": "build"}
+    if given.target is not None:
+        arguments["dataset.target"] = "target"
+    if given.sample_weight is not None:
+        arguments["dataset.sample_weight"] = "sample_weight"
+    if given.x is None:
+        return Wording(arguments)
+    targets = "" if given.target is not None else every.get("dataset.target", "y")
+    return Wording(arguments, every["dataset.path"], targets)
 
 
 def _root(temporary: bool) -> Path:

@@ -3,7 +3,7 @@
 import logging
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -103,17 +103,31 @@ def _keras() -> Iterator[None]:
         global_state.GLOBAL_STATE_TRACKER, global_state.GLOBAL_SETTINGS_TRACKER = former
 
 
+class _Formatter(MaskingFormatter):
+    """Formats lines in the words of a call."""
+
+    def __init__(self, wording: Callable[[str], str]) -> None:
+        super().__init__("%(message)s")
+        self._wording = wording
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._wording(super().format(record))
+
+
 @contextmanager
-def logged(verbose: bool, level: int = DETAIL) -> Iterator[None]:
+def logged(
+    verbose: bool, level: int = DETAIL, wording: Callable[[str], str] = str
+) -> Iterator[None]:
     """Prints what `runner` logs while the block runs.
 
     Args:
       verbose: Whether details are printed too.
       level: What is below it is not printed.
+      wording: Says each line in the words of the call.
     """
     logger, handler = logging.getLogger("runner"), ConsoleHandler(verbose)
     handler.setLevel(level)
-    handler.setFormatter(MaskingFormatter("%(message)s"))
+    handler.setFormatter(_Formatter(wording))
     former = logger.level
     logger.setLevel(DETAIL)
     logger.addHandler(handler)

@@ -36,8 +36,21 @@ def check_names(settings: Mapping[str, Any], function: str, own: Sequence[str]) 
     """
     for name in settings:
         if name not in _TOP and not re.search(r"[./]", name):
-            meant = did_you_mean(name, [*own, *_TOP])
+            meant = did_you_mean(name, [*own, *_TOP]) + _among_settings(name)
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}.{meant}")
+
+
+def _among_settings(name: str) -> str:
+    """Returns where a setting of this name is, after a blank; empty where there is none."""
+    groups = ("training", "optimizer", "dataset", "report")
+    options = {group: GROUPS[group].values() for group in groups}
+    found = [
+        group
+        for group in groups
+        for spec in options[group]
+        if name in {f.name for f in fields(spec)}
+    ]
+    return f' There is the setting **{{"{found[0]}.{name}": ...}}.' if found else ""
 
 
 def merged(own: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Runs a sweep in this process, by the same walk as `python -m runner --multirun`."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from runner import given
-from runner.api.process import logged, unchanged
+from runner.api.process import unchanged
 from runner.config import ConfigError
 from runner.events import End
 from runner.execution import current, folders
@@ -21,7 +21,6 @@ from runner.execution.composing import CONF, Loader, strictly
 from runner.execution.mistakes import one_line
 from runner.given import Given
 from runner.interruption import Detached, stoppable, take_up
-from runner.terminal import DETAIL
 from runner.training.tensorflow import check_backend
 
 # What a command logs is printed by a handler of this process's; its settings of logging would close
@@ -36,22 +35,29 @@ _one_at_a_time = threading.Lock()
 
 
 @contextmanager
-def as_value_errors() -> Iterator[None]:
-    """Makes `ValueError`s of mistakes in settings, with the sentence of the command line."""
+def as_value_errors(wording: Callable[[str], str] = str) -> Iterator[None]:
+    """Makes `ValueError`s of mistakes in settings, with the sentence of the command line.
+
+    What an interruption went through is not shown.
+
+    Args:
+      wording: Says that sentence in the words of the call.
+    """
     try:
         yield
     except ConfigError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(wording(str(error))) from None
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(one_line(error)) from None
+        raise ValueError(wording(one_line(error))) from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("What had finished is kept.") from None
 
 
 def sweep(
     lines: Sequence[str],
     lent: Mapping[str, Given],
     command: str,
-    verbose: bool,
-    level: int = DETAIL,
+    logged: AbstractContextManager[None],
 ) -> Path | None:
     """Trains what the settings ask for; returns the folder, None where nothing was to be trained.
 
@@ -59,8 +65,7 @@ def sweep(
       lines: The settings, as they are typed.
       lent: What they name that stands in no module.
       command: What the sweep is told to have been started by.
-      verbose: See `conf/config.yaml`.
-      level: What is logged below it is not printed.
+      logged: Prints what is logged.
 
     Raises:
       ConfigError: Nothing of it can be trained.
@@ -68,7 +73,7 @@ def sweep(
     """
     check_backend()
     with _one_at_a_time, ExitStack() as stack:
-        for block in (unchanged(), strictly(), logged(verbose, level), given.lent(lent)):
+        for block in (unchanged(), strictly(), logged, given.lent(lent)):
             stack.enter_context(block)
         folders.register_resolver()
         stack.callback(folders.release)

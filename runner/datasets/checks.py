@@ -92,11 +92,14 @@ def _check_finite(examples: Examples, name: str, x: np.ndarray, columns: Sequenc
         where = f"{'columns' if len(worst) > 1 else 'column'} {shown(named)[1:-1]}"
         where += f" and {more} more of {name}" if more else f" of {name}"
     num = int(bad.sum())
+    can_fill = examples.key == "dataset.path" and name.startswith("x") and np.isnan(x).any()
     raise _refuse(
         examples,
         "only finite numbers that fit single precision",
         f"{num} {'values' if num > 1 else 'value'} NaN, infinite or too large in {where}",
-        "Fill in or leave out those examples or columns.",
+        "Set dataset.missing=fill or drop, or leave out those columns."
+        if can_fill
+        else "Fill in or leave out those examples or columns.",
     )
 
 

@@ -19,7 +19,11 @@ def test_names_are_options():
 def test_a_function_is_lent_under_its_path():
     found = building([build, lambda shape, n: 1, lambda shape, n: 2], True)
     assert list(found.given) == found.settings["model.function"]
-    assert len(found.given) == 3
+    assert [path.rpartition(".")[2] for path in found.given] == [
+        "build",
+        "test_a_function_is_lent_under_its_path_lambda",
+        "test_a_function_is_lent_under_its_path_lambda_2",
+    ]
     assert found.given[f"{__name__}.build"].value is build
 
 

@@ -116,14 +116,14 @@ def test_a_thread_may_call_it(result, data):
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"epochs": "x"}, r"`training.epochs` must be a positive integer. Received: 'x'"),
+        ({"epochs": "x"}, r"`epochs` must be a positive integer. Received: 'x'"),
         ({"init": "he_norml"}, r"`init` must be one of .* Did you mean `he_normal`"),
         ({"training.epochz": 3}, r"`training.epochz` is not a setting of training=default"),
         ({"device": "tpu"}, r"`device` must be auto, cpu, gpu, or gpu:<number>"),
         ({"dataset": "digits"}, r"`dataset` must be left out where `x` is given"),
         ({"model": "mlp"}, r"`model` must be left out: `build` says"),
         ({"target": "y"}, r"`target` must be left out"),
-        ({"validation_data": (1, 2, 3)}, r"`validation_data` must be \(x, y\)"),
+        ({"validation_data": (1, 2, 3, 4)}, r"`validation_data` must be \(x, y\)"),
     ],
 )
 def test_a_mistake_is_a_value_error(folder, data, settings, text):

@@ -15,8 +15,10 @@ FRAME = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2]})
 TABLE = FRAME.assign(color=np.where(np.arange(20) % 3, "red", "blue"), label=TEXTS)
 
 
-def given(folder, x, y=None, target=None, validation_data=None, test_data=None, **settings):
-    return data.settings(folder, x, y, target, validation_data, test_data, settings)
+def given(folder, x, y=None, target=None, input_names=(), **settings):
+    names = ("sample_weight", "validation_data", "test_data")
+    others = {name: settings.pop(name, None) for name in names}
+    return data.settings(folder, x, y, target, **others, given=settings, input_names=input_names)
 
 
 def read(found):
@@ -81,9 +83,38 @@ def test_a_frame_with_its_target_may_be_a_part(tmp_path):
     assert [len(found.train), len(found.validation)] == [20, 6]
 
 
-def test_several_inputs_have_names(tmp_path):
-    found = read(given(tmp_path, {"left": X[:, :1], "right": X[:, 1:]}, Y))
+@pytest.mark.parametrize("kind", [dict, list, tuple])
+def test_several_inputs_have_names(tmp_path, kind):
+    inputs = {"left": X[:, :1], "right": X[:, 1:]}
+    x = inputs if kind is dict else kind(inputs.values())
+    found = read(given(tmp_path, x, Y, input_names=("left", "right")))
     assert found.input_shape == {"left": (1,), "right": (2,)}
+
+
+WEIGHT = np.arange(20) % 3 + 1.0
+WEIGHTED = {
+    "arrays": lambda: ((X, Y), {"sample_weight": WEIGHT}),
+    "a frame": lambda: ((TABLE, None, "label"), {"sample_weight": WEIGHT}),
+    "a column": lambda: ((TABLE.assign(w=WEIGHT), None, "label"), {"sample_weight": "w"}),
+}
+
+
+@pytest.mark.parametrize("values", WEIGHTED.values(), ids=WEIGHTED)
+def test_weights_follow_their_examples(tmp_path, values):
+    positional, more = values()
+    found = read(given(tmp_path, *positional, **more))
+    parts = (found.train, found.validation, found.test)
+    assert sorted(np.concatenate([part.weight for part in parts])) == sorted(WEIGHT)
+
+
+def test_parts_without_weights_count_as_one(tmp_path):
+    part = X[:6], Y[:6]
+    found = read(given(tmp_path, X, Y, validation_data=part, test_data=(*part, WEIGHT[:6])))
+    assert [part.weight.tolist() for part in (found.train, found.validation, found.test)] == [
+        [1.0] * 20,
+        [1.0] * 6,
+        WEIGHT[:6].tolist(),
+    ]
 
 
 WRONG = {
@@ -92,11 +123,29 @@ WRONG = {
     "no inputs": ((None, Y), {}, r"`x` is missing: y alone"),
     "nothing": ((None,), {}, r"`x` is missing. Give x and y, or name a data set"),
     "twice": ((X, Y), {"dataset": "digits"}, r"`dataset` must be left out where `x` is given"),
-    "a text": (("abc", Y), {}, r"`x` and `y` must hold as many"),
+    "a file": (("abc.csv", Y), {}, r"`x` must hold the examples. .*'dataset.path': 'abc.csv'"),
     "ragged": (([[1, 2], [3]], [0, 1]), {}, r"`x` must be an array of numbers"),
     "strange objects": ((X, [object()] * 20), {}, r"`y` must be .* It holds a object"),
     "a target of arrays": ((X, Y, "y"), {}, r"`target` must be left out: it names a column"),
-    "three parts": ((X, Y), {"validation_data": (X, Y, Y)}, r"`validation_data` must be \(x, y\)"),
+    "four parts": (
+        (X, Y),
+        {"validation_data": (X, Y, Y, Y)},
+        r"`validation_data` must be \(x, y\)",
+    ),
+    "a share": ((X, Y), {"validation_data": 0.2}, r"Received: 0.2. A share .* dataset.validation"),
+    "weights of other length": (
+        (X, Y),
+        {"sample_weight": Y[:3]},
+        r"`sample_weight` and `y` must hold as many weights.*\(3,\) and \(20,\)",
+    ),
+    "several inputs without names": (
+        ([X, X[:, :1]], Y),
+        {},
+        r"`x` must map the names of the model's inputs .*a list of arrays of shapes \(20, 3\)",
+    ),
+    "a generator": ((iter(X), Y), {}, r"`x` must be an array .*'iterator'. Give arrays"),
+    "targets by the name of a column": ((TABLE, "label"), {}, r"`y` .*target='label'"),
+    "several targets by names": ((TABLE, None, ["a", "b"]), {}, r"`target` .*y=x\[\["),
     "lengths of a part": (
         (X, Y),
         {"test_data": (X, Y[:3])},
@@ -142,7 +191,9 @@ def streams(keras):
         "unknown length": pairs.batch(7).filter(lambda x, y: True),
         "infinite": pairs.batch(7).repeat(),
         "inputs": tf.data.Dataset.from_tensor_slices(X).batch(7),
-        "weights": tf.data.Dataset.from_tensor_slices((X, Y, Y)).batch(7),
+        "weights": tf.data.Dataset.from_tensor_slices((X, Y, WEIGHT)).batch(7),
+        "two inputs": tf.data.Dataset.from_tensor_slices(((X[:, :1], X), Y)).batch(7),
+        "four parts": tf.data.Dataset.from_tensor_slices((X, Y, Y, Y)).batch(7),
         "empty": pairs.batch(7).take(0),
     }
 
@@ -154,12 +205,19 @@ def test_a_stream_is_read_as_its_examples(tmp_path: Path, streams, name):
     np.testing.assert_array_equal(found.train.y, expected.train.y)
 
 
+def test_a_stream_may_yield_weights_and_several_inputs(tmp_path, streams):
+    found = read(given(tmp_path, streams["weights"]))
+    assert sorted(set(found.train.weight)) == [1, 2, 3]
+    found = read(given(tmp_path, streams["two inputs"], input_names=("a", "b")))
+    assert found.input_shape == {"a": (1,), "b": (3,)}
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
         ("infinite", "an infinite one"),
         ("inputs", "yields x alone"),
-        ("weights", "yields 3 parts"),
+        ("four parts", "yields 4 parts"),
         ("empty", "an empty one"),
     ],
 )

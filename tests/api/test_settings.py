@@ -52,6 +52,8 @@ def test_a_keyword_without_a_dot_is_an_argument_or_a_group():
     check_names({"device": "cpu", "model.depth": 3, "experiment": "article"}, "compare", ())
     with pytest.raises(TypeError, match=r"keyword argument 'epoch'\. Did you mean `epochs`\?"):
         check_names({"epoch": 3}, "compare", ["epochs"])
+    with pytest.raises(TypeError, match=r"'learning_rate'\. .*\{\"optimizer.learning_rate\": "):
+        check_names({"learning_rate": 3}, "compare", ["epochs"])
 
 
 def test_the_arguments_are_those_of_the_signature():
