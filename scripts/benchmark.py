@@ -1,6 +1,6 @@
 """Measures the engines beside other ways to train many replicates, on this machine, in one run.
 
-    python scripts/benchmark.py                     # all works; under 20 minutes on two cores
+    python scripts/benchmark.py                     # all works; a quarter of an hour on two cores
     python scripts/benchmark.py --works digits-mlp --replicates 10 100
     python scripts/benchmark.py --quick             # does it work at all? The numbers mean nothing
     python scripts/benchmark.py --whole-command     # the command line instead of the engines
@@ -31,9 +31,11 @@ from benchmark.works import BATCH_SIZE, WORKS
 from runner.execution.environment import sweep_record
 
 # In this order their losses are compared: the reference comes first, then what trains most.
-SIDES = ("keras", "vectorized", "jax", "fit", "fit tuned", "joblib")
-_TOGETHER = ("vectorized", "jax")
-_LIBRARIES = ("tensorflow", "keras", "jax", "joblib", "numpy")
+SIDES = ("keras", "vectorized", "jax", "torch vmap", "torch", "fit", "fit tuned", "joblib")
+_TOGETHER = ("vectorized", "jax", "torch vmap")
+_LIBRARIES = ("tensorflow", "keras", "jax", "torch", "joblib", "numpy")
+# Module -> what it is called, and the extra that installs it.
+_OPTIONAL = {"jax": ("JAX", "benchmark"), "torch": ("PyTorch", "torch")}
 _FOLDER = Path(__file__).resolve().parent.parent / "results" / "benchmark"
 
 
@@ -100,9 +102,12 @@ def _options() -> argparse.Namespace:
         options.repetitions, options.repetition_s = 1, 0.05
         options.sweeps = 50
         options.replicates = options.replicates or [1, 10]
-    if importlib.util.find_spec("jax") is None and "jax" in options.sides:
-        print("JAX is not installed (pip install 'runner[benchmark]'): left out.", file=sys.stderr)
-        options.sides = [side for side in options.sides if side != "jax"]
+    for module, (library, extra) in _OPTIONAL.items():
+        own = [side for side in options.sides if side.partition(" ")[0] == module]
+        if own and importlib.util.find_spec(module) is None:
+            how = f"pip install 'runner[{extra}]'"
+            print(f"{library} is not installed ({how}): left out.", file=sys.stderr)
+            options.sides = [side for side in options.sides if side not in own]
     return options
 
 
@@ -238,6 +243,8 @@ included. A side that takes longer than {cap:.0f} s in all is stopped.
   replicates are measured, and their time is scaled.
 - JAX: `jax.vmap` over replicates and `lax.scan` over steps, by hand, around the model's pure
   function (`stateless_call`).
+- PyTorch: the same model of PyTorch's own layers, eager, in a loop over replicates, of which one is
+  measured, and with `torch.func.vmap` over replicates.
 - engine `keras`: this project's reference engine, a loop as well. Engine `vectorized`: its default.
 - share of peak: the time that the matrix products and convolutions of training and validation
   would take at the peak, over the time taken.

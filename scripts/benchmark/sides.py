@@ -166,6 +166,10 @@ def make(name: str, work: Work, num_replicates: int) -> Side:
         from benchmark.jax_side import Jax
 
         return Jax(work, num_replicates)
+    if name in ("torch", "torch vmap"):
+        from benchmark.torch_side import Torch, TorchVmap
+
+        return Torch(work, 1) if name == "torch" else TorchVmap(work, num_replicates)
     if name == "joblib":
         return Joblib(work)
     if name in ("fit", "fit tuned"):
@@ -176,8 +180,8 @@ def make(name: str, work: Work, num_replicates: int) -> Side:
 def serve(connection: Any, name: str, work: str, num_replicates: int) -> None:
     """Answers the calls of the measuring process until it hangs up."""
     os.setsid()  # with the processes that it starts, it can be stopped as a group
-    if name == "jax":
-        os.environ["KERAS_BACKEND"] = "jax"
+    if name in ("jax", "torch", "torch vmap"):
+        os.environ["KERAS_BACKEND"] = name.partition(" ")[0]
     elif name in ("keras", "vectorized", "product"):
         from runner.training.tensorflow import start, threads_per_operation
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from benchmark.works import MAX_DROPOUT_SLOWDOWN, WITHOUT_AND_WITH_DROPOUT, WORKS
 
-PEERS = ("fit", "fit tuned", "joblib", "jax", "keras")
 _NAMES = {
     "fit": "`fit`",
     "fit tuned": "`fit` tuned",
     "joblib": "joblib",
     "jax": "JAX",
+    "torch": "PyTorch",
+    "torch vmap": "PyTorch, vmap",
     "keras": "engine `keras`",
     "vectorized": "engine `vectorized`",
 }

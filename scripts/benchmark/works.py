@@ -186,6 +186,8 @@ def _recurrent() -> Any:
 
 _SMALL, _MIDDLE, _LARGE = (8, 8, 1), (14, 14, 1), (28, 28, 1)
 _FAMILY_SIDES = ("keras", "vectorized", "fit")
+# PyTorch's model is written by hand for plain stacks only.
+_WITHOUT_TORCH = ("keras", "vectorized", "jax", "fit", "fit tuned", "joblib")
 
 WITHOUT_AND_WITH_DROPOUT = "digits-mlp", "digits-mlp-dropout"
 MAX_DROPOUT_SLOWDOWN = 1.5
@@ -211,13 +213,13 @@ WORKS: dict[str, Work] = {
         lambda: _mlp(_SMALL, dropout=0.2),
         (100,),
         own_randomness=True,
-        sides=_FAMILY_SIDES,
+        sides=(*_FAMILY_SIDES, "jax", "torch vmap", "torch"),
     ),
     "mnist-mlp": Work(
         "MLP 784-64-64-10 on generated images of MNIST's shape",
         lambda: _generated(_LARGE, 5000, 1000),
         lambda: _mlp(_LARGE),
-        (1, 10, 100, 1000),
+        (100,),
         learning_rate=0.01,
         targets=(("fit", 100, 10), ("fit tuned", 100, 5), ("jax", 100, 1.2)),
         peak_target=0.55,
@@ -226,7 +228,7 @@ WORKS: dict[str, Work] = {
         "CNN on digits, 8 x 8",
         _digits,
         lambda: _cnn(_SMALL),
-        (1, 10, 100),
+        (10,),
         convolutional=True,
         targets=(("fit", 10, 8),),
     ),
@@ -234,16 +236,17 @@ WORKS: dict[str, Work] = {
         "CNN on digits, 8 x 8, BatchNormalization and Dropout",
         _digits,
         lambda: _cnn(_SMALL, batch_norm=True, dropout=0.2),
-        (1, 10, 100),
+        (10,),
         own_randomness=True,
         convolutional=True,
+        sides=_WITHOUT_TORCH,
         targets=(("fit", 10, 5),),
     ),
     "cnn28": Work(
         "CNN on generated images, 28 x 28",
         lambda: _generated(_LARGE, 1000, 200),
         lambda: _cnn(_LARGE),
-        (1, 10),
+        (10,),
         learning_rate=0.01,
         convolutional=True,
         targets=(("fit", 10, 3),),
@@ -252,24 +255,27 @@ WORKS: dict[str, Work] = {
         "CNN on generated images, 28 x 28, BatchNormalization and Dropout",
         lambda: _generated(_LARGE, 1000, 200),
         lambda: _cnn(_LARGE, batch_norm=True, dropout=0.2),
-        (1, 10),
+        (10,),
         learning_rate=0.01,
         own_randomness=True,
         convolutional=True,
+        sides=_WITHOUT_TORCH,
         targets=(("fit", 10, 2.5),),
     ),
     "transformer": Work(
         "Transformer encoder on the rows of digits",
         _digits,
         _transformer,
-        (1, 10, 100),
+        (10,),
+        sides=_WITHOUT_TORCH,
         targets=(("fit", 10, 10),),
     ),
     "rnn": Work(
         "SimpleRNN on the rows of digits",
         _digits,
         _recurrent,
-        (1, 10, 100),
+        (10,),
+        sides=_WITHOUT_TORCH,
         targets=(("fit", 10, 5),),
     ),
     "resnet20": Work(

@@ -1,6 +1,7 @@
 """The benchmark script, run as people run it."""
 
 import csv
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -23,12 +24,15 @@ def test_refuses_an_unknown_work(tmp_path):
 
 @pytest.mark.slow
 def test_measures_sides_that_reach_the_same_loss(tmp_path):
+    sides = ["keras", "vectorized", "fit"]
+    if importlib.util.find_spec("torch") is not None:
+        sides += ["torch", "torch vmap"]
     what = ("--works", "digits-mlp", "--replicates", "1", "3")
-    done = benchmark(tmp_path, "--quick", *what, "--sides", "keras", "vectorized", "fit")
+    done = benchmark(tmp_path, "--quick", *what, "--sides", *sides)
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader((tmp_path / "benchmark.csv").read_text("utf-8").splitlines()))
     found = {(row["side"], int(row["replicates"])) for row in rows}
-    assert found == {(side, n) for side in ("keras", "vectorized", "fit") for n in (1, 3)}
+    assert found == {(side, n) for side in sides for n in (1, 3)}
     for row in rows:
         assert row["check"] == "same"
         assert float(row["us_per_step"]) > 0
