@@ -125,7 +125,8 @@ class QuickLoader:
     """A config loader that does not compose for each job what its neighbours have in common.
 
     Hydra composes a job in a sixth of a second, and twice: to check it, and to launch it. Only the
-    choice of options needs that: jobs with the same options are copies that differ in values.
+    choice of options needs that: jobs with the same options are copies that differ in values, and
+    jobs with another option of one group differ in its settings.
     """
 
     def __init__(self, loader: Any) -> None:
@@ -177,13 +178,30 @@ class QuickLoader:
                 choices.append(line)
         key = tuple(choices)
         if key not in self._bases:
-            self._bases[key] = self._loader.load_sweep_config(master_config, choices)
+            found = self._beside(key)
+            if found is None:
+                found = self._loader.load_sweep_config(master_config, choices)
+            self._bases[key] = found
         config = copy.deepcopy(self._bases[key])
         refuse_unknown(values, config)
         ConfigLoaderImpl._apply_overrides_to_config(opened(values, config), config)
         note_tasks(config, [override for override in overrides if not override.is_hydra_override()])
         OmegaConf.copy_cache(from_config=master_config, to_config=config)
         return config
+
+    def _beside(self, choices: Sequence[str]) -> DictConfig | None:
+        """Returns what is composed for these choices, from a job that differs in one of them."""
+        from runner.execution.composing import Loader
+
+        if not isinstance(self._loader, Loader):
+            return None
+        for known, config in self._bases.items():
+            if len(known) == len(choices):
+                pairs = [pair for pair in zip(known, choices, strict=True) if pair[0] != pair[1]]
+                found = self._loader.exchanged(config, *pairs[0]) if len(pairs) == 1 else None
+                if found is not None:
+                    return found
+        return None
 
     def _is_value(self, override: Override) -> bool:
         """Tells whether an override says nothing about which options there are."""

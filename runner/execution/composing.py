@@ -3,24 +3,28 @@
 Every composition of a command, of the whole and of each job of a sweep, passes through `Loader`.
 """
 
+import copy
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hydra._internal import hydra as application
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
-from hydra._internal.config_repository import IConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
+from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, ListConfig, Node, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from runner.config import ConfigError
 from runner.execution import options, typed
@@ -52,6 +56,8 @@ class Schema:
 
 
 _TOP = [field.name for field in fields(Schema)]
+
+_CONFIG = "config"
 
 EXPERIMENT = "experiment"
 """What else every configuration may choose."""
@@ -85,6 +91,8 @@ class Loader(ConfigLoaderImpl):
         super().__init__(config_search_path)
         self.repository = options.Repository(config_search_path)
         self._told: set[Path] = set()
+        self._known: dict[tuple[str | None, ...], tuple[RunMode, DictConfig]] = {}
+        self._options: dict[str, DictConfig | None] = {}
 
     def load_configuration(
         self,
@@ -171,6 +179,60 @@ class Loader(ConfigLoaderImpl):
             )
         return config
 
+    def exchanged(self, job: DictConfig, before: str, after: str) -> DictConfig | None:
+        """Returns a job of a sweep with another option of one group, in a tenth of the time.
+
+        The rest of the job is copied, but for what was typed for it.
+
+        Args:
+          job: As Hydra composed it, with nothing but options chosen for it.
+          before: The choice that was typed for it.
+          after: The one for the new job.
+
+        Returns:
+          None where the choice may change more than the settings of the group, or cannot be made.
+        """
+        choices = job.hydra.runtime.choices
+        if job.hydra.job.config_name != _CONFIG or choices.get(EXPERIMENT) is not None:
+            return None
+        old, new = (self._option(text) for text in (before, after))
+        if old is None or new is None or (group := next(iter(old))) not in new:
+            return None
+        if job[group] != old[group]:  # something else sets a part of it
+            return None
+        config = copy.deepcopy(job)
+        config[group] = new[group]
+        (override,) = typed.read([after])
+        config.hydra.runtime.choices[group] = override.value()
+        if any(_group_problems(config, {*_groups()} - {group})):
+            return None
+        self._tell_unused(config, self.repository)
+        return config
+
+    def _option(self, line: str) -> DictConfig | None:
+        """Returns the settings of a group, below its name, as its option and nothing else has them.
+
+        None if the choice is wrong, or if it says something of other groups.
+        """
+        if line not in self._options:
+            try:
+                self._options[line] = self._composed_option(line)
+            except (ConfigError, HydraException, OmegaConfBaseException):  # told when composed
+                self._options[line] = None
+        return self._options[line]
+
+    def _composed_option(self, line: str) -> DictConfig | None:
+        (override,) = typed.read([line])
+        group, option = override.key_or_group, override.value()
+        repository = CachingConfigRepository(self.repository)
+        if group not in _groups() or typed.choice_problem(override, repository, _groups()):
+            return None
+        added = replace(override, type=OverrideType.ADD)  # to a configuration that has no group
+        found = create_defaults_list(repository, None, [added], False, skip_missing=False)
+        config = self._compose_config_from_defaults_list(found.defaults, repository)
+        is_all = found.overrides.known_choices == {group: option} and list(config) == [group]
+        return config if is_all else None
+
     def _compose_config_from_defaults_list(
         self, defaults: list[ResultDefault], repo: IConfigRepository
     ) -> DictConfig:
@@ -233,10 +295,18 @@ class Loader(ConfigLoaderImpl):
     def _loaded(
         self, config_name: str | None, given: Sequence[Override], run_mode: RunMode
     ) -> DictConfig:
+        """Composes once, however often a command asks: for its mode, what it sweeps over, and all.
+
+        The mode decides nothing but whether an option that is missing is an error.
+        """
         lines = [typed.line(each) for each in given]
-        return super().load_configuration(
-            config_name, lines, run_mode, validate_sweep_overrides=False
-        )
+        mode, config = self._known.get(key := (config_name, *lines), (None, None))
+        if config is None or (mode != run_mode and "???" in config.hydra.runtime.choices.values()):
+            config = super().load_configuration(
+                config_name, lines, run_mode, validate_sweep_overrides=False
+            )
+            self._known[key] = run_mode, config
+        return copy.deepcopy(config)
 
 
 def _read_params(config: DictConfig) -> None:
@@ -336,9 +406,11 @@ def _raw(config: DictConfig, key: str) -> object:
 def _unused_files(config: DictConfig, repository: IConfigRepository) -> Iterator[Path]:
     """Yields the user's files in whose place the options of the same name are used."""
     folders = {source.provider: Path(source.path) for source in repository.get_sources()}
+    if "working-folder" not in folders:
+        return
     for group, option in config.hydra.runtime.choices.items():
         found = options.labelled(f"{group}/{option}", repository)
         name = f"{group}/{found.option if found else option}.yaml"
-        own, used = folders.get("working-folder", Path()) / name, folders["main"] / name
+        own, used = folders["working-folder"] / name, folders["main"] / name
         if own.is_file() and used.is_file() and own.read_bytes() != used.read_bytes():
             yield own

@@ -9,6 +9,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from hydra_plugins.runner_launcher import QuickLoader
+from runner.config import ConfigError
 from runner.execution import composing, folders
 
 JOBS = [
@@ -33,6 +34,51 @@ WRONG = [
 ]
 
 
+# As the product composes them. Each follows one that differs in one choice, or in more.
+EXCHANGED = [
+    ["init=zero", "model=mlp"],
+    ["init=he_normal", "model=mlp", "init.gain=2"],
+    ["init='normal(scale=0.02)'", "model=mlp"],
+    ["init=keras1/he_normal", "model=mlp", "seeds=3"],
+    ["init=keras1/he_normal", "model=cnn"],
+    ["init=zero", "model=cnn"],
+    ["init=mine", "model=cnn"],
+    ["init=HeNormal", "model=cnn"],
+    ["init=ones", "experiment=article"],
+    ["init=zero", "experiment=article"],
+    ["init=far_reaching", "model=cnn"],
+    ["init=ones", "model=cnn"],
+    ["init=chooses", "model=cnn"],
+    ["init=zero", "model=cnn"],
+    ["init=zero", "model=mlp", "optimizer=sgd"],
+    ["init=zero", "model=mlp", "optimizer=adam"],
+]
+# The user's own: one that adds to another, one that says something of another group, in two ways.
+OWN = {
+    "mine": "defaults: [he_normal]\ngain: 3.0\n",
+    "far_reaching": "# @package _global_\nmodel: {depth: 3}\ninit: {name: zero}\n",
+    "chooses": "defaults: [/base_init@_here_, override /optimizer: adam]\nname: zero\n",
+}
+
+
+@pytest.fixture
+def strict(tmp_path, monkeypatch):
+    """The product's loader with options of the user's own, and the configuration of a sweep."""
+    folders.register_resolver()
+    for name, text in OWN.items():
+        path = tmp_path / "conf" / "init" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with (
+        composing.strictly(),
+        initialize_config_dir(str(composing.CONF), version_base="1.3", job_name="runner"),
+    ):
+        loader = composing.Loader(GlobalHydra.instance().config_loader().get_search_path())
+        arguments = ["init=zero,ones", "hydra.sweep.dir=elsewhere"]
+        yield loader, loader.load_configuration("config", arguments, run_mode=RunMode.MULTIRUN)
+
+
 @pytest.fixture
 def loaders():
     """Hydra's loader, one around it, and the configuration of a sweep."""
@@ -55,6 +101,28 @@ def test_jobs_are_those_of_hydra(loaders):
     hydra, quick, master = loaders
     for overrides in JOBS:
         assert composed(quick, master, overrides) == composed(hydra, master, overrides), overrides
+
+
+def outcome(loader, master, job):
+    try:
+        return composed(loader, master, job)
+    except (ConfigError, HydraException) as error:
+        return str(error)
+
+
+def test_options_are_exchanged_as_hydra_would_compose_them(strict, monkeypatch):
+    loader, master = strict
+    wanted = [outcome(loader, master, job) for job in EXCHANGED]
+    whole = []
+    load = loader.load_sweep_config
+    monkeypatch.setattr(
+        loader, "load_sweep_config", lambda *args: whole.append(args[1]) or load(*args)
+    )
+    quick = QuickLoader(loader)
+    for job, expected in zip(EXCHANGED, wanted, strict=True):
+        assert outcome(quick, master, job) == expected, job
+    assert ["init=he_normal", "model=mlp"] not in whole
+    assert ["init=zero", "model=cnn"] not in whole
 
 
 def test_errors_are_those_of_hydra(loaders):
