@@ -54,6 +54,12 @@ def test_one_look_has_the_whole_level() -> None:
     assert rejection_probability(0.05, (12,)) == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize("level", [0.02, 0.001, 0.0004])
+def test_looks_at_two_values_have_a_level_too(level: float) -> None:
+    """The quadratures are too coarse for small levels there: Bonferroni's is the least there is."""
+    assert level / 3 <= nominal_level(level, (2, 3, 4)) < level
+
+
 def test_finer_quadratures_give_the_same_levels(monkeypatch: pytest.MonkeyPatch) -> None:
     coarse = [rejection_probability(level, LOOKS) for level in (0.0151, 0.0003)]
     monkeypatch.setattr(of_looks, "_NUM_STATES", 129)
