@@ -119,13 +119,20 @@ def _over_epochs(
     base = every.encode(color=theme.color(series)).transform_filter(IN_COLOUR)
     means = base.transform_filter(_MEANS) if points.has_replicates else base
     lines = means.mark_line(strokeWidth=2)
-    layers = [lines.encode(strokeDash=theme.dash(series), strokeOpacity=theme.unless_behind(0.1))]
+    layers = [
+        lines.encode(
+            strokeDash=theme.dash(series),
+            strokeOpacity=theme.unless_behind(alt.StrokeOpacityValue, 0.1),
+        )
+    ]
     if points.has_intervals:
-        band = means.mark_area().encode(fillOpacity=theme.unless_behind(0.02, 0.15))
-        layers.insert(0, band.encode(y=_value(points, "band_low"), y2="band_high:Q"))
+        band = means.mark_area().encode(
+            fillOpacity=theme.unless_behind(alt.FillOpacityValue, 0.02, 0.15)
+        )
+        layers.insert(0, band.encode(y=_value(points, "band_low"), y2=alt.Y2("band_high:Q")))
     if points.has_replicates:
         thin = base.transform_filter(_REPLICATES).mark_line(strokeWidth=0.8, strokeOpacity=0.45)
-        layers.append(thin.encode(detail="replicate:N"))
+        layers.append(thin.encode(detail=alt.Detail("replicate:N")))
     if (points.frame.groupby(["panel", "series"])["epoch"].max() == 0).any():
         untrained = means.transform_joinaggregate(
             last="max(epoch)", groupby=["panel", "series"]
@@ -148,7 +155,7 @@ def _untrained(points: Points, series: Sequence[theme.Series]) -> tuple[list[alt
     layers = [means.mark_point(filled=True, size=80, opacity=1).encode(tooltip=_tooltip(points))]
     if points.has_intervals:
         rule = means.mark_rule(strokeWidth=2)
-        layers.insert(0, rule.encode(x=_value(points, "band_low", alt.X), x2="band_high:Q"))
+        layers.insert(0, rule.encode(x=_value(points, "band_low", alt.X), x2=alt.X2("band_high:Q")))
     if points.has_replicates:
         single = base.transform_filter(_REPLICATES)
         layers.append(single.mark_tick(opacity=0.5, thickness=1.5))

@@ -224,5 +224,5 @@ def _bars(titles: Sequence[str], average: Sequence[float], distance: float) -> l
         ends = alt.Data(values=[{"first": titles[first], "last": titles[last]}])
         bar = alt.Chart(ends).mark_rule(strokeWidth=5, strokeCap="round", color=theme.PALETTE[0])
         x = alt.value(alt.expr(f"width + {16 + 12 * place}"))
-        charts.append(bar.encode(x=x, y=_row(titles, "first"), y2="last:N"))
+        charts.append(bar.encode(x=x, y=_row(titles, "first"), y2=alt.Y2("last:N")))
     return charts

@@ -220,14 +220,15 @@ def _layers(
     measured = shown.transform_filter("datum.kind == 'measured'")
     theory = shown.transform_filter("datum.kind == 'theory'")
     rings = theory.mark_point(shape="diamond", size=70, strokeWidth=1.2)
-    faded = theme.unless_behind(0.1)
+    faded = theme.unless_behind(alt.OpacityValue, 0.1)
+    faded_lines = theme.unless_behind(alt.StrokeOpacityValue, 0.1)
     return [
         *(
-            [alt.Chart().mark_rule(color=theme.MUTED).encode(y=alt.datum(level))]
+            [alt.Chart().mark_rule(color=theme.MUTED).encode(y=alt.YDatum(level))]
             * (level is not None)
         ),
         measured.mark_line(strokeWidth=2).encode(
-            strokeDash=theme.dash(series), strokeOpacity=faded
+            strokeDash=theme.dash(series), strokeOpacity=faded_lines
         ),
         measured.mark_point(filled=True, size=24).encode(opacity=faded),
         *([rings.encode(opacity=faded)] * has_theory),

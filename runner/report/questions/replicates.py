@@ -146,7 +146,9 @@ def _chart(data: pd.DataFrame, drawn: Sequence[Standing], series: Sequence[theme
             ("text:N", "replicates"),
         )
     )
-    interval = means.mark_rule(strokeWidth=2, color=theme.INK).encode(x=x("low"), x2="high:Q")
+    interval = means.mark_rule(strokeWidth=2, color=theme.INK).encode(
+        x=x("low"), x2=alt.X2("high:Q")
+    )
     lost = base.transform_filter("isValid(datum.lost)").transform_calculate(
         shown="narrow ? datum.lost_count : datum.lost"
     )
@@ -155,7 +157,7 @@ def _chart(data: pd.DataFrame, drawn: Sequence[Standing], series: Sequence[theme
         *([interval] if data["low"].notna().any() else []),
         means.mark_tick(thickness=3, size=16, color=theme.INK).encode(x=x("score")),
         lost.mark_text(align="left", dx=8, color=theme.LOST, fontWeight="bold").encode(
-            x=alt.value("width"), text="shown:N"
+            x=alt.XValue("width"), text=alt.Text("shown:N")
         ),
         *theme.aside_layers(base),
         data=theme.csv_data(data),

@@ -301,8 +301,12 @@ def _choice_chart(data: pd.DataFrame, what: str, metric: str, panels: list[str])
     shared_rings = dots.transform_filter("datum.ranking == 'shared'")
     own = base.transform_filter("datum.ranking == 'own best'")
     chart: alt.LayerChart = alt.layer(
-        base.mark_line(color=theme.MUTED, strokeWidth=1.5).encode(x=x("value"), detail="title:N"),
-        own.mark_rule(strokeWidth=2, color=theme.PALETTE[0]).encode(x=x("low"), x2="high:Q"),
+        base.mark_line(color=theme.MUTED, strokeWidth=1.5).encode(
+            x=x("value"), detail=alt.Detail("title:N")
+        ),
+        own.mark_rule(strokeWidth=2, color=theme.PALETTE[0]).encode(
+            x=x("low"), x2=alt.X2("high:Q")
+        ),
         own_dots.mark_point(size=50, strokeWidth=2, opacity=1),
         shared_rings.mark_point(size=150, strokeWidth=2, opacity=1),
         *theme.aside_layers(base),

@@ -93,7 +93,9 @@ def line_panels(
     ]
     columns = min(len(names), 2) if len(names) <= 4 or 4 not in widths else 4
     if lines is not None and num_groups > 1:
-        others = lines.transform_filter("datum.is_behind").encode(detail="series_name:N")
+        others = lines.transform_filter("datum.is_behind").encode(
+            detail=alt.Detail("series_name:N")
+        )
         layers = [others, *layers]
     lists = {
         "panel_names": names,

@@ -58,10 +58,10 @@ def forest(
     layers = [
         alt.Chart(alt.Data(values=[{"zero": 0, "what": zero}]))
         .mark_rule(color=theme.INK)
-        .encode(x=x("zero"), tooltip="what:N"),
+        .encode(x=x("zero"), tooltip=alt.Tooltip("what:N")),
         estimates.transform_filter("isValid(datum.low)")
         .mark_rule(strokeWidth=2.5)
-        .encode(x=x("low"), x2="high:Q"),
+        .encode(x=x("low"), x2=alt.X2("high:Q")),
         estimates.mark_point(filled=True, size=70, opacity=1).encode(x=x("value")),
         *theme.aside_layers(base),
     ]

@@ -96,7 +96,7 @@ def _layers(heat_map: HeatMap) -> list[alt.Chart]:
         x=alt.X("column:N", title=heat_map.x_title, sort=heat_map.columns, axis=x_axis),
         y=alt.Y("row:N", title=heat_map.y_title, sort=heat_map.rows, axis=y_axis),
         tooltip=[
-            "row:N",
+            alt.Tooltip("row:N"),
             alt.Tooltip("column:N", title=heat_map.x_title or "parameter"),
             alt.Tooltip("text:N", title=heat_map.legend),
             alt.Tooltip("hint:N", title="replicates" if heat_map.x_title else "note"),
@@ -107,13 +107,13 @@ def _layers(heat_map: HeatMap) -> list[alt.Chart]:
     unknown = base.transform_filter("!isValid(datum.value)")
     shown = alt.expr(f"bandwidth('x') < {_NARROW} ? 0 : 1")
     text = base.mark_text(fontSize=11, opacity=shown)
-    ink = alt.when(_IS_DARK).then(alt.value("white")).otherwise(alt.value(_ON_LIGHT))
+    ink = alt.ColorValue(_ON_LIGHT, condition={"test": _IS_DARK, "value": "white"})
     missing = theme.LOST if heat_map.x_title else _ON_LIGHT
     return [
-        cells.transform_filter("!isValid(datum.value)").encode(color=alt.value(_EMPTY)),
+        cells.transform_filter("!isValid(datum.value)").encode(color=alt.ColorValue(_EMPTY)),
         *([known.encode(color=_color(heat_map))] if heat_map.cells["value"].notna().any() else []),
-        text.transform_filter("isValid(datum.value)").encode(text="text:N", color=ink),
-        unknown.mark_text(fontSize=11, color=missing).encode(text="text:N"),
+        text.transform_filter("isValid(datum.value)").encode(text=alt.Text("text:N"), color=ink),
+        unknown.mark_text(fontSize=11, color=missing).encode(text=alt.Text("text:N")),
     ]
 
 

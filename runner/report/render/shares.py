@@ -37,12 +37,13 @@ def share_figure(
     base = every.encode(color=theme.color(drawn)).transform_filter(charts.IN_COLOUR)
     layers = [
         base.mark_line(strokeWidth=2, **looks).encode(
-            strokeDash=theme.dash(drawn), strokeOpacity=theme.unless_behind(0.1)
+            strokeDash=theme.dash(drawn),
+            strokeOpacity=theme.unless_behind(alt.StrokeOpacityValue, 0.1),
         )
     ]
     if data["low"].notna().any():
-        faded = theme.unless_behind(0.02, 0.12)
-        band = base.mark_area(**looks).encode(y=y("low"), y2="high:Q", fillOpacity=faded)
+        faded = theme.unless_behind(alt.FillOpacityValue, 0.02, 0.12)
+        band = base.mark_area(**looks).encode(y=y("low"), y2=alt.Y2("high:Q"), fillOpacity=faded)
         layers.insert(0, band)
     hover = base.transform_filter("interactive").mark_point(size=70, opacity=0, filled=True)
     told = charts.tooltips(

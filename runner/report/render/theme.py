@@ -154,13 +154,16 @@ def dash(series: Sequence[Series]) -> alt.StrokeDash:
     )
 
 
-def unless_behind(faded: float, full: float = 1.0) -> Any:
-    """Returns an opacity: `full`, but `faded` while the page shows another series alone."""
-    return (
-        alt.when("lit == '' || lit == datum.series_name")
-        .then(alt.value(full))
-        .otherwise(alt.value(faded))
-    )
+def unless_behind(channel: Any, faded: float, full: float = 1.0) -> Any:
+    """Returns an opacity: `full`, but `faded` while the page shows another series alone.
+
+    Args:
+      channel: Its class, such as `alt.OpacityValue`. Altair finds the class of what is none in
+        hundredths of a second, as it does that of a text in place of a column's `alt.Text`.
+      faded, full: From 0 to 1.
+    """
+    shown = {"test": "lit == '' || lit == datum.series_name", "value": full}
+    return channel(faded, condition=shown)
 
 
 def extremes(
@@ -224,7 +227,9 @@ def panel_facet(field: str, panels: Sequence[str]) -> alt.Facet:
 
 def aside_layers(base: alt.Chart) -> list[alt.Chart]:
     """Returns what the column `aside` says in place of numbers, on a white ground."""
-    told = base.transform_filter("isValid(datum.aside)").encode(x=alt.value(0), text="aside:N")
+    told = base.transform_filter("isValid(datum.aside)").encode(
+        x=alt.XValue(0), text=alt.Text("aside:N")
+    )
     looks: dict[str, Any] = {"align": "left", "dx": 8, "fontStyle": "italic"}
     return [
         told.mark_text(stroke=PAPER, strokeWidth=4, strokeJoin="round", **looks),
