@@ -405,7 +405,8 @@ def positioned(keras):
     "kind",
     [
         *("convolutional", "shared and attention", "recurrent", "states and positions"),
-        *("unet", "autoencoder", "conv1d", "causal transformer"),
+        *("conv1d", "causal transformer"),
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("unet", "autoencoder")),
     ],
 )
 def test_every_kind_of_model_is_measured_layer_by_layer(keras, examine, digits, reshaped, kind):

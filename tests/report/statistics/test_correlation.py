@@ -38,7 +38,7 @@ def test_too_little_to_correlate(x: list, y: list) -> None:
     assert np.isnan(numbers).all()
 
 
-@pytest.mark.parametrize("count", [6, 10, 30])
+@pytest.mark.parametrize("count", [6, 30])
 def test_the_interval_covers_no_correlation(count: int) -> None:
     generator = np.random.default_rng(count)
     pairs = generator.normal(size=(1_000, 2, count))
