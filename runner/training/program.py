@@ -472,7 +472,8 @@ class Program:
         x, *others = by_order
         batches = _gathered((self._as_seen(x), *others), constants.order_of)
         gradients, assigned, other, loss, measured = self._for_each(
-            partial(self._gradients, state.optimizer), (state.trainable, state.other, *batches)
+            self._whole(partial(self._gradients, state.optimizer)),
+            (state.trainable, state.other, *batches),
         )
         trainable = [assigned.get(i, value) for i, value in enumerate(state.trainable)]
         trainable, optimizer = self._optimizer.apply(
@@ -537,7 +538,7 @@ class Program:
         """Returns the sums over a block of examples, as `_evaluate`."""
         x, count = self._as_seen(x), y.shape[0]
         loss, measured = self._for_each(
-            lambda trainable, other: self._measure(trainable, other, x, y, *weight),
+            self._whole(lambda trainable, other: self._measure(trainable, other, x, y, *weight)),
             (state.trainable, state.other),
         )
         return [tf.cast(loss, tf.float64) * count, tf.cast(measured, tf.float64)]
@@ -545,6 +546,17 @@ class Program:
     @property
     def _dtype(self) -> Any:
         return tf.as_dtype(self._trainable[0].dtype)
+
+    def _whole(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns a function of one replica as one that is compiled by itself, if not by XLA.
+
+        Within the graph of a loop TensorFlow misses kernels of oneDNN: it looks for a pooling
+        before its gradient, and a loop has no beginning. All replicas share the function.
+        """
+        if self.form.jit:
+            return function
+        attributes = {"_noinline": True}
+        return tf.function(function, autograph=False, experimental_attributes=attributes)
 
     def _for_each(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Applies a function of one replica to all, and stacks what it returns."""

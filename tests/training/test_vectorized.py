@@ -1,6 +1,7 @@
 """The vectorized engine against the reference engine, and its replicas against each other."""
 
 import dataclasses
+import re
 from functools import partial
 
 import numpy as np
@@ -479,9 +480,27 @@ def test_an_evaluation_holds_two_batches_of_each_replica_at_most(keras):
     graph = made.evaluate.get_concrete_function(state, x, y).graph
     (loop,) = (op for op in graph.get_operations() if "While" in op.type)
     body = graph._get_function(loop.get_attr("body").name).graph
-    maps = [op.outputs[0].shape for op in body.get_operations() if op.type == "Conv2D"]
-    assert len(maps) == count
-    assert all(rows <= 2 * BATCH for rows, *_ in maps)
+    calls = [op for op in body.get_operations() if op.type.endswith("PartitionedCall")]
+    assert len(calls) == count
+    for call in calls:
+        inner = body._get_function(call.get_attr("f").name).graph
+        (maps,) = (op.outputs[0] for op in inner.get_operations() if op.type == "Conv2D")
+        assert maps.shape[0] <= 2 * BATCH
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_a_pooling_and_its_gradient_are_done_by_one_library(keras, engines, tmp_path, num_replicas):
+    """TensorFlow's own kernel of the gradient takes ten times as long as that of oneDNN."""
+    import tensorflow as tf
+
+    model = cnn(keras)
+    members = [member(model, seed) for seed in range(num_replicas)]
+    with tf.profiler.experimental.Profile(str(tmp_path)):
+        run(engines["vectorized"], cohort(model, members, epochs=1))
+    (trace,) = (path.read_bytes() for path in tmp_path.rglob("*.xplane.pb"))
+    kernels = set(re.findall(rb"MaxPoolGrad:(\w*MaxPoolGrad)", trace))
+    is_one_dnn = b":_MklNativeMaxPool" in trace
+    assert kernels == {b"_MklNativeMaxPoolGrad" if is_one_dnn else b"MaxPoolGrad"}
 
 
 def counted(monkeypatch, vectorized):
