@@ -32,6 +32,10 @@ _MIN_IN_CACHE = 3
 # the estimate.
 _SHARE = 0.25
 
+# The same of the memory for steps, where a core would have no program otherwise: convolutions are
+# on one core each then, so the time would double.
+_SHARE_FOR_CORES = 0.5
+
 # A step's time: the gradient takes two more passes like the forward one; so many operations a core
 # does in a second where products are large, and so long a step takes whatever it computes. Nothing
 # but the size of tasks goes by these.
@@ -68,7 +72,8 @@ class Need:
 
     def max_in_step(self, room: Room) -> int:
         """Returns how many of them may be in a step at the same time, at least 1."""
-        return _number(room, self.step_bytes)
+        for_cores = min(room.cores, _number(room, self.step_bytes, _SHARE_FOR_CORES))
+        return max(_number(room, self.step_bytes), for_cores)
 
     def max_in_cache(self, room: Room) -> int:
         """Returns how many of them a program takes whose step stays in a core's cache."""
@@ -76,8 +81,8 @@ class Need:
         return max(_MIN_IN_CACHE, int(room.cache_bytes * _CACHE_SHARE / in_step))
 
 
-def _number(room: Room, bytes_each: float) -> int:
-    return int(max(1, min(room.memory_bytes * _SHARE / bytes_each, 2**31)))
+def _number(room: Room, bytes_each: float, share: float = _SHARE) -> int:
+    return int(max(1, min(room.memory_bytes * share / bytes_each, 2**31)))
 
 
 def need(model: Any, x: Inputs, batch_size: int) -> Need:

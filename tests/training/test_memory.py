@@ -36,6 +36,20 @@ def test_so_many_fit_as_the_memory_holds(memory_bytes, replicas, in_step):
 
 
 @pytest.mark.parametrize(
+    ("cores", "memory_bytes", "in_step"),
+    [
+        (2, 40, 2),  # of half the memory
+        (8, 40, 2),
+        (2, 30, 1),  # that would not suffice
+        (2, 400, 10),  # of a quarter
+    ],
+)
+def test_no_core_is_idle_where_half_of_the_memory_suffices(cores, memory_bytes, in_step):
+    one = memory.Need(state_bytes=1, step_bytes=10, example_bytes=1, batch_bytes=2)
+    assert one.max_in_step(Room(cores, memory_bytes, cache_bytes=1)) == in_step
+
+
+@pytest.mark.parametrize(
     ("cache_bytes", "replicas"),
     [
         (160, 10),  # four of nine copies of the weights, a step, a batch: 8 bytes

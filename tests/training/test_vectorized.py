@@ -459,7 +459,7 @@ def test_as_many_programs_run_as_there_is_memory_for(keras):
     model = mlp(keras)
     step = memory.need(model, dataset().train.x, BATCH).step_bytes
     members = [member(model, seed) for seed in range(5)]
-    work = within(4 * 3 * step, cohort(model, members), cores=8)
+    work = within(2 * 3 * step, cohort(model, members), cores=8)
     divided = grouping.Grouping(work)
     assert (divided.num_threads, divided.width(divided.forms[0])) == (3, 1)
 
