@@ -59,11 +59,11 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     """Returns where a rising, nearly straight function is zero, to a millionth.
 
     By the Illinois algorithm (Dowell & Jarratt 1971); scipy's routines take a third of a second to
-    import. An end where the function has the wrong sign is the root, but for rounding.
+    import. The low end where it is zero nowhere between the two.
     """
     at_low, at_high = function(low), function(high)
     if at_low >= 0 or at_high <= 0:
-        return low if at_low >= 0 else high
+        return low
     last, kept = math.inf, 0.0
     while True:
         middle = high - at_high * (high - low) / (at_high - at_low)
