@@ -12,6 +12,7 @@ The machine code is the same, and so are the numbers, whether it was compiled or
 import atexit
 import contextlib
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -19,8 +20,10 @@ import platform
 import re
 import shutil
 import sys
+import threading
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from importlib import metadata, util
 from pathlib import Path
 from threading import Thread
@@ -45,9 +48,8 @@ _COMPILED = re.compile(r"(xla_compile_cache__\w+\.pb)(?:\.([0-9a-f]{16}))?")
 # Of the environment, what XLA compiles by.
 _DECIDING = {"XLA_FLAGS", "TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS", "CUDA_VISIBLE_DEVICES"}
 
-# The number from which the functions of the first program are counted, and the next ones'. No
-# program has as many functions, nor what is done before it.
-_FIRST, _STEP = 2**17, 2**14
+# Bits of the numbers of functions that are traced together, and digits of what tells these apart.
+_NUMBER_BITS, _NAME_DIGITS = 14, 12
 
 
 class _Kept:
@@ -183,18 +185,54 @@ def end() -> None:
         kept.close()
 
 
-def named_alike() -> None:
-    """Gives the functions that TensorFlow traces next the names that another command gives them.
+class _Numbers(threading.local):
+    """What numbers functions in a thread: their names' counter, or None for TensorFlow's own."""
 
-    By their names, among others, it finds what is compiled. It numbers all functions of a process;
-    so this skips the numbers up to the next one of a few. TensorFlow may still use one number more
-    in one command than in another: then a program is compiled again.
+    own: "Iterator[int] | None" = None
+
+
+_numbers = _Numbers()
+_num_traced: Counter[str] = Counter()
+
+
+@contextlib.contextmanager
+def named_alike(name: str) -> Iterator[None]:
+    """Gives the functions that this thread has TensorFlow trace in the block names of their own.
+
+    By their names, among others, it finds what is compiled. It counts what a process makes, in all
+    threads, and so gives them other ones in every command. Here they are numbered apart, from a
+    number on that follows from a name; those that are traced once more under it, from another one.
+
+    Args:
+      name: Tells the functions from all others; the same in every command.
     """
-    from tensorflow.python.framework.ops import uid  # the public places only name one function
+    from tensorflow.python.framework import ops  # the public places only name one function
 
-    number = uid()
-    for _ in range(number, max(_FIRST, -(-number // _STEP) * _STEP)):
-        uid()
+    if not isinstance(ops.uid, _Counter):
+        ops.uid = _Counter(ops.uid)
+    ops.get_default_graph()  # made when a thread first needs it, and numbered: not among these
+    former, _numbers.own = _numbers.own, _counted(name)
+    try:
+        yield
+    finally:
+        _numbers.own = former
+
+
+class _Counter:
+    """Takes the place of the function by which TensorFlow numbers what is to be told apart."""
+
+    def __init__(self, shared: Callable[[], int]) -> None:
+        self._shared = shared
+
+    def __call__(self) -> int:
+        return self._shared() if _numbers.own is None else next(_numbers.own)
+
+
+def _counted(name: str) -> Iterator[int]:
+    """Yields numbers that nobody else has."""
+    _num_traced[name] += 1
+    digest = hashlib.sha256(f"{name} {_num_traced[name]}".encode()).hexdigest()
+    yield from itertools.count(int(digest[:_NAME_DIGITS], 16) << _NUMBER_BITS)
 
 
 def _key(threads_per_operation: int) -> str:

@@ -192,6 +192,7 @@ def test_a_process_that_another_one_has_started_has_a_folder_of_its_own(environm
 
 
 _PROGRAM = """
+import sys
 from runner import compiled
 compiled.use(True)
 from runner.training.tensorflow import start
@@ -199,10 +200,13 @@ tf = start()
 
 @tf.function(autograph=False, jit_compile=True)
 def function(x):
-    compiled.named_alike()
     return tf.linalg.matmul(x, x) + 1.0
 
-print(function(tf.fill([8, 8], 0.1)).numpy().tobytes().hex())
+for _ in range(int(sys.argv[1])):
+    tf.function(lambda: tf.constant(1))()  # takes numbers
+with compiled.named_alike("a function"):
+    result = function(tf.fill([8, 8], 0.1))
+print(result.numpy().tobytes().hex())
 new = [name for name in compiled._kept.own.iterdir() if name.name not in compiled._kept._known]
 print(len(new))
 """
@@ -217,16 +221,15 @@ def elsewhere(tmp_path):
 
 @pytest.mark.slow
 def test_tensorflow_finds_what_is_kept_and_compiles_what_is_damaged(tmp_path, root, elsewhere):
-    def run():
-        done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM], env=elsewhere, check=True, capture_output=True
-        )
+    def run(others="0"):
+        command = [sys.executable, "-c", _PROGRAM, others]
+        done = subprocess.run(command, env=elsewhere, check=True, capture_output=True)
         return done.stdout.split()
 
     result, compiled_first = run()
     (file,) = root.rglob("*.pb.*")
     assert compiled_first == b"1"
-    assert run() == [result, b"0"]
+    assert run("3") == [result, b"0"]
     file.write_bytes(b"")
     assert run() == [result, b"1"]
 

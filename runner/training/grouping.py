@@ -2,8 +2,9 @@
 
 import logging
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 from runner.imports import told
 from runner.terminal import DETAIL
@@ -84,19 +85,20 @@ class Grouping:
         """Returns the program of a form and a width; an earlier sweep may have made it."""
         own = form.name, form.jit, width
         if own not in self._made:
-            make = partial(Program, self.cohort, form, width, self._example_bytes)
-            key = self.cohort.program_key
-            self._made[own] = programs.kept((key, *own, *self._shapes()), make) if key else make()
+            key = repr((self.cohort.program_key, *own, *self._shapes()))
+            make = partial(Program, self.cohort, form, width, self._example_bytes, key)
+            is_known = self.cohort.program_key is not None
+            self._made[own] = programs.kept(key, make) if is_known else make()
         return self._made[own]
 
-    def _shapes(self) -> tuple[Hashable, ...]:
+    def _shapes(self) -> tuple[Any, ...]:
         """Returns what a program computes by besides settings and model."""
         cohort, settings = self.cohort, self.cohort.optimizer.settings
         is_steady = settings.schedule == "constant" and not settings.warmup
         return (
             cohort.device,
-            repr(batches.types(cohort.dataset)),
-            repr(batches.constants(cohort.dataset.train.x)),
+            batches.types(cohort.dataset),
+            batches.constants(cohort.dataset.train.x),
             self.is_streamed,
             self.num_orders,
             self.max_epochs,

@@ -10,14 +10,15 @@ keep their natural shapes.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.backend.common import global_state  # names have no public place
 
 from runner import compiled
 from runner.anatomy.calls import called
@@ -113,10 +114,29 @@ class _Rates(keras.optimizers.schedules.LearningRateSchedule):
         return self.start * tf.cast(self.course(step), self.start.dtype)  # Keras's are float32
 
 
+class _Function:
+    """TensorFlow's function of a method, which has the same name in every command."""
+
+    def __init__(self, work: Callable[..., Any], jit: bool, name: str) -> None:
+        self._name = name
+        self._traced = tf.function(work, autograph=False, jit_compile=jit)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Returns what the method returns; the first time it is traced and compiled."""
+        with compiled.named_alike(self._name):
+            return self._traced(*arguments)
+
+    def trace(self, *arguments: Any) -> Any:
+        """Traces the method for such arguments, unless it has been; returns what it has become."""
+        with compiled.named_alike(self._name):
+            return self._traced.get_concrete_function(*arguments)
+
+
 class Program:
     """The functions of one program shape: `num_replicas` replicas of a cohort's model.
 
     Attributes:
+      name: What tells it from others, in every command.
       form: How it is built.
       num_replicas: How many replicas of the model it has.
       objective: What is minimized and measured.
@@ -124,7 +144,14 @@ class Program:
       num_traces: How often TensorFlow has traced the training.
     """
 
-    def __init__(self, cohort: Cohort, form: Form, num_replicas: int, example_bytes: float) -> None:
+    def __init__(
+        self,
+        cohort: Cohort,
+        form: Form,
+        num_replicas: int,
+        example_bytes: float,
+        name: str = "",
+    ) -> None:
         """Prepares the functions; they are traced when they are called first.
 
         Args:
@@ -132,7 +159,9 @@ class Program:
           form: How the program is built.
           num_replicas: How many replicas of the model it has.
           example_bytes: Of all activations of one example in one replica.
+          name: As the attribute.
         """
+        self.name = name
         self._model, self._training, self._device = cohort.model, cohort.training, cohort.device
         self._steps_per_epoch = cohort.steps_per_epoch
         self._num_train = len(cohort.dataset.train)
@@ -166,15 +195,8 @@ class Program:
         self.measure_block = self._function(self._measure_block)
         self.end_epoch = self._function(self._end_epoch)
 
-    def _function(self, work: Callable[..., Any]) -> Any:
-        """Returns TensorFlow's function of a method, whose names are those of other commands."""
-
-        @functools.wraps(work)
-        def traced(*arguments: Any) -> Any:
-            compiled.named_alike()
-            return work(*arguments)
-
-        return tf.function(traced, autograph=False, jit_compile=self.form.jit)
+    def _function(self, work: Callable[..., Any]) -> "_Function":
+        return _Function(work, self.form.jit, f"{self.name} {work.__name__}")
 
     @property
     def num_bytes(self) -> int:
@@ -239,7 +261,8 @@ class Program:
         if not settings.mixes_rates:
             (rate,) = {member.learning_rate for member in cohort.members}
             settings, rates = dataclasses.replace(settings, learning_rate=rate), None
-        optimizer = optimizers.make(name, settings, cohort.num_steps, rates)
+        with _named_anew():
+            optimizer = optimizers.make(name, settings, cohort.num_steps, rates)
         return optimizers.as_compiled(optimizer, cohort.model)
 
     def _constraint(self, variable: Any) -> Callable[[Any], Any] | None:
@@ -638,6 +661,18 @@ class Program:
         loss += sum(tf.reduce_sum(tf.cast(penalty, loss.dtype)) for penalty in penalties)
         sums = tf.cast(self.objective.sums(y, outputs), self._dtype)
         return tf.cast(loss, self._dtype), sums
+
+
+@contextmanager
+def _named_anew() -> Iterator[None]:
+    """Lets Keras count the names that it makes up from the first again: they stand in the graph."""
+    counters = "object_name_uids"
+    former = global_state.get_global_attribute(counters)
+    global_state.set_global_attribute(counters, None)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(counters, former)
 
 
 def _gathered(nest: Any, rows: Any) -> Any:

@@ -5,7 +5,7 @@ in its key. So who comes with the same key gets the same program, and the same b
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from threading import Lock
 
 from runner.training.program import Program
@@ -15,11 +15,11 @@ from runner.training.program import Program
 _MAX_PROGRAMS = 16
 _MAX_BYTES = 2**28
 
-_kept: OrderedDict[Hashable, Program] = OrderedDict()
+_kept: OrderedDict[str, Program] = OrderedDict()
 _lock = Lock()
 
 
-def kept(key: Hashable, make: Callable[[], Program]) -> Program:
+def kept(key: str, make: Callable[[], Program]) -> Program:
     """Returns the program that is kept under a key, or keeps the one that is made."""
     with _lock:
         if key in _kept:

@@ -477,7 +477,7 @@ def test_an_evaluation_holds_two_batches_of_each_replica_at_most(keras):
         [np.stack([v.numpy()] * count) for v in model.non_trainable_variables],
     )
     x, y = np.zeros((50 * BATCH, *SHAPE), np.float32), np.zeros(50 * BATCH, np.int32)
-    graph = made.evaluate.get_concrete_function(state, x, y).graph
+    graph = made.evaluate.trace(state, x, y).graph
     (loop,) = (op for op in graph.get_operations() if "While" in op.type)
     body = graph._get_function(loop.get_attr("body").name).graph
     calls = [op for op in body.get_operations() if op.type.endswith("PartitionedCall")]
