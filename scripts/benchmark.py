@@ -18,7 +18,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -56,14 +56,15 @@ def main() -> int:
 
         return measure(options.output, options.sweeps, _circumstances(options))
     prepare_processes()
-    began, rows, peak = time.perf_counter(), [], 0.0
+    began, rows = time.perf_counter(), []
+    peaks: dict[str, float] = {}
     for name in options.works:
-        flops_per_s, epoch_flops, steps = _arithmetic(name, options.cap_s)
-        peak = max(peak, flops_per_s)
+        (found, own), epoch_flops, steps = _arithmetic(name, options.cap_s)
+        peaks = {kind: max(best, peaks.get(kind, 0.0)) for kind, best in found.items()}
         cells = _measure(name, options)
-        rows += _rows(cells, _counts(name, options), epoch_flops / peak, steps)
+        rows += _rows(cells, _counts(name, options), epoch_flops / peaks[own], steps)
         write_csv(options.output / "benchmark.csv", rows)
-        (options.output / "README.md").write_text(_page(rows, peak, options), "utf-8")
+        (options.output / "README.md").write_text(_page(rows, peaks, own, options), "utf-8")
         print(work_tables(name, rows), flush=True)
     print(targets_table(rows))
     print(f"{time.perf_counter() - began:.0f} s in all; written to {options.output}")
@@ -111,8 +112,11 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _arithmetic(name: str, cap_s: float) -> tuple[float, float, int]:
-    """Returns what the machine can do (FLOP/s), what an epoch needs (FLOP), and its steps."""
+def _arithmetic(name: str, cap_s: float) -> tuple[tuple[dict[str, float], str], float, int]:
+    """Returns what the machine can do (FLOP/s), what an epoch needs (FLOP), and its steps.
+
+    The first is that of `Product`.
+    """
     cell = Cell("product", name, 1, cap_s)
     try:
         return cell.call("flops_per_s"), *cell.call("epoch")
@@ -180,6 +184,7 @@ def _rows(
                 peak_share=peak_epoch_s / seconds,
                 compile_s=cell.compile_s,
                 peak_memory_mb=cell.memory_bytes / 1e6,
+                peak_device_memory_mb=cell.device_memory_bytes / 1e6,
                 repetitions=len(cell.times_s),
                 epochs_per_repetition=cell.epochs,
                 spread=spread(cell.times_s),
@@ -189,11 +194,21 @@ def _rows(
             )
 
 
-def _page(rows: Sequence[Row], peak: float, options: argparse.Namespace) -> str:
-    """Returns the Markdown of everything."""
+def _page(
+    rows: Sequence[Row], peaks: Mapping[str, float], own: str, options: argparse.Namespace
+) -> str:
+    """Returns the Markdown of everything.
+
+    Args:
+      rows: So far.
+      peaks: How factors are rounded -> what the machine can do, in FLOP/s.
+      own: The one that the engines have.
+      options: Of the command line.
+    """
     head = _HEAD.format(
         circumstances=_circumstances(options),
-        peak=peak / 1e9,
+        peaks=", ".join(f"{best / 1e9:,.0f} GFLOP/s {kind}" for kind, best in peaks.items()),
+        own=own,
         repetitions=options.repetitions,
         cap=options.cap_s,
         batch_size=BATCH_SIZE,
@@ -228,13 +243,14 @@ def _version(library: str) -> str:
 _HEAD = """\
 # Benchmark
 
-{circumstances}| peak | {peak:.0f} GFLOP/s, float32, the best that `tf.matmul` did, by oneDNN |
+{circumstances}| peak | {peaks}: the best that `tf.matmul` did, with matrices that fill the device |
 
 All sides train the same model from the same weights with SGD in batches of {batch_size} and
 evaluate the validation part after every epoch; the time per step includes that. Times are medians
 over {repetitions} repetitions, in which the sides take turns. Compilation is not included; it has
 its own column. Each side runs in its own process; the memory is its peak, imported libraries
-included. A side that takes longer than {cap:.0f} s in all is stopped.
+included, and of a GPU the most that the library held there. A side that takes longer than
+{cap:.0f} s in all is stopped.
 
 - `fit`: `keras.Model.fit` in a loop over replicates. One replicate is measured and its time counts
   for all. `fit` tuned: with `steps_per_execution`, and `jit_compile` where it is quicker. The model
@@ -247,7 +263,7 @@ included. A side that takes longer than {cap:.0f} s in all is stopped.
   measured, and with `torch.func.vmap` over replicates.
 - engine `keras`: this project's reference engine, a loop as well. Engine `vectorized`: its default.
 - share of peak: the time that the matrix products and convolutions of training and validation
-  would take at the peak, over the time taken.
+  would take at the peak ({own}), over the time taken.
 - at the peak, beside a target: how many times quicker than the peer a side would be that did
   nothing but these products, at the peak.
 - loss: whether the training loss after {check_epochs} epochs is that of the reference engine,

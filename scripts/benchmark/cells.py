@@ -8,6 +8,7 @@ import statistics
 import time
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
+from pathlib import Path
 from typing import Any
 
 from benchmark.sides import Losses, serve
@@ -61,6 +62,7 @@ class Cell:
       times_s: Of the repetitions.
       check: Whether it reached the same loss as the others, in words.
       problem: Why there is no measurement, or less of it than asked for.
+      memory_bytes, device_memory_bytes: The most that its process has held, and on a GPU.
     """
 
     side: str
@@ -76,6 +78,7 @@ class Cell:
     note: str = ""
     shuffles: bool = False
     memory_bytes: float = math.nan
+    device_memory_bytes: float = math.nan
 
     def __post_init__(self) -> None:
         context = _context(self.side, self.work)
@@ -120,7 +123,7 @@ class Cell:
         began = time.perf_counter()
         self.call("start")
         self.compile_s = time.perf_counter() - began
-        self.note, self.shuffles, self.num_replicates, _ = self.call("describe")
+        self.note, self.shuffles, self.num_replicates, *_ = self.call("describe")
         # A call of `fit` has costs that its epochs share.
         fewest = CHECK_EPOCHS if self.shuffles else 1
         seconds = self.call("advance", fewest) / fewest
@@ -154,7 +157,7 @@ class Cell:
                 for replicate, curve in losses.items():
                     expected.setdefault(replicate, list(curve))
         self.check = self.check or "same"
-        *_, self.memory_bytes = self.call("describe")
+        *_, self.memory_bytes, self.device_memory_bytes = self.call("describe")
 
     def _compare(self, losses: Losses, expected: Losses, tolerance: float) -> None:
         """Compares the mean loss over the replicates that both know, at the last common epoch."""
@@ -172,6 +175,18 @@ class Cell:
     def stop(self) -> None:
         """Ends the process and those that it has started."""
         if self._process.is_alive():
+            if math.isnan(self.memory_bytes):
+                self.memory_bytes = _peak_memory_bytes(self._process.pid)
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.join()
         self._connection.close()
+
+
+def _peak_memory_bytes(process: int) -> float:
+    """Returns the most memory that a process has held so far; NaN where nothing tells."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text("utf-8").splitlines()
+    except OSError:
+        return math.nan
+    peak = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), math.nan)
+    return float(peak) * 1024

@@ -9,11 +9,13 @@ told; the libraries are imported there.
 import logging
 import math
 import os
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 from benchmark.fit_sides import Fit, Joblib, peak_memory_bytes
+from benchmark.peak import Product
 from benchmark.works import BATCH_SIZE, WORKS, Work, batch_seed, epoch_flops, initial_weights
 from runner.events import EpochEnded
 from runner.plan import Choice, Key, Training
@@ -142,24 +144,6 @@ class Engine:
         return self.curves
 
 
-class Product:
-    """Not a side: the machine's quickest matrix product, as TensorFlow does it."""
-
-    size = 4096
-
-    def flops_per_s(self) -> float:
-        """Returns the best of a few float32 products of square matrices."""
-        import tensorflow as tf
-
-        a = tf.random.normal((self.size, self.size))
-        times = []
-        for _ in range(4):
-            began = time.perf_counter()
-            tf.matmul(a, a).numpy()
-            times.append(time.perf_counter() - began)
-        return 2 * self.size**3 / min(times)
-
-
 def make(name: str, work: Work, num_replicates: int) -> Side:
     """Returns the side of this name."""
     if name == "jax":
@@ -205,8 +189,26 @@ def _answer(side: Any, work: Work, method: str, arguments: tuple[Any, ...]) -> A
     if method == "describe":
         # The processes of joblib count as well.
         memory = peak_memory_bytes() + sum(getattr(side, "processes", {}).values())
-        return side.note, side.shuffles, side.num_replicates, memory
+        return side.note, side.shuffles, side.num_replicates, memory, _device_memory_bytes()
     if method == "epoch":
         data = work.dataset()
         return epoch_flops(work.model(), data), math.ceil(len(data.train) / BATCH_SIZE)
     return getattr(side, method)(*arguments)
+
+
+def _device_memory_bytes() -> float:
+    """Returns the most memory of a GPU that the library of this process has held; NaN without."""
+    if "torch" in sys.modules:
+        import torch
+
+        return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else math.nan
+    if "jax" in sys.modules:
+        import jax
+
+        return (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use", math.nan)
+    if "tensorflow" in sys.modules:
+        import tensorflow as tf
+
+        if tf.config.list_logical_devices("GPU"):
+            return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    return math.nan

@@ -41,6 +41,7 @@ class Row:
     peak_share: float
     compile_s: float
     peak_memory_mb: float
+    peak_device_memory_mb: float
     repetitions: int
     epochs_per_repetition: int
     spread: float
@@ -80,7 +81,7 @@ def work_tables(name: str, rows: Sequence[Row]) -> str:
             "" if row.side == "vectorized" else _number(row.peer_ratio),
             f"{row.peak_share:.1%}" if row.peak_share > 0 else "–",
             _number(row.compile_s),
-            _number(row.peak_memory_mb),
+            _memory(row),
             row.check,
             row.note,
         )
@@ -133,6 +134,12 @@ def targets_table(rows: Sequence[Row]) -> str:
 
 def _target(work: str, what: str, wanted: float, got: float, most: str) -> tuple[str, ...]:
     return work, what, f"{wanted:g}", f"{got:.3g}", most, "yes" if got >= wanted else "no"
+
+
+def _memory(row: Row) -> str:
+    on_device = row.peak_device_memory_mb
+    own = _number(row.peak_memory_mb)
+    return own if math.isnan(on_device) else f"{own}, GPU {_number(on_device)}"
 
 
 def _number(value: float) -> str:

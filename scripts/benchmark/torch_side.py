@@ -63,6 +63,9 @@ class Torch:
     def start(self) -> None:
         """Builds the model, and trains the first epoch."""
         torch.manual_seed(0)
+        if torch.cuda.is_available():
+            torch.set_default_device("cuda")
+            torch.set_float32_matmul_precision("high")  # TF32, as TensorFlow and JAX have it
         keras_model, data = self.work.model(), self.work.dataset()
         modules = [_translated(layer) for layer in keras_model.layers]
         self.model = nn.Sequential(*(module for module in modules if module is not None))
@@ -87,7 +90,7 @@ class Torch:
         for _ in range(epochs):
             epoch = len(self.curves) + 1
             orders = [epoch_order(seed, epoch, len(self.y)) for seed in self.seeds]
-            self.curves.append(self.epoch(torch.from_numpy(np.stack(orders)).long()))
+            self.curves.append(self.epoch(torch.tensor(np.stack(orders)).long()))
         return time.perf_counter() - began
 
     def epoch(self, orders: torch.Tensor) -> np.ndarray:
@@ -158,7 +161,7 @@ class TorchVmap(Torch):
         self.model.eval()
         with torch.no_grad():
             self.evaluate(self.parameters, self.x_val, self.y_val)
-        return (total / len(self.y)).numpy()
+        return (total / len(self.y)).cpu().numpy()
 
 
 def _both(part: Any) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,6 +1,7 @@
 """The benchmark script, run as people run it."""
 
 import csv
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -9,6 +10,37 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.py"
+
+
+@pytest.fixture
+def peak(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    yield importlib.import_module("benchmark.peak")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "benchmark"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def device(flops_per_s, start_s):
+    """Multiplies at a rate, after what it takes to start."""
+    return lambda size: start_s + 2 * size**3 / flops_per_s
+
+
+def test_the_peak_is_that_of_products_that_fill_the_device(peak):
+    # At 400 TFLOP/s a product of 4,096 takes 0.3 ms: where it is copied to the host, that alone
+    # takes twenty times as long, and a start of 0.1 ms still counts for a quarter.
+    assert peak.fullest(device(4e14, 1e-4)) == pytest.approx(4e14, rel=0.02)
+    assert peak.fullest(device(2e11, 1e-5)) == pytest.approx(2e11, rel=0.02)
+
+
+def test_a_slow_device_is_not_kept_busy_for_its_peak(peak):
+    sizes = []
+
+    def seconds(size):
+        sizes.append(size)
+        return device(1e10, 0.0)(size)
+
+    assert peak.fullest(seconds) == pytest.approx(1e10)
+    assert sizes == [1024]
 
 
 def benchmark(folder, *options):
