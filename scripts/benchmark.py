@@ -4,6 +4,7 @@
     python scripts/benchmark.py --works digits-mlp --replicates 10 100
     python scripts/benchmark.py --quick             # does it work at all? The numbers mean nothing
     python scripts/benchmark.py --whole-command     # the command line instead of the engines
+    python scripts/benchmark.py --starts            # commands with an empty and with a filled cache
     python scripts/benchmark.py --simulated-workers # what collects the events of many workers
     python scripts/benchmark.py --error-rates       # how often the report's verdicts are wrong
 
@@ -47,6 +48,11 @@ def main() -> int:
         from benchmark.whole_command import measure
 
         return measure(options.output, options.quick, _circumstances(options))
+    if options.starts:
+        from benchmark.starts import measure as measure_starts
+
+        circumstances = _circumstances(options)
+        return measure_starts(options.output, options.quick, options.repetitions, circumstances)
     if options.simulated_workers:
         from benchmark.simulated_workers import measure
 
@@ -94,6 +100,7 @@ def _options() -> argparse.Namespace:
     add("--cap-s", type=float, default=60, help="seconds in all that stop a side")
     add("--quick", action="store_true", help="one short repetition, at most 10 replicates")
     add("--whole-command", action="store_true", help="measure `python -m runner` instead")
+    add("--starts", action="store_true", help="measure commands that compile, and that need not")
     add("--simulated-workers", action="store_true", help="measure the command with them")
     add("--error-rates", action="store_true", help="simulate the report's verdicts")
     add("--sweeps", type=int, default=2000, help="of each case of --error-rates")

@@ -83,3 +83,17 @@ def test_collects_the_events_of_simulated_workers(tmp_path):
     rows = [line.split(" | ") for line in lines if line.startswith("| 1")]
     assert [row[0] for row in rows] == ["| 100", "| 1000"]
     assert all(float(row[3]) > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_measures_commands_with_an_empty_and_with_a_filled_cache(tmp_path):
+    done = benchmark(tmp_path, "--quick", "--starts")
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "starts.md").read_text("utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    rows = [row for row in cells if len(row) == 5 and row[0].startswith("`")]
+    assert [row[1] for row in rows if row[0] == "`python -m runner`"] == ["empty", "filled"]
+    assert {"`python -m runner --help`", "`import hydra, pandas`"} < {row[0] for row in rows}
+    for row in rows:
+        assert float(row[2]) > 0
+        assert float(row[4].replace(",", "")) > 50  # pandas alone takes more
