@@ -300,6 +300,14 @@ WORKS: dict[str, Work] = {
         targets=(("fit", 10, 8),),
         limit=_ATTENTION_LIMIT,
     ),
+    "conv1d": Work(
+        "Convolutions along digits, pixel by pixel",
+        lambda: _digits(as_sequence=True),
+        lambda: _classes("conv1d", (64, 1)),
+        (10,),
+        convolutional=True,
+        sides=_FAMILY_SIDES,
+    ),
     "lstm64": Work(
         "LSTM on digits, pixel by pixel: 64 steps",
         lambda: _digits(as_sequence=True),
