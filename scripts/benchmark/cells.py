@@ -182,11 +182,14 @@ class Cell:
         self._connection.close()
 
 
-def _peak_memory_bytes(process: int) -> float:
-    """Returns the most memory that a process has held so far; NaN where nothing tells."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text("utf-8").splitlines()
-    except OSError:
-        return math.nan
-    peak = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), math.nan)
-    return float(peak) * 1024
+def _peak_memory_bytes(group: int) -> float:
+    """Returns the most memory that a process and its own have held; NaN where nothing tells."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            if os.getpgid(int(status.parent.name)) == group:
+                lines = status.read_text("utf-8").splitlines()
+                found += [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+        except OSError:  # it has ended meanwhile
+            continue
+    return sum(found) * 1024.0 if found else math.nan
