@@ -80,7 +80,7 @@ def tell_look(items: Sequence[Ready], more: Sequence[Ready]) -> None:
     left = {item.record.index for item in more}
     ended = [item.record for item in items if item.record.index not in left]
     at_last = sum(record.num_replicates == last_look(record) for record in ended)
-    parts = [_counted(len(ended) - at_last, "has every comparison decided", "have")]
+    parts = [_counted(len(ended) - at_last, "needs no more seeds", "need")]
     parts += [_counted(at_last, "has reached the last look", "have")]
     for count in sorted({item.record.num_replicates for item in more}):
         names = [_title(i.record) for i in more if i.record.num_replicates == count]

@@ -51,6 +51,7 @@ class Difference(Summary):
       sign: Of the difference when it was found; 0 where none was.
       fails_more: Whether it is known to train less often.
       margin: Difference that does not matter; NaN for none.
+      chance: Of a verdict at the last look of all; see `verdicts.decide`.
     """
 
     num_left_out: int = 0
@@ -63,6 +64,7 @@ class Difference(Summary):
     sign: int = 0
     fails_more: bool = False
     margin: float = math.nan
+    chance: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from runner.config import abridged
 from runner.design import DEFAULT_BASELINES
 from runner.report import names
 from runner.report.answer import Kind, Sentence
-from runner.report.statistics.verdicts import MIN_PAIRS, WITHIN
+from runner.report.statistics.verdicts import LEAST_CHANCE, MIN_PAIRS, WITHIN
 from runner.report.verdict import Cell, Difference, Outcome, Standing, repeating
 
 _MAX_LISTED = 12
@@ -509,9 +509,18 @@ def _next_seeds(cell: Cell) -> str:
     if fixed and all(fixed):
         told = list(dict.fromkeys(record.init for records in fixed for record in records))
         return f"no more seeds: all seeds of {names.listed(told)} start with the same kernels."
+    if looks and rivals and all(_is_hopeless(s.difference) for s in rivals):
+        return (
+            f"no more seeds: the probability that {looks[-1]} seeds tell more is below "
+            f"{100 * LEAST_CHANCE:.0f} %."
+        )
     until = ", or `seeds=auto` to go on until it is known" if cell.design.is_stamped else ""
     what = "the next look" if cell.look else "a verdict"
     return f"`seeds={following}` for {what}{until}."
+
+
+def _is_hopeless(difference: Difference | None) -> bool:
+    return difference is not None and difference.chance < LEAST_CHANCE
 
 
 def _next_start(cell: Cell) -> str:

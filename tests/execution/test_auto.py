@@ -61,9 +61,9 @@ def test_seeds_are_added_look_by_look(command, keras, looks, trained, database, 
     assert {task.round for task in plan.tasks} == {0, 1, 2}
     told = " ".join(done.output.split())
     for line in (
-        "Look at 3 seeds: 1 configuration has every comparison decided; "
+        "Look at 3 seeds: 1 configuration needs no more seeds; "
         "2 configurations go on to 4 seeds: zero, he_normal.",
-        "Look at 4 seeds: 1 configuration has every comparison decided; "
+        "Look at 4 seeds: 1 configuration needs no more seeds; "
         "1 configuration goes on to 6 seeds: he_normal.",
         "Look at 6 seeds: 1 configuration has reached the last look.",
         "seeds=auto took 13 trainings; the last look for all takes 18.",

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from runner.report.statistics.looks import nominal_level
 from runner.report.statistics.verdicts import (
     DIFFERENT,
     EQUIVALENT,
@@ -173,3 +174,28 @@ def test_a_difference_of_the_margin_is_called_equivalent_in_one_pair_in_twenty()
     told = repeated(1.0, {"margin": 1.0}, 300)
     wrong = int(told["verdict"].isin([EQUIVALENT, WITHIN]).sum())
     assert wrong < stats.binom(300, 0.05).isf(0.001)
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.5, 0.9, 1.5])
+def test_the_chance_of_a_verdict_is_how_often_the_last_look_has_one(mean: float) -> None:
+    seen = noisy(mean, 10, std=2.0)
+    (told,) = decide(pairs(seen), LOOKS, 0.05, 1.0).to_dict("records")
+    assert told["verdict"] == UNKNOWN
+    # Thirty more values, by the posterior of a flat prior: their spread, then their mean.
+    draws, number = np.random.default_rng(7), 4000
+    sigma = seen.std(ddof=1) * np.sqrt(9 / draws.chisquare(9, (number, 1)))
+    center = mean + sigma / np.sqrt(10) * draws.normal(size=(number, 1))
+    later = center + sigma * draws.normal(size=(number, 30))
+    futures = np.concatenate([np.tile(seen, (number, 1)), later], axis=1)
+    level = nominal_level(0.05, LOOKS)
+    differs = stats.ttest_1samp(futures, 0, axis=1).pvalue <= level
+    above = stats.ttest_1samp(futures, -1, axis=1, alternative="greater").pvalue <= level
+    below = stats.ttest_1samp(futures, 1, axis=1, alternative="less").pvalue <= level
+    # Four standard errors are 0.03; the rest: the last spread is taken to be that seen so far.
+    assert told["chance"] == pytest.approx(np.mean(differs | (above & below)), abs=0.06)
+
+
+def test_nothing_is_predicted_of_what_is_decided_or_has_failed() -> None:
+    for of in (pairs(noisy(4, 5)), pairs(noisy(0.5, 10, 2.0), trained=lost(1, 0))):
+        assert decide(of, LOOKS, 0.05, 1.0)["chance"].tolist() == [1.0]
+    assert decide(pairs(noisy(0.5, 10, 2.0)), None, 0.05, 1.0)["chance"].tolist() == [1.0]
