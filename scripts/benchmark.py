@@ -7,6 +7,7 @@
     python scripts/benchmark.py --starts            # commands with an empty and with a filled cache
     python scripts/benchmark.py --simulated-workers # what collects the events of many workers
     python scripts/benchmark.py --error-rates       # how often the report's verdicts are wrong
+    python scripts/benchmark.py --answer-cost       # trainings of seeds=auto and of fixed seeds
 
 Writes benchmark.csv and README.md into results/benchmark/ after every work. Exit code 1 if a side
 did not reach the loss of the others.
@@ -61,6 +62,10 @@ def main() -> int:
         from benchmark.error_rates import measure
 
         return measure(options.output, options.sweeps, _circumstances(options))
+    if options.answer_cost:
+        from benchmark.answer_cost import measure
+
+        return measure(options.output, options.quick, _circumstances(options))
     prepare_processes()
     began, rows = time.perf_counter(), []
     peaks: dict[str, float] = {}
@@ -103,6 +108,7 @@ def _options() -> argparse.Namespace:
     add("--starts", action="store_true", help="measure commands that compile, and that need not")
     add("--simulated-workers", action="store_true", help="measure the command with them")
     add("--error-rates", action="store_true", help="simulate the report's verdicts")
+    add("--answer-cost", action="store_true", help="count what seeds=auto trains until it is sure")
     add("--sweeps", type=int, default=2000, help="of each case of --error-rates")
     add("--output", type=Path, default=_FOLDER, help="folder to write into")
     options = parser.parse_args()
