@@ -21,7 +21,8 @@ def shaped(examples: Examples, settings: Settings) -> Examples:
             received = f"{list(value) if isinstance(value, tuple) else value}"
             raise ConfigError(
                 f"`dataset.{key}` must be {rule} (height, width, channels). Received: {received}, "
-                f"and examples of shape {examples.x.shape[1:]}."
+                f"and examples of shape {examples.x.shape[1:]}. Images of one channel need an axis "
+                "for it, such as x[..., None]."
             )
 
     def changed(x: np.ndarray | None) -> np.ndarray | None:

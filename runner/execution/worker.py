@@ -339,6 +339,7 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     """Runs one attempt. Exit codes: 0, 1 (refused), 74 (not all could be told), 75 (to go on)."""
+    os.environ["MPLBACKEND"] = "agg"  # that of a notebook may not be installed here
     parser = argparse.ArgumentParser(prog="python -m runner.execution.worker")
     parser.add_argument("folder", type=Path, help="folder of the sweep")
     parser.add_argument("task", help="name of the task in the plan")

@@ -90,7 +90,8 @@ def build(settings: Applications, signature: Signature) -> Any:
     if len(shape) != 3:
         raise ConfigError(
             f"`model=applications` needs images: examples of shape (height, width, channels). "
-            f"Received: examples of shape {shape}. Use model=mlp, or a data set of images."
+            f"Received: examples of shape {shape}. Use model=mlp, or images: "
+            "those of one channel need an axis for it, such as x[..., None]."
         )
     function = getattr(keras.applications, settings.application)
     known = inspect.signature(function).parameters

@@ -92,7 +92,8 @@ def _check_input(settings: Cnn, input_shape: tuple[int, ...]) -> None:
     if len(input_shape) != 3:
         raise ConfigError(
             f"`model=cnn` needs images: examples of shape (height, width, channels). "
-            f"Received: examples of shape {input_shape}. Use model=mlp, or a data set of images."
+            f"Received: examples of shape {input_shape}. Use model=mlp, or images: "
+            "those of one channel need an axis for it, such as x[..., None]."
         )
     side = min(input_shape[:2])
     poolings = 0

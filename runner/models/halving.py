@@ -12,7 +12,8 @@ def check_halvings(model: str, count: int, input_shape: tuple[int, ...]) -> None
     if len(input_shape) != 3:
         raise ConfigError(
             f"`model={model}` needs images: examples of shape (height, width, channels). "
-            f"Received: examples of shape {input_shape}. Use model=mlp, or a data set of images."
+            f"Received: examples of shape {input_shape}. Use model=mlp, or images: "
+            "those of one channel need an axis for it, such as x[..., None]."
         )
     height, width = input_shape[:2]
     most = 0

@@ -124,7 +124,8 @@ def _check_input(num_blocks: tuple[int, ...], input_shape: tuple[int, ...]) -> N
     if len(input_shape) != 3:
         raise ConfigError(
             f"`model=resnet` needs images: examples of shape (height, width, channels). "
-            f"Received: examples of shape {input_shape}. Use model=mlp, or a data set of images."
+            f"Received: examples of shape {input_shape}. Use model=mlp, or images: "
+            "those of one channel need an axis for it, such as x[..., None]."
         )
     # After so many halvings, each rounded up, one pixel is left.
     most = 1 + (min(input_shape[:2]) - 1).bit_length()

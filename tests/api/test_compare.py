@@ -1,5 +1,6 @@
 """One sweep in this process, by what people have in a notebook."""
 
+import os
 import random
 import signal
 import sys
@@ -83,19 +84,24 @@ def state(keras):
         "hydra": GlobalHydra.instance().is_initialized(),
         "argv": list(sys.argv),
         "hook": sys.unraisablehook,
+        "policy": keras.config.dtype_policy().name,
+        "environment": {**os.environ},
     }
 
 
-def test_the_process_is_left_as_it_was(result, data, keras):
+def test_the_process_is_left_as_it_was(result, data, keras, monkeypatch):
     import tensorflow as tf
 
     keras.utils.set_random_seed(3)
     expected = float(tf.random.uniform([])), keras.layers.Dense(1).name
     keras.utils.set_random_seed(3)
     keras.config.disable_flash_attention()
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     try:
         before = state(keras)
         again = compare(data, optimizer="adam", init="keep", **RATE)
+        assert state(keras) == before
+        compare(data, init="keep", dry_run=True, **{"training.precision": "bfloat16"})
         assert state(keras) == before
     finally:
         keras.config.enable_flash_attention()
