@@ -55,41 +55,54 @@ class EachReplicate:
     """A function of one replicate's weights, compiled to be computed for each of many."""
 
     def __init__(
-        self, model: Any, compute: Callable[..., Any], signature: Any, given: Sequence[Any] = ()
+        self,
+        model: Any,
+        compute: Callable[..., Any],
+        signature: Any,
+        given: Sequence[Any] = (),
+        shared: Any = (),
     ) -> None:
         """Compiles nothing yet.
 
         Args:
           model: A built `keras.Model`.
           compute: Gets the values of the trainable and of the other variables, as tensors, and what
-            else is given.
+            else is given and shared.
           signature: Dtypes, or `tf.TensorSpec`s, of what it returns.
           given: Dtypes of further numbers, one for each replicate.
+          shared: Tensors of the types of those that all replicates get, a sequence.
         """
         self._arranged = Arranged(model)
 
-        def compute_each(trainable: Sequence[Any], other: Sequence[Any], *further: Any) -> Any:
+        def compute_each(
+            common: Sequence[Any], trainable: Sequence[Any], other: Sequence[Any], *further: Any
+        ) -> Any:
             return tf.map_fn(
-                lambda of_one: compute(*of_one),
+                lambda of_one: compute(*of_one, *common),
                 (trainable, other, *further),
                 fn_output_signature=signature,
                 parallel_iterations=1,
             )
 
-        types = (*self._arranged.stacked_types(), *(tf.TensorSpec([None], t) for t in given))
+        common = tf.nest.map_structure(
+            lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), shared
+        )
+        further = (tf.TensorSpec([None], dtype) for dtype in given)
+        types = (common, *self._arranged.stacked_types(), *further)
         self._compiled = tf.function(compute_each, autograph=False, input_signature=types)
 
     def trace(self) -> None:
         """Builds the program, which shows whether it can be built."""
         self._compiled.get_concrete_function()
 
-    def __call__(self, stacked: Sequence[np.ndarray], *given: np.ndarray) -> Any:
+    def __call__(self, stacked: Sequence[np.ndarray], *given: np.ndarray, shared: Any = ()) -> Any:
         """Returns the results, as arrays with an axis of replicates in front.
 
         Args:
           stacked: All weights in the order of `model.weights`, with such an axis as well.
           given: Further numbers, shape (replicates,).
+          shared: What all replicates get.
         """
         numbers = [tf.constant(one) for one in given]
-        results = self._compiled(*self._arranged(stacked, len(stacked[0])), *numbers)
+        results = self._compiled(shared, *self._arranged(stacked, len(stacked[0])), *numbers)
         return tf.nest.map_structure(lambda tensor: tensor.numpy(), results)

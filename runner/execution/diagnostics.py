@@ -41,7 +41,7 @@ class Diagnostician:
     """Diagnoses cohorts; what was compiled for a model is kept for the next one."""
 
     def __init__(self) -> None:
-        self._examinations: dict[Any, Examination] = {}
+        self._given: dict[int, tuple[int, int]] = {}
         self._reasons: set[str] = set()
 
     def diagnose(self, items: Sequence[Ready], cohort: "Cohort") -> "tuple[Diagnoses, Cohort]":
@@ -126,16 +126,32 @@ class Diagnostician:
 
     def _examination(self, item: Ready, settings: Diagnostics) -> "Examination":
         from runner.propagation.diagnosis import Examination
+        from runner.training import programs
         from runner.training.objective import Objective
 
         kernels = item.drawer.drawn
-        drawn = tuple(kernel.position for kernel in kernels)
-        key = (id(item.model), id(item.dataset), item.device, type(settings), settings, drawn)
-        if key not in self._examinations:
-            loss = Objective(item.model, item.dataset).probe_loss(item.dataset, settings.examples)
-            make = partial(Examination, item.model, item.dataset, loss, settings, kernels)
-            self._examinations[key] = _on_device(item.device, make)
-        return self._examinations[key]
+        drawn = tuple((k.position, k.path, k.product, k.gate, k.is_exact) for k in kernels)
+        of = item.measured_key, item.device, type(settings), settings
+        key = repr((*of, drawn, _shapes(item, settings)))
+
+        def make() -> Examination:
+            loss = Objective(item.model, item.dataset).loss
+            return Examination(item.model, item.dataset, loss, settings, kernels)
+
+        examination = _on_device(item.device, lambda: programs.kept(key, make))
+        given = id(item.model), id(item.dataset)
+        if self._given.get(id(examination)) != given:
+            _on_device(item.device, partial(examination.take, item.model, item.dataset))
+            self._given[id(examination)] = given
+        return examination
+
+
+def _shapes(item: Ready, settings: Diagnostics) -> str:
+    """Returns shapes and types of the examples that a configuration is diagnosed on."""
+    train = item.dataset.train
+    rows = len(item.dataset.probe_rows(settings.examples))
+    weight = [] if train.weight is None else [train.weight.shape[1:], train.weight.dtype]
+    return repr([rows, item.dataset.input_shape, train.y.shape[1:], train.y.dtype, weight])
 
 
 class _Kept:

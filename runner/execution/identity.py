@@ -86,18 +86,34 @@ def program_key(
       model: Key of the model, from `model_key`.
       arithmetic: See `identity`.
     """
-    import keras
-
     of_each = {"learning_rate"} if item.optimizer.settings.mixes_rates else set()
     parts = [
-        [item.engine, _settings("model", item), model, list(arithmetic)],
+        [item.engine, measured_key(item, dataset, model, arithmetic), dataset.metrics],
         [item.optimizer.name, _values(item.optimizer.settings, of_each)],
         _values(item.training, _WITHOUT_EFFECT["training"] | {"epochs", "class_weight"}),
-        [_user_code("model", item.model), _user_code("optimizer", item.optimizer)],
-        [_code_at(path) for path in item.training.goal.own_code],
-        [dataset.task, dataset.metrics, dataset.num_outputs],
-        [keras.config.epsilon(), keras.config.image_data_format()],
+        [_user_code("optimizer", item.optimizer)],
     ]
+    return _digest(parts)
+
+
+def measured_key(
+    item: Configuration, dataset: Dataset, model: str, arithmetic: Sequence[str]
+) -> str:
+    """Returns the key of what outputs and loss of a configuration are computed by, as above."""
+    import keras
+
+    goal = item.training.goal
+    return _digest(
+        [
+            [_settings("model", item), model, _user_code("model", item.model), list(arithmetic)],
+            [goal.loss, goal.label_smoothing, [_code_at(path) for path in goal.own_code]],
+            [dataset.task, dataset.num_outputs],
+            [keras.config.epsilon(), keras.config.image_data_format()],
+        ]
+    )
+
+
+def _digest(parts: Sequence[Any]) -> str:
     text = json.dumps(parts, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -15,7 +15,7 @@ from runner.config import ConfigError, abridged
 from runner.datasets.dataset import Dataset
 from runner.execution import notes
 from runner.execution.configure import Job, configuration
-from runner.execution.identity import identity, model_key, program_key
+from runner.execution.identity import identity, measured_key, model_key, program_key
 from runner.execution.inputs import as_looked_up
 from runner.execution.logs import about
 from runner.imports import told
@@ -51,6 +51,7 @@ class Ready:
       device: TensorFlow's name of the device.
       record: What is kept of it.
       program_key: See `Cohort`.
+      measured_key: Of all that step 0 is computed by but for what it is given.
       reused: Records of its replicates that earlier commands have finished.
       shared: Replicates that another configuration of the sweep is going to train: the same key,
         the same seeds.
@@ -63,7 +64,8 @@ class Ready:
     drawer: Any
     device: str
     record: ConfigurationRecord
-    program_key: str | None = None
+    program_key: str
+    measured_key: str
     reused: tuple[ReplicateRecord, ...] = ()
     shared: tuple[Replicate, ...] = ()
     saved: Mapping[str, Path] = field(default_factory=dict)
@@ -481,8 +483,9 @@ def _built(
         undrawn=drawer.unknown,
         rules=[(held.rule, held.paths) for held in drawer.rules],
     )
-    of_programs = program_key(item, dataset, key, arithmetic)
-    return Ready(item, dataset, model, drawer, device, record, of_programs)
+    given = item, dataset, key, arithmetic
+    keys = program_key(*given), measured_key(*given)
+    return Ready(item, dataset, model, drawer, device, record, *keys)
 
 
 def _probe(dataset: Dataset, model: Any, examples: int) -> Any:

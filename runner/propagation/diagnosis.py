@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from runner.anatomy.kernels import Weight
 from runner.anatomy.moments import Moments
@@ -43,13 +44,31 @@ class Examination:
         settings: Diagnostics,
         kernels: Sequence[Weight] | None = None,
     ) -> None:
-        x, y = dataset.probe(settings.examples)
-        self._meter = Meter(model, loss, x, y, kernels)
+        probe, weight = dataset.probe(settings.examples), _weight(dataset, settings)
+        self._meter = Meter(model, loss, *probe, kernels, weight)
         self._full = FullMeter(self._meter) if settings.is_full else None
         self._settings = settings
-        guess = dataset.uninformed_loss
-        self._uninformed_loss = math.nan if guess is None else guess
+        self._uninformed_loss = _guess(dataset)
         self._is_classifier = dataset.task != "regression"
+
+    def take(self, model: Any, dataset: Dataset) -> None:
+        """Takes another model and data set in the place of those that are alike but for numbers.
+
+        Args:
+          model: With the values that its weights were built with.
+          dataset: Of the same task, whose examples have the same shapes and types.
+        """
+        settings = self._settings
+        self._meter.take(*dataset.probe(settings.examples), _weight(dataset, settings))
+        self._uninformed_loss = _guess(dataset)
+        for own, other in zip(self._meter.model.variables, model.variables, strict=True):
+            own.assign(other)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the probe and of the model's variables, which it holds."""
+        held = [*tf.nest.flatten(self._meter.probe), *self._meter.model.variables]
+        return sum(math.prod(each.shape) * tf.as_dtype(each.dtype).size for each in held)
 
     def examine(self, replicates: Iterator[Sequence[np.ndarray]]) -> list[PropagationRecord]:
         """Returns the records of a configuration's replicates, in their order.
@@ -191,6 +210,17 @@ class Examination:
             verdict=verdict.name,
             reason=verdict.reason,
         )
+
+
+def _weight(dataset: Dataset, settings: Diagnostics) -> np.ndarray | None:
+    """Returns the weights of the probe's examples, if they have any."""
+    weight = dataset.train.weight
+    return None if weight is None else weight[dataset.probe_rows(settings.examples)]
+
+
+def _guess(dataset: Dataset) -> float:
+    guess = dataset.uninformed_loss
+    return math.nan if guess is None else guess
 
 
 def _advised_variance(chain: Chain, limits: Diagnostics, is_classifier: bool) -> dict[str, float]:

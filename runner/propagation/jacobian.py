@@ -38,7 +38,7 @@ class FullMeter:
         They are of the derivatives of an example's outputs with respect to its own inputs. Where
         batch normalization lets examples act on each other, of those of the sum over the batch.
         """
-        jacobian = self._jacobian(*self._arranged(weights)).numpy()
+        jacobian = self._jacobian(*self._arranged(weights), self.meter.x).numpy()
         wide = jacobian.reshape(*jacobian.shape[:2], -1).astype(np.float64)
         if not np.isfinite(wide).all():
             return np.full((len(wide), min(wide.shape[1:])), np.nan)
@@ -46,11 +46,11 @@ class FullMeter:
 
     def gradient_quotient(self, weights: Sequence[np.ndarray]) -> float:
         """Returns the gradient quotient of the trainable variables on the probe."""
-        return float(self._quotient(*self._arranged(weights)))
+        return float(self._quotient(*self._arranged(weights), *self.meter.probe))
 
-    def _differentiate(self, trainable: Sequence[Any], other: Sequence[Any]) -> Any:
+    def _differentiate(self, trainable: Sequence[Any], other: Sequence[Any], probe: Any) -> Any:
         """Returns the Jacobian, shape (examples, outputs, *inputs)."""
-        x = batches.first(self.meter.x, _EXAMPLES)
+        x = batches.first(probe, _EXAMPLES)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(x)
             with intercepted(self.meter.anatomy, plainly):
@@ -64,7 +64,11 @@ class FullMeter:
         flat = [tf.reshape(values, [*values.shape[:2], -1]) for values in by_input]
         return tf.concat(flat, axis=-1)
 
-    def _gradient_quotient(self, trainable: Sequence[Any], other: Sequence[Any]) -> Any:
+    def _gradient_quotient(
+        self, trainable: Sequence[Any], other: Sequence[Any], *probe: Any
+    ) -> Any:
         trainable = list(trainable)
         with intercepted(self.meter.anatomy, plainly):
-            return gradient_quotient(lambda: self.meter.total_loss(trainable, other), trainable)
+            return gradient_quotient(
+                lambda: self.meter.total_loss(trainable, other, *probe), trainable
+            )

@@ -59,7 +59,7 @@ from runner.anatomy.tracing import Anatomy, Place, Trace, dissected, intercepted
 from runner.propagation.judgement import ROUNDING
 
 Loss = Callable[[Any, Any], Any]
-"""Keras's loss: (targets, outputs) -> mean over the examples."""
+"""Keras's loss: (targets, outputs, and maybe weights) -> mean over the examples."""
 
 OF_PLACES = (
     *("preactivation_mean", "preactivation_variance", "activation_mean", "activation_variance"),
@@ -114,7 +114,10 @@ class Measurement:
 class Meter:
     """Measures replicates of one model.
 
+    The probe is what its programs are given, so others of the same shapes can take its place.
+
     Attributes:
+      probe: Inputs, targets and maybe weights of some examples.
       layers: The rows, in the order of the calls.
       weighted: Places of the layers with kernels.
     """
@@ -126,6 +129,7 @@ class Meter:
         x: Any,
         y: np.ndarray,
         kernels: Sequence[Weight] | None = None,
+        weight: np.ndarray | None = None,
     ) -> None:
         """Finds the layers; compiles nothing yet.
 
@@ -134,9 +138,10 @@ class Meter:
           loss: What is minimized.
           x, y: The probe; of n examples i and i + n//2 are a pair.
           kernels: What its initializer draws; without them, what Keras calls kernels.
+          weight: Of the examples, where they count differently.
         """
         self.model = model
-        self.x, self.y = tf.nest.map_structure(tf.constant, (x, y))
+        self.take(x, y, weight)
         self._loss = loss
         self.anatomy, places = dissected(model, batches.first(self.x, 2), kernels)
         self.layers = tuple(_layer(self.anatomy, place) for place in places)
@@ -147,9 +152,20 @@ class Meter:
         ]
         self._trainable = [id(variable) for variable in model.trainable_variables]
         self._kernels = {id(k.variable): k for layer in self.layers for k in layer.kernels}
-        self._measured = EachReplicate(model, self._measure, (tf.float64, tf.float64, tf.float64))
+        of_each = (tf.float64, tf.float64, tf.float64)
+        self._measured = EachReplicate(model, self._measure, of_each, shared=self.probe)
         self._arranged = Arranged(model)
         self._gradients = tf.function(self._differentiate, autograph=False)
+
+    def take(self, x: Any, y: np.ndarray, weight: np.ndarray | None) -> None:
+        """Takes a probe, as at the beginning."""
+        given = (x, y) if weight is None else (x, y, weight)
+        self.probe = tf.nest.map_structure(tf.constant, given)
+
+    @property
+    def x(self) -> Any:
+        """The inputs of the probe."""
+        return self.probe[0]
 
     def measure(self, replicates: Sequence[Sequence[np.ndarray]]) -> list[Measurement]:
         """Returns the numbers of the replicates that start with these weights.
@@ -158,7 +174,7 @@ class Meter:
           replicates: The weights of each, in the order of `model.weights`.
         """
         stacked = [np.stack(values) for values in zip(*replicates, strict=True)]
-        values, gradients, of_network = self._measured(stacked)
+        values, gradients, of_network = self._measured(stacked, shared=self.probe)
         gradients = gradients.copy()
         for weights, moments in zip(replicates, gradients, strict=True):
             self._look_behind(weights, moments)
@@ -180,20 +196,23 @@ class Meter:
         closed = [kernel for kernel in zero if has_gradient[id(kernel.variable)]]
         if not closed or len(closed) == len(zero):
             return
-        given = dict(zip(self._trainable, self._gradients(*self._arranged(weights)), strict=True))
+        gradients = self._gradients(*self._arranged(weights), *self.probe)
+        given = dict(zip(self._trainable, gradients, strict=True))
         opened = list(weights)
         for kernel in closed:
             opened[kernel.position] = -given[id(kernel.variable)].numpy()
-        _, (after,), _ = self._measured([values[None] for values in opened])
+        _, (after,), _ = self._measured([values[None] for values in opened], shared=self.probe)
         differs = after[:, 2] > ROUNDING * np.sqrt(after[:, 1])
         moments[:, 2] = np.where(differs, np.fmax(moments[:, 2], after[:, 2]), moments[:, 2])
 
-    def _differentiate(self, trainable: Sequence[Any], other: Sequence[Any]) -> Sequence[Any]:
+    def _differentiate(
+        self, trainable: Sequence[Any], other: Sequence[Any], *probe: Any
+    ) -> Sequence[Any]:
         """Returns the gradient of the loss with respect to each trainable variable."""
         with tf.GradientTape() as tape:
             tape.watch(trainable)
             with intercepted(self.anatomy, Trace(self.anatomy)):
-                loss = self.total_loss(trainable, other)
+                loss = self.total_loss(trainable, other, *probe)
         return [
             tf.convert_to_tensor(gradient)
             for gradient in tape.gradient(loss, trainable, unconnected_gradients="zero")
@@ -231,7 +250,9 @@ class Meter:
         loss, start_mean_square, start_correlation = map(float, of_network)
         return Measurement(quantities, loss, start_mean_square, start_correlation, realised)
 
-    def _measure(self, trainable: Sequence[Any], other: Sequence[Any]) -> tuple[Any, Any, Any]:
+    def _measure(
+        self, trainable: Sequence[Any], other: Sequence[Any], *probe: Any
+    ) -> tuple[Any, Any, Any]:
         """Returns the quantities of the layers, moments of the variables' gradients, and the loss.
 
         Of shapes (len(OF_PLACES), layers), (trainable variables, 3) and (3,); beside the loss stand
@@ -246,7 +267,7 @@ class Meter:
 
             trace = Trace(self.anatomy, watch)
             with intercepted(self.anatomy, trace):
-                loss = self.total_loss(trainable, other)
+                loss = self.total_loss(trainable, other, *probe)
         sources = [_differentiated(place) for place in trace.places]
         gradients = tape.gradient(loss, [*sources, *trainable], unconnected_gradients="zero")
         rows = [
@@ -264,11 +285,15 @@ class Meter:
         of_network = [tf.cast(loss, tf.float64), *_start(start)]
         return tf.stack(quantities), tf.stack(moments), tf.stack(of_network)
 
-    def total_loss(self, trainable: Sequence[Any], other: Sequence[Any]) -> Any:
-        """Returns the loss of the probe, the layers' own regularization included."""
-        probe = batches.tensors(self.x)  # of this graph: a layer may hand on what it is given
-        outputs, penalties = called_with(self.model, trainable, other, probe, training=True)
-        return self._loss(self.y, outputs) + sum(tf.cast(p, outputs.dtype) for p in penalties)
+    def total_loss(
+        self, trainable: Sequence[Any], other: Sequence[Any], x: Any, *compared: Any
+    ) -> Any:
+        """Returns the loss of a probe, the layers' own regularization included."""
+        x = batches.tensors(x)  # of this graph: a layer may hand on what it is given
+        outputs, penalties = called_with(self.model, trainable, other, x, training=True)
+        y, *weight = compared
+        loss = self._loss(y, outputs, *weight)
+        return loss + sum(tf.cast(p, outputs.dtype) for p in penalties)
 
 
 def _layer(found: Anatomy, place: Place) -> Layer:

@@ -58,13 +58,6 @@ class Objective:
             name: 1 if name == "exact_match" else size for name in dataset.task_metrics
         } | {name: self._own_answers(dataset, name) for name in self.own}
 
-    def probe_loss(self, dataset: Dataset, examples: int) -> Callable[[Any, Any], Any]:
-        """Returns the loss on `Dataset.probe`, with the weights of those examples."""
-        weight = dataset.train.weight
-        if weight is None:
-            return self.loss
-        return partial(self.loss, sample_weight=weight[dataset.probe_rows(examples)])
-
     def _own_answers(self, dataset: Dataset, name: str) -> int:
         """Returns how many values a metric of the user's gives for an example.
 

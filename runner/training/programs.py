@@ -7,24 +7,35 @@ in its key. So who comes with the same key gets the same program, and the same b
 from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
+from typing import Any, Protocol, TypeVar
 
-from runner.training.program import Program
+
+class Sized(Protocol):
+    """What holds variables."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all variables, and of what else it holds of a model and its data."""
+
+
+_T = TypeVar("_T", bound=Sized)
 
 # At the most so many, and of all their variables, the model's included, so many bytes: the least
 # recently used ones go.
 _MAX_PROGRAMS = 16
 _MAX_BYTES = 2**28
 
-_kept: OrderedDict[str, Program] = OrderedDict()
+_kept: OrderedDict[str, Any] = OrderedDict()
 _lock = Lock()
 
 
-def kept(key: str, make: Callable[[], Program]) -> Program:
+def kept(key: str, make: Callable[[], _T]) -> _T:
     """Returns the program that is kept under a key, or keeps the one that is made."""
     with _lock:
         if key in _kept:
             _kept.move_to_end(key)
-            return _kept[key]
+            found: _T = _kept[key]
+            return found
         program = _kept[key] = make()
         _shrink()
         return program

@@ -131,3 +131,25 @@ def test_verdicts_and_numbers_reach_mlflow(command, tracked):
         assert found[level].metrics["max_off_share"] == 1
         assert found[level].metrics["log10_signal_gain"] == -300
     assert math.isfinite(found["replicate"].metrics["singular_value_mean"])
+
+
+@pytest.mark.slow
+def test_what_was_traced_for_other_data_measures_as_what_is_new(command):
+    from runner.training import programs
+
+    options = ("--multirun", *SMALL, "diagnostics=full", "init=he_normal,zero", "rerun=true")
+
+    def measured(split_seed):
+        done = command(*options, "seeds=2", f"dataset.split_seed={split_seed}")
+        assert done.code == 0, done.output
+        return pd.read_parquet(done.folder / "propagation.parquet"), list(programs._kept.values())
+
+    programs.let_go()
+    others, made = measured(1)
+    again, kept = measured(2)
+    assert made
+    assert kept == made
+    programs.let_go()
+    alone, _ = measured(2)
+    pd.testing.assert_frame_equal(again, alone, check_exact=True)
+    assert not again["measured"].equals(others["measured"])
