@@ -101,7 +101,10 @@ def _tensorflow() -> Iterator[None]:
         if "tensorflow" in sys.modules:
             import tensorflow as tf
 
-            _context()._set_global_seed(seed)
+            from runner.models.randomness import functions_kept
+
+            with functions_kept():
+                _context()._set_global_seed(seed)
             if stands is not None:
                 _context()._rng.setstate(stands)
             tf.config.optimizer.set_experimental_options({option: is_off})

@@ -416,6 +416,7 @@ def _built(
     cache, is_elsewhere = preflight.built, preflight.is_elsewhere
     device = cache.get(("device", item.device), partial(_device, item.device, preflight.gpus))
     from runner.initializers import draw  # imports Keras, which must be started quietly
+    from runner.models.randomness import functions_kept
     from runner.training.fitting import check_goal
 
     signature, precision = dataset.signature, item.training.precision
@@ -423,7 +424,8 @@ def _built(
     def build(**seed: int) -> Any:
         import keras
 
-        keras.utils.clear_session(free_memory=False)  # layer names start from the first again
+        with functions_kept():
+            keras.utils.clear_session(free_memory=False)  # layer names start from the first again
         with computing_in(precision):  # the policy went with the session
             return models.build(item.model.name, item.model.settings, signature, **seed)
 
