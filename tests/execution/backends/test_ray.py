@@ -155,7 +155,7 @@ def test_an_attempt_ends_as_it_is_told_to(cluster, events, capfd):
     ]
     assert len(events["wait-2"]) == 2
     assert cluster.ending(asked) == "exit code 75"
-    assert not is_alive(events.process(frozen))
+    events.until(lambda: not is_alive(events.process(frozen)))
     assert "wait-3" not in events
     assert capfd.readouterr() == ("", "")
 
@@ -180,7 +180,7 @@ def test_a_lost_node_takes_its_own_attempts_only(cluster, events, nodes, capfd):
         events.until_gone(lost)
         assert "node" in cluster.ending(lost)
         assert other in cluster.states()
-        assert not is_alive(events.process(lost))
+        events.until(lambda: not is_alive(events.process(lost)))  # it dies after its node
         assert capfd.readouterr() == ("", "")
     finally:
         nodes.add_node(**NODE)
@@ -359,7 +359,7 @@ attempts = tests.submit(cluster, "count-2", "wait-1")
 events.until_begun(*attempts)
 assert len(events["count-2"]) == 7
 cluster.close()
-assert not tests.is_alive(events.process(attempts[1]))
+events.until(lambda: not tests.is_alive(events.process(attempts[1])))
 """
 
 
