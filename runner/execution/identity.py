@@ -68,13 +68,10 @@ def identity(item: Configuration, dataset: Dataset, model: str, arithmetic: Sequ
         "device": list(arithmetic),
         "versions": _versions(),
     }
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=repr)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _digest(parts)
 
 
-def program_key(
-    item: Configuration, dataset: Dataset, model: str, arithmetic: Sequence[str]
-) -> str:
+def program_key(item: Configuration, dataset: Dataset, measured: str) -> str:
     """Returns the key of what the programs of a configuration compute by, in this process.
 
     Left out are what they are given (data, weights, learning rates) and what the engine knows (how
@@ -83,12 +80,11 @@ def program_key(
     Args:
       item: The settings.
       dataset: What it is trained on.
-      model: Key of the model, from `model_key`.
-      arithmetic: See `identity`.
+      measured: From `measured_key`.
     """
     of_each = {"learning_rate"} if item.optimizer.settings.mixes_rates else set()
     parts = [
-        [item.engine, measured_key(item, dataset, model, arithmetic), dataset.metrics],
+        [item.engine, measured, dataset.metrics],
         [item.optimizer.name, _values(item.optimizer.settings, of_each)],
         _values(item.training, _WITHOUT_EFFECT["training"] | {"epochs", "class_weight"}),
         [_user_code("optimizer", item.optimizer)],
@@ -99,7 +95,11 @@ def program_key(
 def measured_key(
     item: Configuration, dataset: Dataset, model: str, arithmetic: Sequence[str]
 ) -> str:
-    """Returns the key of what outputs and loss of a configuration are computed by, as above."""
+    """Returns the key of what outputs and loss of a configuration are computed by, as above.
+
+    Args:
+      item, dataset, model, arithmetic: See `identity`.
+    """
     import keras
 
     goal = item.training.goal
@@ -113,8 +113,8 @@ def measured_key(
     )
 
 
-def _digest(parts: Sequence[Any]) -> str:
-    text = json.dumps(parts, sort_keys=True, default=repr)
+def _digest(parts: Any) -> str:
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=repr)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -485,9 +485,9 @@ def _built(
         undrawn=drawer.unknown,
         rules=[(held.rule, held.paths) for held in drawer.rules],
     )
-    given = item, dataset, key, arithmetic
-    keys = program_key(*given), measured_key(*given)
-    return Ready(item, dataset, model, drawer, device, record, *keys)
+    measured = measured_key(item, dataset, key, arithmetic)
+    of_programs = program_key(item, dataset, measured)
+    return Ready(item, dataset, model, drawer, device, record, of_programs, measured)
 
 
 def _probe(dataset: Dataset, model: Any, examples: int) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.config import ARGUMENTS, BOOLEAN, TEXT, ConfigError, setting
 from runner.models.ending import linear_output
+from runner.models.halving import check_images
 from runner.tasks import Signature
 
 APPLICATIONS = (
@@ -87,12 +88,7 @@ def build(settings: Applications, signature: Signature) -> Any:
     import keras
 
     shape = signature.input_shape
-    if len(shape) != 3:
-        raise ConfigError(
-            f"`model=applications` needs images: examples of shape (height, width, channels). "
-            f"Received: examples of shape {shape}. Use model=mlp, or images: "
-            "those of one channel need an axis for it, such as x[..., None]."
-        )
+    check_images("applications", shape)
     function = getattr(keras.applications, settings.application)
     known = inspect.signature(function).parameters
     if unknown := sorted(settings.arguments.keys() - known.keys()):

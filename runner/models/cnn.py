@@ -19,6 +19,7 @@ from runner.models.activations import (
 )
 from runner.models.blocks import dropped, normalized
 from runner.models.ending import linear_output
+from runner.models.halving import check_images
 from runner.tasks import Signature
 
 _POOL_SIZE = 2
@@ -89,12 +90,7 @@ def build(settings: Cnn, signature: Signature) -> Any:
 
 
 def _check_input(settings: Cnn, input_shape: tuple[int, ...]) -> None:
-    if len(input_shape) != 3:
-        raise ConfigError(
-            f"`model=cnn` needs images: examples of shape (height, width, channels). "
-            f"Received: examples of shape {input_shape}. Use model=mlp, or images: "
-            "those of one channel need an axis for it, such as x[..., None]."
-        )
+    check_images("cnn", input_shape)
     side = min(input_shape[:2])
     poolings = 0
     while side >= _POOL_SIZE:

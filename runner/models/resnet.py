@@ -15,6 +15,7 @@ from runner.config import (
 )
 from runner.models.activations import activated, check_activation, parameter
 from runner.models.ending import linear_output
+from runner.models.halving import check_images
 from runner.models.sizes import SIZES, per_part
 from runner.tasks import Signature
 
@@ -121,12 +122,7 @@ def build(settings: Resnet, signature: Signature) -> Any:
 
 
 def _check_input(num_blocks: tuple[int, ...], input_shape: tuple[int, ...]) -> None:
-    if len(input_shape) != 3:
-        raise ConfigError(
-            f"`model=resnet` needs images: examples of shape (height, width, channels). "
-            f"Received: examples of shape {input_shape}. Use model=mlp, or images: "
-            "those of one channel need an axis for it, such as x[..., None]."
-        )
+    check_images("resnet", input_shape)
     # After so many halvings, each rounded up, one pixel is left.
     most = 1 + (min(input_shape[:2]) - 1).bit_length()
     if len(num_blocks) > most:
