@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runner.report import names
 from runner.report.results import Results
+from runner.report.statistics.looks import SHAPE
 from runner.report.verdict import Cell
 
 _ENTRIES = Path(__file__).with_name("methods.bib")  # one a line
@@ -150,8 +151,8 @@ def _tested(cells: Sequence[Cell], level: float) -> str:
     elif len(design.looks) > 1 and not design.grid:
         looks = names.listed([str(look) for look in design.looks])
         how += (
-            f" at looks fixed beforehand, at {looks} seeds, with Pocock's constant nominal level "
-            f"for t statistics [pocock1977]"
+            f" at looks fixed beforehand, at {looks} seeds, at levels for t statistics from "
+            f"the boundaries of Wang and Tsiatis with shape {SHAPE} [wang1987]"
         )
         over = " over all looks"
     else:

@@ -104,7 +104,7 @@ def test_differences_are_those_of_scipy_to_the_baseline(scored: Scored) -> None:
         ends = expected.confidence_interval(0.95)
         assert tuple(table.loc[init, ["ci_low", "ci_high"]]) == pytest.approx((ends.low, ends.high))
     # Neither reaches the level of the first of two comparisons.
-    assert table["level"].tolist() == pytest.approx([0.0072, 0.0072], rel=0.01)
+    assert table["level"].tolist() == pytest.approx([0.00236, 0.00236], rel=0.01)
     assert table["verdict"].tolist() == ["unknown", "unknown"]
     assert table.loc["a", "probability_better"] == pytest.approx(2 / 5)
 
@@ -126,7 +126,7 @@ def test_settings_are_corrected_together(scored: Scored) -> None:
     factors = [{"model.depth": 2}] * 2 + [{"model.depth": 8}] * 2
     results = scored({"a": GOOD, "b": WORSE, "a#1": GOOD, "b#1": SAME}, factors=factors)
     table = analyse(results).differences
-    assert sorted(table["level"]) == pytest.approx([0.0072, 0.01508], rel=0.01)
+    assert sorted(table["level"]) == pytest.approx([0.00236, 0.00612], rel=0.01)
 
 
 def test_a_lower_loss_is_the_better_one(scored: Scored) -> None:

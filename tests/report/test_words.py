@@ -406,7 +406,7 @@ def test_one_seed_has_nothing_to_be_read(scored: Scored) -> None:
 
 
 METHODS = {
-    "looks": ({}, ["pocock1977", "holm1979", "student1908"], "at 5, 10, 20 and 40 seeds"),
+    "looks": ({}, ["wang1987", "holm1979", "student1908"], "at 5, 10, 20 and 40 seeds"),
     "any": ({"looks": None}, ["lai1976", "holm1979"], "valid at any number of seeds"),
     "one look": ({"looks": (5,)}, ["student1908", "holm1979"], "at one look fixed beforehand"),
     "a margin": ({"margin": 0.01}, ["schuirmann1987"], "a difference of less than 0.01"),

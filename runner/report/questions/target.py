@@ -180,7 +180,7 @@ def mean_times_table(sweep: Sweep, times: pd.DataFrame) -> pd.DataFrame:
         for (number, _), of_cell in table.groupby(["cell", "unit"]):
             p = of_cell["p_logrank"].to_numpy(float)[np.newaxis]
             num, level = size[of_cell.index[0]], 1 - sweep.confidence
-            holm = sequential_holm(p, num, level, nominal[int(str(number))])
+            holm = sequential_holm(p, num, level, [nominal[int(str(number))]])
             table.loc[of_cell.index, "level"] = holm[1]
         table = table.sort_values("unit", kind="stable")
     return sweep.keyed([table], ["unit", *_MEANS])

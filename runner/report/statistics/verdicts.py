@@ -112,7 +112,8 @@ def schedule(
     For each the number of seeds, and its nominal level for a level over all looks.
     """
     if looks is not None:
-        return [(count, partial(nominal_level, looks=looks)) for count in looks if count <= most]
+        reached = [count for count in looks if count <= most]
+        return [(count, partial(nominal_level, looks=looks, count=count)) for count in reached]
     doublings = range((most // _FIRST_OF_ANY).bit_length())
     return [(_FIRST_OF_ANY * 2**n, partial(operator.mul, 0.5 ** (n + 1))) for n in doublings]
 
@@ -143,7 +144,8 @@ def decide(
     """
     num_pairs = len(pairs.values)
     most = int(pairs.is_asked.sum(axis=1).max(initial=0))
-    counts = np.array(range(1, most + 1) if looks is None else [k for k in looks if k <= most], int)
+    looked = schedule(looks, most)
+    counts = np.array(range(1, most + 1) if looks is None else [k for k, _ in looked], int)
     if not num_pairs or not len(counts):
         none = np.zeros((3, num_pairs), int)
         return _frame(none[0], none, none[:2], np.full(num_pairs, np.nan))
@@ -154,20 +156,20 @@ def decide(
     per_pair = np.where(per_pair > 0, per_pair, np.nan)
     lost = pairs.num_lost()
     share = _share_of_values(lost)
-    nominal: Callable[[float], float] = float
+    nominal: list[Callable[[float], float]] = [float] * len(counts)
     if looks is None:
         p = 1 / np.fmax(running.e_values(), _LEAST)
-        is_within = running.e_within(per_pair) >= 1 / level
+        is_within = running.e_within(per_pair)[rows, columns] >= 1 / level
     else:
-        p, nominal = running.p_values(), partial(nominal_level, looks=looks)
-        is_within = running.within(per_pair) <= nominal(level)
+        p, nominal = running.p_values(), [of for _, of in looked]
+        levels_within = np.array([[of(level)] for of in nominal])
+        is_within = running.within(per_pair)[rows, columns] <= levels_within
     p = np.where(can_test, (p / share)[rows, columns], np.nan)
     rejected, levels = sequential_holm(p, size, level, nominal)
-    is_same = can_test & (is_within & (lost[0] == lost[1]))[rows, columns]
+    is_same = can_test & is_within & (lost[0] == lost[1])[rows, columns]
     same = np.where(is_same.any(axis=0), is_same.argmax(axis=0), -1)
     signs = np.where(rejected >= 0, np.sign(running.mean[rows, columns[rejected, rows]]), 0)
     fails, failed = np.zeros((2, num_pairs), int)
-    looked = schedule(looks, most)
     places = pairs.at([count for count, _ in looked])
     for (count, of_failures), at, reached in zip(looked, *places, strict=True):
         found = np.where(reached & (failed == 0), pairs.failing(at, of_failures(level)), 0)
@@ -182,13 +184,14 @@ def decide(
     if looks is not None:
         left = max(size, num_pairs) - int(np.sum(rejected >= 0))
         at = columns[np.maximum(is_reached.sum(axis=0) - 1, 0), rows]
+        last = partial(nominal_level, looks=looks, count=looks[-1])
         chances = _chances(
             running.count[rows, at],
             running.mean[rows, at],
             running.error[rows, at],
             per_pair[:, 0],
             looks[-1],
-            (nominal(level / max(left, 1)), nominal(level)),
+            (last(level / max(left, 1)), last(level)),
         )
         is_simple = lost.sum(axis=0)[rows, at] == 0
         is_open = (frame["verdict"] == UNKNOWN) & (frame["look"] > 0) & is_simple
@@ -251,7 +254,7 @@ def decide_once(
     counts = pairs.is_asked.sum(axis=1)
     lost = pairs.num_lost()[:, :, -1] if pairs.values.size else np.zeros((2, len(counts)))
     share = _share_of_values(lost)
-    rejected, levels = sequential_holm((p_values / share)[np.newaxis], 0, level, float)
+    rejected, levels = sequential_holm((p_values / share)[np.newaxis], 0, level, [float])
     fails = pairs.failing(np.full(len(counts), -1), level)
     is_same = (p_within <= level) & (lost[0] == lost[1])
     return _frame(

@@ -20,52 +20,74 @@ NUM_SIMULATED = 100_000
 
 # Comparisons -> level of each look; simulated elsewhere, to three percent.
 @pytest.mark.parametrize(
-    ("comparisons", "level"),
-    [(1, 0.0151), (2, 0.0072), (5, 0.00278), (9, 0.00152), (15, 0.0009), (45, 0.0003)],
+    ("comparisons", "levels"),
+    [
+        (1, [0.00613, 0.0106, 0.017, 0.026]),
+        (2, [0.00238, 0.00459, 0.00817, 0.0136]),
+        (9, [0.000303, 0.000749, 0.00166, 0.00334]),
+        (45, [3.27e-5, 1.06e-4, 2.99e-4, 7.41e-4]),
+    ],
 )
-def test_levels_of_the_default_looks_are_the_known_ones(comparisons: int, level: float) -> None:
-    assert nominal_level(0.05 / comparisons, LOOKS) == pytest.approx(level, rel=0.035)
+def test_levels_of_the_default_looks_are_the_known_ones(comparisons: int, levels: list) -> None:
+    found = [nominal_level(0.05 / comparisons, LOOKS, look) for look in LOOKS]
+    assert found == pytest.approx(levels, rel=0.035)
 
 
-def test_many_large_looks_have_pococks_normal_levels() -> None:
-    # Pocock (1977), table 1: nominal levels of 2, 3 and 5 equally spaced looks at 0.05.
-    for number, level in ((2, 0.0294), (3, 0.0221), (5, 0.0158)):
-        spaced = tuple(400 * look for look in range(1, number + 1))
-        assert nominal_level(0.05, spaced) == pytest.approx(level, abs=2e-4)
+# Shape -> bound of the last of 2, 3, 4, 5 equally spaced looks at normal values, for 0.05: tables
+# 2.1, 2.3 and 2.9 of Jennison & Turnbull (2000), Group Sequential Methods. 0.5 is Pocock's, 0
+# O'Brien and Fleming's.
+BOUNDS = {
+    0.5: [2.178, 2.289, 2.361, 2.413],
+    0.4: [2.111, 2.186, 2.233, 2.267],
+    0.25: [2.038, 2.083, 2.113, 2.136],
+    0.0: [1.977, 2.004, 2.024, 2.040],
+}
+
+
+@pytest.mark.parametrize("shape", BOUNDS)
+def test_many_large_looks_have_the_published_bounds(shape: float) -> None:
+    for number, bound in enumerate(BOUNDS[shape], start=2):
+        place = np.arange(1, number + 1)
+        levels = 2 * stats.norm.sf(bound * (place / number) ** (shape - 0.5))
+        # Bounds have four digits; 400 values are not quite normal.
+        assert rejection_probability(levels, 400 * place) == pytest.approx(0.05, abs=2e-4)
 
 
 @pytest.mark.parametrize(
     "looks", [LOOKS, (3, 5), (5, 6, 7, 8), (3, 4, 6), (5, 7, 9), (12,), (4, 50)]
 )
 def test_a_true_null_hypothesis_is_rejected_as_often_as_was_computed(looks: tuple) -> None:
-    level = 0.02
+    levels = np.linspace(0.01, 0.02, len(looks))
     values = np.random.default_rng(len(looks)).standard_normal((NUM_SIMULATED, looks[-1]))
     rejected = np.zeros(NUM_SIMULATED, bool)
-    for count in looks:
+    for count, level in zip(looks, levels, strict=True):
         rejected |= stats.ttest_1samp(values[:, :count], 0, axis=1).pvalue <= level
-    expected = rejection_probability(level, looks)
+    expected = rejection_probability(levels, looks)
     # Four standard errors of a share over as many simulations, and the quadrature's thousandth.
     error = 4 * math.sqrt(expected / NUM_SIMULATED) + 1e-3 * expected
     assert rejected.mean() == pytest.approx(expected, abs=error)
 
 
 def test_one_look_has_the_whole_level() -> None:
-    assert nominal_level(0.05, (12,)) == 0.05
-    assert rejection_probability(0.05, (12,)) == pytest.approx(0.05)
+    assert nominal_level(0.05, (12,), 12) == 0.05
+    assert rejection_probability([0.05], (12,)) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("level", [0.02, 0.001, 0.0004])
 def test_looks_at_two_values_have_a_level_too(level: float) -> None:
     """The quadratures are too coarse for small levels there: Bonferroni's is the least there is."""
-    assert level / 3 <= nominal_level(level, (2, 3, 4)) < level
+    levels = [nominal_level(level, (2, 3, 4), look) for look in (2, 3, 4)]
+    assert level / 3 <= levels[-1] < level
+    assert levels == sorted(levels)
 
 
 def test_finer_quadratures_give_the_same_levels(monkeypatch: pytest.MonkeyPatch) -> None:
-    coarse = [rejection_probability(level, LOOKS) for level in (0.0151, 0.0003)]
+    levels = [[0.006, 0.01, 0.017, 0.026], [3e-5, 1e-4, 3e-4, 7e-4]]
+    coarse = [rejection_probability(each, LOOKS) for each in levels]
     monkeypatch.setattr(of_looks, "_NUM_STATES", 129)
     monkeypatch.setattr(of_looks, "_NUM_ANGLES", 128)
-    fine = [rejection_probability(level, LOOKS) for level in (0.0151, 0.0003)]
-    assert coarse == pytest.approx(fine, rel=1e-5)
+    fine = [rejection_probability(each, LOOKS) for each in levels]
+    assert coarse == pytest.approx(fine, rel=3e-5)
 
 
 # The t from which on one comparison differs at any number of seeds.
@@ -91,7 +113,7 @@ def test_the_evidence_is_one_on_the_average_at_any_number_of_values() -> None:
 def test_holm_goes_on_over_looks() -> None:
     """Three hypotheses, two looks, each with half of the level: 0.025 / r."""
     p = [[0.008, 0.02, np.nan], [0.9, 0.012, 0.026]]
-    rejected, levels = sequential_holm(p, 0, 0.05, lambda level: level / 2)
+    rejected, levels = sequential_holm(p, 0, 0.05, [lambda level: level / 2] * 2)
     # First look: 0.008 <= 0.025 / 3, then 0.02 > 0.025 / 2. Second: 0.012 <= 0.025 / 2, then
     # 0.026 > 0.025.
     assert rejected.tolist() == [0, 1, -1]
@@ -99,6 +121,6 @@ def test_holm_goes_on_over_looks() -> None:
 
 
 def test_holm_counts_what_is_not_there_yet() -> None:
-    rejected, _ = sequential_holm([[0.02]], 3, 0.05, lambda level: level)
+    rejected, _ = sequential_holm([[0.02]], 3, 0.05, [float])
     assert rejected.tolist() == [-1]
-    assert sequential_holm([[0.016]], 3, 0.05, lambda level: level)[0].tolist() == [0]
+    assert sequential_holm([[0.016]], 3, 0.05, [float])[0].tolist() == [0]
