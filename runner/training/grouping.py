@@ -25,6 +25,9 @@ _MAX_EPOCHS = 16
 _STEP_OVERHEAD = 0.4
 _OUT_OF_CACHE = 0.1
 
+# A GPU takes replicas that only fill up a program where a step takes so much longer at the most.
+_FILLED_SLOWDOWN = 1.1
+
 # Bytes of the data orders that one call is given, at the most.
 _MAX_ORDERS = 16 * 2**20
 
@@ -47,9 +50,8 @@ class Grouping:
 
     def __init__(self, cohort: Cohort) -> None:
         self.cohort = cohort
-        one = need(cohort.model, cohort.dataset.train.x, cohort.training.batch_size)
+        self._one = one = need(cohort.model, cohort.dataset.train.x, cohort.training.batch_size)
         self._made: dict[tuple[str, bool, int], Program] = {}
-        self._example_bytes = one.example_bytes
         self.num_threads, self.max_in_step, self.size = self._room(one)
         self.max_in_cache = self.size if "GPU" in cohort.device else one.max_in_cache(cohort.room)
         count, resume = len(cohort.members), cohort.resume
@@ -57,6 +59,8 @@ class Grouping:
             range(first, min(first + self.size, count)) for first in range(0, count, self.size)
         ]
         self.num_orders = max(len(self.batch_seeds(group)) for group in self.groups)
+        if "GPU" in cohort.device:
+            self.num_orders = _power_of_two(self.num_orders)
         in_a_call = _MAX_ORDERS // (4 * self.num_orders * len(cohort.dataset.train))
         memory = cohort.room.memory_bytes
         self.is_streamed = batches.is_streamed(cohort.dataset, cohort.device, memory)
@@ -86,7 +90,7 @@ class Grouping:
         own = form.name, form.jit, width
         if own not in self._made:
             key = repr((self.cohort.program_key, *own, *self._shapes()))
-            make = partial(Program, self.cohort, form, width, self._example_bytes, key)
+            make = partial(Program, self.cohort, form, width, self._one.example_bytes, key)
             is_known = self.cohort.program_key is not None
             self._made[own] = programs.kept(key, make) if is_known else make()
         return self._made[own]
@@ -102,7 +106,7 @@ class Grouping:
             self.is_streamed,
             self.num_orders,
             self.max_epochs,
-            self._example_bytes,
+            self._one.example_bytes,
             1 if is_steady else cohort.num_steps,
             cohort.training.epochs > 0,
         )
@@ -114,6 +118,10 @@ class Grouping:
     def width(self, form: Form) -> int:
         """Returns how many replicas a program takes.
 
+        A GPU compiles for longer than it trains small models. Where replicas that only fill up the
+        program cost it next to nothing, few widths serve all sizes, so that programs are shared by
+        the looks of a sweep, and found again by later commands.
+
         A thread's time goes with the replicas that it trains in turn, those that only fill up the
         last program included; with its steps; and with what a core's cache does not hold.
         """
@@ -123,6 +131,11 @@ class Grouping:
         best = min(possible, math.ceil(self.size / self.num_threads))
         if form.name == "stacked":  # only then are the numbers of all replicas in hand at once
             best = min(best, self.max_in_cache)
+
+        if "GPU" in self.cohort.device and form.name == "stacked" and best == self.size:
+            filled = _power_of_two(best)
+            limit_s = _FILLED_SLOWDOWN * self._one.gpu_step_s(best, 1)
+            return filled if self._one.gpu_step_s(filled, 1) <= limit_s else best
 
         def cost(width: int) -> float:
             steps = math.ceil(self.size / (self.num_threads * width))
@@ -140,3 +153,8 @@ class Grouping:
         name = self.forms.pop(0).name
         log.log(DETAIL, "Engine: the program %s does not work here (%s).", name, told(error))
         return True
+
+
+def _power_of_two(least: int) -> int:
+    """Returns the smallest power of two that is not less."""
+    return 1 << (least - 1).bit_length()

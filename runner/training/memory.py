@@ -38,10 +38,18 @@ _SHARE_FOR_CORES = 0.5
 
 # A step's time: the gradient takes two more passes like the forward one; so many operations a core
 # does in a second where products are large, and so long a step takes whatever it computes. Nothing
-# but the size of tasks goes by these.
+# but the size of tasks and the choice of a device goes by these.
 _PASSES = 3
 _FLOPS = 5e10
 _STEP_S = 2e-5
+
+# The same of a GPU, from the vectorized engine on an H200. It waits for its kernels to be launched:
+# in steps of the MLP 64-64-64-10 and of the CNN for 28 x 28 pixels, whose forward passes have nine
+# and 16 operations, 138 us for ten replicas together and 205 us for each. 100 replicas of the MLP
+# with 784 inputs, 4.2 GFLOP a step, take 173 us. Memory is half as quick as its data sheet says.
+_LAUNCH_S = 1.5e-5
+_GPU_FLOPS = 2e13
+_GPU_BYTES = 2.4e12
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class Need:
       example_bytes: All activations of one example.
       batch_bytes: A batch's inputs.
       flops: Operations on floats in a forward pass of a batch.
+      num_operations: Operations of TensorFlow in one, those of a loop as often as it runs.
     """
 
     state_bytes: float
@@ -61,10 +70,22 @@ class Need:
     example_bytes: float
     batch_bytes: float
     flops: float = 0.0
+    num_operations: int = 0
 
     def step_s(self, room: Room) -> float:
         """Returns about how many seconds of all cores a step takes."""
         return _STEP_S + _PASSES * self.flops / (_FLOPS * room.cores)
+
+    def gpu_step_s(self, num_replicas: int, num_calls: int) -> float:
+        """Returns about how many seconds a step takes on a GPU.
+
+        Args:
+          num_replicas: That take it.
+          num_calls: How many operations they need of each kind; 1 where they share it.
+        """
+        computing_s = _PASSES * self.flops / _GPU_FLOPS
+        each_s = max(computing_s, self.moved_bytes / _GPU_BYTES)
+        return max(_LAUNCH_S * self.num_operations * num_calls, each_s * num_replicas)
 
     def max_replicas(self, room: Room) -> int:
         """Returns how many replicas may be in training at the same time, at least 1."""
@@ -77,8 +98,12 @@ class Need:
 
     def max_in_cache(self, room: Room) -> int:
         """Returns how many of them a program takes whose step stays in a core's cache."""
-        in_step = self.state_bytes * _IN_STEP / _COPIES + self.step_bytes + self.batch_bytes
-        return max(_MIN_IN_CACHE, int(room.cache_bytes * _CACHE_SHARE / in_step))
+        return max(_MIN_IN_CACHE, int(room.cache_bytes * _CACHE_SHARE / self.moved_bytes))
+
+    @property
+    def moved_bytes(self) -> float:
+        """Bytes that a step reads or writes at the least."""
+        return self.state_bytes * _IN_STEP / _COPIES + self.step_bytes + self.batch_bytes
 
 
 def _number(room: Room, bytes_each: float, share: float = _SHARE) -> int:
@@ -113,14 +138,15 @@ def need(model: Any, x: Inputs, batch_size: int) -> Need:
     batch = specs.get("", specs)
     trace = tf.function(forward, autograph=False).get_concrete_function(trainable, other, batch)
     weights = sum(_size(weight) for weight in model.weights)
-    activations = _output_bytes(trace.graph)
-    sizes = (
-        _COPIES * weights,
-        _HELD * activations,
-        activations / rows,
-        sum(map(_size, specs.values())),
+    activations, num_operations = _yielded(trace.graph)
+    return Need(
+        state_bytes=_COPIES * weights,
+        step_bytes=_HELD * activations,
+        example_bytes=activations / rows,
+        batch_bytes=sum(map(_size, specs.values())),
+        flops=_flops(trace.graph),
+        num_operations=num_operations,
     )
-    return Need(*sizes, _flops(trace.graph))
 
 
 def _flops(graph: Any) -> float:
@@ -132,19 +158,24 @@ def _flops(graph: Any) -> float:
     return float(tf.compat.v1.profiler.profile(graph, options=options).total_float_ops)
 
 
-def _output_bytes(graph: Any) -> int:
-    """Returns the bytes of all that the operations of a graph yield, inner functions included."""
-    total = 0
+def _yielded(graph: Any) -> tuple[int, int]:
+    """Returns the bytes of all that the operations of a graph yield, and how many operations do.
+
+    Those of inner functions are included.
+    """
+    num_bytes = count = 0
     for operation in graph.get_operations():
         if operation.type in ("Placeholder", "Const"):
             continue
         attributes = operation.node_def.attr.values()
         inner = [attribute.func.name for attribute in attributes if attribute.HasField("func")]
-        total += sum(_size(output) for output in operation.outputs)
-        total += _num_runs(operation) * sum(
-            _output_bytes(graph._get_function(name).graph) for name in inner
-        )
-    return total
+        num_bytes += sum(_size(output) for output in operation.outputs)
+        count += 1
+        for name in inner:
+            of_one, count_of_one = _yielded(graph._get_function(name).graph)
+            num_bytes += _num_runs(operation) * of_one
+            count += _num_runs(operation) * count_of_one
+    return num_bytes, count
 
 
 def _num_runs(operation: Any) -> int:

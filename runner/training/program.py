@@ -190,13 +190,15 @@ class Program:
         self._optimizer = PureOptimizer(self._keras_optimizer(cohort), stand_ins)
         self._held = [*self._trainable, *self._other, *stand_ins]
         self.train = self._function(self._train)
-        self.evaluate = self._function(self._evaluate)
+        # Each part has another shape to compile for, which takes a GPU longer than its few calls.
+        self.evaluate = self._function(self._evaluate, jit=form.jit and "CPU" in cohort.device)
         self.train_block = self._function(self._train_block)
         self.measure_block = self._function(self._measure_block)
         self.end_epoch = self._function(self._end_epoch)
 
-    def _function(self, work: Callable[..., Any]) -> "_Function":
-        return _Function(work, self.form.jit, f"{self.name} {work.__name__}")
+    def _function(self, work: Callable[..., Any], jit: bool | None = None) -> "_Function":
+        jit = self.form.jit if jit is None else jit
+        return _Function(work, jit, f"{self.name} {work.__name__}")
 
     @property
     def num_bytes(self) -> int:

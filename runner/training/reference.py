@@ -78,6 +78,8 @@ class _Reference:
             optimizer=self._fresh_optimizer(),
             loss=self.objective.loss,
             metrics=self.objective.keras_metrics(),
+            # On a processor Keras would use XLA if it sees a GPU, too.
+            jit_compile="auto" if "GPU" in cohort.device else False,
         )
         self.model.optimizer.build(self.model.trainable_variables)
         self.optimizer_state = optimizers.state(self.model.optimizer)

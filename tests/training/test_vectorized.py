@@ -702,7 +702,7 @@ def test_a_gpu_holds_the_state_and_the_data(keras, engines, gpu):
         training = vectorized._Training(Grouping(work), drawn, 0.0)
         list(training.run())
     state = training.chunks[0].state
-    for tensor in (*state.trainable, *state.optimizer[1:], *training.parts["train"]):
+    for tensor in (*state.trainable, *state.optimizer[1:], *training.tensors["train"]):
         assert "GPU" in tensor.device
 
 
