@@ -77,11 +77,19 @@ class _Kept:
         self._known: set[str] = set()
 
     def read(self, key: str) -> None:
-        """Begins to give TensorFlow what is kept under a key; what is damaged is removed."""
-        if self._place is None:
-            self._place = self.root / key
-            self._thread = Thread(target=self._read, args=(self._place,), daemon=True)
-            self._thread.start()
+        """Begins to give TensorFlow what is kept under a key; what is damaged is removed.
+
+        What it was given under another key is taken away: it must have used none of it.
+        """
+        if self._place == self.root / key:
+            return
+        self.wait()
+        for name in self._known:
+            (self.own / name).unlink(missing_ok=True)
+        self._known.clear()
+        self._place = self.root / key
+        self._thread = Thread(target=self._read, args=(self._place,), daemon=True)
+        self._thread.start()
 
     def wait(self) -> None:
         """Waits until all is read."""
@@ -124,6 +132,7 @@ class _Kept:
 
 
 _kept: _Kept | None = None
+_threads: int | None = None
 
 
 def use(is_wanted: bool) -> None:
@@ -156,13 +165,22 @@ def use(is_wanted: bool) -> None:
 
 
 def read(threads_per_operation: int) -> None:
-    """Begins to read what is kept, while TensorFlow is being imported.
+    """Begins to read what is kept, while TensorFlow is being imported; the first call counts.
 
     Args:
       threads_per_operation: See `runner.training.tensorflow.start`.
     """
-    if _kept is not None:
-        _kept.read(_key(threads_per_operation))
+    global _threads
+    if _kept is not None and _threads is None:
+        _threads = threads_per_operation
+        _kept.read(_key(_threads))
+
+
+def read_anew() -> None:
+    """Reads what is kept for what the environment says now, before anything is compiled."""
+    if _kept is not None and _threads is not None:
+        _kept.read(_key(_threads))
+        _kept.wait()
 
 
 def wait() -> None:
@@ -179,8 +197,8 @@ def write() -> None:
 
 def end() -> None:
     """Keeps what has been compiled, and removes what only this process needs."""
-    global _kept
-    kept, _kept = _kept, None
+    global _kept, _threads
+    kept, _kept, _threads = _kept, None, None
     if kept is not None:
         kept.close()
 

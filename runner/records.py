@@ -284,6 +284,8 @@ class ConfigurationRecord:
       rules: Each rule of `init.rules`, and the paths of the weights that it holds for.
       undrawn: Paths of trainable weights that start with the same random values for every seed, as
         nothing tells how to draw them.
+      device: TensorFlow's name of what trains it, such as `"GPU:0"`; empty where that was not
+        recorded.
       error: Why it could not be trained, or None. A configuration that was refused has empty
         `dataset` and no kernels.
       design: How it is compared, fixed before it was trained; None in records that have no stamp.
@@ -306,6 +308,7 @@ class ConfigurationRecord:
     varies: list[str] | None = None
     undrawn: list[str] = field(default_factory=list)
     rules: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    device: str = ""
     error: str | None = None
     design: Design | None = None
 

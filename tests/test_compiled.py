@@ -50,6 +50,18 @@ def test_what_one_process_compiles_the_next_one_finds(filled):
     assert seen(process(filled)) == {name: name.encode() + CODE for name in (NAME, OTHER)}
 
 
+def test_another_key_takes_the_place_of_the_first(filled, root):
+    kept = process(root)
+    (kept.own / OTHER.replace("3", "7")).write_bytes(CODE)  # compiled meanwhile
+    kept.read("other")
+    kept.wait()
+    assert list(seen(kept)) == [OTHER.replace("3", "7")]
+    (kept.own / NAME).write_bytes(CODE)
+    kept.close()
+    assert len(kept_files(root)) == 2
+    assert len(list((root / "other").iterdir())) == 2
+
+
 def test_a_process_leaves_nothing_but_programs(filled):
     assert [path.name for path in filled.iterdir()] == ["key"]
     assert len(kept_files(filled)) == 2

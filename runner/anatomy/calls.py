@@ -39,3 +39,34 @@ def called_with(
     values = list(zip(variables, [*trainable, *other], strict=True))
     with keras.StatelessScope(values, collect_losses=True):
         return called(model, inputs, training), list(model.losses)
+
+
+def keep_from_cudnn(model: Any, device: str) -> None:
+    """Keeps the recurrent layers of a model from cuDNN where it cannot compute them.
+
+    Keras would hand those of a model on a processor to a GPU that it sees. On a GPU, cuDNN takes no
+    masks but those at the ends of sequences, and Keras raises in the midst of training.
+
+    Args:
+      model: A built `keras.Model`.
+      device: TensorFlow's name of the device that it is on.
+    """
+    import tensorflow as tf
+    from keras import layers
+
+    if not tf.config.list_logical_devices("GPU"):
+        return
+    every = model._flatten_layers()
+    if "CPU" in device or any(_masks(layer) for layer in every):
+        for layer in every:
+            if isinstance(layer, layers.LSTM | layers.GRU) and layer.use_cudnn == "auto":
+                layer.use_cudnn = False
+
+
+def _masks(layer: Any) -> bool:
+    """Tells whether a layer may make a mask; one of the user's own that says something of it."""
+    from keras import layers
+
+    own = not type(layer).__module__.startswith("keras.")
+    says = type(layer).compute_mask is not layers.Layer.compute_mask
+    return isinstance(layer, layers.Masking) or getattr(layer, "mask_zero", False) or (own and says)

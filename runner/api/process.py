@@ -24,7 +24,7 @@ _SCHEMA = "base_config.yaml"
 # Of the environment: how libraries are started.
 _VARIABLES = (
     *("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS"),
-    "RAY_OVERRIDE_JOB_RUNTIME_ENV",
+    *("XLA_FLAGS", "RAY_OVERRIDE_JOB_RUNTIME_ENV"),
 )
 
 

@@ -12,7 +12,8 @@ from runner.execution.backends import slurm
 from runner.execution.backends.adoption import Found
 from runner.execution.backends.settings import Execution, Slurm
 from runner.execution.checkpoints import MemberKey, find, member_key
-from runner.execution.cohorts import Pair, cohort_of
+from runner.execution.cohorts import Pair
+from runner.execution.devices import shared, work_of
 from runner.execution.plan import Plan, Planned, Task
 from runner.execution.preflight import Ready
 from runner.machine import Room
@@ -104,7 +105,8 @@ def _planned(item: Ready, is_elsewhere: bool, before: Planned | None) -> Planned
       before: As it was planned in earlier rounds.
     """
     index, settings = item.record.index, _preparing(item.configuration.settings)
-    if is_elsewhere:  # a worker takes the kind that was planned, whatever its machine has
+    settings["device"] = item.configuration.device  # `auto` is decided, whatever a worker has
+    if is_elsewhere:
         settings["device"] = "gpu" if "GPU" in item.device else "cpu"
     return Planned(
         index=index,
@@ -129,20 +131,14 @@ def _preparing(settings: Mapping[str, Any]) -> dict[str, Any]:
 def cohorts(ready: Sequence[Ready]) -> list[list[Ready]]:
     """Groups the configurations that differ only in initializer, seeds and learning rate.
 
-    A custom optimizer may do anything with its learning rate, so it has a group for each.
-
     Those of which nothing is left to train are in no group.
     """
     groups: dict[str, list[Ready]] = {}
     for item in ready:
         if not item.replicates:
             continue
-        c = item.configuration
-        optimizer = c.optimizer.settings
-        if optimizer.mixes_rates:
-            optimizer = replace(optimizer, learning_rate=1.0)
-        shared = (c.dataset, c.model, c.optimizer.name, optimizer, c.training, c.engine)
-        groups.setdefault(repr((*shared, item.device)), []).append(item)
+        key = repr((shared(item.configuration), item.device))
+        groups.setdefault(key, []).append(item)
     return list(groups.values())
 
 
@@ -180,7 +176,7 @@ def _drafts(items: Sequence[Ready], division: Division, room: Room) -> Iterator[
 
 def _cut(items: Sequence[Ready], keys: Sequence[Key], task_s: float, room: Room) -> Iterator[Task]:
     """Yields tasks of about the same size, which train for about as long as they should."""
-    seconds, num_bytes = _cost(items, room)
+    seconds, num_bytes = _cost(items, len(keys), room)
     num_tasks = min(max(round(seconds * len(keys) / task_s), 1), len(keys))
     size = math.ceil(len(keys) / num_tasks)
     for first in range(0, len(keys), size):
@@ -195,12 +191,8 @@ def _cut(items: Sequence[Ready], keys: Sequence[Key], task_s: float, room: Room)
         )
 
 
-def _cost(items: Sequence[Ready], room: Room) -> tuple[float, float]:
+def _cost(items: Sequence[Ready], num_replicates: int, room: Room) -> tuple[float, float]:
     """Returns about how many seconds and bytes a replicate of a cohort takes."""
-    from runner.training.memory import need
-    from runner.training.precision import computing_in
-
-    cohort = cohort_of(pairs_of(items[:1])[:1])
-    with computing_in(cohort.training.precision):
-        one = need(cohort.model, cohort.dataset.train.x, cohort.training.batch_size)
-    return one.step_s(room) * cohort.num_steps, one.state_bytes
+    first = items[0]
+    work = work_of(first.configuration, first.model, first.dataset, num_replicates)
+    return work.training_s(first.device, room) / num_replicates, work.need.state_bytes

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from runner import datasets, initializers, models
+from runner.anatomy.calls import keep_from_cudnn
 from runner.config import ConfigError, abridged
 from runner.datasets.dataset import Dataset
-from runner.execution import notes
+from runner.execution import devices, notes
 from runner.execution.configure import Job, configuration
 from runner.execution.identity import identity, measured_key, model_key, program_key
 from runner.execution.inputs import as_looked_up
@@ -30,10 +31,17 @@ from runner.spelling import did_you_mean
 from runner.tasks import DERIVED, ENDPOINT, column, parted
 from runner.tasks import metric as known_metric
 from runner.training.objective import own_methods
+from runner.training.precision import computing_in
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+ReplicateKey = tuple[str, int, int]
+"""Key of its configuration, seed of its weights, seed of its batches."""
+
+Finished = Callable[[Collection[ReplicateKey]], Collection[ReplicateKey]]
+"""Returns those replicates that have come to their end."""
 
 # A line names no more configurations.
 _MAX_NAMED = 4
@@ -95,25 +103,37 @@ class _Cache:
         return self.made[key]
 
 
+_Loaded = tuple[Configuration, Dataset]
+
+
 class Preflight:
     """Checks the batches of a sweep; what was loaded and built for one serves the next.
 
     Attributes:
-      gpus: GPUs that a task has where it is trained; None for this machine's.
-      is_elsewhere: Whether that is known by the kind of device only.
+      gpus: GPUs that a task has elsewhere, or that may be used here; None for all there are.
+      is_elsewhere: Whether another machine trains, whose device is known by its kind only.
       operation_threads: See `Room`; of the TensorFlow that it has started.
     """
 
-    def __init__(self, gpus: int | None = None, is_elsewhere: bool = False) -> None:
+    def __init__(
+        self,
+        gpus: int | None = None,
+        is_elsewhere: bool = False,
+        finished: Finished | None = None,
+    ) -> None:
         """Prepares nothing yet.
 
         Args:
           gpus: As the attribute.
           is_elsewhere: As the attribute.
+          finished: Tells which replicates earlier commands have finished; None where they do not
+            count.
         """
         self.gpus = gpus
         self.is_elsewhere = is_elsewhere
         self.operation_threads = 0
+        self._finished = finished
+        self._device: str | None = None
         self._typed: list[Configuration] = []
         self._data, self.built = _Cache(), _Cache()
         self._noted: set[str] = set()
@@ -146,6 +166,7 @@ class Preflight:
             log.info("%s", note)
         self._noted.update(of_data)
         self._start_tensorflow([item for item, _ in loaded])
+        loaded = self._with_devices(loaded)
         ready = []
         for item, dataset in loaded:
             try:
@@ -189,6 +210,71 @@ class Preflight:
         if items:
             self.operation_threads = tensorflow.threads_per_operation(convolutional, fewest)
             tensorflow.start(self.operation_threads)
+
+    def _with_devices(self, loaded: Sequence[_Loaded]) -> list[_Loaded]:
+        """Returns the configurations with a device in the place of `auto`: one for all batches."""
+        asking = [pair for pair in loaded if pair[0].device == "auto"]
+        if asking and self._device is None:
+            self._device = self._chosen(asking)
+        device = self._device or ""
+        return [
+            (replace(item, device=device) if item.device == "auto" else item, dataset)
+            for item, dataset in loaded
+        ]
+
+    def _chosen(self, loaded: Sequence[_Loaded]) -> str:
+        """Returns the device for all that asks for none, as the setting is written.
+
+        Elsewhere, tasks that are given a GPU use it. Here, a GPU has to be worth it.
+        """
+        from runner.training import tensorflow
+
+        if self.is_elsewhere:
+            return "gpu" if self.gpus else "cpu"
+        num_gpus = tensorflow.num_gpus()
+        num_gpus = num_gpus if self.gpus is None else min(num_gpus, self.gpus)
+        if not num_gpus:
+            return "cpu"
+        device, why = devices.decided(*self._foreseen(loaded, num_gpus))
+        log.info("Device: %s, %s.", device.strip("/"), why)
+        return "cpu" if device == devices.CPU else "gpu"
+
+    def _foreseen(
+        self, loaded: Sequence[_Loaded], num_gpus: int
+    ) -> tuple[dict[str, float], dict[str, int]]:
+        """Returns what is predicted for each device, and what has been finished on it.
+
+        A configuration that cannot be built counts for nothing: it will be refused.
+        """
+        from runner.training import tensorflow
+
+        together: dict[str, list[Configuration]] = {}
+        built: dict[str, tuple[Any, Dataset]] = {}
+        keys: dict[str, set[ReplicateKey]] = {devices.CPU: set(), devices.GPU: set()}
+        for item, dataset in loaded:
+            try:
+                with computing_in(item.training.precision):
+                    step = _model, self.built, item, dataset, devices.CPU
+                    model, seen, own = _checked(item.index, *step)
+                    found = {
+                        device: identity(item, seen, own, tensorflow.arithmetic(device))
+                        for device in keys
+                    }
+            except ConfigError:
+                continue
+            key = devices.shared(item)
+            together.setdefault(key, []).append(item)
+            built[key] = model, seen
+            for device, name in found.items():
+                seeds = ((r.weight_seed, r.batch_seed) for r in item.replicates)
+                keys[device] |= {(name, *pair) for pair in seeds}
+        works = [
+            devices.work_of(items[0], *built[key], sum(map(devices.num_replicates, items)))
+            for key, items in together.items()
+        ]
+        look = self._finished or (lambda keys: ())
+        finished = {device: len(look(own)) for device, own in keys.items()}
+        return devices.predicted_s(works, room(), num_gpus), finished
 
     def factors(self) -> dict[int, dict[str, Scalar]]:
         """Returns what varies among all configurations so far, by their number."""
@@ -401,42 +487,69 @@ def _check_memory(item: Configuration, dataset: Dataset, device: str, is_elsewhe
 def _ready(
     preflight: Preflight, item: Configuration, dataset: Dataset, varying: dict[str, Any]
 ) -> Ready:
-    from runner.training.precision import computing_in
+    import tensorflow as tf
 
-    with computing_in(item.training.precision):
-        return _built(preflight, item, dataset, varying)
+    gpus = preflight.gpus if preflight.is_elsewhere else None
+    device = preflight.built.get(("device", item.device), partial(_device, item.device, gpus))
+    with tf.device(device), computing_in(item.training.precision):
+        return _built(preflight, item, dataset, device, varying)
+
+
+def _model(
+    cache: _Cache, item: Configuration, dataset: Dataset, device: str
+) -> tuple[Any, Dataset, str]:
+    """Returns a configuration's model on a device, what it is trained on, and the model's key.
+
+    It begins with the values that it has on a CPU: on a GPU the last bits of what is drawn differ,
+    and so would the key.
+    """
+    of_model = (repr(item.model), repr(dataset.signature), item.training.precision)
+
+    def made(place: str) -> Any:
+        return cache.get((*of_model, place), partial(_build, item, dataset, place))
+
+    def moved() -> Any:
+        model = _build(item, dataset, device)
+        model.set_weights(made(devices.CPU).get_weights())
+        return model
+
+    is_moved = device != devices.CPU
+    model = cache.get((*of_model, device), moved) if is_moved else made(device)
+    of_inputs = ("inputs", repr(item.dataset), repr(dataset.goal), *of_model)
+    seen = cache.get(of_inputs, partial(as_looked_up, item, dataset, model))
+    return model, seen, cache.get(("key", *of_model), lambda: model_key(model))
+
+
+def _build(item: Configuration, dataset: Dataset, device: str, **seed: int) -> Any:
+    """Returns a new model on a device."""
+    import keras
+    import tensorflow as tf
+
+    from runner.models.randomness import functions_kept
+
+    with functions_kept():
+        keras.utils.clear_session(free_memory=False)  # layer names start from the first again
+    with computing_in(item.training.precision), tf.device(device):  # the policy went, too
+        model = models.build(item.model.name, item.model.settings, dataset.signature, **seed)
+    keep_from_cudnn(model, device)
+    return model
 
 
 def _built(
-    preflight: Preflight, item: Configuration, dataset: Dataset, varying: dict[str, Any]
+    preflight: Preflight, item: Configuration, given: Dataset, device: str, varying: dict[str, Any]
 ) -> Ready:
-    from runner.training import tensorflow
-    from runner.training.precision import computing_in
-
-    cache, is_elsewhere = preflight.built, preflight.is_elsewhere
-    device = cache.get(("device", item.device), partial(_device, item.device, preflight.gpus))
     from runner.initializers import draw  # imports Keras, which must be started quietly
-    from runner.models.randomness import functions_kept
+    from runner.training import tensorflow
     from runner.training.fitting import check_goal
 
-    signature, precision = dataset.signature, item.training.precision
-
-    def build(**seed: int) -> Any:
-        import keras
-
-        with functions_kept():
-            keras.utils.clear_session(free_memory=False)  # layer names start from the first again
-        with computing_in(precision):  # the policy went with the session
-            return models.build(item.model.name, item.model.settings, signature, **seed)
+    cache, is_elsewhere = preflight.built, preflight.is_elsewhere
+    model, dataset, key = _model(cache, item, given, device)
 
     def rebuilt(seed: int) -> list[np.ndarray]:
-        return [weight.numpy() for weight in build(seed=seed).weights]
+        built = _build(item, given, devices.CPU, seed=seed)
+        return [weight.numpy() for weight in built.weights]
 
-    model = cache.get((repr(item.model), repr(signature), device, precision), build)
-    of_inputs = ("inputs", repr(item.dataset), repr(dataset.goal), id(model))
-    dataset = cache.get(of_inputs, partial(as_looked_up, item, dataset, model))
     cache.get(("goal", id(dataset), id(model)), partial(check_goal, model, dataset))
-    key = cache.get(("key", id(model)), lambda: model_key(model))
     examples = probe_size(item.diagnostics)
     subject = cache.get(
         ("subject", id(model), id(dataset), examples),
@@ -481,6 +594,7 @@ def _built(
         target=_target(item),
         num_replicates=len(item.replicates),
         identity=identity(item, dataset, key, arithmetic),
+        device=device.strip("/"),
         varies=varies,
         undrawn=drawer.unknown,
         rules=[(held.rule, held.paths) for held in drawer.rules],
@@ -501,6 +615,10 @@ def _probe(dataset: Dataset, model: Any, examples: int) -> Any:
 def _device(device: str, gpus: int | None) -> str:
     """Returns TensorFlow's name of the device to train on, here or where tasks have so many GPUs.
 
+    Args:
+      device: `"cpu"`, `"gpu"` or `"gpu:<number>"`.
+      gpus: Of a task elsewhere; None for this machine.
+
     Raises:
       ConfigError: It asks for one that is not there.
     """
@@ -510,7 +628,7 @@ def _device(device: str, gpus: int | None) -> str:
         return tensorflow.device_name(device)
     if device.startswith("gpu") and not gpus:
         raise ConfigError.at("execution.gpus", f"1 or more, as device={device}", gpus)
-    return "/CPU:0" if device == "cpu" or not gpus else "/GPU:0"
+    return devices.CPU if device == "cpu" else devices.GPU
 
 
 def _varies(item: Configuration, dataset: Dataset, model: Any, drawer: Any) -> list[str]:

@@ -4,6 +4,7 @@ import logging
 import math
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich import get_console
@@ -17,12 +18,13 @@ from runner.execution.backends.choice import Backend, backend_of
 from runner.execution.checkpoints import remove_needless
 from runner.execution.collector import Collector
 from runner.execution.configure import Job, SweepSettings, sweep_settings
+from runner.execution.devices import num_replicates
 from runner.execution.diagnostics import Diagnostician, requirement_errors
 from runner.execution.dry_run import show_plan
 from runner.execution.finish import conclude
 from runner.execution.logs import about, logging_for
 from runner.execution.plan import NAME as PLAN
-from runner.execution.plan import Plan
+from runner.execution.plan import Plan, Task
 from runner.execution.planning import Division, grown
 from runner.execution.preflight import Preflight, Ready
 from runner.interruption import stoppable, take_up
@@ -35,7 +37,7 @@ from runner.recording.recorder import Recorder
 from runner.records import ConfigurationRecord, SweepRecord
 from runner.report.names import counted
 from runner.report.progress import next_seeds
-from runner.training.tensorflow import gpu_description, set_threads
+from runner.training.tensorflow import gpu_description, set_threads, tune
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +76,8 @@ class Sweep:
         if execution.cores and not self._is_elsewhere:
             set_threads(execution.cores)
         compiled.use(self.settings.compilation_cache)
-        gpus = (execution.gpus or 0) if self._is_elsewhere else None
-        self._preflight = Preflight(gpus, self._is_elsewhere)
+        finished = None if self.settings.rerun else partial(reuse.ended, folders.ROOT)
+        self._preflight = Preflight(_num_gpus(execution), self._is_elsewhere, finished)
         self._ready: dict[int, Ready] = {}
         self._diagnostician = Diagnostician()
         self._id = uuid.uuid4().hex
@@ -215,7 +217,12 @@ class Sweep:
             return
         if tasks and self._backend is None:  # before anything is recorded: it may not be there
             execution = settings.execution
-            self._backend = backend_of(execution, self.folder, self._ready, self._diagnostician)
+            uses_gpu = any("GPU" in item.device for item in ready)
+            if uses_gpu and not self._is_elsewhere:
+                tune(_predicted_s(ready, tasks))
+            self._backend = backend_of(
+                execution, self.folder, self._ready, self._diagnostician, uses_gpu
+            )
         if ready and (is_first or not settings.auto):
             log.info("%s -> %s", _summary(ready), self.folder)
         self._ready |= {item.record.index: item for item in ready}
@@ -282,6 +289,21 @@ class Sweep:
         mlflow = _mlflow(self.settings)
         disk = DiskRecorder(self.folder, elsewhere=mlflow is not None)
         return [disk, *([BackgroundRecorder(mlflow)] if mlflow else []), ConsoleRecorder()]
+
+
+def _num_gpus(execution: settings.Execution) -> int | None:
+    """Returns how many GPUs tasks have elsewhere, or share here at most; None for all there are."""
+    if not isinstance(execution, settings.Local):
+        return execution.gpus
+    given = [each for each in (execution.gpus, execution.workers) if each is not None]
+    return min(given, default=None)
+
+
+def _predicted_s(ready: Sequence[Ready], tasks: Sequence[Task]) -> float:
+    """Returns about how long all training will take, further seeds included."""
+    now = sum(len(item.configuration.replicates) for item in ready)
+    at_last = sum(num_replicates(item.configuration) for item in ready)
+    return sum(task.predicted_s for task in tasks) * at_last / now
 
 
 def _summary(ready: Sequence[Ready]) -> str:

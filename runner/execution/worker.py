@@ -35,7 +35,7 @@ from runner.interruption import ask, is_asked, take_up
 from runner.machine import few_collections
 from runner.masking import masked
 from runner.terminal import DETAIL, MaskingFormatter
-from runner.training.tensorflow import INTRA_OP, set_threads, start
+from runner.training.tensorflow import INTRA_OP, set_threads, start, tune
 
 log = logging.getLogger(__name__)
 
@@ -203,6 +203,8 @@ def _work(
     """
     if reason := unfit(plan.environment, environment.required()):
         raise RefusedError(reason)
+    if any(str(c.settings.get("device")).startswith("gpu") for c in plan.configurations):
+        tune(task.predicted_s)
     compiled.use(all(c.settings.get("compilation_cache", True) for c in plan.configurations))
     set_threads(task.room.cores)
     start(task.room.operation_threads)

@@ -163,7 +163,8 @@ def configuration_params(record: ConfigurationRecord) -> dict[str, str]:
     """Returns the settings that matter, flat: `model` is its option's name, `model.depth` 2."""
     flat = _flat({group: record.settings.get(group, {}) for group in _GROUPS})
     named = {key.removesuffix(".name"): value for key, value in flat.items()}
-    return {**named, "init": record.init, "device": _text(record.settings.get("device"))}
+    device = record.device or record.settings.get("device")
+    return {**named, "init": record.init, "device": _text(device)}
 
 
 def replicate_params(record: ConfigurationRecord, replicate: Replicate) -> dict[str, str]:

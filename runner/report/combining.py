@@ -66,11 +66,15 @@ def _between(parts: Sequence[Sequence[ConfigurationRecord]]) -> dict[str, tuple[
 
 
 def _identity(record: ConfigurationRecord) -> str:
-    """Returns a text that two configurations share if they differ in their seeds at most."""
+    """Returns a text that two configurations share if they differ in their seeds at most.
+
+    What a GPU has trained is kept apart: it rounds differently, and `device=auto` may mean either.
+    """
     settings = {key: record.settings.get(key) for key in _SETTINGS}
     dataset = record.dataset.get("fingerprint")
     compared = (*_endpoint(record), record.target)
     whole = [record.init, settings, dataset, compared, record.model, record.error]
+    whole.append(_is_of_gpu(record))
     return json.dumps(whole, sort_keys=True, default=str)
 
 
@@ -93,12 +97,13 @@ def asked_replicates(record: ConfigurationRecord) -> Sequence[Replicate]:
 def with_factors(records: Sequence[ConfigurationRecord]) -> list[ConfigurationRecord]:
     """Returns the records with what varies among them; see `runner.plan.factors`.
 
-    The endpoint is a factor where it varies on the same data; each task may have its own.
+    The endpoint is a factor where it varies on the same data; each task may have its own. So is the
+    kind of device, where it was left open and both have trained.
     """
     trained = [record for record in records if record.error is None]
-    endpoints = _endpoints(trained)
+    others = _endpoints(trained) | _devices(trained)
     found = {
-        record.index: varying | {key: values[row] for key, values in endpoints.items()}
+        record.index: {key: values[row] for key, values in others.items()} | varying
         for row, (record, varying) in enumerate(
             zip(trained, factors([record.settings for record in trained]), strict=True)
         )
@@ -112,6 +117,15 @@ def _endpoints(records: Sequence[ConfigurationRecord]) -> dict[str, list[Scalar]
     if len(of_data) == len(set(data)):
         return {}
     return {"endpoint": [endpoint_name(record) for record in records]}
+
+
+def _devices(records: Sequence[ConfigurationRecord]) -> dict[str, list[Scalar]]:
+    kinds: list[Scalar] = ["gpu" if _is_of_gpu(record) else "cpu" for record in records]
+    return {"device": kinds} if len(set(kinds)) > 1 else {}
+
+
+def _is_of_gpu(record: ConfigurationRecord) -> bool:
+    return record.device.startswith("GPU")
 
 
 def _endpoint(record: ConfigurationRecord) -> tuple[str, str, int | None]:

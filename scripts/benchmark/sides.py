@@ -70,9 +70,9 @@ class Engine:
 
     def start(self) -> None:
         """Runs epoch 0, which compiles; the reference engine compiles in epoch 1."""
-        from runner.training.tensorflow import device_name
+        from runner.training.tensorflow import device_name, num_gpus
 
-        device = device_name("auto")
+        device = device_name("gpu" if num_gpus() else "cpu")
         if self.name == "vectorized":
             from runner.training import vectorized
 

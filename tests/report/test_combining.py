@@ -135,6 +135,33 @@ def test_each_task_has_its_endpoint(build: Build, behaviour: Any) -> None:
     ]
 
 
+def trained_on(folder: Path, device: str) -> Path:
+    """Says of every configuration of a folder on which device it was trained."""
+    for path in folder.glob("*/configuration.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"device": device}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "factors"),
+    [
+        ("CPU:0", "GPU:0", [{"device": "cpu"}, {"device": "gpu"}]),
+        ("GPU:0", "GPU:1", [{}]),
+        ("", "CPU:0", [{}]),  # older records do not tell
+    ],
+)
+def test_numbers_of_two_kinds_of_devices_are_not_joined(
+    build: Build, behaviour: Any, first: str, second: str, factors: list
+) -> None:
+    inits = {"zero": behaviour()}
+    one = trained_on(build(inits, name="one", seeds=range(3), epochs=1), first)
+    two = trained_on(build(inits, name="two", seeds=range(3, 5), epochs=1), second)
+    results = load(one, two)
+    assert [record.factors for record in results.configurations] == factors
+    told = [text for text in cautions(results, judge(results)) if "in device (cpu, gpu)" in text]
+    assert len(told) == len(factors) - 1
+
+
 def test_what_differs_between_whole_sweeps_is_told(build: Build, behaviour: Any) -> None:
     def sweep(name: str, batch_size: int, rates: tuple[float, ...] = (0.1, 0.01)) -> Path:
         training = {"training": {"name": "default", "epochs": 1, "batch_size": batch_size}}

@@ -1,5 +1,7 @@
 """How TensorFlow is started."""
 
+import os
+
 import pytest
 
 from runner.training import tensorflow
@@ -51,3 +53,34 @@ def test_a_gpu_is_told_with_its_software(keras, monkeypatch, details, built, dri
     monkeypatch.setattr(tensorflow, "gpu_driver", lambda: driver)
     assert tensorflow.gpu_description("/GPU:1") == expected
     assert tensorflow.gpu_description("/CPU:0") == ""
+
+
+# The user's flags, seconds of training -> those that XLA gets.
+FLAGS = {
+    "little": (None, 5, "--xla_gpu_autotune_level=0"),
+    "much": (None, 500, None),
+    "little, with other flags": (
+        "--xla_gpu_cuda_data_dir=/cuda",
+        5,
+        "--xla_gpu_cuda_data_dir=/cuda --xla_gpu_autotune_level=0",
+    ),
+    "little, as the user wants it": (
+        "--xla_gpu_autotune_level=4",
+        5,
+        "--xla_gpu_autotune_level=4",
+    ),
+    "little, flags in a file": ("/etc/flags", 5, "/etc/flags"),
+}
+
+
+@pytest.mark.parametrize(("given", "training_s", "expected"), FLAGS.values(), ids=FLAGS)
+def test_kernels_are_tried_where_it_pays(monkeypatch, given, training_s, expected):
+    monkeypatch.setattr(tensorflow, "_is_tuned", False)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("XLA_FLAGS", given)
+    tensorflow.tune(training_s)
+    assert os.environ.get("XLA_FLAGS") == expected
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    tensorflow.tune(1)  # XLA has read them by now
+    assert "XLA_FLAGS" not in os.environ

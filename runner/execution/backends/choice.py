@@ -36,6 +36,7 @@ def backend_of(
     folder: Path,
     ready: Mapping[int, Ready],
     diagnostician: Diagnostician,
+    uses_gpu: bool,
 ) -> Backend:
     """Returns where the tasks of a sweep run.
 
@@ -44,13 +45,14 @@ def backend_of(
       folder: Of the sweep.
       ready: Its configurations by their numbers, for tasks in this process.
       diagnostician: Measures before training, in this process.
+      uses_gpu: Whether any of them is trained on a GPU.
 
     Raises:
       ConfigError: What it needs is not installed, or cannot be reached.
     """
     if isinstance(execution, settings.Local):
         gpus = machine.num_gpus() if execution.gpus is None else execution.gpus
-        workers = execution.workers or max(gpus, 1)
+        workers = execution.workers or max(gpus if uses_gpu else 0, 1)
         if workers == 1:
             return Local(folder, ready, diagnostician)
         return Supervisor(Processes(folder, gpus or execution.gpus), execution.retries, workers)
