@@ -5,6 +5,9 @@ has begun on one device goes on there, whatever is predicted: numbers of two dev
 differently, and are never mixed.
 
 Predicted are compilation and training, which differ; imports and the report take as long on either.
+What a step takes stands in `runner.training.memory`. What was compiled before does not count: the
+device would change from one command to the next.
+
 The figures come from the benchmark on two cores (results/benchmark/README.md), and from one machine
 with an H200 and 16 cores (TensorFlow 2.21). Microseconds per step and replicate on that card, by
 the vectorized engine, and seconds until it trained at full speed, for 10 and for 100 replicates:

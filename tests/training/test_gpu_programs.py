@@ -9,7 +9,11 @@ import pytest
 
 from tests.training.cohorts import MODELS, assert_same, cohort, member, mlp, run
 
-QUICK = "mlp"
+# A model of each way in which programs differ from those for a CPU.
+NAMES = [
+    *("mlp", "attention", "noise and dropout", "augmented shapes", "lstm with dropout"),
+    *("cnn with batch norm and dropout", "max norm"),
+]
 
 
 @pytest.fixture
@@ -26,8 +30,7 @@ def gpu(keras, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name",
-    [name if name == QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "mlp")) for name in NAMES]
 )
 def test_its_programs_train_as_the_reference_engine_does(keras, engines, gpu, name):
     model = MODELS[name](keras)
