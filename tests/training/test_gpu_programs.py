@@ -12,7 +12,7 @@ from tests.training.cohorts import MODELS, assert_same, cohort, member, mlp, run
 # A model of each way in which programs differ from those for a CPU.
 NAMES = [
     *("mlp", "attention", "noise and dropout", "augmented shapes", "lstm with dropout"),
-    *("cnn with batch norm and dropout", "max norm"),
+    *("cnn with batch norm and dropout", "resnet", "max norm"),
 ]
 
 
@@ -32,10 +32,10 @@ def gpu(keras, monkeypatch):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "mlp")) for name in NAMES]
 )
-def test_its_programs_train_as_the_reference_engine_does(keras, engines, gpu, name):
+def test_its_programs_train_as_the_reference_engine_does(keras, engines, gpu, float64, name):
     model = MODELS[name](keras)
     members = [member(model, seed) for seed in range(3)]  # a fourth one fills up the program
-    assert_same(engines, cohort(model, members, device=gpu), rtol=5e-5)
+    assert_same(engines, cohort(model, members, device=gpu), rtol=1e-9)
 
 
 # Replicates, in how many seconds more each replica of a step comes -> width of the program.

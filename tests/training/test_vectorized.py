@@ -242,15 +242,6 @@ def test_float32_agrees_after_1_and_10_steps(keras, engines, name):
             assert got == pytest.approx(wanted, rel=1e-5)
 
 
-@pytest.fixture
-def float64(keras):
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
-
-
 WHOLE_RUNS = {
     **{name: (model, "sgd", {}, 1e-9) for name, model in MODELS.items()},
     "batch norm and adam": (lambda keras: mlp(keras, batch_norm=True), "adam", {}, 1e-9),
