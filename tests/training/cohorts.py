@@ -386,9 +386,8 @@ def assert_same(engines, cohort, rtol):
     for position, end in ends.items():
         assert got_ends[position].status == end.status
         assert got_ends[position].test == pytest.approx(end.test, rel=rtol, abs=rtol)
-        near = max(
-            1e-7, rtol / 10
-        )  # what moves little keeps the rounding of what it moves away from
+        # What moves little has the rounding of what it moves away from.
+        near = max(1e-7, rtol / 10)
         for path, pair in end.movement.items():
             assert got_ends[position].movement[path] == pytest.approx(pair, rel=10 * rtol, abs=near)
 
