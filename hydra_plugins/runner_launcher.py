@@ -145,9 +145,12 @@ class QuickLoader:
         Raises:
           HydraException: The overrides do not fit the configuration.
         """
+        from runner.config import ConfigError
+
         try:
             config = self._from_base(master_config, sweep_overrides)
-        except (HydraException, OmegaConfBaseException):  # Hydra's own message is the better one
+        # Hydra's own message is the better one.
+        except (ConfigError, HydraException, OmegaConfBaseException):
             config = self._loader.load_sweep_config(master_config, sweep_overrides)
         self._composed[tuple(sweep_overrides)] = config
         return config

@@ -162,7 +162,7 @@ def _told_at_once() -> Iterator[None]:
         check()
         if os.environ.get("HYDRA_FULL_ERROR", "0") == "1":
             raise
-        is_mistake = isinstance(error, HydraException | OmegaConfBaseException)
+        is_mistake = isinstance(error, ConfigError | HydraException | OmegaConfBaseException)
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
             text, is_mistake = folders.unwritten(error), True
         else:

@@ -13,16 +13,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from hydra.errors import CompactHydraException
-
 from runner.masking import masked
 from runner.spelling import did_you_mean
 
 T = TypeVar("T")
 
 
-class ConfigError(CompactHydraException):
-    """A setting that cannot work. Its message is one line; Hydra prints it without a traceback."""
+class ConfigError(Exception):
+    """A setting that cannot work. Its message is one line, which is told without a traceback.
+
+    It is none of Hydra's errors: those take as long to import as all that a report computes.
+    """
 
     @classmethod
     def at(cls, key: str, rule: str, received: object, advice: str = "") -> "ConfigError":

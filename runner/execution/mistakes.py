@@ -10,6 +10,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from runner.config import ConfigError
 from runner.execution import options, typed
 from runner.spelling import closest
 
@@ -29,7 +30,7 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OmegaConfBaseException) and error.full_key:
         why = re.sub(r"field '.*' is not Optional", "it must not be null", _first_line(error))
         return f"`{error.full_key}` cannot be used: {why}."
-    if isinstance(error, HydraException):
+    if isinstance(error, ConfigError | HydraException):
         cause = error.__cause__
         if isinstance(cause, OmegaConfBaseException):
             received = _in_one(error)
