@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmark.commands import Finished, run
 
-_IMPORTS = "hydra, pandas, sklearn.datasets, tensorflow, keras, mlflow, altair, vl_convert"
+_IMPORTS = "hydra, pandas, sklearn.datasets, tensorflow, keras, mlflow, vl_convert"
 _LIGHT_IMPORTS = "hydra, pandas"
 # What trains, and how many seconds it may take besides the imports.
 _COMMANDS: tuple[tuple[tuple[str, ...], float | None], ...] = (

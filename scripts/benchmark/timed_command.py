@@ -14,7 +14,6 @@ _BEGAN = time.perf_counter()
 
 def main() -> None:
     """Runs the command line with this script's arguments."""
-    import altair  # noqa: F401
     import mlflow  # noqa: F401
     import sklearn.datasets  # noqa: F401
     import vl_convert  # noqa: F401

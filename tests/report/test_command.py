@@ -12,7 +12,7 @@ from runner.report.__main__ import main
 Build = Callable[..., Path]
 
 # What takes seconds to import and no report needs.
-HEAVY = ("tensorflow", "keras", "mlflow", "sklearn", "jax", "torch", "hydra")
+HEAVY = ("tensorflow", "keras", "mlflow", "sklearn", "jax", "torch", "hydra", "altair")
 
 
 def test_a_report_is_written_without_tensorflow(build: Build, behaviour: Any) -> None:

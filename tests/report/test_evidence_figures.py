@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from typing import Any
 
+import altair
 import numpy as np
 import pandas as pd
 import pytest
@@ -146,6 +147,7 @@ def data(figure: Figure) -> pd.DataFrame:
 def test_it_can_be_drawn(name: str) -> None:
     figure = drawn(name)
     assert figure.name == name
+    altair.Chart.from_dict(figure.spec)  # it raises what Vega-Lite's schema has against it
     root = ET.fromstring(svg.svg(json.dumps(figure.spec)))
     assert float(root.attrib["width"]) > 200
     assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 5

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import altair
 import numpy as np
 import pandas as pd
 import pytest
@@ -85,6 +86,13 @@ def test_every_sort_of_sweep_has_its_figures_and_they_can_be_drawn(
         assert re.search(r"\d", figure.spec["description"])  # what is seen, not what it is of
         assert float(root.attrib["width"]) > 200
         assert len(list(root.iter(f"{SVG}path"))) > 2
+
+
+def test_specifications_meet_the_schema_of_vega_lite(build: Build, behaviour: Any) -> None:
+    found = drawn(load(build({"he_normal": behaviour(), "zero": behaviour(ends={0: "failed"})})))
+    assert {"curves_loss", "scores", "differences", "statuses", "movement"} <= set(found)
+    for figure in found.values():
+        altair.Chart.from_dict(figure.spec)
 
 
 @pytest.mark.parametrize("status", ["diverged", "failed", "interrupted", None])

@@ -6,8 +6,6 @@ that question: its table of numbers, its table for people, its figures and its s
 
 from collections.abc import Callable, Iterator
 
-import altair as alt
-
 from runner.report.answer import Answer
 from runner.report.questions import (
     curves,
@@ -50,9 +48,6 @@ QUESTIONS: tuple[Callable[[Sweep], Answer | None], ...] = (
 def ask(sweep: Sweep) -> Iterator[Answer]:
     """Yields the answer to each question to which the sweep has one, in the report's order."""
     for question in QUESTIONS:
-        # Altair checks every part against its schema, which takes as long as all else; what it
-        # would find, the tests find by drawing.
-        with alt.utils.schemapi.debug_mode(False):
-            answer = question(sweep)
+        answer = question(sweep)
         if answer is not None:
             yield answer

@@ -4,14 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import altair as alt
-
 from runner.records import bounds, lower_is_better
 from runner.report.answer import Answer
 from runner.report.names import Name
 from runner.report.points import Points, curve_points
 from runner.report.render import theme
 from runner.report.render.charts import BACK_LINE, IN_COLOUR, line_panels, spread, tooltips
+from runner.report.render.vegalite import Spec, View, channel
 from runner.report.results import Results
 from runner.report.sweep import Sweep
 from runner.report.verdict import comparable
@@ -45,7 +44,7 @@ def _figure(
     subtitle = f"{series[0].name}; {note}" if len(series) == 1 else note
     chart, panels = _chart(points, series)
     if not shared_scale:
-        chart = chart.resolve_scale(y="independent")
+        chart = chart.resolve(scale={"y": "independent"})
     return theme.Figure(
         name=f"curves_{points.metric}",
         title=title,
@@ -90,7 +89,7 @@ def _caption(points: Points, note: str) -> str:
     return " ".join(parts)
 
 
-def _chart(points: Points, series: Sequence[theme.Series]) -> tuple[alt.FacetChart, list[str]]:
+def _chart(points: Points, series: Sequence[theme.Series]) -> tuple[View, list[str]]:
     band = "isValid(datum.low)"
     drawn = _over_epochs if points.last_epoch else _untrained
     layers, lines = drawn(points, series)
@@ -109,67 +108,62 @@ def _chart(points: Points, series: Sequence[theme.Series]) -> tuple[alt.FacetCha
     return theme.with_values(chart, floor=points.floor, is_error=False), panels
 
 
-def _over_epochs(
-    points: Points, series: Sequence[theme.Series]
-) -> tuple[list[alt.Chart], alt.Chart | None]:
+def _over_epochs(points: Points, series: Sequence[theme.Series]) -> tuple[list[View], View | None]:
     axis = theme.whole_axis(0, points.last_epoch, grid=False)
-    scale = alt.Scale(domain=[0, points.last_epoch], nice=False)
-    x = alt.X("epoch:Q", title="epoch", axis=axis, scale=scale)
-    every = alt.Chart().encode(x=x, y=_value(points, "value"))
-    base = every.encode(color=theme.color(series)).transform_filter(IN_COLOUR)
-    means = base.transform_filter(_MEANS) if points.has_replicates else base
-    lines = means.mark_line(strokeWidth=2)
+    scale = dict(domain=[0, points.last_epoch], nice=False)
+    x = channel("epoch:Q", title="epoch", axis=axis, scale=scale)
+    every = View().encode(x=x, y=_value(points, "value"))
+    base = every.encode(color=theme.color(series)).filter(IN_COLOUR)
+    means = base.filter(_MEANS) if points.has_replicates else base
+    lines = means.mark("line", strokeWidth=2)
     layers = [
         lines.encode(
             strokeDash=theme.dash(series),
-            strokeOpacity=theme.unless_behind(alt.StrokeOpacityValue, 0.1),
+            strokeOpacity=theme.unless_behind(0.1),
         )
     ]
     if points.has_intervals:
-        band = means.mark_area().encode(
-            fillOpacity=theme.unless_behind(alt.FillOpacityValue, 0.02, 0.15)
-        )
-        layers.insert(0, band.encode(y=_value(points, "band_low"), y2=alt.Y2("band_high:Q")))
+        band = means.mark("area").encode(fillOpacity=theme.unless_behind(0.02, 0.15))
+        layers.insert(0, band.encode(y=_value(points, "band_low"), y2=channel("band_high")))
     if points.has_replicates:
-        thin = base.transform_filter(_REPLICATES).mark_line(strokeWidth=0.8, strokeOpacity=0.45)
-        layers.append(thin.encode(detail=alt.Detail("replicate:N")))
+        thin = base.filter(_REPLICATES).mark("line", strokeWidth=0.8, strokeOpacity=0.45)
+        layers.append(thin.encode(detail=channel("replicate:N")))
     if (points.frame.groupby(["panel", "series"])["epoch"].max() == 0).any():
-        untrained = means.transform_joinaggregate(
-            last="max(epoch)", groupby=["panel", "series"]
-        ).transform_filter("datum.last == 0")
-        layers.append(untrained.mark_point(filled=True, size=60, opacity=1))
-    hover = means.transform_filter("interactive").mark_point(size=70, opacity=0, filled=True)
-    return [*layers, hover.encode(tooltip=_tooltip(points))], every.mark_line(**BACK_LINE)
+        last = {"op": "max", "field": "epoch", "as": "last"}
+        untrained = means.transform(
+            {"joinaggregate": [last], "groupby": ["panel", "series"]}
+        ).filter("datum.last == 0")
+        layers.append(untrained.mark("point", filled=True, size=60, opacity=1))
+    hover = means.filter("interactive").mark("point", size=70, opacity=0, filled=True)
+    return [*layers, hover.encode(tooltip=_tooltip(points))], every.mark("line", **BACK_LINE)
 
 
 _MEANS, _REPLICATES = "!isValid(datum.replicate)", "isValid(datum.replicate)"
 
 
-def _untrained(points: Points, series: Sequence[theme.Series]) -> tuple[list[alt.Chart], None]:
+def _untrained(points: Points, series: Sequence[theme.Series]) -> tuple[list[View], None]:
     """Points at epoch 0, one line a series."""
-    y = alt.Y("series_name:N", title=None, sort=[item.name for item in series])
-    base = alt.Chart().encode(
-        x=_value(points, "value", alt.X), y=y, color=theme.color(series, legend=False)
-    )
-    means = base.transform_filter(_MEANS) if points.has_replicates else base
-    layers = [means.mark_point(filled=True, size=80, opacity=1).encode(tooltip=_tooltip(points))]
+    y = channel("series_name:N", title=None, sort=[item.name for item in series])
+    base = View().encode(x=_value(points, "value"), y=y, color=theme.color(series, legend=False))
+    means = base.filter(_MEANS) if points.has_replicates else base
+    layers = [means.mark("point", filled=True, size=80, opacity=1).encode(tooltip=_tooltip(points))]
     if points.has_intervals:
-        rule = means.mark_rule(strokeWidth=2)
-        layers.insert(0, rule.encode(x=_value(points, "band_low", alt.X), x2=alt.X2("band_high:Q")))
+        rule = means.mark("rule", strokeWidth=2)
+        layers.insert(0, rule.encode(x=_value(points, "band_low"), x2=channel("band_high")))
     if points.has_replicates:
-        single = base.transform_filter(_REPLICATES)
-        layers.append(single.mark_tick(opacity=0.5, thickness=1.5))
+        single = base.filter(_REPLICATES)
+        layers.append(single.mark("tick", opacity=0.5, thickness=1.5))
     return layers, None
 
 
-def _value(points: Points, column: str, channel: type = alt.Y) -> Any:
+def _value(points: Points, column: str) -> Spec:
     options: dict[str, Any] = {"format": "~g"} if points.is_log else {"labelFlush": True}
     scale = theme.value_scale(points.frame["mean"], points.is_log)
-    axis = alt.Axis(tickCount=5, **options)
+    axis = dict(tickCount=5, **options)
     return channel(f"{column}:Q", title=points.words, scale=scale, axis=axis)
 
 
-def _tooltip(points: Points) -> list[alt.Tooltip]:
+def _tooltip(points: Points) -> list[Spec]:
     return tooltips(
         ("series_name:N", "initializer"),
         ("panel_name:N", "panel"),

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import altair as alt
 import pandas as pd
 
 from runner.report import names
@@ -10,6 +9,7 @@ from runner.report.answer import Answer, blocks
 from runner.report.names import Name
 from runner.report.render.charts import rows, tall, word_colors
 from runner.report.render.theme import INK, LOST, MAX_ROWS, Figure, csv_data, finish, whole_axis
+from runner.report.render.vegalite import View, channel
 from runner.report.results import Results
 from runner.report.sweep import Sweep
 from runner.report.table import Entry, Row, Table, count, part_of, share, tabulated, text, title
@@ -103,7 +103,7 @@ def _lost(standing: Standing) -> dict[str, int]:
     return names.lost(standing.record.num_replicates, standing.statuses)
 
 
-def _chart(drawn: Sequence[Standing]) -> alt.Chart:
+def _chart(drawn: Sequence[Standing]) -> View:
     data = pd.DataFrame(
         [
             {"title": row.name.short_title, "status": status, "count": count, "place": place}
@@ -115,14 +115,14 @@ def _chart(drawn: Sequence[Standing]) -> alt.Chart:
     heading = names.row_heading(row.name for row in drawn)
     most = int(data.groupby("title")["count"].sum().max())
     chart = (
-        alt.Chart(csv_data(data))
-        .mark_bar(height={"band": 0.65})
+        View(data=csv_data(data))
+        .mark("bar", height={"band": 0.65})
         .encode(
-            x=alt.X("count:Q", title="replicates", axis=whole_axis(0, most)),
+            x=channel("count:Q", title="replicates", axis=whole_axis(0, most)),
             y=rows([row.name.short_title for row in drawn], heading),
             color=word_colors("status", _COLORS, data["status"]),
-            order="place:Q",
-            tooltip=["title:N", "status:N", "count:Q"],
+            order=channel("place:Q"),
+            tooltip=[channel("title:N"), channel("status:N"), channel("count:Q")],
         )
     )
     return tall(chart, len(drawn))

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import altair as alt
 import numpy as np
 import pandas as pd
 
@@ -13,6 +12,7 @@ from runner.report.answer import Answer, blocks, overall
 from runner.report.choices import Chosen, choices, downward, is_tuned, own_best, told_scores
 from runner.report.render import theme
 from runner.report.render.charts import WIDTH
+from runner.report.render.vegalite import Spec, View, channel, expr, layer
 from runner.report.results import Results
 from runner.report.scores import Scores, is_problem
 from runner.report.statistics import ranks
@@ -182,7 +182,7 @@ def rank_figures(table: pd.DataFrame) -> list[theme.Figure]:
     ]
 
 
-def _rank_chart(rows: pd.DataFrame, distance: float) -> alt.LayerChart:
+def _rank_chart(rows: pd.DataFrame, distance: float) -> View:
     titles = [names.one_line(str(init)) for init in rows["init"]]
     problems = [str(column) for column in rows if str(column).startswith(_PROBLEM)]
     single = pd.DataFrame(
@@ -194,35 +194,35 @@ def _rank_chart(rows: pd.DataFrame, distance: float) -> alt.LayerChart:
     )
     means = pd.DataFrame({"title": titles, "rank": rows["average_rank"].to_numpy(float)})
     last = math.ceil(max(len(rows), single["rank"].max()))
-    scale = alt.Scale(domain=[1, last], nice=False, padding=12)
+    scale = dict(domain=[1, last], nice=False, padding=12)
     axis = theme.whole_axis(1, last, orient="top", gridColor=theme.GRID)
-    x = alt.X("rank:Q", title="rank, 1 is the best", scale=scale, axis=axis)
-    told = alt.Tooltip("title:N", title="initializer")
-    points = alt.Chart(theme.csv_data(single)).mark_point(
-        size=25, opacity=0.5, color=theme.MUTED, filled=True
+    x = channel("rank:Q", title="rank, 1 is the best", scale=scale, axis=axis)
+    told = channel("title:N", title="initializer")
+    points = View(data=theme.csv_data(single)).mark(
+        "point", size=25, opacity=0.5, color=theme.MUTED, filled=True
     )
-    dots = alt.Chart(theme.csv_data(means)).mark_point(
-        size=110, opacity=1, color=theme.INK, filled=True
+    dots = View(data=theme.csv_data(means)).mark(
+        "point", size=110, opacity=1, color=theme.INK, filled=True
     )
     layers = [
-        points.encode(x=x, y=_row(titles), tooltip=[told, "problem:N", "rank:Q"]),
-        dots.encode(x=x, y=_row(titles), tooltip=[told, alt.Tooltip("rank:Q", format=".3~g")]),
+        points.encode(x=x, y=_row(titles), tooltip=[told, channel("problem:N"), channel("rank:Q")]),
+        dots.encode(x=x, y=_row(titles), tooltip=[told, channel("rank:Q", format=".3~g")]),
         *_bars(titles, rows["average_rank"].tolist(), distance),
     ]
-    return alt.layer(*layers).properties(width=WIDTH, height=_ROW_HEIGHT * len(rows))
+    return layer(*layers, width=WIDTH, height=_ROW_HEIGHT * len(rows))
 
 
-def _row(titles: Sequence[str], column: str = "title") -> alt.Y:
-    scale = alt.Scale(domain=list(titles))
-    return alt.Y(f"{column}:N", title=None, scale=scale, sort=list(titles), axis=theme.row_axis())
+def _row(titles: Sequence[str], column: str = "title") -> Spec:
+    scale = dict(domain=list(titles))
+    return channel(f"{column}:N", title=None, scale=scale, sort=list(titles), axis=theme.row_axis())
 
 
-def _bars(titles: Sequence[str], average: Sequence[float], distance: float) -> list[alt.Chart]:
+def _bars(titles: Sequence[str], average: Sequence[float], distance: float) -> list[View]:
     """Returns a vertical bar, right of the axis, for each group of initializers that are alike."""
     charts = []
     for place, (first, last) in enumerate(ranks.cliques(average, distance)):
-        ends = alt.Data(values=[{"first": titles[first], "last": titles[last]}])
-        bar = alt.Chart(ends).mark_rule(strokeWidth=5, strokeCap="round", color=theme.PALETTE[0])
-        x = alt.value(alt.expr(f"width + {16 + 12 * place}"))
-        charts.append(bar.encode(x=x, y=_row(titles, "first"), y2=alt.Y2("last:N")))
+        ends = dict(values=[{"first": titles[first], "last": titles[last]}])
+        bar = View(data=ends).mark("rule", strokeWidth=5, strokeCap="round", color=theme.PALETTE[0])
+        x = {"value": expr(f"width + {16 + 12 * place}")}
+        charts.append(bar.encode(x=x, y=_row(titles, "first"), y2=channel("last")))
     return charts

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import altair as alt
 import numpy as np
 import pandas as pd
 
@@ -13,6 +12,7 @@ from runner.report.answer import Answer, Block, Choice, blocks
 from runner.report.names import Name
 from runner.report.render import charts, theme
 from runner.report.render.heat_map import HeatMap, heat_map_figure
+from runner.report.render.vegalite import View, channel
 from runner.report.sweep import Sweep
 from runner.report.table import Entry, Table
 
@@ -186,12 +186,12 @@ def _lines(
     if has_theory:
         caption += " Diamonds: what mean-field theory predicts."
     caption += charts.first_of(min(len(cells), _MAX_CELLS), len(cells), " settings")
-    scale = alt.Scale(type="log", nice=False) if is_log else alt.Scale(zero=False)
+    scale = dict(type="log", nice=False) if is_log else dict(zero=False)
     label = {"labelExpr": theme.POWER_LABEL} if is_log else {"format": "~g"}
     x_axis = theme.whole_axis(1, int(shown["place"].max()), grid=False)
-    every = alt.Chart().encode(
-        x=alt.X("place:Q", title=x_title, axis=x_axis),
-        y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5, **label)),
+    every = View().encode(
+        x=channel("place:Q", title=x_title, axis=x_axis),
+        y=channel("value:Q", title=None, scale=scale, axis=dict(tickCount=5, **label)),
         tooltip=charts.tooltips(
             ("series_name:N", "initializer"),
             ("name:N", x_title),
@@ -200,13 +200,13 @@ def _lines(
         ),
     )
     drawn = [item for item in sweep.series if item.name in labels]
-    lines = every.transform_filter("datum.kind == 'measured'").mark_line(**charts.BACK_LINE)
+    lines = every.filter("datum.kind == 'measured'").mark("line", **charts.BACK_LINE)
     data = shown[["place", "name", "kind", "value"]].assign(
         panel=shown["panel"].map(panels.index), series=shown["series"].map(labels.index)
     )
     layers = _layers(every, drawn, has_theory, level)
     chart, names_of_panels = charts.line_panels(layers, lines, data, panels, labels, drawn, _WIDTHS)
-    chart = chart.resolve_scale(y="independent")
+    chart = chart.resolve(scale={"y": "independent"})
     subtitle = "diamonds: mean-field theory" if has_theory else ""
     spec = theme.finish(chart, title, subtitle, f"At the last {x_title}: {_seen(shown)}.")
     caption += charts.spread(panels, names_of_panels)
@@ -214,23 +214,22 @@ def _lines(
 
 
 def _layers(
-    every: alt.Chart, series: Sequence[theme.Series], has_theory: bool, level: float | None
-) -> list[alt.Chart]:
-    shown = every.encode(color=theme.color(series)).transform_filter(charts.IN_COLOUR)
-    measured = shown.transform_filter("datum.kind == 'measured'")
-    theory = shown.transform_filter("datum.kind == 'theory'")
-    rings = theory.mark_point(shape="diamond", size=70, strokeWidth=1.2)
-    faded = theme.unless_behind(alt.OpacityValue, 0.1)
-    faded_lines = theme.unless_behind(alt.StrokeOpacityValue, 0.1)
+    every: View, series: Sequence[theme.Series], has_theory: bool, level: float | None
+) -> list[View]:
+    shown = every.encode(color=theme.color(series)).filter(charts.IN_COLOUR)
+    measured = shown.filter("datum.kind == 'measured'")
+    theory = shown.filter("datum.kind == 'theory'")
+    rings = theory.mark("point", shape="diamond", size=70, strokeWidth=1.2)
+    faded = theme.unless_behind(0.1)
     return [
         *(
-            [alt.Chart().mark_rule(color=theme.MUTED).encode(y=alt.YDatum(level))]
+            [View().mark("rule", color=theme.MUTED).encode(y={"datum": level})]
             * (level is not None)
         ),
-        measured.mark_line(strokeWidth=2).encode(
-            strokeDash=theme.dash(series), strokeOpacity=faded_lines
+        measured.mark("line", strokeWidth=2).encode(
+            strokeDash=theme.dash(series), strokeOpacity=faded
         ),
-        measured.mark_point(filled=True, size=24).encode(opacity=faded),
+        measured.mark("point", filled=True, size=24).encode(opacity=faded),
         *([rings.encode(opacity=faded)] * has_theory),
     ]
 

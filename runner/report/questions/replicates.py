@@ -2,9 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
-import altair as alt
 import pandas as pd
 
 from runner.records import bounds, lower_is_better
@@ -12,6 +10,7 @@ from runner.report import names
 from runner.report.answer import Answer
 from runner.report.render import theme
 from runner.report.render.charts import aside_note, rows, spans_decades, tall, tooltips
+from runner.report.render.vegalite import Spec, View, channel, layer
 from runner.report.scores import comparable
 from runner.report.sweep import Sweep
 from runner.report.tables import endpoints, replicate_name
@@ -118,26 +117,26 @@ def _means(rows: Sequence[Standing], off_axis: set[int]) -> pd.DataFrame:
     )
 
 
-def _chart(data: pd.DataFrame, drawn: Sequence[Standing], series: Sequence[theme.Series]) -> Any:
+def _chart(data: pd.DataFrame, drawn: Sequence[Standing], series: Sequence[theme.Series]) -> View:
     order = [standing.name.short_title for standing in drawn]
     metric = names.endpoint_name(drawn[0].record)
     is_log = spans_decades(data["score"], drawn[0].record.endpoint)
     scale = theme.value_scale(data["score"], is_log)
 
-    def x(column: str) -> alt.X:
-        axis = alt.Axis(tickCount=theme.TICK_COUNT)
-        return alt.X(f"{column}:Q", title=metric, scale=scale, axis=axis)
+    def x(column: str) -> Spec:
+        axis = dict(tickCount=theme.TICK_COUNT)
+        return channel(f"{column}:Q", title=metric, scale=scale, axis=axis)
 
-    base = alt.Chart().encode(y=rows(order, names.row_heading(row.name for row in drawn)))
-    points = base.transform_filter("datum.kind == 'replicate'").encode(
+    base = View().encode(y=rows(order, names.row_heading(row.name for row in drawn)))
+    points = base.filter("datum.kind == 'replicate'").encode(
         x=x("score"),
-        yOffset=alt.YOffset("offset:Q", scale=alt.Scale(domain=[-1, 1])),
+        yOffset=channel("offset:Q", scale=dict(domain=[-1, 1])),
         color=theme.color([s for s in series if s.name in set(data["series_name"])], legend=False),
         tooltip=tooltips(
             ("title:N", "configuration"), ("text:N", "replicate"), ("score:Q", metric, ".4~g")
         ),
     )
-    means = base.transform_filter("datum.kind == 'mean' && isValid(datum.score)").encode(
+    means = base.filter("datum.kind == 'mean' && isValid(datum.score)").encode(
         tooltip=tooltips(
             ("title:N", "configuration"),
             ("score:Q", f"mean {metric}", ".4~g"),
@@ -146,18 +145,18 @@ def _chart(data: pd.DataFrame, drawn: Sequence[Standing], series: Sequence[theme
             ("text:N", "replicates"),
         )
     )
-    interval = means.mark_rule(strokeWidth=2, color=theme.INK).encode(
-        x=x("low"), x2=alt.X2("high:Q")
+    interval = means.mark("rule", strokeWidth=2, color=theme.INK).encode(
+        x=x("low"), x2=channel("high")
     )
-    lost = base.transform_filter("isValid(datum.lost)").transform_calculate(
+    lost = base.filter("isValid(datum.lost)").calculate(
         shown="narrow ? datum.lost_count : datum.lost"
     )
-    layers = alt.layer(
-        points.mark_point(filled=True, size=45, fillOpacity=0.75, opacity=1),
+    layers = layer(
+        points.mark("point", filled=True, size=45, fillOpacity=0.75, opacity=1),
         *([interval] if data["low"].notna().any() else []),
-        means.mark_tick(thickness=3, size=16, color=theme.INK).encode(x=x("score")),
-        lost.mark_text(align="left", dx=8, color=theme.LOST, fontWeight="bold").encode(
-            x=alt.XValue("width"), text=alt.Text("shown:N")
+        means.mark("tick", thickness=3, size=16, color=theme.INK).encode(x=x("score")),
+        lost.mark("text", align="left", dx=8, color=theme.LOST, fontWeight="bold").encode(
+            x={"value": "width"}, text=channel("shown:N")
         ),
         *theme.aside_layers(base),
         data=theme.csv_data(data),

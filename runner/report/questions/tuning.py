@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import altair as alt
 import numpy as np
 import pandas as pd
 
@@ -14,6 +13,7 @@ from runner.report import names, pairs
 from runner.report.answer import Answer, blocks, overall
 from runner.report.choices import Chosen, choices, is_tuned, own_best, shared_best, told_scores
 from runner.report.render import charts, theme
+from runner.report.render.vegalite import Spec, View, channel, layer
 from runner.report.results import Results
 from runner.report.scores import SEEDS, Scores
 from runner.report.sweep import Sweep
@@ -280,14 +280,14 @@ def _never_learned(rows: pd.DataFrame) -> pd.Series:
     return ~learned & bool(learned.any())
 
 
-def _choice_chart(data: pd.DataFrame, what: str, metric: str, panels: list[str]) -> alt.Chart:
+def _choice_chart(data: pd.DataFrame, what: str, metric: str, panels: list[str]) -> View:
     order = _by_own_best(data, lower_is_better(metric))
     scale = theme.value_scale(data["value"], charts.spans_decades(data["value"], metric))
-    base = alt.Chart().encode(y=charts.rows(order[: theme.MAX_ROWS]))
+    base = View().encode(y=charts.rows(order[: theme.MAX_ROWS]))
 
-    def x(column: str) -> alt.X:
-        return alt.X(
-            f"{column}:Q", title=what, scale=scale, axis=alt.Axis(tickCount=theme.TICK_COUNT)
+    def x(column: str) -> Spec:
+        return channel(
+            f"{column}:Q", title=what, scale=scale, axis=dict(tickCount=theme.TICK_COUNT)
         )
 
     told = charts.tooltips(
@@ -297,36 +297,36 @@ def _choice_chart(data: pd.DataFrame, what: str, metric: str, panels: list[str])
         ("value:Q", what, ".4~g"),
     )
     dots = base.encode(x=x("value"), tooltip=told, **_rings_and_dots())
-    own_dots = dots.transform_filter("datum.ranking == 'own best'")
-    shared_rings = dots.transform_filter("datum.ranking == 'shared'")
-    own = base.transform_filter("datum.ranking == 'own best'")
-    chart: alt.LayerChart = alt.layer(
-        base.mark_line(color=theme.MUTED, strokeWidth=1.5).encode(
-            x=x("value"), detail=alt.Detail("title:N")
+    own_dots = dots.filter("datum.ranking == 'own best'")
+    shared_rings = dots.filter("datum.ranking == 'shared'")
+    own = base.filter("datum.ranking == 'own best'")
+    chart = layer(
+        base.mark("line", color=theme.MUTED, strokeWidth=1.5).encode(
+            x=x("value"), detail=channel("title:N")
         ),
-        own.mark_rule(strokeWidth=2, color=theme.PALETTE[0]).encode(
-            x=x("low"), x2=alt.X2("high:Q")
+        own.mark("rule", strokeWidth=2, color=theme.PALETTE[0]).encode(
+            x=x("low"), x2=channel("high")
         ),
-        own_dots.mark_point(size=50, strokeWidth=2, opacity=1),
-        shared_rings.mark_point(size=150, strokeWidth=2, opacity=1),
+        own_dots.mark("point", size=50, strokeWidth=2, opacity=1),
+        shared_rings.mark("point", size=150, strokeWidth=2, opacity=1),
         *theme.aside_layers(base),
     )
     chart = charts.tall(chart, len(order[: theme.MAX_ROWS]), _ROW_HEIGHT)
     if len(panels) == 1:
-        return chart.properties(data=theme.csv_data(data))
-    return charts.in_panels(chart.properties(width=charts.WIDTH // 2), panels, theme.csv_data(data))
+        return View(chart, data=theme.csv_data(data))
+    return charts.in_panels(View(chart, width=charts.WIDTH // 2), panels, theme.csv_data(data))
 
 
 def _rings_and_dots() -> dict[str, Any]:
     """Returns the channels that make a ring of what is shared and a dot of each one's own best."""
 
     def looks(values: list[Any]) -> dict[str, Any]:
-        scale = alt.Scale(domain=[_SHARED, _OWN], range=values)
+        scale = dict(domain=[_SHARED, _OWN], range=values)
         return {"scale": scale, "legend": theme.bottom_legend([_SHARED, _OWN], charts.WIDTH)}
 
     return {
-        "fill": alt.Fill("ranking:N", **looks(["transparent", theme.PALETTE[0]])),
-        "stroke": alt.Stroke("ranking:N", **looks([theme.MUTED, theme.PALETTE[0]])),
+        "fill": channel("ranking:N", **looks(["transparent", theme.PALETTE[0]])),
+        "stroke": channel("ranking:N", **looks([theme.MUTED, theme.PALETTE[0]])),
     }
 
 

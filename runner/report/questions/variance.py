@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import altair as alt
 import pandas as pd
 
 from runner.report import names
@@ -10,6 +9,7 @@ from runner.report.answer import Answer, blocks, overall
 from runner.report.names import Name
 from runner.report.render.charts import rows, tall, tooltips, word_colors
 from runner.report.render.theme import GRID, MAX_ROWS, PALETTE, Figure, csv_data, finish
+from runner.report.render.vegalite import View, channel
 from runner.report.statistics import crossed, paired
 from runner.report.sweep import Sweep
 from runner.report.table import Column, Table, number, p_value, share, tabulated, title
@@ -121,13 +121,13 @@ def variance_figures(variance: pd.DataFrame, by: Mapping[int, Name]) -> list[Fig
         }
     )
     chart = (
-        alt.Chart(csv_data(data))
-        .mark_bar(height={"band": 0.65})
+        View(data=csv_data(data))
+        .mark("bar", height={"band": 0.65})
         .encode(
-            x=alt.X("share:Q", title="share of the variance", axis=alt.Axis(format="%")),
+            x=channel("share:Q", title="share of the variance", axis=dict(format="%")),
             y=rows(data["title"].tolist(), names.row_heading(by.values())),
             color=word_colors("source", _COLORS, _COLORS),
-            order="place:Q",
+            order=channel("place:Q"),
             tooltip=tooltips(
                 ("title:N", "configuration"),
                 ("source:N", "source"),

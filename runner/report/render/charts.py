@@ -1,34 +1,33 @@
 """Parts that several figures have in common."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-import altair as alt
 import pandas as pd
 
 from runner.records import lower_is_better
 from runner.report.render import theme
+from runner.report.render.vegalite import Spec, View, channel, layer
 
 WIDTH = 560
 _ROW_HEIGHT, _LEAST_HEIGHT = 24, 60
 
 
-def tooltips(*told: Sequence[str]) -> list[alt.Tooltip]:
+def tooltips(*told: Sequence[str]) -> list[Spec]:
     """Returns what is shown under the pointer: a field, its title, and a format if it has one."""
     return [
-        alt.Tooltip(field, title=title, **({"format": form[0]} if form else {}))
+        channel(field, title=title, **({"format": form[0]} if form else {}))
         for field, title, *form in told
     ]
 
 
-def rows(titles: Sequence[str], heading: str | None = None) -> alt.Y:
+def rows(titles: Sequence[str], heading: str | None = None) -> Spec:
     """Returns the channel of figures that have a row for each configuration, in this order."""
-    return alt.Y("title:N", title=heading, sort=list(titles), axis=theme.row_axis())
+    return channel("title:N", title=heading, sort=list(titles), axis=theme.row_axis())
 
 
-def tall(chart: Any, num_rows: int, row_height: int = _ROW_HEIGHT) -> Any:
+def tall(chart: View, num_rows: int, row_height: int = _ROW_HEIGHT) -> View:
     """Returns a chart that is high enough for its rows."""
-    return chart.properties(width=WIDTH, height=max(row_height * num_rows, _LEAST_HEIGHT))
+    return View(chart, width=WIDTH, height=max(row_height * num_rows, _LEAST_HEIGHT))
 
 
 def first_of(num_shown: int, num: int, noun: str = "") -> str:
@@ -43,11 +42,11 @@ def first_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def in_panels(
-    chart: Any, panels: Sequence[str], data: alt.Data, field: str = "panel", columns: int = 2
-) -> Any:
+    chart: View, panels: Sequence[str], data: Spec, field: str = "panel", columns: int = 2
+) -> View:
     """Returns a chart once for each panel, each with the axis titles of its own."""
-    laid_out = chart.facet(facet=theme.panel_facet(field, panels), columns=columns, data=data)
-    return laid_out.resolve_axis(x="independent")
+    laid_out = chart.facet(theme.panel_facet(field, panels), columns, data)
+    return laid_out.resolve(axis={"x": "independent"})
 
 
 BACK_LINE = {"strokeWidth": 1, "color": theme.BEHIND}
@@ -57,8 +56,8 @@ IN_COLOUR = "!datum.is_behind"
 
 
 def line_panels(
-    layers: Sequence[alt.Chart],
-    lines: alt.Chart | None,
+    layers: Sequence[View],
+    lines: View | None,
     data: pd.DataFrame,
     panels: Sequence[str],
     labels: Sequence[str],
@@ -66,7 +65,7 @@ def line_panels(
     widths: Mapping[int, int],
     height: int = 220,
     **calculated: str,
-) -> tuple[alt.FacetChart, list[str]]:
+) -> tuple[View, list[str]]:
     """Returns panels of curves that the page can hide and show, and the names of the panels.
 
     Many lines are spread over several panels: each is in colour in one of them, and grey behind
@@ -93,9 +92,7 @@ def line_panels(
     ]
     columns = min(len(names), 2) if len(names) <= 4 or 4 not in widths else 4
     if lines is not None and num_groups > 1:
-        others = lines.transform_filter("datum.is_behind").encode(
-            detail=alt.Detail("series_name:N")
-        )
+        others = lines.filter("datum.is_behind").encode(detail=channel("series_name:N"))
         layers = [others, *layers]
     lists = {
         "panel_names": names,
@@ -105,20 +102,18 @@ def line_panels(
         "lit": "",
         "interactive": False,
     }
-    panel = alt.layer(*layers).properties(width=widths[columns], height=height)
-    chart = in_panels(panel, names, theme.csv_data(data), "panel_name", columns)
-    chart.transform = (
-        alt.Chart()  # one without layers, which are copied at each step
-        .transform_calculate(
+    panel = layer(*layers, width=widths[columns], height=height)
+    chart = (
+        in_panels(panel, names, theme.csv_data(data), "panel_name", columns)
+        .calculate(
             series_name="series_names[datum.series]", group=f"sequence({num_groups})", **calculated
         )
-        .transform_filter("indexof(hidden, datum.series_name) < 0")
-        .transform_flatten(["group"])
-        .transform_calculate(
+        .filter("indexof(hidden, datum.series_name) < 0")
+        .transform({"flatten": ["group"]})
+        .calculate(
             panel_name=f"panel_names[datum.group * {len(panels)} + datum.panel]",
             is_behind="series_groups[datum.series] != datum.group",
         )
-        .transform
     )
     return theme.with_values(chart, **lists), names
 
@@ -140,13 +135,13 @@ def spread(panels: Sequence[str], names: Sequence[str]) -> str:
 
 def word_colors(
     column: str, colors: Mapping[str, str], used: Iterable[str], told_alone: bool = True
-) -> alt.Color:
+) -> Spec:
     """Returns the colour channel of a column of words, with those that occur told below."""
     found = set(used)
     words = [word for word in colors if word in found]
-    scale = alt.Scale(domain=words, range=[colors[word] for word in words])
+    scale = dict(domain=words, range=[colors[word] for word in words])
     legend = theme.bottom_legend(words, WIDTH) if told_alone or len(words) > 1 else None
-    return alt.Color(f"{column}:N", scale=scale, legend=legend)
+    return channel(f"{column}:N", scale=scale, legend=legend)
 
 
 def aside_note(data: pd.DataFrame) -> str:

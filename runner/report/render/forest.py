@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import altair as alt
 import pandas as pd
 
 from runner.report.render import theme
 from runner.report.render.charts import rows, tall, tooltips, word_colors
+from runner.report.render.vegalite import Spec, View, channel, layer
 
 EQUIVALENT, UNKNOWN = "equivalent", "not known yet"
 _COLORS = {
@@ -23,7 +23,7 @@ def forest(
     x_title: str,
     zero: str,
     domain: Sequence[float] | None = None,
-) -> alt.LayerChart:
+) -> View:
     """Returns a forest plot.
 
     Args:
@@ -35,8 +35,8 @@ def forest(
       zero: What stands at zero.
       domain: Ends of the axis, if they are known beforehand.
     """
-    base = alt.Chart().encode(y=rows(data["title"].tolist(), heading))
-    estimates = base.transform_filter("isValid(datum.value)").encode(
+    base = View().encode(y=rows(data["title"].tolist(), heading))
+    estimates = base.filter("isValid(datum.value)").encode(
         color=word_colors("outcome", _COLORS, data["outcome"], told_alone=False),
         tooltip=tooltips(
             ("title:N", "configuration"),
@@ -47,25 +47,25 @@ def forest(
             ("text:N", "from"),
         ),
     )
-    scale = alt.Scale(domain=list(domain), nice=False) if domain else alt.Scale(zero=True)
-    axis = alt.Axis(
+    scale = dict(domain=list(domain), nice=False) if domain else dict(zero=True)
+    axis = dict(
         tickCount=theme.TICK_COUNT, format="+~g", labelExpr=theme.SIGNED_LABEL, gridColor=theme.GRID
     )
 
-    def x(column: str) -> alt.X:
-        return alt.X(f"{column}:Q", title=x_title, scale=scale, axis=axis)
+    def x(column: str) -> Spec:
+        return channel(f"{column}:Q", title=x_title, scale=scale, axis=axis)
 
     layers = [
-        alt.Chart(alt.Data(values=[{"zero": 0, "what": zero}]))
-        .mark_rule(color=theme.INK)
-        .encode(x=x("zero"), tooltip=alt.Tooltip("what:N")),
-        estimates.transform_filter("isValid(datum.low)")
-        .mark_rule(strokeWidth=2.5)
-        .encode(x=x("low"), x2=alt.X2("high:Q")),
-        estimates.mark_point(filled=True, size=70, opacity=1).encode(x=x("value")),
+        View(data=dict(values=[{"zero": 0, "what": zero}]))
+        .mark("rule", color=theme.INK)
+        .encode(x=x("zero"), tooltip=channel("what:N")),
+        estimates.filter("isValid(datum.low)")
+        .mark("rule", strokeWidth=2.5)
+        .encode(x=x("low"), x2=channel("high")),
+        estimates.mark("point", filled=True, size=70, opacity=1).encode(x=x("value")),
         *theme.aside_layers(base),
     ]
-    return tall(alt.layer(*layers, data=theme.csv_data(data)), len(data))
+    return tall(layer(*layers, data=theme.csv_data(data)), len(data))
 
 
 def seen(data: pd.DataFrame, what: str) -> str:

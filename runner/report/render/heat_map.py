@@ -3,12 +3,11 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import altair as alt
 import pandas as pd
 
 from runner.report.render import theme
+from runner.report.render.vegalite import Spec, View, channel, expr, layer
 
 _EMPTY = "#dfe3e8"
 _ON_LIGHT = "#1c2733"  # in a cell, whose colours are the same on a dark page
@@ -56,17 +55,16 @@ class HeatMap:
 
 def heat_map_figure(name: str, title: str, caption: str, heat_map: HeatMap) -> theme.Figure:
     """Returns a heat map as a figure."""
-    chart: Any = alt.layer(*_layers(heat_map))
+    chart = layer(*_layers(heat_map))
     data = theme.csv_data(heat_map.cells)
     height = _ROW_HEIGHT * len(heat_map.rows)
     width = max(_CELL_WIDTH * len(heat_map.columns), 120)
     if heat_map.panels:
         columns = max(1, _WIDTH // width)
-        chart = chart.properties(width=width, height=height).facet(
-            facet=theme.panel_facet("panel", heat_map.panels), columns=columns, data=data
-        )
+        by = theme.panel_facet("panel", heat_map.panels)
+        chart = View(chart, width=width, height=height).facet(by, columns, data)
     else:
-        chart = chart.properties(data=data, width=min(max(width, 240), 1200), height=height)
+        chart = View(chart, data=data, width=min(max(width, 240), 1200), height=height)
     num_panels = len(heat_map.panels) or None
     return theme.Figure(
         name, title, caption, theme.finish(chart, title, "", _seen(heat_map)), num_panels
@@ -80,40 +78,40 @@ def _seen(heat_map: HeatMap) -> str:
     return f"{what[0].upper()}{what[1:]}: {told}."
 
 
-def _layers(heat_map: HeatMap) -> list[alt.Chart]:
+def _layers(heat_map: HeatMap) -> list[View]:
     fits = f"!narrow && bandwidth('x') > {_LETTER_WIDTH * max(map(len, heat_map.columns)) + 6:g}"
-    x_axis = alt.Axis(
+    x_axis = dict(
         orient="bottom",
-        labelAngle=alt.expr(f"{fits} ? 0 : -40"),
-        labelAlign=alt.expr(f"{fits} ? 'center' : 'right'"),
+        labelAngle=expr(f"{fits} ? 0 : -40"),
+        labelAlign=expr(f"{fits} ? 'center' : 'right'"),
         labelBaseline="top",
         labelColor=theme.INK,
         ticks=False,
         domain=False,
     )
     y_axis = theme.row_axis(grid=False, ticks=False, domain=False, labelPadding=6)
-    base = alt.Chart().encode(
-        x=alt.X("column:N", title=heat_map.x_title, sort=heat_map.columns, axis=x_axis),
-        y=alt.Y("row:N", title=heat_map.y_title, sort=heat_map.rows, axis=y_axis),
+    base = View().encode(
+        x=channel("column:N", title=heat_map.x_title, sort=heat_map.columns, axis=x_axis),
+        y=channel("row:N", title=heat_map.y_title, sort=heat_map.rows, axis=y_axis),
         tooltip=[
-            alt.Tooltip("row:N"),
-            alt.Tooltip("column:N", title=heat_map.x_title or "parameter"),
-            alt.Tooltip("text:N", title=heat_map.legend),
-            alt.Tooltip("hint:N", title="replicates" if heat_map.x_title else "note"),
+            channel("row:N"),
+            channel("column:N", title=heat_map.x_title or "parameter"),
+            channel("text:N", title=heat_map.legend),
+            channel("hint:N", title="replicates" if heat_map.x_title else "note"),
         ],
     )
-    cells = base.mark_rect(stroke=theme.PAPER, strokeWidth=1.5)
-    known = cells.transform_filter("isValid(datum.value)")
-    unknown = base.transform_filter("!isValid(datum.value)")
-    shown = alt.expr(f"bandwidth('x') < {_NARROW} ? 0 : 1")
-    text = base.mark_text(fontSize=11, opacity=shown)
-    ink = alt.ColorValue(_ON_LIGHT, condition={"test": _IS_DARK, "value": "white"})
+    cells = base.mark("rect", stroke=theme.PAPER, strokeWidth=1.5)
+    known = cells.filter("isValid(datum.value)")
+    unknown = base.filter("!isValid(datum.value)")
+    shown = expr(f"bandwidth('x') < {_NARROW} ? 0 : 1")
+    text = base.mark("text", fontSize=11, opacity=shown)
+    ink = {"value": _ON_LIGHT, "condition": {"test": _IS_DARK, "value": "white"}}
     missing = theme.LOST if heat_map.x_title else _ON_LIGHT
     return [
-        cells.transform_filter("!isValid(datum.value)").encode(color=alt.ColorValue(_EMPTY)),
+        cells.filter("!isValid(datum.value)").encode(color={"value": _EMPTY}),
         *([known.encode(color=_color(heat_map))] if heat_map.cells["value"].notna().any() else []),
-        text.transform_filter("isValid(datum.value)").encode(text=alt.Text("text:N"), color=ink),
-        unknown.mark_text(fontSize=11, color=missing).encode(text=alt.Text("text:N")),
+        text.filter("isValid(datum.value)").encode(text=channel("text:N"), color=ink),
+        unknown.mark("text", fontSize=11, color=missing).encode(text=channel("text:N")),
     ]
 
 
@@ -136,16 +134,16 @@ def _rounded(value: float, way: Callable[[float], int]) -> float:
     return float(f"{way(value / unit) * unit:.2g}")
 
 
-def _color(heat_map: HeatMap) -> alt.Color:
-    scale = alt.Scale(
+def _color(heat_map: HeatMap) -> Spec:
+    scale = dict(
         type="log" if heat_map.is_log else "linear",
         scheme=heat_map.scheme,
         reverse=heat_map.dark_is_high and heat_map.scheme == "viridis",
         nice=False,
         **({} if heat_map.is_log else {"zero": False}),
     )
-    legend = alt.Legend(title=heat_map.legend, orient="top", gradientThickness=10, tickCount=3)
+    legend = dict(title=heat_map.legend, orient="top", gradientThickness=10, tickCount=3)
     if heat_map.is_log:
         legend["values"] = log_ticks(heat_map.cells["value"])
         legend["labelExpr"] = theme.POWER_LABEL
-    return alt.Color("value:Q", scale=scale, legend=legend)
+    return channel("value:Q", scale=scale, legend=legend)

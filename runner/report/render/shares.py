@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import altair as alt
 import pandas as pd
 
 from runner.report.render import charts, theme
+from runner.report.render.vegalite import Spec, View, channel
 
 _HEIGHT, _WIDTHS = 240, {1: charts.WIDTH, 2: 340}
 
@@ -24,28 +24,28 @@ def share_figure(
     """
     panels, labels = (list(dict.fromkeys(data[key])) for key in ("panel", "series"))
     drawn = [item for item in series if item.name in labels]
-    scale = alt.Scale(domain=[data["x"].min(), data["x"].max()], nice=False)
-    x = alt.X("x:Q", title="epoch", axis=alt.Axis(grid=False, tickCount=6), scale=scale)
-    axis = alt.Axis(format="%", tickCount=5)
+    scale = dict(domain=[data["x"].min(), data["x"].max()], nice=False)
+    x = channel("x:Q", title="epoch", axis=dict(grid=False, tickCount=6), scale=scale)
+    axis = dict(format="%", tickCount=5)
 
-    def y(column: str) -> alt.Y:
-        domain = alt.Scale(domain=[0, 1])
-        return alt.Y(f"{column}:Q", title="share at the target", axis=axis, scale=domain)
+    def y(column: str) -> Spec:
+        domain = dict(domain=[0, 1])
+        return channel(f"{column}:Q", title="share at the target", axis=axis, scale=domain)
 
     looks = {"clip": True, "interpolate": "step-after"}
-    every = alt.Chart().encode(x=x, y=y("share"))
-    base = every.encode(color=theme.color(drawn)).transform_filter(charts.IN_COLOUR)
+    every = View().encode(x=x, y=y("share"))
+    base = every.encode(color=theme.color(drawn)).filter(charts.IN_COLOUR)
     layers = [
-        base.mark_line(strokeWidth=2, **looks).encode(
+        base.mark("line", strokeWidth=2, **looks).encode(
             strokeDash=theme.dash(drawn),
-            strokeOpacity=theme.unless_behind(alt.StrokeOpacityValue, 0.1),
+            strokeOpacity=theme.unless_behind(0.1),
         )
     ]
     if data["low"].notna().any():
-        faded = theme.unless_behind(alt.FillOpacityValue, 0.02, 0.12)
-        band = base.mark_area(**looks).encode(y=y("low"), y2=alt.Y2("high:Q"), fillOpacity=faded)
+        faded = theme.unless_behind(0.02, 0.12)
+        band = base.mark("area", **looks).encode(y=y("low"), y2=channel("high"), fillOpacity=faded)
         layers.insert(0, band)
-    hover = base.transform_filter("interactive").mark_point(size=70, opacity=0, filled=True)
+    hover = base.filter("interactive").mark("point", size=70, opacity=0, filled=True)
     told = charts.tooltips(
         ("series_name:N", "initializer"),
         *([("panel_name:N", "setting")] if any(panels) else []),
@@ -59,7 +59,7 @@ def share_figure(
     )
     chart, names = charts.line_panels(
         [*layers, hover.encode(tooltip=told)],
-        every.mark_line(**looks, **charts.BACK_LINE),
+        every.mark("line", **looks, **charts.BACK_LINE),
         placed,
         panels,
         labels,

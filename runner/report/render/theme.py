@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
 import pandas as pd
 
 from runner.report import names
+from runner.report.render.vegalite import SCHEMA, Spec, View, channel, expr
 
 # Petroff (2021), "Accessible color sequences for data visualization", arXiv:2107.02270: ten colours
 # that people with and without colour vision deficiencies tell apart. Purple and brown have changed
@@ -56,7 +56,7 @@ POWER_LABEL = (
     "datum.value >= 0.001 && datum.value < 1000 ? format(datum.value, '~g') : "
     "replace(replace(format(datum.value, '.1~e'), '-', '\N{MINUS SIGN}'), '+', '')"
 )
-TICK_COUNT = alt.expr("narrow ? 3 : 6")
+TICK_COUNT = expr("narrow ? 3 : 6")
 SIGNED_LABEL = "abs(datum.value) < 1e-12 ? '0' : datum.label"
 
 
@@ -124,46 +124,40 @@ def series_of(names: Sequence[str]) -> list[Series]:
     ]
 
 
-def csv_data(frame: pd.DataFrame) -> alt.Data:
+def csv_data(frame: pd.DataFrame) -> Spec:
     """Returns a frame as inline CSV, a third of the size of JSON; what is empty becomes null."""
     parse = {
         column: "number" if pd.api.types.is_numeric_dtype(frame[column]) else "string"
         for column in frame
     }
-    return alt.Data(
+    return dict(
         values=frame.to_csv(index=False, float_format=_FLOAT_FORMAT, lineterminator="\n"),
-        format=alt.DataFormat(type="csv", parse=parse),
+        format=dict(type="csv", parse=parse),
     )
 
 
-def color(series: Sequence[Series], legend: bool = True) -> alt.Color:
+def color(series: Sequence[Series], legend: bool = True) -> Spec:
     """Returns the colour channel of the column `series_name`."""
-    return alt.Color(
+    return channel(
         "series_name:N",
         scale=_scale(series, [item.color for item in series]),
         legend=_legend(series) if legend and len(series) > 1 else None,
     )
 
 
-def dash(series: Sequence[Series]) -> alt.StrokeDash:
+def dash(series: Sequence[Series]) -> Spec:
     """Returns the dash channel of the column `series_name`."""
-    return alt.StrokeDash(
+    return channel(
         "series_name:N",
         scale=_scale(series, [item.dash for item in series]),
         legend=_legend(series) if len(series) > 1 else None,
     )
 
 
-def unless_behind(channel: Any, faded: float, full: float = 1.0) -> Any:
-    """Returns an opacity: `full`, but `faded` while the page shows another series alone.
-
-    Args:
-      channel: Its class, such as `alt.OpacityValue`. Altair finds the class of what is none in
-        hundredths of a second, as it does that of a text in place of a column's `alt.Text`.
-      faded, full: From 0 to 1.
-    """
+def unless_behind(faded: float, full: float = 1.0) -> Spec:
+    """Returns an opacity: `full`, but `faded` while the page shows another series alone."""
     shown = {"test": "lit == '' || lit == datum.series_name", "value": full}
-    return channel(faded, condition=shown)
+    return {"value": faded, "condition": shown}
 
 
 def extremes(
@@ -184,15 +178,15 @@ def extremes(
     return f"{words[0]} {best} {first}, {words[1]} {worst} {last}"
 
 
-def _scale(series: Sequence[Series], values: list[Any]) -> alt.Scale:
-    return alt.Scale(domain=[item.name for item in series], range=values)
+def _scale(series: Sequence[Series], values: list[Any]) -> Spec:
+    return dict(domain=[item.name for item in series], range=values)
 
 
-def _legend(series: Sequence[Series]) -> alt.Legend:
+def _legend(series: Sequence[Series]) -> Spec:
     return bottom_legend([item.name for item in series], _LEGEND_WIDTH, **LINE_SYMBOLS)
 
 
-def bottom_legend(labels: Sequence[str], width: int, **options: Any) -> alt.Legend:
+def bottom_legend(labels: Sequence[str], width: int, **options: Any) -> Spec:
     """Returns a legend below a figure, which is thereby no wider than it is.
 
     Args:
@@ -200,10 +194,10 @@ def bottom_legend(labels: Sequence[str], width: int, **options: Any) -> alt.Lege
       width: Of the figure, in pixels; the page gives narrow screens one column.
     """
     widest = max(map(len, labels), default=0) * _LETTER_WIDTH + _SYMBOL_WIDTH
-    return alt.Legend(title=None, orient="bottom", columns=max(1, int(width / widest)), **options)
+    return dict(title=None, orient="bottom", columns=max(1, int(width / widest)), **options)
 
 
-def row_axis(**options: Any) -> alt.Axis:
+def row_axis(**options: Any) -> Spec:
     """Returns the axis of figures that have a row for each configuration.
 
     On narrow pages the initializer and the setting of a configuration have a line each.
@@ -213,27 +207,25 @@ def row_axis(**options: Any) -> alt.Axis:
         "gridColor": GRID,
         "labelColor": INK,
         "labelExpr": "narrow ? split(datum.label, ' · ') : datum.label",
-        "labelFontSize": alt.expr("narrow ? 10 : 12"),
+        "labelFontSize": expr("narrow ? 10 : 12"),
         "labelLineHeight": 11,
     }
-    return alt.Axis(**looks | options)
+    return looks | options
 
 
-def panel_facet(field: str, panels: Sequence[str]) -> alt.Facet:
+def panel_facet(field: str, panels: Sequence[str]) -> Spec:
     """Returns the channel of panels: their names have a line for what, and one for the setting."""
-    header = alt.Header(labelExpr="split(datum.value, ' · ')", labels=any(panels))
-    return alt.Facet(f"{field}:N", sort=list(panels), title=None, header=header)
+    header = dict(labelExpr="split(datum.value, ' · ')", labels=any(panels))
+    return channel(f"{field}:N", sort=list(panels), title=None, header=header)
 
 
-def aside_layers(base: alt.Chart) -> list[alt.Chart]:
+def aside_layers(base: View) -> list[View]:
     """Returns what the column `aside` says in place of numbers, on a white ground."""
-    told = base.transform_filter("isValid(datum.aside)").encode(
-        x=alt.XValue(0), text=alt.Text("aside:N")
-    )
+    told = base.filter("isValid(datum.aside)").encode(x={"value": 0}, text=channel("aside:N"))
     looks: dict[str, Any] = {"align": "left", "dx": 8, "fontStyle": "italic"}
     return [
-        told.mark_text(stroke=PAPER, strokeWidth=4, strokeJoin="round", **looks),
-        told.mark_text(color=MUTED, **looks),
+        told.mark("text", stroke=PAPER, strokeWidth=4, strokeJoin="round", **looks),
+        told.mark("text", color=MUTED, **looks),
     ]
 
 
@@ -250,12 +242,12 @@ def whole_numbers(low: int, high: int) -> list[int]:
     return ticks if low in ticks or step == 1 else [low, *[t for t in ticks if t - low >= step / 2]]
 
 
-def whole_axis(low: int, high: int, **options: Any) -> alt.Axis:
+def whole_axis(low: int, high: int, **options: Any) -> Spec:
     """Returns the axis of something that is counted: no ticks between whole numbers."""
-    return alt.Axis(values=whole_numbers(low, high), format="d", **options)
+    return dict(values=whole_numbers(low, high), format="d", **options)
 
 
-def value_scale(values: pd.Series, is_log: bool) -> alt.Scale:
+def value_scale(values: pd.Series, is_log: bool) -> Spec:
     """Returns the scale of an axis that need not start at zero.
 
     Args:
@@ -265,11 +257,11 @@ def value_scale(values: pd.Series, is_log: bool) -> alt.Scale:
     low, high = values.min(), values.max()
     if low == high:
         room = abs(low) / 10 or 1.0
-        return alt.Scale(domain=[low - room, high + room], nice=False)
-    return alt.Scale(type="log", nice=False) if is_log else alt.Scale(zero=False)
+        return dict(domain=[low - room, high + room], nice=False)
+    return dict(type="log", nice=False) if is_log else dict(zero=False)
 
 
-def finish(chart: Any, title: str, subtitle: str, seen: str) -> dict[str, Any]:
+def finish(chart: View, title: str, subtitle: str, seen: str) -> Spec:
     """Gives a chart title and looks that all figures share; returns its specification.
 
     Args:
@@ -277,24 +269,21 @@ def finish(chart: Any, title: str, subtitle: str, seen: str) -> dict[str, Any]:
       title, subtitle: Above it.
       seen: What one sees there, in a sentence or two: who is best, from where to where.
     """
-    texts = alt.TitleParams(title, subtitle=subtitle) if subtitle else alt.TitleParams(title)
-    chart.title, chart.description, chart.background, chart.padding = texts, seen, PAPER, 10
-    chart = with_values(chart, narrow=False)
-    # Altair has checked every part; checking the whole again takes as long as building it.
-    spec = chart.to_dict(validate=False)
-    spec["config"] = CONFIG
-    return spec
+    return {
+        "$schema": SCHEMA,
+        "config": CONFIG,
+        "background": PAPER,
+        "padding": 10,
+        "title": {"text": title, **({"subtitle": subtitle} if subtitle else {})},
+        "description": seen,
+        **with_values(chart, narrow=False),
+    }
 
 
-def with_values(chart: Any, **values: Any) -> Any:
-    """Gives a chart further parameters that the page can set, and returns it.
-
-    Altair's own way, as whatever makes another chart of one, copies all its layers several times.
-    """
-    before = [] if chart.params is alt.Undefined else chart.params
-    named = [alt.param(name=name, value=value).param for name, value in values.items()]
-    chart.params = [*before, *named]
-    return chart
+def with_values(chart: View, **values: Any) -> View:
+    """Returns a chart with further parameters that the page can set."""
+    named = [{"name": name, "value": value} for name, value in values.items()]
+    return View(chart, params=[*chart.get("params", ()), *named])
 
 
 CONFIG: dict[str, Any] = {
