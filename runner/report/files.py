@@ -46,7 +46,7 @@ def write(results: Results, folder: Path, drawer: "Drawer | None") -> Comparison
         remove_halves(place)
     sweep = Sweep(results, draws=drawer is not None)
     if drawer is None:
-        return _write(sweep, list(ask(sweep)), folder)
+        return _write(sweep, list(ask(sweep)), folder, str, {})
     with ThreadPoolExecutor(max_workers=1) as beside:
         script = beside.submit(libraries)
         answers: list[Answer] = []
@@ -54,17 +54,17 @@ def write(results: Results, folder: Path, drawer: "Drawer | None") -> Comparison
         for answer in ask(sweep):
             answers.append(answer)
             images |= {figure.name: drawer.draw(figure.spec) for figure in answer.figures}
-        drawn = {name: image() for name, image in images.items()}
-        return _write(sweep, answers, folder, script.result(), drawn)
+        return _write(sweep, answers, folder, script.result, images)
 
 
 def _write(
     sweep: Sweep,
     answers: Sequence[Answer],
     folder: Path,
-    script: str = "",
-    images: Mapping[str, str] | None = None,
+    script: Callable[[], str],
+    images: Mapping[str, Callable[[], str]],
 ) -> Comparison:
+    """Writes all files; those with figures last, which are drawn meanwhile."""
     results = sweep.results
     comparison = summed_up(sweep, answers)
     frames = {f"{name}.csv": getattr(results, name) for name in _KEPT_EMPTY}
@@ -72,12 +72,11 @@ def _write(
     frames |= {name: frame for name, frame in tables.items() if len(frame)}
     texts = {
         "report.md": markdown(comparison, answers, results.sweep.command, origin(results)),
-        "report.html": page(sweep, comparison, answers, script, images),
         "report.tex": latex(comparison),
-        **{f"figures/{name}.svg": image for name, image in (images or {}).items()},
     }
+    drawn = ["report.html", *(f"figures/{name}.svg" for name in images)]
     parquet = {f"{name}.parquet": getattr(results, name) for name in ("curves", "propagation")}
-    made = [*frames, *texts, *parquet]
+    made = [*frames, *texts, *drawn, *parquet]
     for name in {*_listed(folder), *tables} - {*made}:  # it would be out of date
         (folder / name).unlink(missing_ok=True)
     told = to_json(sweep_report(sweep, comparison, made), indent=1)
@@ -86,6 +85,9 @@ def _write(
         write_text(folder / name, frame.to_csv(index=False))
     for name, frame in parquet.items():
         write_bytes(folder / name, frame.to_parquet(index=False))
+    figures = {name: image() for name, image in images.items()}
+    texts |= {f"figures/{name}.svg": figure for name, figure in figures.items()}
+    texts["report.html"] = page(sweep, comparison, answers, script(), figures)
     for name, text in texts.items():
         write_text(folder / name, text)
     return comparison

@@ -23,7 +23,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike
-from scipy.special import betaincinv, ndtr, ndtri, stdtrit
+from scipy.special import betaincinv, ndtr, ndtri, stdtr, stdtrit
 
 # Nodes of the quadratures. With one new value w is 1 or -1, and what is integrated has steps:
 # levels are right to a thousandth of themselves then, else to a hundred-thousandth.
@@ -177,9 +177,10 @@ def _kept_of_many(
 ) -> np.ndarray:
     """Returns the mean of `_kept` over w, shape (states, angles)."""
     largest = math.sqrt(betaincinv(0.5, (new - 1) / 2, 1 - _NEGLIGIBLE))
-    low, high = (
-        np.arcsin(np.clip((sign * bound - center) / width, -largest, largest)) for sign in (-1, 1)
-    )
+    low, high = (np.clip((sign * bound - center) / width, -largest, largest) for sign in (-1, 1))
+    if not later.any():
+        return np.asarray(_below(high, new) - _below(low, new))
+    low, high = np.arcsin(low), np.arcsin(high)
     nodes, weights = _legendre(0.0, 1.0, _NUM_ANGLES)
     angles = low[..., np.newaxis] + (high - low)[..., np.newaxis] * nodes
     values = center[..., np.newaxis] + width[:, np.newaxis] * np.sin(angles)
@@ -187,6 +188,12 @@ def _kept_of_many(
     return (high - low) * np.sum(
         weights * density * (1 - chebyshev.chebval(_doubled(values / bound), later)), axis=-1
     )
+
+
+def _below(w: np.ndarray, new: int) -> np.ndarray:
+    """Returns the probability of a smaller w: w √(new - 1) / √(1 - w²) is Student's t."""
+    with np.errstate(divide="ignore"):  # at 1 and -1 it is infinite
+        return np.asarray(stdtr(new - 1, w * np.sqrt((new - 1) / (1 - w * w))))
 
 
 def _normalization(count: int) -> float:
