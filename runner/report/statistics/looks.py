@@ -25,9 +25,10 @@ from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv, ndtr, ndtri, stdtr, stdtrit
 
-# Nodes of the quadratures. With one new value w is 1 or -1, and what is integrated has steps:
-# levels are right to a thousandth of themselves then, else to a hundred-thousandth.
-_NUM_STATES, _NUM_ANGLES, _NUM_OF_ONE = 65, 64, 500
+# Nodes of the quadratures: over v, over φ, and over θ, whose integrand has no kinks. With one new
+# value w is 1 or -1, and what is integrated over φ has steps: levels are right to a thousandth of
+# themselves then, else to a hundred-thousandth.
+_NUM_STATES, _NUM_ANGLES, _NUM_DIRECTIONS, _NUM_OF_ONE = 65, 64, 40, 500
 _NEGLIGIBLE = 1e-13
 # Of a level's logarithm. What a secant is wrong by is less than a thousandth of its last step.
 _TOLERANCE, _LAST_STEP = 1e-7, 1e-4
@@ -181,7 +182,7 @@ def _kept_of_many(
     if not later.any():
         return np.asarray(_below(high, new) - _below(low, new))
     low, high = np.arcsin(low), np.arcsin(high)
-    nodes, weights = _legendre(0.0, 1.0, _NUM_ANGLES)
+    nodes, weights = _legendre(0.0, 1.0, _NUM_DIRECTIONS)
     angles = low[..., np.newaxis] + (high - low)[..., np.newaxis] * nodes
     values = center[..., np.newaxis] + width[:, np.newaxis] * np.sin(angles)
     density = np.cos(angles) ** (new - 2) / _normalization(new)

@@ -86,6 +86,7 @@ def test_finer_quadratures_give_the_same_levels(monkeypatch: pytest.MonkeyPatch)
     coarse = [rejection_probability(each, LOOKS) for each in levels]
     monkeypatch.setattr(of_looks, "_NUM_STATES", 129)
     monkeypatch.setattr(of_looks, "_NUM_ANGLES", 128)
+    monkeypatch.setattr(of_looks, "_NUM_DIRECTIONS", 128)
     fine = [rejection_probability(each, LOOKS) for each in levels]
     assert coarse == pytest.approx(fine, rel=3e-5)
 
