@@ -11,6 +11,7 @@ from runner import compiled
 from runner.events import EpochEnded, ReplicateEnded
 from runner.execution.preflight import Ready
 from runner.plan import Key, Replicate
+from runner.training.programs import building
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,10 +93,11 @@ class DrawTimes:
         return replace(member, draw=partial(self._drawn, member.key, member.draw))
 
     def _drawn(self, key: Key, draw: "Callable[[], list[np.ndarray]]") -> "list[np.ndarray]":
-        began = time.perf_counter()
-        values = draw()
-        own = self._seconds.setdefault(key.configuration, {})
-        own.setdefault(key, time.perf_counter() - began)
+        with building:
+            began = time.perf_counter()
+            values = draw()
+            seconds = time.perf_counter() - began
+        self._seconds.setdefault(key.configuration, {}).setdefault(key, seconds)
         return values
 
 

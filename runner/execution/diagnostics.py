@@ -21,6 +21,7 @@ from runner.propagation.judgement import judge
 from runner.propagation.settings import Diagnostics
 from runner.records import PropagationRecord, ReplicateRecord
 from runner.terminal import DETAIL
+from runner.training.programs import building
 
 if TYPE_CHECKING:
     from runner.propagation.diagnosis import Examination
@@ -69,7 +70,7 @@ class Diagnostician:
             ]
             drawn: list[int] = []
             try:
-                with computing_in(cohort.training.precision):
+                with building, computing_in(cohort.training.precision):
                     examination = self._examination(item, settings)
                     weights = kept.draws(cohort, positions, drawn)
                     records = _on_device(item.device, partial(examination.examine, weights))

@@ -32,6 +32,7 @@ from runner.tasks import DERIVED, ENDPOINT, column, parted
 from runner.tasks import metric as known_metric
 from runner.training.objective import own_methods
 from runner.training.precision import computing_in
+from runner.training.programs import building
 
 log = logging.getLogger(__name__)
 
@@ -527,9 +528,10 @@ def _build(item: Configuration, dataset: Dataset, device: str, **seed: int) -> A
 
     from runner.models.randomness import functions_kept
 
-    with functions_kept():
+    with building, functions_kept():
         keras.utils.clear_session(free_memory=False)  # layer names start from the first again
-    with computing_in(item.training.precision), tf.device(device):  # the policy went, too
+    precision = item.training.precision
+    with building, computing_in(precision), tf.device(device):  # the policy went, too
         model = models.build(item.model.name, item.model.settings, dataset.signature, **seed)
     keep_from_cudnn(model, device)
     return model

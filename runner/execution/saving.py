@@ -34,6 +34,7 @@ from runner.interruption import check
 from runner.plan import Key, Replicate, Save
 from runner.records import ARRIVING, ReplicateRecord, Status, weights_file
 from runner.report.names import counted
+from runner.training.programs import building
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,15 +100,16 @@ def _saved(model: Any, values: Sequence[np.ndarray]) -> Iterator[Path]:
     """Lets Keras write weights of a model into a file that is there for the block."""
     import keras
 
-    own = model.get_weights()
     with TemporaryDirectory(prefix="runner-") as scratch:
         path = Path(scratch) / "model.weights.h5"
-        model.set_weights(values)
-        try:
-            with _quiet():
-                keras.saving.save_weights(model, path, objects_to_skip=_skipped(model))
-        finally:
-            model.set_weights(own)
+        with building:
+            own = model.get_weights()
+            model.set_weights(values)
+            try:
+                with _quiet():
+                    keras.saving.save_weights(model, path, objects_to_skip=_skipped(model))
+            finally:
+                model.set_weights(own)
         yield path
 
 
@@ -264,7 +266,8 @@ def provide(
             if source is not None:
                 link(source, path)
             elif save == "start":
-                write(path, item.model, draw(replicate.weight_seed), origin)
+                with building:
+                    write(path, item.model, draw(replicate.weight_seed), origin)
         except Exception as error:
             check()
             _warn(item, error, reasons)

@@ -227,12 +227,13 @@ class Sweep:
             log.info("%s -> %s", _summary(ready), self.folder)
         self._ready |= {item.record.index: item for item in ready}
         remove_needless(folders.ROOT)
+        events = self._backend.run(plan, tasks) if self._backend else ()
         collector, sweep = self._collecting(ready)
         self._keep(plan)
         for item in ready:
             saving.provide(item, self.folder, item.reused)
             collector.replay(self._diagnostician.renewed(item))
-        for event in self._backend.run(plan, tasks) if self._backend else ():
+        for event in events:
             collector.take(event)
         for item in ready:
             if item.shared:

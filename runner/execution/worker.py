@@ -208,15 +208,21 @@ def _work(
     compiled.use(all(c.settings.get("compilation_cache", True) for c in plan.configurations))
     set_threads(task.room.cores)
     start(task.room.operation_threads)
+    from runner.execution.ahead import Ahead
     from runner.execution.diagnostics import Diagnostician
     from runner.execution.running import run_task
 
     ready = _prepared(plan, task)
+    ahead = Ahead(ready, folder)
+    ahead.add([task])
     devices = sorted({item.device.strip("/") for item in ready.values()})
     yield TaskStarted(task.name, attempt, _described() | {"device": ", ".join(devices)})
     in_training.set()
-    with _forwarding(queue):
-        yield from run_task(task, ready, Diagnostician(), folder)
+    try:
+        with _forwarding(queue):
+            yield from run_task(task, ready, Diagnostician(), folder)
+    finally:
+        ahead.close()
 
 
 def unfit(wanted: Mapping[str, str], own: Mapping[str, str]) -> str:

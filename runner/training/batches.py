@@ -105,7 +105,7 @@ def is_streamed(dataset: Dataset, device: str, memory_bytes: int) -> bool:
     """
     if dataset.memory == "stream":
         return True
-    room = _gpu_bytes(device) if "GPU" in device else memory_bytes
+    room = device_bytes(device, memory_bytes)
     needed = num_bytes(dataset)
     fits = needed <= _SHARE * room
     if dataset.memory == "device" and needed > room:
@@ -117,10 +117,12 @@ def is_streamed(dataset: Dataset, device: str, memory_bytes: int) -> bool:
     return dataset.memory == "auto" and not fits
 
 
-def _gpu_bytes(device: str) -> int:
-    """Returns the bytes that TensorFlow may take of a GPU."""
+def device_bytes(device: str, memory_bytes: int) -> int:
+    """Returns the bytes that TensorFlow may take of a device: a GPU's own, or those of a CPU."""
     from tensorflow.python.client import device_lib
 
+    if "GPU" not in device:
+        return memory_bytes
     number = device.rpartition(":")[2]
     gpus = [one for one in device_lib.list_local_devices() if one.device_type == "GPU"]
     return next(one.memory_limit for one in gpus if one.name.endswith(f":{number}"))

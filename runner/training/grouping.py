@@ -37,6 +37,7 @@ class Grouping:
 
     Attributes:
       cohort: The cohort.
+      need: What one of its replicas takes.
       forms: Those that may still work, the best first.
       num_threads: How many programs run at the same time.
       max_in_step: How many replicas may be in a step at the same time.
@@ -50,7 +51,8 @@ class Grouping:
 
     def __init__(self, cohort: Cohort) -> None:
         self.cohort = cohort
-        self._one = one = need(cohort.model, cohort.dataset.train.x, cohort.training.batch_size)
+        one = need(cohort.model, cohort.dataset.train.x, cohort.training.batch_size)
+        self.need = one
         self._made: dict[tuple[str, bool, int], Program] = {}
         self.num_threads, self.max_in_step, self.size = self._room(one)
         self.max_in_cache = self.size if "GPU" in cohort.device else one.max_in_cache(cohort.room)
@@ -90,7 +92,7 @@ class Grouping:
         own = form.name, form.jit, width
         if own not in self._made:
             key = repr((self.cohort.program_key, *own, *self._shapes()))
-            make = partial(Program, self.cohort, form, width, self._one.example_bytes, key)
+            make = partial(Program, self.cohort, form, width, self.need.example_bytes, key)
             is_known = self.cohort.program_key is not None
             self._made[own] = programs.kept(key, make) if is_known else make()
         return self._made[own]
@@ -106,7 +108,7 @@ class Grouping:
             self.is_streamed,
             self.num_orders,
             self.max_epochs,
-            self._one.example_bytes,
+            self.need.example_bytes,
             1 if is_steady else cohort.num_steps,
             cohort.training.epochs > 0,
         )
@@ -134,8 +136,8 @@ class Grouping:
 
         if "GPU" in self.cohort.device and form.name == "stacked" and best == self.size:
             filled = _power_of_two(best)
-            limit_s = _FILLED_SLOWDOWN * self._one.gpu_step_s(best, 1)
-            return filled if self._one.gpu_step_s(filled, 1) <= limit_s else best
+            limit_s = _FILLED_SLOWDOWN * self.need.gpu_step_s(best, 1)
+            return filled if self.need.gpu_step_s(filled, 1) <= limit_s else best
 
         def cost(width: int) -> float:
             steps = math.ceil(self.size / (self.num_threads * width))

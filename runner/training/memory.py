@@ -1,14 +1,17 @@
 """What training a replica takes, of memory and of time, estimated from the model's operations."""
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from runner.anatomy.calls import called_with
 from runner.datasets.held import Inputs, by_name
 from runner.machine import Room
+from runner.training.programs import building
 
 # Copies of the weights: drawn, at the start, now, their gradients, the next ones, and an
 # optimizer's two moments now and next.
@@ -51,6 +54,9 @@ _LAUNCH_S = 1.5e-5
 _GPU_FLOPS = 2e13
 _GPU_BYTES = 2.4e12
 
+# Of each model that lives, by what it was asked for.
+_needs: WeakKeyDictionary[Any, dict[Hashable, "Need"]] = WeakKeyDictionary()
+
 
 @dataclass(frozen=True)
 class Need:
@@ -71,6 +77,11 @@ class Need:
     batch_bytes: float
     flops: float = 0.0
     num_operations: int = 0
+
+    @property
+    def forward_s(self) -> float:
+        """About how many seconds of one core a forward pass of a batch takes."""
+        return self.flops / _FLOPS
 
     def step_s(self, room: Room) -> float:
         """Returns about how many seconds of all cores a step takes."""
@@ -121,6 +132,16 @@ def need(model: Any, x: Inputs, batch_size: int) -> Need:
       x: Inputs of the training part.
       batch_size: Examples in a batch.
     """
+    with building:
+        known = _needs.setdefault(model, {})
+        types = tuple((name, v.shape[1:], v.dtype) for name, v in by_name(x).items())
+        key = (types, min(batch_size, len(x)))
+        if key not in known:
+            known[key] = _need(model, x, batch_size)
+        return known[key]
+
+
+def _need(model: Any, x: Inputs, batch_size: int) -> Need:
     import tensorflow as tf
 
     def forward(trainable: Any, other: Any, batch: Any) -> Any:

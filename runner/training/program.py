@@ -12,7 +12,7 @@ keep their natural shapes.
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, wraps
 from typing import Any, NamedTuple
 
 import keras
@@ -31,6 +31,7 @@ from runner.training.draws import drawn_alike
 from runner.training.forms import Form, recurrent_layers
 from runner.training.normalization import kernels_fused, normalizing_layers
 from runner.training.objective import Objective, sums_dtype
+from runner.training.programs import building
 from runner.training.pure import PureOptimizer, stand_in
 from runner.training.randomness import seed_generators
 from runner.training.stopping import Criterion, criterion
@@ -119,7 +120,13 @@ class _Function:
 
     def __init__(self, work: Callable[..., Any], jit: bool, name: str) -> None:
         self._name = name
-        self._traced = tf.function(work, autograph=False, jit_compile=jit)
+
+        @wraps(work)
+        def trace(*arguments: Any) -> Any:
+            with building:
+                return work(*arguments)
+
+        self._traced = tf.function(trace, autograph=False, jit_compile=jit)
 
     def __call__(self, *arguments: Any) -> Any:
         """Returns what the method returns; the first time it is traced and compiled."""

@@ -17,6 +17,7 @@ from keras.src import backend  # Keras's `cond` has no public place where it cou
 
 from runner.imports import told
 from runner.training import optimizers
+from runner.training.programs import building
 
 _OVERRIDDEN = (
     "assign",
@@ -173,6 +174,11 @@ def _purely_updated(optimizer: Any, trained: list[Any], gradients: Any) -> list[
 @contextmanager
 def _undistributed(optimizer: Any) -> Iterator[None]:
     """Takes the backend's overrides out of the optimizer's class while the block runs."""
+    with building:
+        yield from _replaced(optimizer)
+
+
+def _replaced(optimizer: Any) -> Iterator[None]:
     classes = {c.__name__: c for c in type(optimizer).__mro__}
     neutral, overriding = classes["BaseOptimizer"], classes["TFOptimizer"]
     methods = {name: getattr(neutral, name) for name in _OVERRIDDEN}

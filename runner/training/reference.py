@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,12 +24,15 @@ from runner.training import optimizers
 from runner.training.cohort import Cohort, Member, Snapshot, movement
 from runner.training.draws import drawn_alike
 from runner.training.objective import Objective, finished
+from runner.training.programs import building
 from runner.training.randomness import epoch_order, first_state, seed_generators
 from runner.training.stopping import Watch, criterion
 from runner.training.tensorflow import on_device
 
 # Examples per evaluation call: large enough to be quick, small enough for the memory.
 _EVALUATION_ROWS = 1024
+
+_T = TypeVar("_T")
 
 Metrics = dict[str, float]
 
@@ -47,7 +50,18 @@ def train(cohort: Cohort) -> Iterator[EpochEnded | ReplicateEnded]:
 
     A member that raises ends as `failed`, one whose loss is lost as `diverged`; the others go on.
     """
-    yield from on_device(cohort.device, _train_in_turn(cohort))
+    yield from on_device(cohort.device, _while_building(_train_in_turn(cohort)))
+
+
+def _while_building(events: Iterator[_T]) -> Iterator[_T]:
+    """Yields what `events` yields; no other thread calls or changes a model meanwhile."""
+    while True:
+        with building:
+            try:
+                event = next(events)
+            except StopIteration:
+                return
+        yield event
 
 
 def _train_in_turn(cohort: Cohort) -> Iterator[EpochEnded | ReplicateEnded]:

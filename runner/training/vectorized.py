@@ -27,7 +27,7 @@ from runner.training.cohort import Cohort, Member, Snapshot, movement
 from runner.training.forms import Form
 from runner.training.grouping import Grouping
 from runner.training.objective import finished
-from runner.training.program import Constants, Epochs, State
+from runner.training.program import Constants, Epochs, Program, State
 from runner.training.randomness import epoch_order, first_state, seed_generators
 from runner.training.tensorflow import on_device
 
@@ -58,6 +58,9 @@ class Epoch(NamedTuple):
 # How long a call of the program should take: long enough to forget what a call costs, short enough
 # for people to see the training move.
 _CALL_S = 0.3
+
+# Of a device's memory for what is prepared while something else is trained.
+_SHARE_BESIDE = 0.1
 
 
 @dataclass
@@ -114,6 +117,41 @@ def train(cohort: Cohort) -> Iterator[EpochEnded | ReplicateEnded]:
         log.log(DETAIL, "Engine: memory suffices for %d of %d replicates at a time.", *sizes)
     for positions in grouping.groups:
         yield from _train_some(grouping, positions)
+
+
+def prepare(cohort: Cohort, later: Callable[[Callable[[], Any]], Any]) -> Program | None:
+    """Traces the programs that `train` will call; it may do so meanwhile, in another thread.
+
+    Nothing is drawn and nothing trained. Programs that are called too early for their first weights
+    get those that the model was built with.
+
+    Args:
+      cohort: The cohort; its program has a key.
+      later: Is given what has the programs compiled: functions, for any threads.
+
+    Returns:
+      What to hold on to until `train` has begun; None where nothing was traced: a cohort without
+      training, data that are streamed, too little memory to spare, programs that are known.
+    """
+    grouping = Grouping(cohort)
+    form = grouping.forms[0]
+    width = grouping.width(form)
+    if grouping.is_streamed or not cohort.training.epochs or not _has_room(grouping, width):
+        return None
+    program = grouping.program(form, width)
+    if program.num_traces:
+        return None
+    with tf.device(cohort.device):
+        _Training(grouping, {0: cohort.model.get_weights()}, time.perf_counter()).prepare(later)
+    return program
+
+
+def _has_room(grouping: Grouping, width: int) -> bool:
+    """Tells whether the first chunk may be on the device besides what is trained there."""
+    cohort, one = grouping.cohort, grouping.need
+    memory = batches.device_bytes(cohort.device, cohort.room.memory_bytes)
+    needed = width * (one.state_bytes + one.step_bytes) + batches.num_bytes(cohort.dataset)
+    return needed <= _SHARE_BESIDE * memory
 
 
 def _train_some(
@@ -184,6 +222,32 @@ class _Training:
                 count = min(max(int(count * _CALL_S / seconds), 1), self.grouping.max_epochs)
             if self.alive.any():
                 yield from self._finish()
+
+    def prepare(self, later: Callable[[Callable[[], Any]], Any]) -> None:
+        """Traces the programs one after the other, for they are numbered; see the function."""
+        self._build(self.grouping.forms[0])
+        chunk, form = self.chunks[0], self.program.form
+        parts = self.tensors["train"], self.tensors["val"]
+        nothing = tf.constant(self._orders(1, 0)), tf.constant(0, tf.int32)
+        calls = [(self.program.train, (chunk.state, chunk.constants, *parts, *nothing), 0)]
+        calls += [
+            (self.program.evaluate, (chunk.state, *tensors), len(self.parts[name]))
+            for name, tensors in self.tensors.items()
+        ]
+        for function, arguments, num_examples in calls:
+            function.trace(*arguments)
+            if not num_examples or (form.jit and self._forward_s(num_examples) < _CALL_S):
+                later(partial(self._placed, function, *arguments))
+
+    def _forward_s(self, num_examples: int) -> float:
+        """Returns about how long a program takes to evaluate so many examples."""
+        num_batches = num_examples / self.cohort.training.batch_size
+        return self.program.num_replicas * num_batches * self.grouping.need.forward_s
+
+    def _placed(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Does work on the cohort's device, in any thread."""
+        with tf.device(self.cohort.device):
+            return work(*arguments)
 
     def _start(self) -> Metrics:
         """Builds the quickest program that works; returns the metrics where training starts."""
@@ -347,11 +411,8 @@ class _Training:
         """
         chunks = [chunk for chunk in self.chunks if self.alive[chunk.positions].any()]
 
-        def placed(chunk: _Chunk) -> Any:
-            with tf.device(self.cohort.device):
-                return work(chunk)
-
         alone = self.grouping.num_threads == 1 or len(chunks) == 1
+        placed = partial(self._placed, work)
         results = map(work, chunks) if alone else self.threads.map(placed, chunks)
         return list(zip(chunks, results, strict=True))
 

@@ -113,7 +113,7 @@ def one_gpu(keras, monkeypatch):
     monkeypatch.setattr(tensorflow, "device_name", names.__getitem__)
     monkeypatch.setattr(tensorflow, "arithmetic", lambda device, is_elsewhere=False: [device])
     monkeypatch.setattr("runner.execution.sweep.gpu_description", lambda device: "")
-    monkeypatch.setattr(batches, "_gpu_bytes", lambda device: 2**30)
+    monkeypatch.setattr(batches, "device_bytes", lambda device, memory_bytes: 2**30)
 
     def predict(cpu_s, gpu_s):
         seconds = {CPU: cpu_s, GPU: gpu_s}

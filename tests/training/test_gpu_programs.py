@@ -25,7 +25,7 @@ def gpu(keras, monkeypatch):
 
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("TensorFlow sees a GPU")
-    monkeypatch.setattr(batches, "_gpu_bytes", lambda device: 2**30)
+    monkeypatch.setattr(batches, "device_bytes", lambda device, memory_bytes: 2**30)
     return "/GPU:0"
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import gc
 import weakref
 from collections import OrderedDict
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,12 +14,20 @@ from runner.plan import EarlyStopping, Training
 from tests.training.cohorts import BATCH, cohort, dataset, member, mlp, run
 
 
+@dataclasses.dataclass
+class Sized:
+    """What is kept, for all that its keeper knows."""
+
+    num_bytes: int
+
+
 @pytest.fixture
 def programs(keras, monkeypatch):
     """The module, which keeps nothing yet."""
     from runner.training import programs
 
     monkeypatch.setattr(programs, "_kept", OrderedDict())
+    monkeypatch.setattr(programs, "_held", weakref.WeakValueDictionary())
     return programs
 
 
@@ -96,9 +103,7 @@ def test_programs_are_told_apart_by_shapes(keras, programs, monkeypatch):
     from runner.training import grouping
 
     made = []
-    monkeypatch.setattr(
-        grouping, "Program", lambda *of: made.append(of) or SimpleNamespace(num_bytes=0)
-    )
+    monkeypatch.setattr(grouping, "Program", lambda *of: made.append(of) or Sized(num_bytes=0))
 
     def num_made(pair):
         made.clear()
@@ -120,20 +125,20 @@ def test_few_are_kept_and_little_memory(limit, left, programs, monkeypatch):
     for name, value in limit.items():
         monkeypatch.setattr(programs, name, value)
     for name in "abc":
-        programs.kept(name, lambda: SimpleNamespace(num_bytes=5))
+        programs.kept(name, lambda: Sized(num_bytes=5))
     assert "".join(programs._kept) == left
 
 
 def test_what_is_taken_stays_longest(programs, monkeypatch):
     monkeypatch.setattr(programs, "_MAX_PROGRAMS", 2)
     for name in "abac":
-        programs.kept(name, lambda: SimpleNamespace(num_bytes=1))
+        programs.kept(name, lambda: Sized(num_bytes=1))
     assert "".join(programs._kept) == "ac"
 
 
 def test_where_memory_runs_out_none_is_kept(keras, programs):
     from runner.training.grouping import Grouping
 
-    programs.kept("a", lambda: SimpleNamespace(num_bytes=1))
+    programs.kept("a", lambda: Sized(num_bytes=1))
     assert not Grouping(work(keras)).strike(MemoryError())
     assert not programs._kept

@@ -20,7 +20,9 @@ class Backend(Protocol):
     """Where tasks run."""
 
     def run(self, plan: Plan, tasks: Sequence[Task]) -> Iterator[TaskEvent]:
-        """Yields what happens in the tasks; is called for one round after another.
+        """Returns what happens in the tasks; is called for one round after another.
+
+        They run once it is asked for; what needs no records may begin before.
 
         Raises:
           ConfigError: Nothing can be trained there.

@@ -1,38 +1,49 @@
 """Tasks in this process, one after the other."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.events import TaskEvent
+from runner.execution.ahead import Ahead
 from runner.execution.diagnostics import Diagnostician
 from runner.execution.plan import Plan, Task
 from runner.execution.preflight import Ready
 from runner.execution.running import run_task
 
 
-@dataclass(frozen=True)
 class Local:
-    """Runs tasks with what the sweep has prepared already.
+    """Runs tasks with what the sweep has prepared already."""
 
-    Attributes:
-      folder: The sweep's.
-      ready: Its configurations, by their numbers.
-      diagnostician: Measures before training.
-    """
+    def __init__(
+        self, folder: Path, ready: Mapping[int, Ready], diagnostician: Diagnostician
+    ) -> None:
+        """Runs nothing yet.
 
-    folder: Path
-    ready: Mapping[int, Ready]
-    diagnostician: Diagnostician = field(default_factory=Diagnostician)
+        Args:
+          folder: The sweep's.
+          ready: Its configurations, by their numbers.
+          diagnostician: Measures before training.
+        """
+        self._folder = folder
+        self._ready = ready
+        self._diagnostician = diagnostician
+        self._ahead = Ahead(ready, folder)
 
     def run(self, plan: Plan, tasks: Sequence[Task]) -> Iterator[TaskEvent]:
-        """Yields what happens while the tasks are trained.
+        """Begins to prepare the tasks; returns what happens while they are trained.
 
         Raises:
           KeyboardInterrupt: Interrupted; a checkpoint of what was under way has been written.
         """
+        self._ahead.add(tasks)
+        return self._run(tasks)
+
+    def _run(self, tasks: Sequence[Task]) -> Iterator[TaskEvent]:
         for task in tasks:
-            yield from run_task(task, self.ready, self.diagnostician, self.folder)
+            self._ahead.begin(task)
+            yield from run_task(task, self._ready, self._diagnostician, self._folder)
+            self._ahead.end(task)
 
     def close(self) -> None:
-        """Does nothing: what runs here ends with `run`."""
+        """Waits for what is being prepared."""
+        self._ahead.close()
