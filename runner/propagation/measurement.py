@@ -1,8 +1,9 @@
 r"""Measures how signal and gradient travel through a model's layers before any training.
 
-One compiled program takes the stacked weights of replicates and returns their numbers; see
-`runner.anatomy.stacked`. It works for every model that can be trained, and takes about three times
-(forward, gradient, one layer's statistics in float64) what the model's activations take.
+One traced program takes the weights of a replicate and returns its signals and gradients. The
+statistics are taken of several replicates at once, by numpy or, where there is much to compute, by
+TensorFlow: to trace them as well would take longer than to measure hundreds of small nets. It works
+for every model that can be trained, and takes a few times what the activations of a replicate take.
 
 The probe is a batch of training examples. Normalizations see it as in training; dropout and noise
 are off, because what they switch off is not the initializer's doing. Gradients are of the real loss
@@ -43,10 +44,11 @@ References:
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
 
 from runner.anatomy import batches
 from runner.anatomy.activations import Activation
@@ -54,7 +56,7 @@ from runner.anatomy.calls import called_with
 from runner.anatomy.elementwise import active_interval
 from runner.anatomy.kernels import Weight, stride
 from runner.anatomy.matrices import rows_and_units
-from runner.anatomy.stacked import Arranged, EachReplicate
+from runner.anatomy.stacked import Arranged
 from runner.anatomy.tracing import Anatomy, Place, Trace, dissected, intercepted
 from runner.propagation.judgement import ROUNDING
 
@@ -66,7 +68,13 @@ OF_PLACES = (
     *("zero_share", "saturated_share", "off_share", "gradient_variance"),
     *("correlation", "participation_ratio"),
 )
-_MISSING = tf.constant(np.nan, tf.float64)
+# Replicates are measured together while what is measured of them takes up to about so many bytes,
+# three tensors of float32 for each element.
+_TOGETHER_BYTES = 2**26
+_ELEMENT_BYTES = 3 * 4
+
+# Elements of several replicates at a place up to which numpy computes, on one core.
+_MAX_OF_NUMPY = 2**18
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,35 @@ class Measurement:
     kernels: dict[str, float]
 
 
+class _Signals(NamedTuple):
+    """What a replicate has at a place; with an axis of replicates in front if it is of several.
+
+    Attributes:
+      before, after: Its pre-activations and activations; None where there are none.
+      gradient: Of the mean loss with respect to the former, or else the latter.
+    """
+
+    before: Any
+    after: Any
+    gradient: Any
+
+
+class _Pass(NamedTuple):
+    """What comes of a replicate's forward and backward pass.
+
+    Attributes:
+      places: Of each layer.
+      gradients: Of the trainable variables.
+      loss: Of the probe.
+      start: What enters the first layer with kernels; None where there is none.
+    """
+
+    places: list[_Signals]
+    gradients: list[Any]
+    loss: Any
+    start: Any
+
+
 class Meter:
     """Measures replicates of one model.
 
@@ -152,8 +189,7 @@ class Meter:
         ]
         self._trainable = [id(variable) for variable in model.trainable_variables]
         self._kernels = {id(k.variable): k for layer in self.layers for k in layer.kernels}
-        of_each = (tf.float64, tf.float64, tf.float64)
-        self._measured = EachReplicate(model, self._measure, of_each, shared=self.probe)
+        self._traced = tf.function(self._pass, autograph=False)
         self._arranged = Arranged(model)
         self._gradients = tf.function(self._differentiate, autograph=False)
 
@@ -173,13 +209,52 @@ class Meter:
         Args:
           replicates: The weights of each, in the order of `model.weights`.
         """
-        stacked = [np.stack(values) for values in zip(*replicates, strict=True)]
-        values, gradients, of_network = self._measured(stacked, shared=self.probe)
-        gradients = gradients.copy()
-        for weights, moments in zip(replicates, gradients, strict=True):
+        elements = sum(layer.size for layer in self.layers) * batches.count(self.x)
+        together = max(1, _TOGETHER_BYTES // (elements * _ELEMENT_BYTES))
+        return [
+            measured
+            for first in range(0, len(replicates), together)
+            for measured in self._measure(replicates[first : first + together])
+        ]
+
+    def _measure(self, replicates: Sequence[Sequence[np.ndarray]]) -> list[Measurement]:
+        """Returns the numbers of a few replicates."""
+        passes = [self._passed(weights) for weights in replicates]
+        entering = _stacked([one.start for one in passes])
+        with np.errstate(all="ignore"):  # of nets that explode
+            quantities = self._quantities([one.places for one in passes])
+            starts = np.full((2, len(passes)), np.nan)
+            if entering is not None:
+                starts[:] = _mean(entering**2), _correlation(_scaled_rows(entering))
+            gradients = [self._moments(one.gradients) for one in passes]
+        measured = []
+        for weights, values, moments, one, start in zip(
+            replicates, quantities, gradients, passes, starts.T.tolist(), strict=True
+        ):
             self._look_behind(weights, moments)
-        numbers = zip(replicates, values, gradients, of_network, strict=True)
-        return [self._measurement(*of_one) for of_one in numbers]
+            measured.append(self._measurement(weights, values, moments, (float(one.loss), *start)))
+        return measured
+
+    def _passed(self, weights: Sequence[np.ndarray]) -> "_Pass":
+        return self._traced(*self._arranged(weights), *self.probe)
+
+    def _quantities(self, places: Sequence[Sequence["_Signals"]]) -> np.ndarray:
+        """Returns (replicates, len(OF_PLACES), layers) from what each replicate has at each place.
+
+        NaN where a place has no such number.
+        """
+        found = np.full((len(places), len(OF_PLACES), len(self.layers)), np.nan)
+        by_place = zip(zip(*places, strict=True), self._intervals, strict=True)
+        for row, (signals, interval) in enumerate(by_place):
+            together = _Signals(*map(_stacked, zip(*signals, strict=True)))
+            for name, values in _statistics(together, interval).items():
+                found[:, OF_PLACES.index(name), row] = np.asarray(values)
+        return found
+
+    def _moments(self, gradients: Sequence[Any]) -> np.ndarray:
+        """Returns the moments of the gradient of each trainable variable, (variables, 3)."""
+        pairs = zip(gradients, self._trainable, strict=True)
+        return np.array([_moments(g.numpy(), self._kernels.get(identity)) for g, identity in pairs])
 
     def _look_behind(self, weights: Sequence[np.ndarray], moments: np.ndarray) -> None:
         """Tells whether units that get no gradient will be told apart once it comes through.
@@ -189,7 +264,7 @@ class Meter:
 
         Args:
           weights: Of a replicate.
-          moments: Of its gradients, as `_measure` returns them; their last column is changed.
+          moments: Of its gradients, from `_moments`; their last column is changed.
         """
         has_gradient = dict(zip(self._trainable, moments[:, 1] > 0, strict=True))
         zero = [k for k in self._kernels.values() if not np.any(weights[k.position])]
@@ -201,7 +276,8 @@ class Meter:
         opened = list(weights)
         for kernel in closed:
             opened[kernel.position] = -given[id(kernel.variable)].numpy()
-        _, (after,), _ = self._measured([values[None] for values in opened], shared=self.probe)
+        with np.errstate(all="ignore"):
+            after = self._moments(self._passed(opened).gradients)
         differs = after[:, 2] > ROUNDING * np.sqrt(after[:, 1])
         moments[:, 2] = np.where(differs, np.fmax(moments[:, 2], after[:, 2]), moments[:, 2])
 
@@ -223,7 +299,7 @@ class Meter:
         weights: Sequence[np.ndarray],
         values: np.ndarray,
         gradients: np.ndarray,
-        of_network: np.ndarray,
+        of_network: tuple[float, float, float],
     ) -> Measurement:
         quantities = dict(zip(OF_PLACES, values, strict=True))
         gradient_of = dict(zip(self._trainable, gradients, strict=True))
@@ -247,17 +323,10 @@ class Meter:
                 for key, value in entries.items():
                     column = quantities.setdefault(key, np.full(len(self.layers), np.nan))
                     column[row] = value
-        loss, start_mean_square, start_correlation = map(float, of_network)
-        return Measurement(quantities, loss, start_mean_square, start_correlation, realised)
+        return Measurement(quantities, *of_network, realised)
 
-    def _measure(
-        self, trainable: Sequence[Any], other: Sequence[Any], *probe: Any
-    ) -> tuple[Any, Any, Any]:
-        """Returns the quantities of the layers, moments of the variables' gradients, and the loss.
-
-        Of shapes (len(OF_PLACES), layers), (trainable variables, 3) and (3,); beside the loss stand
-        mean square and correlation of what enters the first layer with kernels.
-        """
+    def _pass(self, trainable: Sequence[Any], other: Sequence[Any], *probe: Any) -> "_Pass":
+        """Returns what comes of a forward and a backward pass."""
         with tf.GradientTape() as tape:
             tape.watch(trainable)
 
@@ -270,20 +339,13 @@ class Meter:
                 loss = self.total_loss(trainable, other, *probe)
         sources = [_differentiated(place) for place in trace.places]
         gradients = tape.gradient(loss, [*sources, *trainable], unconnected_gradients="zero")
-        rows = [
-            _statistics(place, gradient, interval)
-            for place, gradient, interval in zip(
-                trace.places, gradients[: len(sources)], self._intervals, strict=True
-            )
-        ]
-        quantities = [[row.get(name, _MISSING) for row in rows] for name in OF_PLACES]
-        moments = [
-            _moments(gradient, self._kernels.get(identity))
-            for gradient, identity in zip(gradients[len(sources) :], self._trainable, strict=True)
+        places = [
+            _Signals(place.before, place.after, gradient)
+            for place, gradient in zip(trace.places, gradients[: len(sources)], strict=True)
         ]
         start = next((trace.places[row].given for row in self.weighted), None)
-        of_network = [tf.cast(loss, tf.float64), *_start(start)]
-        return tf.stack(quantities), tf.stack(moments), tf.stack(of_network)
+        of_variables = [tf.convert_to_tensor(gradient) for gradient in gradients[len(sources) :]]
+        return _Pass(places, of_variables, loss, start)
 
     def total_loss(
         self, trainable: Sequence[Any], other: Sequence[Any], x: Any, *compared: Any
@@ -313,84 +375,100 @@ def _differentiated(place: Place) -> Any:
     return place.after if place.before is None else place.before
 
 
-def _statistics(place: Place, gradient: Any, interval: Any) -> dict[str, Any]:
-    """Returns the quantities of one place, each a float64 scalar."""
-    signal = tf.cast(place.signal, tf.float64)
-    examples = tf.cast(tf.shape(signal)[0], tf.float64)
+def _stacked(tensors: Sequence[Any]) -> Any:
+    """Returns what several replicates have as one array of float64.
+
+    A small one is numpy's: TensorFlow takes longer to begin an operation than numpy for all of it.
+    """
+    if tensors[0] is None:
+        return None
+    if len(tensors) * math.prod(tensors[0].shape) > _MAX_OF_NUMPY:
+        return tf.cast(tf.stack(tensors), tf.float64)
+    return np.stack([tensor.numpy() for tensor in tensors]).astype(np.float64)
+
+
+def _module(values: Any) -> Any:
+    """Returns the module whose functions compute with an array: numpy, or TensorFlow's likeness."""
+    return np if isinstance(values, np.ndarray) else tnp
+
+
+def _statistics(place: _Signals, interval: tuple[float, float] | None) -> dict[str, Any]:
+    """Returns the quantities of one place, each (replicates,)."""
+    signal = place.before if place.after is None else place.after
     numbers: dict[str, Any] = {}
     if place.before is not None:
-        before = tf.cast(place.before, tf.float64)
-        mean, variance = _mean_and_variance(before)
+        mean, variance = _mean_and_variance(place.before)
         numbers |= {"preactivation_mean": mean, "preactivation_variance": variance}
         if place.after is not None and interval is not None:
-            numbers |= _shares(before, signal, interval)
+            numbers |= _shares(place.before, signal, interval)
     mean, variance = _mean_and_variance(signal)
     numbers |= {"activation_mean": mean, "activation_variance": variance}
-    _, numbers["gradient_variance"] = _mean_and_variance(tf.cast(gradient, tf.float64) * examples)
-    return numbers | _geometry(signal)
+    _, numbers["gradient_variance"] = _mean_and_variance(place.gradient * signal.shape[1])
+    rows = _scaled_rows(signal)
+    return numbers | {
+        "correlation": _correlation(rows),
+        "participation_ratio": _participation_ratio(rows),
+    }
 
 
-def _start(given: Any) -> tuple[Any, Any]:
-    """Returns mean square and correlation of what enters a layer."""
-    if given is None:
-        return _MISSING, _MISSING
-    given = tf.cast(given, tf.float64)
-    return tf.reduce_mean(tf.square(given)), _correlation(_scaled_rows(given))
+def _mean(values: Any, keepdims: bool = False) -> Any:
+    """Returns the mean of each replicate's values."""
+    axes = tuple(range(1, len(values.shape)))
+    return _module(values).mean(values, axis=axes, keepdims=keepdims)
 
 
 def _mean_and_variance(values: Any) -> tuple[Any, Any]:
-    mean = tf.reduce_mean(values)
-    return mean, tf.reduce_mean(tf.square(values - mean))
+    mean = _mean(values, keepdims=True)
+    return _module(values).reshape(mean, [-1]), _mean((values - mean) ** 2)
 
 
-def _moments(gradient: Any, kernel: Weight | None) -> Any:
+def _moments(gradient: np.ndarray, kernel: Weight | None) -> list[Any]:
     """Returns mean square and variance, and of a kernel the largest difference between units."""
-    _, variance = _mean_and_variance(values := tf.cast(gradient, tf.float64))
-    units = None if kernel is None else rows_and_units(kernel).apart(values)
-    difference = _MISSING
-    if units is not None and units.shape[2] > 1:
-        largest, smallest = tf.reduce_max(units, axis=2), tf.reduce_min(units, axis=2)
-        difference = tf.reduce_max(largest - smallest)
-    return tf.stack([tf.reduce_mean(tf.square(values)), variance, difference])
+    values, difference = np.asarray(gradient, np.float64), math.nan
+    if kernel is not None and (units := rows_and_units(kernel).apart(values)).shape[2] > 1:
+        difference = np.ptp(units, axis=2).max()
+    variance = np.mean(np.square(values - np.mean(values)))
+    return [np.mean(np.square(values)), variance, difference]
 
 
 def _shares(before: Any, after: Any, interval: tuple[float, float]) -> dict[str, Any]:
+    of = _module(before)
     low, high = interval
     slope_is_small = (before <= low) | (before >= high)
-    is_zero = tf.equal(after, 0)
-    off = tf.reduce_all(slope_is_small, axis=list(range(before.shape.rank - 1)))
+    is_zero = after == 0
+    off = of.all(slope_is_small, axis=tuple(range(1, len(before.shape) - 1)))
     shares = {
         "zero_share": is_zero,
         "saturated_share": slope_is_small & ~is_zero,
         "off_share": off,
     }
-    return {name: tf.reduce_mean(tf.cast(value, tf.float64)) for name, value in shares.items()}
-
-
-def _geometry(signal: Any) -> dict[str, Any]:
-    """Returns the correlation of pairs and the participation ratio of a representation."""
-    rows = _scaled_rows(signal)
-    centred = rows - tf.reduce_mean(rows, axis=0)
-    gram = tf.matmul(centred, centred, transpose_b=True)
-    ratio = tf.square(tf.linalg.trace(gram)) / tf.reduce_sum(tf.square(gram))
-    return {"correlation": _correlation(rows), "participation_ratio": ratio}
+    return {name: _mean(of.where(value, 1.0, 0.0)) for name, value in shares.items()}
 
 
 def _scaled_rows(signal: Any) -> Any:
     """Returns an example a row, in a unit in which squares neither vanish nor overflow."""
-    rows = tf.reshape(signal, [tf.shape(signal)[0], -1])
-    scale = tf.reduce_max(tf.abs(rows))
-    return rows / tf.where(scale > 0, scale, 1.0)
+    of = _module(signal)
+    rows = of.reshape(signal, [*signal.shape[:2], -1])
+    scale = of.max(of.abs(rows), axis=(1, 2), keepdims=True)
+    return rows / of.where(scale > 0, scale, 1.0)
+
+
+def _participation_ratio(rows: Any) -> Any:
+    """Returns the participation ratio of each replicate's representation."""
+    of = _module(rows)
+    centred = rows - of.mean(rows, axis=1, keepdims=True)
+    gram = tf.matmul(centred, centred, transpose_b=True)  # numpy's threads would go on spinning
+    return of.sum(centred**2, axis=(1, 2)) ** 2 / tf.reduce_sum(tf.square(gram), axis=(1, 2))
 
 
 def _correlation(rows: Any) -> Any:
-    """Returns the mean correlation of the pairs of rows, not centred."""
-    half = tf.shape(rows)[0] // 2
-    first, second = rows[:half], rows[half : 2 * half]
-    norms = tf.norm(first, axis=1) * tf.norm(second, axis=1)
+    """Returns the mean correlation of each replicate's pairs of rows, not centred."""
+    of, half = _module(rows), rows.shape[1] // 2
+    first, second = rows[:, :half], rows[:, half : 2 * half]
+    norms = of.sqrt(of.sum(first**2, axis=2) * of.sum(second**2, axis=2))
     told = norms > 0  # what is zero throughout has no direction
-    cosines = tf.math.divide_no_nan(tf.reduce_sum(first * second, axis=1), norms)
-    return tf.reduce_sum(cosines) / tf.reduce_sum(tf.cast(told, tf.float64))
+    cosines = of.sum(first * second, axis=2) / of.where(told, norms, 1.0)
+    return of.sum(of.where(told, cosines, 0.0), axis=1) / of.sum(of.where(told, 1.0, 0.0), axis=1)
 
 
 def kernel_numbers(kernel: Weight, values: np.ndarray) -> dict[str, float]:

@@ -32,6 +32,12 @@ def cost(keras, digits):
 
 
 @pytest.mark.slow
+def test_the_five_replicates_of_the_default_take_a_third_of_a_second_with_tracing(cost):
+    first, _ = cost(5, width=64, depth=2)
+    assert first < 4 * 0.3
+
+
+@pytest.mark.slow
 def test_a_hundred_replicates_take_half_a_second(cost):
     _, again = cost(100, width=64, depth=2)
     assert again < 4 * 0.5

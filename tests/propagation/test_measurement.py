@@ -74,6 +74,23 @@ def test_against_a_plain_forward_and_backward_pass(small):
             np.testing.assert_allclose(found, values, rtol=2e-4, atol=1e-6, err_msg=quantity)
 
 
+@pytest.mark.parametrize("limit", ["_MAX_OF_NUMPY", "_TOGETHER_BYTES"])
+def test_numbers_do_not_depend_on_who_computes_them_or_for_how_many(
+    small, examine, monkeypatch, limit
+):
+    """By TensorFlow instead of numpy, and one replicate at a time."""
+    from runner.propagation import measurement
+
+    monkeypatch.setattr(measurement, limit, 0)
+    again = examine("he_normal", width=24, depth=2, seeds=3, init_settings={"bias": 0.1})
+    for record, other in zip(small.records, again.records, strict=True):
+        for quantity in record.measured:
+            found, wanted = other.values(quantity), record.values(quantity)
+            np.testing.assert_allclose(found, wanted, rtol=2e-7, err_msg=quantity)
+        for name, number in record.network.items():
+            assert other.network[name] == pytest.approx(number, rel=2e-7), name
+
+
 def test_convolutions_against_a_plain_forward_and_backward_pass(keras, examine, digits, reshaped):
     from keras import layers
 
