@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 # Processor time, all processes together, which others on the machine change less than the clock:
-# for 100 and 2,000 seeds each of ten initializers it was 5 and 13 seconds (AMD EPYC, two cores),
+# for 100 and 2,000 seeds each of ten initializers it was 6 and 14 seconds (AMD EPYC, two cores),
 # and the memory 1.3 GiB. The rest is for slower machines: what fails is work that grows faster than
 # the replicates.
 LIMITS = {100: 20.0, 2_000: 40.0}
