@@ -595,10 +595,8 @@ class Program:
         if self.form.name == "stacked":
             return tf.vectorized_map(lambda one: function(*one), arguments)
         if self.form.name == "unrolled":
-            results = [
-                function(*tf.nest.map_structure(lambda values, r=replica: values[r], arguments))
-                for replica in range(self.num_replicas)
-            ]
+            apart = zip(*map(tf.unstack, tf.nest.flatten(arguments)), strict=True)
+            results = [function(*tf.nest.pack_sequence_as(arguments, one)) for one in apart]
             return tf.nest.map_structure(lambda *values: tf.stack(values), *results)
         return self._for_one(function, arguments)
 
