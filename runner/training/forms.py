@@ -2,10 +2,12 @@
 
 - `stacked`: `tf.vectorized_map` turns the model's computation for one replica into one for all of
   them. The quickest where every operation has a form with a replica axis. Recurrent layers write
-  their steps one after the other there, for XLA compiles no loop with a replica axis.
+  their steps one after the other there, for XLA compiles no loop with a replica axis. Convolutions
+  become grouped ones (`runner.training.convolutions`): on a GPU, where 100 replicas of a small net
+  took 241 us a step each in programs of ten, and 145 us as groups of one program of JAX's.
 - `unrolled`: the computation of every replica stands in one graph, and TensorFlow runs what it can
-  in parallel. For convolutions, which `vectorized_map` would run one by one (on a CPU without XLA,
-  which compiles them badly inside a loop); for recurrent layers with many steps; for constrained
+  in parallel. For convolutions on a CPU, without XLA, which compiles them badly inside a loop; for
+  those that have no form with groups; for recurrent layers with many steps; for constrained
   weights, whose bits would depend on their place there.
 - `single`: one replica per program, in the variables' natural shapes. For optimizers that look at
   more than one element at a time, and so must not see other replicas' elements.
@@ -62,9 +64,8 @@ def candidates(
     if not num_epochs:
         return [Form("single", False, 1, "nothing is trained, so compiling would take longer")]
     kind = "GPU" if "GPU" in device else "CPU"
-    convolves = _has(model, _convolutions())
     against_xla = _against_xla(model)
-    if kind == "CPU" and convolves and not against_xla:
+    if kind == "CPU" and _has(model, _convolutions()) and not against_xla:
         against_xla = "the model has convolutions, which XLA compiles badly inside a loop on a CPU"
     last = Form("single", False, 1, "no quicker program can be built for this model")
     alone = _coupling(model, optimizer) or ("there is one replicate" if num_replicas == 1 else "")
@@ -73,7 +74,7 @@ def candidates(
     unrolled = Form("unrolled", False, _MAX_UNROLLED, against_xla or "no quicker program works")
     if against_xla:
         return [unrolled, last]
-    if convolves:
+    if _has(model, _one_by_one()):
         reason = "convolutions of several replicates would run one after the other"
         return [Form("unrolled", True, _MAX_UNROLLED, reason), unrolled, last]
     reason = "every layer can compute several replicates at once"
@@ -145,9 +146,16 @@ def _has(model: Any, kinds: tuple[type, ...]) -> bool:
 def _convolutions() -> tuple[type, ...]:
     from keras import layers
 
-    plain = [layers.Conv1D, layers.Conv2D, layers.Conv3D]
-    transposed = [layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose]
+    plain = layers.Conv1D, layers.Conv2D, layers.Conv1DTranspose, layers.Conv2DTranspose
+    return (*plain, *_one_by_one())
+
+
+def _one_by_one() -> tuple[type, ...]:
+    """Returns the layers whose convolutions have no form with a replica axis."""
+    from keras import layers
+
+    volumes = [layers.Conv3D, layers.Conv3DTranspose]
     depthwise = [layers.DepthwiseConv1D, layers.DepthwiseConv2D]
     separable = [layers.SeparableConv1D, layers.SeparableConv2D]
     recurrent = [layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D]
-    return tuple(plain + transposed + depthwise + separable + recurrent)
+    return tuple(volumes + depthwise + separable + recurrent)

@@ -27,6 +27,7 @@ from runner.training import optimizers
 from runner.training.batches import Batch, as_seen
 from runner.training.calls import Call, stem_from, steps_unrolled
 from runner.training.cohort import Cohort
+from runner.training.convolutions import replicas_grouped
 from runner.training.draws import drawn_alike
 from runner.training.forms import Form, recurrent_layers
 from runner.training.normalization import kernels_fused, normalizing_layers
@@ -593,7 +594,8 @@ class Program:
     def _for_each(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Applies a function of one replica to all, and stacks what it returns."""
         if self.form.name == "stacked":
-            return tf.vectorized_map(lambda one: function(*one), arguments)
+            with replicas_grouped():
+                return tf.vectorized_map(lambda one: function(*one), arguments)
         if self.form.name == "unrolled":
             apart = zip(*map(tf.unstack, tf.nest.flatten(arguments)), strict=True)
             results = [function(*tf.nest.pack_sequence_as(arguments, one)) for one in apart]

@@ -43,6 +43,29 @@ def test_the_form_follows_the_layers(keras, name):
     assert found[-1].name == "single"
 
 
+def convolving(keras, *kinds):
+    layers = [kind(2, 3, padding="same") for kind in kinds]
+    shape = (8,) * layers[0].rank
+    return keras.Sequential([keras.Input((*shape, 2)), *layers, keras.layers.Flatten()])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "form"),
+    [
+        (["Conv2D", "Conv2DTranspose"], "stacked"),
+        (["Conv1D", "Conv1DTranspose"], "stacked"),
+        (["Conv2D", "SeparableConv2D"], "unrolled"),
+        (["Conv3D"], "unrolled"),
+    ],
+)
+def test_convolutions_of_all_replicas_are_one_on_a_gpu(keras, kinds, form):
+    from runner.training.forms import candidates
+
+    model = convolving(keras, *(getattr(keras.layers, kind) for kind in kinds))
+    found = candidates(model, cohort(model, []).optimizer, "/GPU:0", num_replicas=9, num_epochs=1)
+    assert (found[0].name, found[0].jit) == (form, True)
+
+
 def with_initial_state(keras):
     inputs = keras.Input((32, 3))
     return inputs, keras.layers.SimpleRNN(3)(inputs, initial_state=inputs[:, 0])
