@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 from runner.events import ReplicateEnded
 from runner.execution import worker
@@ -74,6 +75,7 @@ worker._prepared = prepared
 worker.HEARTBEAT_EVERY_S = 0.1
 worker.with_heartbeats.__defaults__ = (0.1,)
 worker.FrameWriter.close.__defaults__ = (0.1,)
+sys.modules["runner.execution.ahead"] = MagicMock()  # there are no programs to prepare
 sys.modules["runner.execution.running"] = SimpleNamespace(run_task=run_task)
 sys.modules["runner.execution.diagnostics"] = SimpleNamespace(Diagnostician=object)
 
