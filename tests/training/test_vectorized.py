@@ -311,7 +311,11 @@ def assert_independent(engines, model):
     for epoch in range(3):
         for slot, seed in enumerate(mixed):
             if seed < 6:
-                assert second[slot, epoch] == first[seed, epoch]
+                own, other = dict(second[slot, epoch]), dict(first[seed, epoch])
+                # Of what training sums up, a float32 may round otherwise in another lane of the
+                # processor; what has been learned may not.
+                assert own.pop("loss") == pytest.approx(other.pop("loss"), rel=2**-23)
+                assert own == other
 
 
 @pytest.mark.parametrize("name", some_slow(MODELS, ["mlp"]))
@@ -332,7 +336,7 @@ def test_a_slight_coupling_would_be_seen(keras, engines, monkeypatch):
         return apply(self, values, state, mixed)
 
     monkeypatch.setattr(PureOptimizer, "apply", coupled)
-    with pytest.raises(AssertionError, match="loss"):
+    with pytest.raises(AssertionError, match="comparison failed"):
         assert_independent(engines, mlp(keras))
 
 
