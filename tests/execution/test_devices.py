@@ -185,8 +185,15 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize(("settings", "place", "quicker", "expected"), ASKED.values(), ids=ASKED)
-def test_what_is_asked_for_is_used(device, one_gpu, settings, place, quicker, expected):
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[pytest.mark.slow] * (n not in ("auto, large", "a GPU")))
+        for n in ASKED
+    ],
+)
+def test_what_is_asked_for_is_used(device, one_gpu, name):
+    settings, place, quicker, expected = ASKED[name]
     one_gpu(**{"cpu_s": 50, "gpu_s": 50, "cpu_s" if quicker == CPU else "gpu_s": 5})
     assert device(settings, **place) == [expected]
 
