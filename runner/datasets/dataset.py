@@ -133,6 +133,10 @@ class Dataset:
             outputs = (*outputs, self.num_outputs)
         return Signature(self.input_shape, outputs, self.task, self.vocabulary)
 
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Returns the optimizer updates in an epoch; the last batch may be a partial one."""
+        return -(-len(self.train) // batch_size)
+
     def probe(self, examples: int) -> tuple[Any, np.ndarray]:
         """Returns examples of the training part, spread over it, and their targets.
 

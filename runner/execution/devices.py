@@ -121,7 +121,7 @@ def work_of(item: Configuration, model: Any, dataset: Dataset, num_replicates: i
         device: candidates(model, item.optimizer, device, num_replicates, epochs)[0]
         for device in ((CPU, GPU) if item.engine == "vectorized" else ())
     }
-    return Work(one, num_replicates, epochs * math.ceil(len(dataset.train) / size), forms)
+    return Work(one, num_replicates, epochs * dataset.steps_per_epoch(size), forms)
 
 
 def num_replicates(item: Configuration) -> int:

@@ -447,8 +447,8 @@ def check_columns(dataset: Dataset) -> None:
 def _check_warmup(item: Configuration, dataset: Dataset) -> None:
     from runner.training import optimizers
 
-    steps_per_epoch = -(-len(dataset.train) // item.training.batch_size)
-    optimizers.check_warmup(item.optimizer.settings, item.training.epochs * steps_per_epoch)
+    num_steps = item.training.epochs * dataset.steps_per_epoch(item.training.batch_size)
+    optimizers.check_warmup(item.optimizer.settings, num_steps)
 
 
 def _endpoint(item: Configuration, dataset: Dataset) -> str:

@@ -112,8 +112,8 @@ class Cohort:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer updates in an epoch; the last batch may be a partial one."""
-        return -(-len(self.dataset.train) // self.training.batch_size)
+        """Optimizer updates in an epoch."""
+        return self.dataset.steps_per_epoch(self.training.batch_size)
 
     @property
     def num_steps(self) -> int:

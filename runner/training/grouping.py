@@ -51,8 +51,7 @@ class Grouping:
 
     def __init__(self, cohort: Cohort) -> None:
         self.cohort = cohort
-        one = need(cohort.model, cohort.dataset.train.x, cohort.training.batch_size)
-        self.need = one
+        self.need = one = need(cohort.model, cohort.dataset.train.x, cohort.training.batch_size)
         self._made: dict[tuple[str, bool, int], Program] = {}
         self.num_threads, self.max_in_step, self.size = self._room(one)
         self.max_in_cache = self.size if "GPU" in cohort.device else one.max_in_cache(cohort.room)
