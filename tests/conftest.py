@@ -1,7 +1,9 @@
 """What tests share: a quiet TensorFlow, and sample data that costs nothing to make."""
 
 import os
+import shutil
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -14,12 +16,17 @@ from runner.plan import Choice
 pytest.register_assert_rewrite("tests.training.cohorts")
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# Whoever names a folder for compiled programs, such as none, has them in the user's cache no more.
-os.environ.setdefault("TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory=")
 
 # TensorFlow logs through absl, whose handler closes its stream when Hydra reconfigures logging:
 # that must not be the one that pytest captures.
 absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
+
+
+def pytest_configure(config):
+    """Has all tests, and the commands that they start, share a cache that is not the user's."""
+    if not hasattr(config, "workerinput"):
+        os.environ["XDG_CACHE_HOME"] = cache = tempfile.mkdtemp()
+        config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import ConfigError
+from runner.files import user_cache, write_bytes
 from runner.interruption import check
 from runner.locks import HeldError, Waiting, exclusive, listed_holder
 from runner.masking import masked
@@ -276,9 +277,9 @@ def _mlflow_tables() -> set[str]:
 def _make_tables(path: Path) -> None:
     """Lets MLflow make its tables, or add those that an older MLflow did not have.
 
-    It does so in a hundred transactions, and cannot go on from the middle of them. So it works on a
-    copy, which then replaces the content of the database in a single one: whoever kills this, and
-    whoever has the database open, never has half of them.
+    It does so in a hundred transactions, and cannot go on from the middle of them. So it works on
+    another file, which then replaces the content of the database in a single one: whoever kills
+    this, and whoever has the database open, never has half of them.
 
     Raises:
       OSError: Another process has written to the database in the meantime.
@@ -289,13 +290,56 @@ def _make_tables(path: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(path)) as watch:
             before = _commits(watch)
-            _copy_database(path, beside / path.name)
-            _let_mlflow_migrate(f"{SQLITE}{beside / path.name}")
+            if not _tables(watch):
+                _make_anew(beside / path.name)
+            else:
+                _copy_database(path, beside / path.name)
+                _let_mlflow_migrate(f"{SQLITE}{beside / path.name}")
             if _commits(watch) != before:
                 raise OSError("another process writes to it while its tables are being renewed")
         _copy_database(beside / path.name, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _make_anew(path: Path) -> None:
+    """Makes a database with tables that are empty.
+
+    MLflow takes seconds for that. So the first one is kept in the user's cache, and the next ones
+    are copies of it.
+    """
+    from mlflow.version import VERSION
+
+    try:
+        kept = user_cache().absolute() / f"mlflow-{VERSION}.db"
+    except RuntimeError:  # no home
+        kept = None
+    if kept is not None and _is_whole(kept):
+        shutil.copyfile(kept, path)
+        return
+    _let_mlflow_migrate(f"{SQLITE}{path}")
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        # MLflow's first one, which knows the folder that it was made in; it is made again.
+        connection.execute("DELETE FROM experiments")
+    if kept is not None:
+        with contextlib.suppress(OSError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(kept, path.read_bytes())
+
+
+def _is_whole(path: Path) -> bool:
+    """Tells whether a file is an SQLite database with all of MLflow's tables."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as kept:
+            is_sound = kept.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            return is_sound and _mlflow_tables() <= _tables(kept)
+    except sqlite3.Error:
+        return False
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return {name for (name,) in found}
 
 
 def _commits(connection: sqlite3.Connection) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -46,9 +47,17 @@ def interrupt_at():
     return block
 
 
+@pytest.fixture
+def cache(tmp_path_factory, monkeypatch):
+    """An empty folder in the place of the user's cache, where a database without runs is kept."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
+
+
 # Its creation takes some 1500 statements; the later one has made temporary tables.
 @pytest.mark.parametrize("number", [100, 700])
-def test_a_creation_that_is_interrupted_is_begun_again(tmp_path, interrupt_at, number):
+def test_a_creation_that_is_interrupted_is_begun_again(tmp_path, cache, interrupt_at, number):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with interrupt_at(number) as statements, pytest.raises(KeyboardInterrupt):
         open_store(uri, "runner")
@@ -57,6 +66,35 @@ def test_a_creation_that_is_interrupted_is_begun_again(tmp_path, interrupt_at, n
     store = open_store(uri, "runner")
     assert store.client.get_experiment_by_name("runner").experiment_id == store.experiment_id
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def contents(path):
+    """Returns the words of all statements that make a database, but for dates; order is chance."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE experiments SET creation_time = 0, last_update_time = 0")
+        found = [sorted(re.findall(r"'.*?'|\w+", line)) for line in connection.iterdump()]
+    return sorted(found)
+
+
+def test_the_next_database_is_as_mlflow_makes_it(tmp_path, cache, monkeypatch):
+    def opened(name):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)  # MLflow's own experiment has its files there
+        path = tmp_path / name / "mlflow.db"
+        open_store(f"sqlite:///{path}", "runner")
+        return [[word.replace(f"/{name}/", "/") for word in line] for line in contents(path)]
+
+    first = opened("first")
+    (kept,) = (cache / "runner").glob("mlflow-*.db")
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow_store, "_let_mlflow_migrate", None)
+        assert opened("copied") == first
+    for number, damaged in enumerate((b"", b"nothing of the kind", kept.read_bytes()[: 2**15])):
+        kept.write_bytes(damaged)
+        assert opened(f"damaged-{number}") == first
+        assert kept.stat().st_size > 2**19
+    monkeypatch.setenv("XDG_CACHE_HOME", str(kept / "in a file"))
+    assert opened("no-cache") == first
 
 
 @pytest.fixture
