@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -27,6 +28,18 @@ def pytest_configure(config):
     if not hasattr(config, "workerinput"):
         os.environ["XDG_CACHE_HOME"] = cache = tempfile.mkdtemp()
         config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Has every third member of a table that is `sampled` in the default run, the others slow."""
+    seen = Counter()
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            table = item.nodeid.partition("[")[0]
+            if seen[table] % 3:
+                item.add_marker(pytest.mark.slow)
+            seen[table] += 1
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,7 @@ def test_every_part_has_a_rank():
     assert {part(path) for path in MODULES} - {"__init__"} <= set(RANK)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "module",
     [

@@ -108,6 +108,7 @@ def test_blocks_of_many_points_change_nothing():
     np.testing.assert_allclose(tanh.product(q, 1.0, 0.5)[::299], some, rtol=1e-14)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", ["tanh", "gelu", "selu", "sigmoid"])
 def test_many_products_are_interpolated(name):
     activation = ACTIVATIONS[name]

@@ -441,6 +441,7 @@ def built(keras, read):
     return built
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", WANTED)
 def test_architectures_as_they_are_written(built, name):
     wanted, (_, places, names, found) = WANTED[name], built(name)
@@ -497,6 +498,7 @@ def test_what_follows_on_a_kernel(built):
     }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", [name for name, wanted in WANTED.items() if wanted.branches])
 def test_branches_whose_ends_are_zero_add_nothing(built, numbers, name):
     """Then the model's outputs do not change with their other kernels."""

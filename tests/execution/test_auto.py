@@ -124,6 +124,7 @@ def test_a_dry_run_tells_the_least_and_the_most(command, keras, looks):
     assert not looks
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("typed", "line"),
     [

@@ -145,11 +145,13 @@ def check(command, arguments, said, tmp_path):
     assert lines, done.output
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_before_tensorflow_is_needed(name, command, tmp_path):
     check(command, *REFUSED[name], tmp_path)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", NEEDS_KERAS)
 def test_refused_before_training(name, command, tmp_path, keras):
     check(command, *NEEDS_KERAS[name], tmp_path)

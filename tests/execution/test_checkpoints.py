@@ -71,10 +71,8 @@ def assert_same_numbers(first, second):
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (i > 0)) for i, name in enumerate(TRAININGS)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAININGS)
 def test_a_resumed_training_gives_the_numbers_of_a_whole_one(command, stop_at, name):
     arguments = ("--multirun", *TINY, "init=he_normal,orthogonal", *TRAININGS[name])
     stop_at(2)

@@ -36,7 +36,8 @@ def runs_out(monkeypatch):
     return limit
 
 
-@pytest.mark.parametrize("after_epoch", [1, pytest.param(-1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("after_epoch", [1, -1])
 def test_where_memory_runs_out_fewer_are_tried(command, runs_out, after_epoch):
     sizes = runs_out(2, after_epoch)
     done = command(*TINY, "init=he_normal,zero")

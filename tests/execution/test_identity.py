@@ -94,11 +94,13 @@ def key(ready):
     return lambda *overrides: ready(*overrides).record.identity
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", DECIDES)
 def test_what_decides_numbers_changes_the_key(name, key):
     assert key(*DECIDES[name]) != key()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", TELLS)
 def test_what_only_tells_of_them_does_not(name, key):
     assert key(*TELLS[name]) == key()

@@ -137,14 +137,13 @@ def test_mlflow_gets_everything_where_the_report_breaks(
 
 
 # The first batch can be such that nothing of it can be trained, or that it has no factor yet.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("batch", "varied"),
     [
         (1, ("init=keras1/identity,he_normal", "model.depth=1,2")),
         # What is a factor alone in the first batch is a part of one in the second.
-        pytest.param(
-            2, ("optimizer=sgd,adam", "optimizer.learning_rate=0.1,1"), marks=pytest.mark.slow
-        ),
+        (2, ("optimizer=sgd,adam", "optimizer.learning_rate=0.1,1")),
     ],
 )
 def test_batches_of_a_sweep_are_one_sweep(command, database, mlflow_runs, batch, varied):
@@ -257,6 +256,7 @@ def test_nothing_stays_where_nothing_can_be_trained(command, tmp_path):
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("options", "code", "plans"),
     [

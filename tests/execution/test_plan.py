@@ -68,6 +68,7 @@ def keys_of(plan):
     return sorted(key for task in plan.tasks for key in task.keys)
 
 
+@pytest.mark.slow
 def test_each_batch_adds_a_round_and_changes_no_task(command, keras, monkeypatch):
     written = []
     write = Plan.write

@@ -64,6 +64,7 @@ def test_a_larger_command_trains_what_is_missing(command, trained, batch):
     assert pd.read_csv(done.folder / "comparison.csv")["num_finished"].tolist() == [3, 3, 3]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "options",
     [(), pytest.param(("rerun=true", "hydra.sweeper.max_batch_size=1"), marks=pytest.mark.slow)],

@@ -117,6 +117,7 @@ AGAIN = {
 USUAL = [("none", "start"), ("end", "end"), ("none", "end")]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("pair", "wanted"),
     [
@@ -144,6 +145,7 @@ def test_what_was_kept_is_linked_or_drawn_or_trained_again(command, trained, ker
     assert all(same(contents[key], weights(keras, path)) for key, path in here.items())
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("save", ["start", "end"])
 @pytest.mark.parametrize(
     "options",

@@ -117,6 +117,7 @@ def test_the_settings_are_in_the_design(command, keras, asked):
     assert (design.looks, design.margin, design.grid) == ASKED[asked]
 
 
+@pytest.mark.slow
 def test_the_first_design_stands(command, keras):
     first = command("--multirun", *QUIET, "init=zero,ones", "seeds=1", "report.looks=[4]")
     began = designs(first)

@@ -211,10 +211,8 @@ TEN = (
 )
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("--multirun", TEN), pytest.param(("experiment=article",), marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [("--multirun", TEN), ("experiment=article",)])
 def test_less_than_a_screen_stands_before_the_answer(command, arguments):
     done = command(*arguments, *QUIET[3:4], "tracking=none", "training.epochs=1", "seeds=1")
     assert done.code == 0

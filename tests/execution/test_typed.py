@@ -248,6 +248,7 @@ def write(tmp_path, name, content):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", REFUSED)
 def test_one_line_tells_a_mistake(command, name, tmp_path):
     write(tmp_path, "experiment/lonely", PACKAGE)
@@ -257,6 +258,7 @@ def test_one_line_tells_a_mistake(command, name, tmp_path):
     assert len([line for line in told if "HYDRA_FULL_ERROR" not in line]) == 1
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", FILES)
 def test_mistakes_in_files_of_the_user(command, kind, tmp_path):
     (name, content), pattern = FILES[kind]
@@ -416,6 +418,7 @@ ACCEPTED = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_what_has_one_meaning_is_accepted(command, name, tmp_path, monkeypatch):
     from runner.execution import current

@@ -129,6 +129,7 @@ def test_fixup(keras, drawn, numbers, blocks, per_block):
     assert_std(values["stem"], math.sqrt(2 / 27))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("name", "multiplier"),
     [

@@ -114,6 +114,7 @@ def composes(refusal, subject, name):
     return not message
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in OPTIONS],

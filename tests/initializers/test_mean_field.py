@@ -44,6 +44,7 @@ SECOND_MOMENTS = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("activation", SECOND_MOMENTS)
 def test_intended_deviations_are_those_of_the_theory(keras, prepare, activation):
     x = batch((64,)) / 50  # the first kernel makes up for it
@@ -140,6 +141,7 @@ def squares(keras, model, x):
     return of
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("case", WIDE)
 def test_wide_nets_have_the_predicted_variance(keras, prepare, case):
     build, shape, settings = WIDE[case]

@@ -113,6 +113,7 @@ def test_global_generators_go_on_as_if_nothing_was_built():
     assert (random.random(), np.random.random()) == expected
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("name", "settings"), MEMBERS.items())
 @pytest.mark.parametrize("task", TASKS)
 def test_every_model_fits_all_tasks(name, settings, task):

@@ -132,6 +132,7 @@ def test_output_activation_is_read(make, expected):
         np.testing.assert_array_equal(variable.numpy(), value)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("make", "activation"), MODELS.values(), ids=MODELS.keys())
 def test_what_fits_which_task(make, activation):
     model = make()

@@ -73,6 +73,7 @@ def written_and_read(model):
     return again
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("case", CASES)
 def test_outputs_have_the_shape_that_is_wanted(case):
     name, settings, inputs, outputs = CASES[case]

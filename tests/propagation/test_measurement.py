@@ -418,6 +418,7 @@ def positioned(keras):
     return Positions(name="positions")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "kind",
     [
@@ -526,6 +527,7 @@ def with_dropout(keras, kind, rate):
     return keras.Sequential([image, *stacks[kind](), layers.Flatten(), layers.Dense(10)])
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "kind",
     [

@@ -23,6 +23,7 @@ DENSE = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("case", DENSE)
 def test_theory_beside_measurement(examine, case):
     init, init_settings, mlp = DENSE[case]
@@ -47,6 +48,7 @@ def compare(records, quantity, rtol, rows=slice(None)):
     )
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("init", "activation"), [("he_normal", "relu"), ("lecun_normal", "tanh")])
 def test_convolutions_lose_at_the_border_what_the_theory_says(
     keras, examine, digits, reshaped, init, activation

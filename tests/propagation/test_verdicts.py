@@ -43,6 +43,7 @@ def marked_slow(*cases):
     return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("case", ["zero", *BUILT, *marked_slow("he at depth 20")])
 def test_verdict(examine, case):
     init, init_settings, mlp, expected = (FIXED | BUILT)[case]
@@ -91,6 +92,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "case",
     [
@@ -126,6 +128,7 @@ def sequences(keras):
     return [keras.Input((8, 8)), layers.LSTM(16, return_sequences=True), layers.LSTM(16)]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("stack", "init", "init_settings", "expected"),
     [

@@ -56,6 +56,7 @@ def cache(tmp_path_factory, monkeypatch):
 
 
 # Its creation takes some 1500 statements; the later one has made temporary tables.
+@pytest.mark.sampled
 @pytest.mark.parametrize("number", [100, 700])
 def test_a_creation_that_is_interrupted_is_begun_again(tmp_path, cache, interrupt_at, number):
     uri = f"sqlite:///{tmp_path}/mlflow.db"

@@ -117,6 +117,7 @@ def test_configurations_are_compared_within_what_is_named(
     assert "in either setting" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -138,6 +139,7 @@ def test_what_cannot_be_done_is_told_in_one_line(
     assert error.count("\n") == 1
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", ["curves.parquet", "report.html", "comparison.csv", "figures"])
 def test_a_file_that_cannot_be_written_is_named(
     build: Build, behaviour: Any, capsys: pytest.CaptureFixture[str], name: str

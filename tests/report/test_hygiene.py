@@ -164,6 +164,7 @@ def sentences(results: Results) -> list[str]:
     return [text for text in told if text]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", SWEEPS)
 def test_every_sentence_is_a_proper_one(scored: Scored, name: str) -> None:
     scores, options = SWEEPS[name]

@@ -40,6 +40,7 @@ def asked(scored, label, kernels=("dense/kernel",), others=None):
     return dataclasses.replace(results, configurations=tuple(records))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("label", "code"), CODES.items(), ids=CODES)
 def test_the_winner_is_written_as_keras_or_runner_takes_it(scored, label, code):
     sweep = Sweep(asked(scored, label), draws=False)

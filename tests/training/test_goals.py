@@ -494,7 +494,8 @@ ALL = (
 )
 
 
-@pytest.mark.parametrize("memory", ["stream", pytest.param("device", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", ["stream", "device"])
 def test_both_engines_do_all_at_once(keras, memory):
     model = softmax(keras)
     goal = Goal("CategoricalFocalCrossentropy", ALL, 0.1, WEIGHTS)

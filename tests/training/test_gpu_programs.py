@@ -29,9 +29,8 @@ def gpu(keras, monkeypatch):
     return "/GPU:0"
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "mlp")) for name in NAMES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_its_programs_train_as_the_reference_engine_does(keras, engines, gpu, float64, name):
     model = MODELS[name](keras)
     members = [member(model, seed) for seed in range(3)]  # a fourth one fills up the program

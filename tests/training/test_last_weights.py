@@ -11,7 +11,6 @@ from runner.training.objective import Objective
 
 from .cohorts import cnn, cohort, dataset, member, mlp, run, subclassed
 
-SLOW = pytest.mark.slow
 NORMALIZED = {"batch_norm": True, "dropout": True}
 
 ADAM = {"optimizer": "adam"}
@@ -26,17 +25,12 @@ CASES = [
     ),
     pytest.param(vectorized, ADAM, lambda keras: mlp(keras, batch_norm=True), 3, id="stacked"),
     pytest.param(vectorized, ADAM, lambda keras: cnn(keras, batch_norm=True), 2, id="unrolled"),
-    pytest.param(
-        *(vectorized, ADAM, lambda keras: subclassed(keras, "Training"), 2), id="own", marks=SLOW
-    ),
-    pytest.param(
-        *(vectorized, AVERAGING, lambda keras: cnn(keras, batch_norm=True), 2),
-        id="single",
-        marks=SLOW,
-    ),
+    pytest.param(vectorized, ADAM, lambda keras: subclassed(keras, "Training"), 2, id="own"),
+    pytest.param(vectorized, AVERAGING, lambda keras: cnn(keras, batch_norm=True), 2, id="single"),
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("engine", "optimizer", "make", "count"), CASES)
 def test_they_are_those_that_were_trained_and_measured(keras, engine, optimizer, make, count):
     """Moving averages of weights are in them, as `fit` would leave them, and those of the data."""

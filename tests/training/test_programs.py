@@ -55,6 +55,7 @@ def numbers_of(result):
     return curves, {place: dataclasses.replace(end, wall_time_s=0.0) for place, end in ends.items()}
 
 
+@pytest.mark.slow
 def test_the_next_cohort_of_the_same_shapes_takes_the_program_and_gets_the_same_bits(
     keras, engines, programs
 ):

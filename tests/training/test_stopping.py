@@ -82,12 +82,10 @@ WORKS = {
     "one by one": (mlp, {"clipnorm": 0.5}),
     "with batch norm": (lambda keras: mlp(keras, batch_norm=True), {}),
 }
-QUICK = ["side by side"]
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in WORKS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORKS)
 def test_engines_stop_alike(keras, engines, name):
     build, settings = WORKS[name]
     model = build(keras)

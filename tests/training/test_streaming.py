@@ -133,9 +133,8 @@ def test_bytes_are_trained_on_as_the_numbers_that_they_stand_for(keras, engines,
     assert repr(results[0][0]) == repr(results[1][0])
 
 
-@pytest.mark.parametrize(
-    "make", [two_inputs, pytest.param(subclass_with_two_inputs, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [two_inputs, subclass_with_two_inputs])
 def test_several_inputs_are_trained_alike_by_both_engines(keras, engines, make):
     keras.utils.set_random_seed(0)
     model = make(keras)
