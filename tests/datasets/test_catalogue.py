@@ -88,6 +88,7 @@ def test_the_same_settings_give_the_same_bits(member):
     np.testing.assert_array_equal(first.train.x, second.train.x)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "settings",
     [

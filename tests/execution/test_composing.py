@@ -110,6 +110,7 @@ def outcome(loader, master, job):
         return str(error)
 
 
+@pytest.mark.slow
 def test_options_are_exchanged_as_hydra_would_compose_them(strict, monkeypatch):
     loader, master = strict
     wanted = [outcome(loader, master, job) for job in EXCHANGED]

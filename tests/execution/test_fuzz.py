@@ -47,7 +47,7 @@ def check(command, overrides):
 
 
 def test_overrides_end_in_one_line_or_a_good_run(command, keras):
-    run_with(command, examples=10)
+    run_with(command, examples=5)
 
 
 @pytest.mark.slow

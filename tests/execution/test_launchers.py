@@ -220,6 +220,7 @@ WRONG = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kind", WRONG)
 def test_what_was_trained_before_a_mistake_is_reported(command, kind):
     arguments, told = WRONG[kind]
@@ -291,6 +292,7 @@ def test_a_crash_leaves_what_had_finished(command, monkeypatch):
     assert statuses == ["finished", "failed"] * 2
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("options", "by"),
     [

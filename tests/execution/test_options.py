@@ -86,9 +86,10 @@ def changed(group, option, spec):
         if field.default is field.default_factory is dataclasses.MISSING
     }
     yield required
-    for key, listed in values.items():  # every third: the others go with other options
-        first = len(option + key) % min(3, len(listed) or 1)
-        yield from ({**required, key: value} for value in listed[first::3])
+    for key, listed in values.items():
+        # Of many every third: the others go with other options.
+        some = listed[len(option + key) % 3 :: 3] if len(listed) > 8 else listed
+        yield from ({**required, key: value} for value in some)
     for key in values.keys() & PARAMETERS.keys():  # each belongs to some activations
         for name in PARAMETERS[key].defaults:
             yield from ({**required, "activation": name, key: value} for value in values[key])

@@ -184,6 +184,7 @@ def test_mixed_versions_are_told(command):
     assert "some were trained with numpy 1.0 (here " in (done.folder / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_mlflow_has_each_replicate_once_and_every_mean(command, database, tracked):
     first = command(*SMALL, "init=zero", "seeds=2").folder.resolve()
     done = command("--multirun", *SMALL, "init=zero,he_normal", "seeds=3")

@@ -110,6 +110,7 @@ ASKED = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("asked", ASKED)
 def test_the_settings_are_in_the_design(command, keras, asked):
     done = command(*QUIET, "seeds=1", *asked)

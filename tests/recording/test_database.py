@@ -6,6 +6,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -90,10 +91,9 @@ def test_the_next_database_is_as_mlflow_makes_it(tmp_path, cache, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(mlflow_store, "_let_mlflow_migrate", None)
         assert opened("copied") == first
-    for number, damaged in enumerate((b"", b"nothing of the kind", kept.read_bytes()[: 2**15])):
-        kept.write_bytes(damaged)
-        assert opened(f"damaged-{number}") == first
-        assert kept.stat().st_size > 2**19
+    kept.write_bytes(kept.read_bytes()[: 2**15])
+    assert opened("damaged") == first
+    assert kept.stat().st_size > 2**19
     monkeypatch.setenv("XDG_CACHE_HOME", str(kept / "in a file"))
     assert opened("no-cache") == first
 
@@ -101,13 +101,16 @@ def test_the_next_database_is_as_mlflow_makes_it(tmp_path, cache, monkeypatch):
 @pytest.fixture
 def older(tmp_path):
     """A database as MLflow 2.0 left it, with an experiment in it."""
-    import sqlalchemy
+    import sqlalchemy.orm
     from alembic import command
     from mlflow.store.db import utils
     from mlflow.store.tracking.dbmodels.initial_models import Base
 
     path = tmp_path / "mlflow.db"
     engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow about its own database library
+        sqlalchemy.orm.configure_mappers()
     Base.metadata.create_all(engine)
     command.upgrade(utils._get_alembic_config(f"sqlite:///{path}"), "97727af70f4d")
     with engine.begin() as connection:
