@@ -81,23 +81,6 @@ def paired_difference(values: ArrayLike, reference: ArrayLike, confidence: float
     return summarize(np.asarray(values, float) - np.asarray(reference, float), confidence)
 
 
-def interquartile_mean(values: ArrayLike) -> float:
-    """Returns the mean of the middle half of a sample: less moved by one lucky seed than the mean.
-
-    A quarter of the values, rounded down, is cut off at each end.
-
-    Args:
-      values: Shape (replicates,); NaN where there is none.
-
-    Reference:
-      Agarwal et al. (2021), Deep Reinforcement Learning at the Edge of the Statistical Precipice.
-    """
-    sample = np.sort(np.asarray(values, float))
-    sample = sample[~np.isnan(sample)]
-    cut = sample.size // 4
-    return float(sample[cut : sample.size - cut].mean()) if sample.size else np.nan
-
-
 def half_width(std: ArrayLike, count: ArrayLike, confidence: float) -> np.ndarray:
     """Returns half the width of the interval for a mean, shape of the arguments.
 
