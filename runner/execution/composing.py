@@ -251,7 +251,10 @@ class Loader(ConfigLoaderImpl):
     ) -> list[str]:
         """Returns what may be chosen, for --help and `glob(...)`; folders belong to their group."""
         if not group_name or group_name.partition("/")[0] == "hydra":
-            return super().get_group_options(group_name, results_filter, config_name, overrides)
+            if config_name or overrides:
+                return super().get_group_options(group_name, results_filter, config_name, overrides)
+            # Hydra would read its own settings anew for each of the groups that --help tells of.
+            return list(self.repository.get_group_options(group_name, results_filter))
         is_folder = results_filter == ObjectType.GROUP
         return [] if is_folder else sorted(options.listed(group_name, self.repository))
 
