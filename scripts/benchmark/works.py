@@ -250,12 +250,6 @@ WORKS: dict[str, Work] = {
         learning_rate=0.01,
         convolutional=True,
         targets=(("fit", 10, 5),),
-        limit="oneDNN's five convolutions of a step and those of validation take 10.5 of the "
-        "engine's 15 ms of processor time (two cores of an EPYC, AVX2, beside other work). With 1 "
-        "and 16 channels they reach 18 to 81 % of a core's peak; the 23 MB that they read and "
-        "write would take 1.6 ms at its memory's 14 GB/s. `fit` takes 31 ms on 1.3 threads, and so "
-        "about 23 ms alone on the machine: 4.5 times what the convolutions alone take on both "
-        "cores.",
     ),
     "cnn28-bn-dropout": Work(
         "CNN on generated images, 28 x 28, BatchNormalization and Dropout",
