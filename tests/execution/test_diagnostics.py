@@ -65,6 +65,7 @@ def test_the_ill_are_turned_away_before_they_are_trained(command, trained):
     assert trained == [0, 1] * 2
 
 
+@pytest.mark.slow
 def test_what_is_reused_is_measured_as_the_settings_ask_for(command, trained):
     def quantities(done):
         assert done.code == 0, done.output

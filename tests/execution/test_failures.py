@@ -72,6 +72,7 @@ def test_mlflow_has_what_was_trained_in_the_end_once(command, runs_out, database
         assert [point.step for point in history] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_an_engine_that_breaks_takes_only_its_cohort_along(command, monkeypatch):
     train = reference.train
 

@@ -129,6 +129,7 @@ def test_a_path_with_spaces_and_a_terminal_without_unicode(tmp_path):
     assert (folder / "results" / "latest" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_names_do_not_break_out(command, keras, tmp_path, database, stored):
     """Texts of the user's go into HTML, Markdown, MLflow and names of files."""
     hostile = "<script>alert(1)</script>"
@@ -161,6 +162,7 @@ def test_names_do_not_break_out(command, keras, tmp_path, database, stored):
     assert "stopped working" not in done.output
 
 
+@pytest.mark.slow
 def test_arguments_of_any_name_reach_mlflow(command, keras, tmp_path, database, stored):
     (tmp_path / "any_model.py").write_text(
         "import keras\n\n"

@@ -113,6 +113,7 @@ def test_programs_are_told_apart_by_what_they_compute_by(ready):
     assert len(set(keys)) == len(keys)
 
 
+@pytest.mark.slow
 def test_programs_are_not_told_apart_by_what_they_are_given(ready):
     usual = ready().program_key
     found = {name: ready(*lines).program_key for name, lines in GIVEN_TO_PROGRAMS.items()}

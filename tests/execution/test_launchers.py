@@ -201,6 +201,7 @@ def test_an_optimizing_sweeper_avoids_what_has_no_value(command):
     assert best.best_params["init"] == "zero"
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_refused_does_not_stop_the_others(command, trained):
     done = command(*ONE_BY_ONE, "init=keras1/identity,zero,ones", "tracking=none")
     assert done.code == 1

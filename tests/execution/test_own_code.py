@@ -69,6 +69,7 @@ def own_code(tmp_path, monkeypatch):
     (tmp_path / "own_code.py").write_text(MODULE)
 
 
+@pytest.mark.slow
 def test_what_is_drawn_and_what_is_not_is_said(command, own_code):
     done = command(
         *("--multirun", *OPTIONS, "seeds=2", "training=none", "model.function=own_code.build"),

@@ -110,6 +110,7 @@ def test_what_failed_for_one_has_failed_for_its_twin(command, monkeypatch, batch
     assert own.startswith("RuntimeError: no more")
 
 
+@pytest.mark.slow
 def test_a_record_is_reused_for_its_own_configuration_only(command, trained):
     first = command("--multirun", *QUIET, "init=zero,ones", "seeds=1").folder.resolve()
     moved = first / "1" / "replicates" / "seed-0.json"
@@ -140,6 +141,7 @@ def test_a_dry_run_knows_what_is_finished(command, trained):
     assert "All of it has been trained before: nothing is left to train." in done.output
 
 
+@pytest.mark.slow
 def test_divergence_is_not_repeated_but_failure_and_interruption_are(command, trained):
     first = command(*QUIET, "optimizer.learning_rate=1e20", "seeds=4").folder.resolve()
     assert {record.status for record in read_replicates(first)} == {"diverged"}

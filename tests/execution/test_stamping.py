@@ -142,6 +142,7 @@ def test_the_first_design_stands(command, keras):
     assert "began with another design" in third.output
 
 
+@pytest.mark.slow
 def test_records_without_a_stamp_get_this_commands(command, keras):
     first = command(*QUIET, "seeds=1")
     path = first.folder.resolve() / "0" / "configuration.json"

@@ -187,6 +187,7 @@ def test_options_in_the_working_folder_are_found(command, tmp_path):
     assert pd.read_csv(done.folder / "replicates.csv")["init"].tolist() == ["normal(scale=0.001)"]
 
 
+@pytest.mark.slow
 def test_an_experiment_is_a_sweep_by_itself(command):
     done = command("experiment=article", *QUIET[3:], "training.epochs=1", "seeds=1")
     assert done.code == 0

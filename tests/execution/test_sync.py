@@ -171,6 +171,7 @@ def test_an_interrupted_sync_leaves_nothing_running_and_is_made_good(
     same_as_disk(folder, stored(folder))
 
 
+@pytest.mark.slow
 def test_a_replicate_that_a_later_command_has_recorded_is_not_recorded_again(
     command, database, stored, monkeypatch
 ):

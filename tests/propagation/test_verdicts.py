@@ -237,6 +237,7 @@ def test_advice_offers_what_is_off_only(examine):
     assert "init.gain=0." in on.advice()
 
 
+@pytest.mark.slow
 def test_advice_to_a_convolutional_net_holds_for_all_its_layers(keras, examine, digits, reshaped):
     from keras import layers
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from scipy import stats
 
 from runner.report import load, names
@@ -212,6 +213,7 @@ def test_times_of_different_settings_are_told_apart(
     assert nobody == "No replicate reaches validation accuracy ≥ 0.85."
 
 
+@pytest.mark.slow
 def test_equal_initializers_are_seldom_called_soonest(
     build: Callable[..., Path], behaviour: Any
 ) -> None:

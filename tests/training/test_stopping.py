@@ -104,6 +104,7 @@ def test_engines_stop_alike(keras, engines, name):
         assert last == (epoch or work.training.epochs)
 
 
+@pytest.mark.slow
 def test_a_replica_that_stops_changes_no_bit_of_the_others(keras, engines):
     model = mlp(keras)
     going_on, stops, other = (member(model, 0, 0.01), member(model, 1, 0.6), member(model, 2, 0.01))

@@ -199,6 +199,7 @@ def first_rows(count):
     return dataclasses.replace(whole, train=part)
 
 
+@pytest.mark.slow
 def test_fewer_rows_than_a_batch_are_one_step(keras, engines):
     model = mlp(keras)
     few = cohort(model, [member(model, seed) for seed in range(2)], data=first_rows(7))
@@ -356,6 +357,7 @@ def test_divergence_is_found_at_the_same_step_as_in_the_reference_engine(keras, 
     assert ends[0].diverged_epoch == ends[1].diverged_epoch
 
 
+@pytest.mark.slow
 def test_equal_outputs_name_class_0_as_argmax_does(keras, engines):
     model = mlp(keras)
     zero = Member(lambda: [np.zeros_like(w.numpy()) for w in model.weights], 0, 0.1)
@@ -364,6 +366,7 @@ def test_equal_outputs_name_class_0_as_argmax_does(keras, engines):
     assert curves[0, 0]["accuracy"] == pytest.approx(share)
 
 
+@pytest.mark.slow
 def test_an_epoch_is_traced_once_per_program_shape(keras, engines):
     from runner.training import vectorized
     from runner.training.grouping import Grouping
