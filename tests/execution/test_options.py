@@ -72,7 +72,7 @@ def accepted(rule, default):
 
 
 def changed(group, option, spec):
-    """Yields settings with single changes, and some with all settings changed at once."""
+    """Yields settings with each single change, and some with all settings changed at once."""
     values = {
         field.name: NAMES[group]
         if option == "custom" and field.name in PATHS
@@ -87,9 +87,7 @@ def changed(group, option, spec):
     }
     yield required
     for key, listed in values.items():
-        # Of many every third: the others go with other options.
-        some = listed[len(option + key) % 3 :: 3] if len(listed) > 8 else listed
-        yield from ({**required, key: value} for value in some)
+        yield from ({**required, key: value} for value in listed)
     for key in values.keys() & PARAMETERS.keys():  # each belongs to some activations
         for name in PARAMETERS[key].defaults:
             yield from ({**required, "activation": name, key: value} for value in values[key])
