@@ -13,12 +13,12 @@ SQLITE = "sqlite:///"
 _PAGE = 1000
 _PATIENCE_S = 60  # servers that check a password with every request take seconds when busy
 
-# MLflow's own defaults retry a dead server for minutes. What the user has set is left alone.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+"""MLflow's own defaults retry a dead server for minutes. What the user has set is left alone."""
 _LOGGERS = ("mlflow", "alembic", "sqlalchemy", "urllib3")
 
 
@@ -29,7 +29,7 @@ def unobtrusive(timeout_s: int = _PATIENCE_S) -> Iterator[None]:
     Args:
       timeout_s: Of one request to a server.
     """
-    wanted = _ENVIRONMENT | {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_s)}
+    wanted = ENVIRONMENT | {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_s)}
     missing = {key: value for key, value in wanted.items() if key not in os.environ}
     os.environ.update(missing)
     try:

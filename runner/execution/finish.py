@@ -21,7 +21,6 @@ from runner.execution.sync import send, sync_command
 from runner.interruption import is_urgent, take_up
 from runner.recording.background import BackgroundRecorder
 from runner.recording.disk import DiskRecorder
-from runner.recording.mlflow import MlflowRecorder
 from runner.recording.mlflow_store import ui_command
 from runner.records import RecordError
 from runner.report import tables
@@ -75,13 +74,12 @@ def conclude(
     if shows:
         _tell_failures(collector)
     beside = [item for item in collector.recorders if isinstance(item, BackgroundRecorder)]
-    recorders = [item.recorder for item in beside]
-    for recorder in recorders:
-        if recorder.lost and (end == "interrupted" or not _caught_up(folder)):
+    for recorder in beside:
+        if recorder.state.lost and (end == "interrupted" or not _caught_up(folder)):
             log.warning(_LACKING, sync_command(folder))
     if comparison is not None:
         log.info("Report: %s", folder / "report.html")
-    _tell_where(recorders)
+    _tell_where(beside)
     if comparison is not None and shows:
         get_console().print(answer(comparison))
     disks = [item for item in collector.recorders if isinstance(item, DiskRecorder)]
@@ -153,12 +151,12 @@ def _caught_up(folder: Path) -> bool:
         return False
 
 
-def _tell_where(recorders: Sequence[MlflowRecorder]) -> None:
+def _tell_where(recorders: Sequence[BackgroundRecorder]) -> None:
     for recorder in recorders:
-        if not recorder.curves_url:
+        if not recorder.state.curves_url:
             continue
         command = ui_command(recorder.uri)
         if command.startswith("mlflow") and shutil.which("mlflow") is None:
             command = f"{os.path.relpath(Path(sys.executable).parent)}/{command}"
         log.info("Curves: %s", command)
-        log.info("        %s", recorder.curves_url)
+        log.info("        %s", recorder.state.curves_url)

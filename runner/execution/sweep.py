@@ -32,7 +32,6 @@ from runner.plan import Tracking
 from runner.recording.background import BackgroundRecorder
 from runner.recording.console import ConsoleRecorder
 from runner.recording.disk import DiskRecorder
-from runner.recording.mlflow import MlflowRecorder
 from runner.recording.recorder import Recorder
 from runner.records import ConfigurationRecord, SweepRecord
 from runner.report.names import counted
@@ -83,6 +82,7 @@ class Sweep:
         self._id = uuid.uuid4().hex
         self._plan: Plan | None = None
         self._backend: Backend | None = None
+        self._mlflow = _mlflow(self.settings)
 
     def train(self, jobs: Sequence[Job], is_whole: bool) -> dict[int, float]:
         """Checks, trains and records a batch.
@@ -126,6 +126,8 @@ class Sweep:
         if self._backend is not None:
             self._backend.close()
         if self.collector is None:
+            for each in self._mlflow:
+                each.close()
             return "failed" if end == "finished" and self._preflight.has_refused else end
         failures = self.collector.failures()
         if end == "finished" and failures:
@@ -287,9 +289,10 @@ class Sweep:
 
     def _recorders(self) -> list[Recorder]:
         """Returns all recorders, the disk first."""
-        mlflow = _mlflow(self.settings)
-        disk = DiskRecorder(self.folder, elsewhere=mlflow is not None)
-        return [disk, *([BackgroundRecorder(mlflow)] if mlflow else []), ConsoleRecorder()]
+        for each in self._mlflow:
+            each.connect()
+        disk = DiskRecorder(self.folder, elsewhere=bool(self._mlflow))
+        return [disk, *self._mlflow, ConsoleRecorder()]
 
 
 def _num_gpus(execution: settings.Execution) -> int | None:
@@ -331,14 +334,13 @@ def _num_epochs(ready: Sequence[Ready]) -> int:
     return sum(item.configuration.training.epochs * len(item.replicates) for item in ready)
 
 
-def _mlflow(settings: SweepSettings) -> MlflowRecorder | None:
-    """Returns the recorder with its store open; None where nothing is to be tracked.
+def _mlflow(settings: SweepSettings) -> list[BackgroundRecorder]:
+    """Returns the recorder, which gets ready; none where nothing is to be tracked.
 
     Raises:
-      ConfigError: The store cannot be used, but is required.
+      ConfigError: There cannot be such a store.
     """
-    if not isinstance(settings.tracking, Tracking):
-        return None
-    recorder = MlflowRecorder(settings.tracking)
-    recorder.connect()
-    return recorder
+    tracking = settings.tracking
+    if settings.dry_run or not isinstance(tracking, Tracking):
+        return []
+    return [BackgroundRecorder(tracking)]

@@ -34,7 +34,6 @@ from runner.events import (
     SweepEnded,
     SweepPlanned,
 )
-from runner.masking import masked
 from runner.plan import Key, Tracking
 from runner.recording import mlflow_fields as fields
 from runner.recording import mlflow_store as store
@@ -98,7 +97,11 @@ class MlflowRecorder(Recorder):
     _sweep: SweepRecord
 
     def __init__(
-        self, settings: Tracking, clock: Callable[[], float] = time.time, late: bool = False
+        self,
+        settings: Tracking,
+        clock: Callable[[], float] = time.time,
+        late: bool = False,
+        process: Mapping[str, str] | None = None,
     ) -> None:
         """Finds the store without opening it.
 
@@ -107,6 +110,7 @@ class MlflowRecorder(Recorder):
           clock: As the attribute.
           late: Whether this is a sweep that has ended. What other sweeps have recorded in the
             meantime of its replicates is not recorded again; a loss is told by `loss` only.
+          process: The tags of the process whose sweep it is; None for this one.
 
         Raises:
           ConfigError: `tracking.uri` cannot be an address.
@@ -118,6 +122,7 @@ class MlflowRecorder(Recorder):
         self.clock = clock
         self.has_more: Callable[[], bool] = lambda: False
         self._late = late
+        self._process = store.process_tags() if process is None else process
         self._settings = settings
         self._connected = False
         self._takes_artifacts = True
@@ -207,11 +212,7 @@ class MlflowRecorder(Recorder):
     def _lose(self, reason: str) -> None:
         """Notes that MLflow stopped working, and tells it once."""
         if not self.lost and not self._late:
-            log.warning(
-                "MLflow at %s stopped working (%s). Training goes on and the records are on disk.",
-                masked(self.uri),
-                reason,
-            )
+            store.tell_loss(self.uri, reason)
         self.lost, self.loss = True, self.loss or reason
 
     def _give_up(self, error: ConfigError) -> None:
@@ -258,7 +259,8 @@ class MlflowRecorder(Recorder):
         tags = run.data.tags
         place = tags.get("configuration", ""), tags.get("replicate", "")
         status = tags.get("status", "interrupted")
-        if place == _SWEEP and run.info.status == "RUNNING" and store.is_elsewhere_alive(tags):
+        is_running = place == _SWEEP and run.info.status == "RUNNING"
+        if is_running and store.is_elsewhere_alive(tags, self._process):
             raise ConfigError(
                 f"`{run.info.run_name}` must have ended. Received: a sweep that the process "
                 f"{tags['runner.pid']} is still running."
@@ -482,7 +484,7 @@ class MlflowRecorder(Recorder):
         run = self._store.client.create_run(
             self._store.experiment_id,
             start_time=_milliseconds(self.clock() if began_s is None else began_s),
-            tags={**fields.common_tags(self._sweep), **tags, "level": level},
+            tags={**fields.common_tags(self._sweep), **self._process, **tags, "level": level},
             run_name=name,
         )
         self._runs[place] = run.info.run_id

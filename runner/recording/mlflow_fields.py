@@ -17,7 +17,6 @@ import pandas as pd
 
 from runner.masking import masked
 from runner.plan import Replicate
-from runner.recording.mlflow_store import process_tags
 from runner.records import (
     ConfigurationRecord,
     PropagationRecord,
@@ -76,7 +75,7 @@ def common_tags(sweep: SweepRecord) -> dict[str, str]:
     with contextlib.suppress(ImportError, KeyError, OSError):  # a container's user may be nameless
         tags["mlflow.user"] = getpass.getuser()
     versions = {f"version.{library}": version for library, version in sweep.versions.items()}
-    return tags | versions | process_tags()
+    return tags | versions
 
 
 def configuration_tags(record: ConfigurationRecord) -> dict[str, str]:

@@ -192,6 +192,15 @@ def unusable(uri: str, error: Exception) -> ConfigError:
     )
 
 
+def tell_loss(uri: str, why: str) -> None:
+    """Tells that the store at `uri` stopped working."""
+    log.warning(
+        "MLflow at %s stopped working (%s). Training goes on and the records are on disk.",
+        masked(uri),
+        why,
+    )
+
+
 def reason(error: BaseException) -> str:
     """Returns one short line from the bottom of an exception's causes, without passwords."""
     root = error
@@ -420,9 +429,13 @@ def _process_start(pid: int | str) -> str | None:
     return None if state in "ZX" else fields[18]
 
 
-def is_elsewhere_alive(tags: Mapping[str, str]) -> bool:
-    """Tells whether the run with these tags belongs to another living process of this machine."""
-    mine = process_tags()
+def is_elsewhere_alive(tags: Mapping[str, str], mine: Mapping[str, str]) -> bool:
+    """Tells whether the run with these tags belongs to another living process of this machine.
+
+    Args:
+      tags: Of a run.
+      mine: From `process_tags`.
+    """
     theirs = {key: tags.get(key, "") for key in mine}
     if theirs == mine or theirs["runner.host"] != mine["runner.host"]:
         return False

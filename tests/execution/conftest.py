@@ -1,8 +1,10 @@
 """Runs the command line inside the test process, where TensorFlow is imported only once."""
 
 import logging
+import os
 import shutil
 import sys
+import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 import rich
 from hydra.core.hydra_config import HydraConfig
 
+from runner import stores
+from runner.recording import background, process
 from runner.records import read_configurations, read_replicates, read_sweep
 from runner.summary import curve_summary
 from runner.training import reference
@@ -36,11 +40,36 @@ class Stored:
     files: list
 
 
+class Here:
+    """Stands in for the process that records in MLflow, which would import it once more."""
+
+    pid = os.getpid()
+
+    def __init__(self, _):
+        (source, given), (answers, target) = os.pipe(), os.pipe()
+        self.stdin, self.stdout = os.fdopen(given, "wb"), os.fdopen(answers, "rb")
+        self._source, self._target = os.fdopen(source, "rb"), os.fdopen(target, "wb")
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        with self._target:
+            process.serve(process.Input(self._source), process.Output(self._target))
+
+    def wait(self):
+        self._thread.join()
+        return 0
+
+
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """Returns a function that runs `python -m runner` with its arguments in an empty folder."""
     from runner import __main__
 
+    monkeypatch.setattr(background, "process", Here)
+    fixed = stores.ENVIRONMENT | {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+    for name, value in fixed.items():  # which no thread changes beside those of TensorFlow
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(rich, "_console", None)  # another test's is as wide as that one had it

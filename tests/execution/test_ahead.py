@@ -56,7 +56,9 @@ def meanwhile(monkeypatch, programs):
     def training(self, *of):
         layers = len(self.cohort.model.trainable_variables)
         with changed:
-            assert layers == LAST or changed.wait_for(lambda: max(compiled) > layers, LONG_S)
+            assert layers == LAST or changed.wait_for(
+                lambda: max(compiled, default=0) > layers, LONG_S
+            )
         return trained(self, *of)
 
     monkeypatch.setattr(vectorized._Training, "_placed", compiling)

@@ -34,6 +34,7 @@ from runner.events import (
 from runner.masking import masked
 from runner.plan import Key, NoTracking, Tracking
 from runner.recording import mlflow_fields, mlflow_store
+from runner.recording.background import BackgroundRecorder
 from runner.recording.disk import DiskRecorder
 from runner.recording.mlflow import MlflowRecorder
 from runner.records import (
@@ -696,6 +697,18 @@ def test_step_zero_is_that_of_the_last_judgement(uri: str) -> None:
     run = runs_of(uri)["he_uniform model.depth=2"].data
     assert (run.tags["step0"], run.tags["step0.reason"]) == ("healthy", "all is well")
     assert run.metrics["log10_signal_gain"] == 2.0
+
+
+def test_a_process_of_its_own_ends_the_runs_of_a_command_that_is_gone(uri: str) -> None:
+    recorder = BackgroundRecorder(Tracking(uri=uri))
+    recorder.take(planned())
+    recorder.take(epoch_of(REPLICATES[0], 0))
+    assert recorder.state.curves_url
+    runs = runs_of(uri).values()
+    assert {run.data.tags["runner.pid"] for run in runs} == {str(os.getpid())}
+    recorder.close()
+    recorder._thread.join(60)
+    assert {run.info.status for run in runs_of(uri).values()} == {"KILLED"}
 
 
 def test_what_an_interrupt_leaves_open_is_killed(uri: str) -> None:
