@@ -16,7 +16,6 @@ from runner.report.answer import Answer
 from runner.report.comparison import Comparison, summed_up
 from runner.report.questions import ask
 from runner.report.questions.trained import origin
-from runner.report.render.html import page
 from runner.report.render.json import sweep_report
 from runner.report.render.latex import latex
 from runner.report.render.libraries import libraries
@@ -85,6 +84,9 @@ def _write(
         write_text(folder / name, frame.to_csv(index=False))
     for name, frame in parquet.items():
         write_bytes(folder / name, frame.to_parquet(index=False))
+    # With its templates' library, while the last figures are drawn.
+    from runner.report.render.html import page
+
     figures = {name: image() for name, image in images.items()}
     texts |= {f"figures/{name}.svg": figure for name, figure in figures.items()}
     texts["report.html"] = page(sweep, comparison, answers, script(), figures)

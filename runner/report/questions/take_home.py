@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from runner import labels
-from runner.initializers import CATALOGUE
 from runner.records import ConfigurationRecord, weights_file
 from runner.report import names, words
 from runner.report.answer import Answer
@@ -82,6 +81,8 @@ def _code(record: ConfigurationRecord) -> str | None:
         name != "identity" or all(len(kernel.shape) == 2 for kernel in record.kernels)
     )
     if made is None or not is_plain:
+        from runner.initializers import CATALOGUE  # which most reports can do without
+
         looks = getattr(CATALOGUE.get(name), "needs_data", False)
         batch = ", x=x_train[:128], y=y_train[:128]" if looks else ""
         told = record.init
