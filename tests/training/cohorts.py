@@ -16,6 +16,7 @@ from runner.training.cohort import Cohort, Member
 BATCH = 16
 ROWS = 3 * BATCH + 5  # the last batch of an epoch is a partial one
 SHAPE, CLASSES = (8, 8, 1), 3
+STEPS = 4  # of sequences: they are compiled one after the other
 
 
 def mlp(keras, **extra):
@@ -74,20 +75,20 @@ def noisy(keras, kind):
 
 def recurrent(keras):
     layers = keras.layers
-    body = [layers.Reshape((8, 8)), layers.SimpleRNN(6)]
+    body = [layers.Reshape((STEPS, -1)), layers.SimpleRNN(6)]
     return keras.Sequential([keras.Input(SHAPE), *body, layers.Dense(CLASSES)])
 
 
 def lstm(keras, **settings):
     layers = keras.layers
-    body = [layers.Reshape((8, 8)), layers.LSTM(5, **settings)]
+    body = [layers.Reshape((STEPS, -1)), layers.LSTM(5, **settings)]
     return keras.Sequential([keras.Input(SHAPE), *body, layers.Dense(CLASSES)])
 
 
 def masked_in_both_directions(keras, sequences=False):
     layers = keras.layers
     inputs = keras.Input(SHAPE)
-    tokens = layers.Reshape((8, 8))(inputs)
+    tokens = layers.Reshape((STEPS, -1))(inputs)
     tokens *= keras.ops.cast(tokens[..., :1] > 0, tokens.dtype)  # about every other step is zero
     tokens = layers.Masking()(tokens)
     rnn = layers.SimpleRNN(4, return_sequences=sequences)
@@ -195,7 +196,6 @@ def subclassed(keras, kind):
     return model
 
 
-STEPS = 4
 WORDS = 9
 
 
@@ -434,7 +434,7 @@ MODELS = {
         "conv1d", filters=4, depth=2, dilation=2, causal=True, batch_norm=True
     ),
     "causal transformer": lambda keras: option(
-        "transformer", width=8, heads=2, feed_forward=16, causal=True
+        "transformer", depth=1, width=8, heads=2, feed_forward=16, causal=True
     ),
     "unet": lambda keras: option("unet", width=2, depth=1, batch_norm=True),
     "convolutional autoencoder": lambda keras: option(
