@@ -5,7 +5,7 @@ Every composition of a command, of the whole and of each job of a sweep, passes 
 
 import copy
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -93,6 +93,7 @@ class Loader(ConfigLoaderImpl):
         self._told: set[Path] = set()
         self._known: dict[tuple[str | None, ...], tuple[RunMode, DictConfig]] = {}
         self._options: dict[str, DictConfig | None] = {}
+        self._set_above: dict[tuple[str, ...], DictConfig | None] = {}
 
     def load_configuration(
         self,
@@ -192,22 +193,66 @@ class Loader(ConfigLoaderImpl):
         Returns:
           None where the choice may change more than the settings of the group, or cannot be made.
         """
-        choices = job.hydra.runtime.choices
-        if job.hydra.job.config_name != _CONFIG or choices.get(EXPERIMENT) is not None:
+        if job.hydra.job.config_name != _CONFIG:
             return None
         old, new = (self._option(text) for text in (before, after))
-        if old is None or new is None or (group := next(iter(old))) not in new:
+        if old is None or new is None or (group := str(next(iter(old)))) not in new:
             return None
-        if job[group] != old[group]:  # something else sets a part of it
+        above = self._above(job, group)
+        if above is None or (above and any(self._is_label(text) for text in (before, after))):
+            return None
+        if job[group] != OmegaConf.merge(old[group], above):  # something else sets a part of it
             return None
         config = copy.deepcopy(job)
-        config[group] = new[group]
+        config[group] = OmegaConf.merge(new[group], above)
         (override,) = typed.read([after])
         config.hydra.runtime.choices[group] = override.value()
         if any(_group_problems(config, {*_groups()} - {group})):
             return None
         self._tell_unused(config, self.repository)
         return config
+
+    def _above(self, job: DictConfig, group: str) -> DictConfig | None:
+        """Returns what an experiment sets in a group, whichever its option is; None for no answer.
+
+        There is none where files choose others by what is chosen in the group, or where something
+        is set that the option then overrides.
+        """
+        none = OmegaConf.create({})
+        if job.hydra.runtime.choices.get(EXPERIMENT) is None:
+            return none
+        lines = [*job.hydra.overrides.hydra, *job.hydra.overrides.task]
+        key = (group, *(line for line in lines if not line.startswith(f"{group}=")))
+        if key not in self._set_above:
+            given = [typed.line(each) for each in typed.read(lines)]
+            defaults = self.compute_defaults_list(_CONFIG, given, RunMode.RUN).defaults
+            self._set_above[key] = self._set_by(defaults, group)
+        return self._set_above[key]
+
+    def _set_by(self, defaults: Sequence[ResultDefault], group: str) -> DictConfig | None:
+        parents = {str(default.config_path): str(default.parent) for default in defaults}
+        above, is_below = OmegaConf.create({}), True
+        for default in defaults:
+            path = str(default.config_path)
+            if _is_of(path, group, parents):
+                is_below = False
+                continue
+            loaded = self.repository.load_config(path)
+            chosen = loaded.defaults_list if loaded is not None else None
+            if chosen is None or any("${" in str(vars(each)) for each in chosen):
+                return None
+            node = self._load_single_config(default, self.repository).config._get_node(group)
+            if not isinstance(node, Node) or node._is_missing():
+                continue
+            if is_below or not isinstance(node, DictConfig):
+                return None
+            above.merge_with(node)
+        return above
+
+    def _is_label(self, line: str) -> bool:
+        (override,) = typed.read([line])
+        path = f"{override.key_or_group}/{override.value()}"
+        return options.labelled(path, self.repository) is not None
 
     def _option(self, line: str) -> DictConfig | None:
         """Returns the settings of a group, below its name, as its option and nothing else has them.
@@ -310,6 +355,15 @@ class Loader(ConfigLoaderImpl):
             )
             self._known[key] = run_mode, config
         return copy.deepcopy(config)
+
+
+def _is_of(path: str, group: str, parents: Mapping[str, str]) -> bool:
+    """Tells whether a file is an option of a group, or has been chosen by one."""
+    seen = set()
+    while path not in seen and not path.startswith(f"{group}/"):
+        seen.add(path)
+        path = parents.get(path, path)
+    return path.startswith(f"{group}/")
 
 
 def _read_params(config: DictConfig) -> None:

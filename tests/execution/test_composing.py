@@ -55,20 +55,46 @@ EXCHANGED = [
 ]
 # The user's own: one that adds to another, one that says something of another group, in two ways.
 OWN = {
-    "mine": "defaults: [he_normal]\ngain: 3.0\n",
-    "far_reaching": "# @package _global_\nmodel: {depth: 3}\ninit: {name: zero}\n",
-    "chooses": "defaults: [/base_init@_here_, override /optimizer: adam]\nname: zero\n",
+    "part_of_part": "bias_scale: 0.7\nkernels: [a]\n",
+    "part": "defaults: [/part_of_part@_here_]\nfallback: ones\n",
+    "init/first": "defaults: [/base_init@_here_, /part@_here_]\nname: ones\n",
+    "init/mine": "defaults: [he_normal]\ngain: 3.0\nbias: 0.5\n",
+    "init/far_reaching": "# @package _global_\nmodel: {depth: 3}\ninit: {name: zero}\n",
+    "init/chooses": "defaults: [/base_init@_here_, override /optimizer: adam]\nname: zero\n",
+    "optimizer/glorot_uniform": "defaults: [sgd]\nlearning_rate: 0.2\n",
+    "optimizer/first": "defaults: [sgd]\nlearning_rate: 0.1\n",
+    "optimizer/zero": "defaults: [sgd]\nlearning_rate: 0.3\n",
+    "optimizer/normal": "defaults: [sgd]\nlearning_rate: 0.4\n",
 }
+# The user's own experiments -> how many of the jobs of `SWEPT` are composed as a whole: the first,
+# the label where settings are set above it, all where something else depends on the option.
+EXPERIMENTS = {
+    "article": ("", 2),
+    "says_nothing_of_it": ("model: {width: 8}\n", 1),
+    "sets_what_is_so_anyway": ("init: {bias: 0.0}\n", 2),
+    "refers": ("init: {bias: '${optimizer.learning_rate}'}\n", 2),
+    "adds_to_another": ("defaults: [/experiment/refers]\ninit: {bias_scale: 0.2}\n", 2),
+    "chooses_too": ("defaults: [override /init: ones]\ninit: {bias: 0.3}\n", 2),
+    "sets_what_some_have": ("init: {scale: 0.05}\n", 7),
+    "chooses_by_it": ("defaults: [override /optimizer: '${init}']\n", 7),
+}
+SWEPT = ("first", "zero", "mine", "'normal(scale=0.02)'", "keras1/identity", "he_uniform", "normal")
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 @pytest.fixture
 def strict(tmp_path, monkeypatch):
     """The product's loader with options of the user's own, and the configuration of a sweep."""
     folders.register_resolver()
+    own = {f"experiment/{name}": text for name, (text, _) in EXPERIMENTS.items() if text}
     for name, text in OWN.items():
-        path = tmp_path / "conf" / "init" / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        write(tmp_path / "conf" / f"{name}.yaml", text)
+    for name, text in own.items():
+        write(tmp_path / "conf" / f"{name}.yaml", f"# @package _global_\n{text}")
     monkeypatch.chdir(tmp_path)
     with (
         composing.strictly(),
@@ -124,6 +150,28 @@ def test_options_are_exchanged_as_hydra_would_compose_them(strict, monkeypatch):
         assert outcome(quick, master, job) == expected, job
     assert ["init=he_normal", "model=mlp"] not in whole
     assert ["init=zero", "model=cnn"] not in whole
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name != "refers")) for name in EXPERIMENTS],
+)
+def test_what_an_experiment_sets_stays_where_options_are_exchanged(strict, monkeypatch, name):
+    loader, _ = strict
+    arguments = [f"experiment={name}", "init=zero,ones", "hydra.sweep.dir=elsewhere"]
+    master = loader.load_configuration("config", arguments, run_mode=RunMode.MULTIRUN)
+    jobs = [[f"init={init}", f"experiment={name}"] for init in SWEPT]
+    wanted = [outcome(loader, master, job) for job in jobs]
+    assert len(set(map(str, wanted))) == len(jobs)
+    whole = []
+    load = loader.load_sweep_config
+    monkeypatch.setattr(
+        loader, "load_sweep_config", lambda *args: whole.append(args[1]) or load(*args)
+    )
+    quick = QuickLoader(loader)
+    for job, expected in zip(jobs, wanted, strict=True):
+        assert outcome(quick, master, job) == expected, job
+    assert len({tuple(job) for job in whole}) == EXPERIMENTS[name][1]
 
 
 def test_errors_are_those_of_hydra(loaders):
