@@ -111,8 +111,8 @@ def of_words(name, task="tokens", **settings):
     """Returns an option of the group `model` for the data set `words`."""
     from runner import models
 
-    outputs = (8, WORDS) if task == "tokens" else (CLASSES,)
-    signature = Signature((8,), outputs, task, vocabulary=WORDS)
+    outputs = (STEPS, WORDS) if task == "tokens" else (CLASSES,)
+    signature = Signature((STEPS,), outputs, task, vocabulary=WORDS)
     return models.build(name, models.CATALOGUE[name](**settings), signature)
 
 
@@ -204,7 +204,8 @@ def words(task="tokens"):
     whole = dataset()
 
     def part(one):
-        numbers = np.random.default_rng(len(one)).integers(0, WORDS, (len(one), 9), np.int32)
+        shape = len(one), STEPS + 1
+        numbers = np.random.default_rng(len(one)).integers(0, WORDS, shape, np.int32)
         x = numbers[:, :-1]
         return Part(x, numbers[:, 1:] if task == "tokens" else x[:, 0] % CLASSES)
 
