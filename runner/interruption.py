@@ -38,9 +38,10 @@ class Detached(BaseException):
     """
 
 
-_SIGNALS = [
+SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
+"""What asks a command to end."""
 
 # `timeout`, batch systems and terminals that go away send several signals for one reason. A second
 # SIGHUP comes from the shell that the terminal takes along: nobody is impatient.
@@ -102,7 +103,7 @@ class stoppable:  # noqa: N801  (it reads as the block that it opens)
     def __enter__(self) -> None:
         """Takes over the signals."""
         global _request
-        former = {number: signal.getsignal(number) for number in _SIGNALS}
+        former = {number: signal.getsignal(number) for number in SIGNALS}
         free = [number for number, old in former.items() if old not in (signal.SIG_IGN, None)]
         self._former = {number: former[number] for number in free}
         self._outermost = not _request.handled and _handles_signals()

@@ -20,16 +20,13 @@ from typing import Any, BinaryIO
 from runner.config import ConfigError
 from runner.events import Event, SweepEnded, SweepPlanned
 from runner.imports import told
+from runner.interruption import SIGNALS
 from runner.machine import few_collections
 from runner.plan import Tracking
 from runner.recording.background import Line, State
 from runner.recording.mlflow import MlflowRecorder
 from runner.recording.mlflow_store import tell_loss
 from runner.stores import unobtrusive
-
-_IGNORED = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
 
 # A process that nobody listens to any more ends after so long, wherever it is.
 _ORPHAN_S = 60.0
@@ -100,9 +97,9 @@ class _Told(logging.Handler):
 
 def serve(given: Input, output: Output) -> None:
     """Records one sweep."""
-    if (settings := given.settings()) is not None:
-        store, process = settings
-        output.say(_record(MlflowRecorder(store, process=process), given, output))
+    if (found := given.settings()) is not None:
+        settings, process = found
+        output.say(_record(MlflowRecorder(settings, process=process), given, output))
 
 
 def _record(recorder: MlflowRecorder, given: Input, output: Output) -> State:
@@ -142,7 +139,7 @@ def _leave_in_time(given: Input) -> None:
 
 def main() -> None:
     """Records one sweep between standard input and output."""
-    for number in _IGNORED:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     output = Output(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # what a library prints is no answer

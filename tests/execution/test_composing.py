@@ -136,15 +136,20 @@ def outcome(loader, master, job):
         return str(error)
 
 
+def composed_whole(monkeypatch, loader):
+    """Returns a list to which each job is added that the loader composes from nothing."""
+    whole, load = [], loader.load_sweep_config
+    monkeypatch.setattr(
+        loader, "load_sweep_config", lambda *args: whole.append(args[1]) or load(*args)
+    )
+    return whole
+
+
 @pytest.mark.slow
 def test_options_are_exchanged_as_hydra_would_compose_them(strict, monkeypatch):
     loader, master = strict
     wanted = [outcome(loader, master, job) for job in EXCHANGED]
-    whole = []
-    load = loader.load_sweep_config
-    monkeypatch.setattr(
-        loader, "load_sweep_config", lambda *args: whole.append(args[1]) or load(*args)
-    )
+    whole = composed_whole(monkeypatch, loader)
     quick = QuickLoader(loader)
     for job, expected in zip(EXCHANGED, wanted, strict=True):
         assert outcome(quick, master, job) == expected, job
@@ -163,11 +168,7 @@ def test_what_an_experiment_sets_stays_where_options_are_exchanged(strict, monke
     jobs = [[f"init={init}", f"experiment={name}"] for init in SWEPT]
     wanted = [outcome(loader, master, job) for job in jobs]
     assert len(set(map(str, wanted))) == len(jobs)
-    whole = []
-    load = loader.load_sweep_config
-    monkeypatch.setattr(
-        loader, "load_sweep_config", lambda *args: whole.append(args[1]) or load(*args)
-    )
+    whole = composed_whole(monkeypatch, loader)
     quick = QuickLoader(loader)
     for job, expected in zip(jobs, wanted, strict=True):
         assert outcome(quick, master, job) == expected, job
@@ -186,11 +187,7 @@ def test_errors_are_those_of_hydra(loaders):
 
 def test_jobs_that_differ_in_values_are_composed_once(loaders, monkeypatch):
     hydra, quick, master = loaders
-    calls = []
-    load = hydra.load_sweep_config
-    monkeypatch.setattr(
-        hydra, "load_sweep_config", lambda *args: calls.append(args[1]) or load(*args)
-    )
+    calls = composed_whole(monkeypatch, hydra)
     for rate in (0.1, 0.2, 0.3):
         for init in ("zero", "ones"):
             quick.load_sweep_config(master, [f"init={init}", f"optimizer.learning_rate={rate}"])

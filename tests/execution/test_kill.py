@@ -73,19 +73,33 @@ def statuses(tracked):
     return count
 
 
-def test_what_had_ended_survives_sigkill(tmp_path, statuses):
+def recording(process: subprocess.Popen) -> int:
+    """Returns the number of the process that records a command's sweep in MLflow."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    (found,) = (
+        int(child)
+        for child in children
+        if b"runner.recording.process" in Path(f"/proc/{child}/cmdline").read_bytes()
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    "alone", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["with MLflow's", "alone"]
+)
+def test_what_had_ended_survives_sigkill(command, tmp_path, statuses, keras, alone):
     with sweep(tmp_path) as process:
+        if not alone:
+            os.kill(recording(process), signal.SIGKILL)
         process.send_signal(signal.SIGKILL)
         process.wait()
     killed = (tmp_path / "results" / "latest").resolve()
     name = read_sweep(killed).name
     deadline = time.monotonic() + DEADLINE_S
-    while "RUNNING" in {status for _, status in statuses(name)}:
+    while alone and "RUNNING" in {status for _, status in statuses(name)}:
         assert time.monotonic() < deadline, "nobody ends the runs"
         time.sleep(0.1)
-    ended = statuses(name)
-    assert ended["sweep", "KILLED"] == 1
-    assert {status for _, status in ended} <= {"KILLED", "FINISHED"}
+    assert statuses(name)["sweep", "KILLED" if alone else "RUNNING"] == 1
     half = killed / "0" / "replicates" / ".seed-499.json.half"
     half.write_text('{"configuration": 0, "seed": 499, "st')
     whole = list(killed.glob("*/replicates/seed-*.json"))
@@ -94,6 +108,12 @@ def test_what_had_ended_survives_sigkill(tmp_path, statuses):
     assert report([str(killed)]) == 0
     assert len(pd.read_csv(killed / "replicates.csv")) == len(whole)
     assert "Missing" in (killed / "report.md").read_text()
+
+    done = command("dataset=iris", "training.epochs=1", "seeds=1", "report.figures=false")
+    assert done.code == 0
+    after = statuses(name)
+    assert after["sweep", "KILLED"] == 1
+    assert {status for _, status in after} <= {"KILLED", "FINISHED"}
 
 
 # What becomes of SIGHUP is told below, at all moments.
@@ -178,6 +198,7 @@ runpy.run_module("runner", run_name="__main__", alter_sys=True)
     [
         ("call:runner.datasets.load", 0, False),
         ("import:tensorflow", 0, False),
+        ("collector:keras", 0, False),
         ("call:runner.recording.background.process_tags", 0, False),  # MLflow opens its store
         ("call:runner.execution.checkpoints.discard", 1, True),  # between two configurations
         ("call:runner.report.files.summed_up", 2, False),
